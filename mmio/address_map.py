@@ -1,0 +1,220 @@
+"""The address map: which frame of which device an address belongs to.
+
+Regions lie in a SortedDict by base address and may not overlap. An access outside every region, or one that a
+frame refuses, reads as zero, writes nothing, and is reported to the observer; it never raises.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from sortedcontainers import SortedDict
+
+from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal
+from mmio.layout import RegisterLayout
+
+__all__ = ["AddressMap", "FrameArray", "IllegalAccess", "Location", "MapError", "Observer", "Region"]
+
+OwnerT = TypeVar("OwnerT")
+
+
+class MapError(ValueError):
+    """A region that cannot be placed; the message names it and what it collides with."""
+
+
+class IllegalAccess(NamedTuple):
+    """An access that had no effect, and why."""
+
+    address: int
+    size: int
+    value: int | None
+    """The value written, None for a read."""
+    secure: bool
+    refusal: Refusal
+
+
+class Observer(Protocol):
+    """Is told of accesses that had no effect. It must not access the map in turn."""
+
+    def illegal_access(self, access: IllegalAccess) -> None:
+        """An access was answered RAZ/WI."""
+
+
+class Location(NamedTuple):
+    """What lies at an address."""
+
+    region: "Region"
+    owner: str
+    """The label of the device whose frame it is."""
+    offset: int
+    """Bytes from the start of that device's frames."""
+    register: RegisterLayout | None
+    element: int
+    """Which register of an array, counted from 0."""
+
+
+class Region:
+    """A stretch of addresses [base, base + size)."""
+
+    def __init__(self, name: str, base: int, size: int) -> None:
+        self.name = name
+        self.base = base
+        self.size = size
+        self.end = base + size
+
+    def read(self, offset: int, size: int, secure: bool) -> int:
+        """Read at `offset` from the base; ILLEGAL where refused."""
+        return ILLEGAL
+
+    def write(self, offset: int, size: int, value: int, secure: bool) -> bool:
+        """Write at `offset` from the base; False where refused."""
+        return False
+
+    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+        """Why an access at `offset` has no effect, None where it has one."""
+        return Refusal.HOLE
+
+    def ignores_writes(self, offset: int) -> bool:
+        """True where the register at `offset` is read only."""
+        return False
+
+    def locate(self, offset: int) -> Location:
+        """What lies at `offset` from the base."""
+        return Location(self, self.name, offset, None, 0)
+
+    def __str__(self) -> str:
+        return f"{self.base:#014x}-{self.end - 1:#014x}  {self.size:#10x}  {self.name}"
+
+
+class FrameArray(Region, Generic[OwnerT]):
+    """The frames of equal devices, device after device: all of `frames` for the first, then for the second...
+
+    `labels` name the devices in reports, one for each owner.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: int,
+        frames: Sequence[Frame[OwnerT]],
+        owners: Sequence[OwnerT],
+        labels: Sequence[str],
+    ) -> None:
+        super().__init__(name, base, FRAME_SIZE * len(frames) * len(owners))
+        self.frames = tuple(frames)
+        self.owners = tuple(owners)
+        self.labels = tuple(labels)
+        self._per_owner = len(self.frames)
+
+    def read(self, offset: int, size: int, secure: bool) -> int:
+        """Read from the frame and owner at `offset`; ILLEGAL where refused."""
+        page = offset // FRAME_SIZE
+        owner = page // self._per_owner
+        frame = self.frames[page - owner * self._per_owner]
+        return frame.read(self.owners[owner], offset & (FRAME_SIZE - 1), size, secure)
+
+    def write(self, offset: int, size: int, value: int, secure: bool) -> bool:
+        """Write to the frame and owner at `offset`; False where refused."""
+        page = offset // FRAME_SIZE
+        owner = page // self._per_owner
+        frame = self.frames[page - owner * self._per_owner]
+        return frame.write(self.owners[owner], offset & (FRAME_SIZE - 1), size, value, secure)
+
+    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+        """Why an access at `offset` has no effect, None where it has one."""
+        return self._frame(offset).refusal(offset & (FRAME_SIZE - 1), size, write)
+
+    def ignores_writes(self, offset: int) -> bool:
+        """True where the register at `offset` is read only."""
+        return self._frame(offset).ignores_writes(offset & (FRAME_SIZE - 1))
+
+    def locate(self, offset: int) -> Location:
+        """The device, register and index at `offset`."""
+        span = FRAME_SIZE * self._per_owner
+        found = self._frame(offset).register_at(offset & (FRAME_SIZE - 1))
+        register, index = found if found is not None else (None, 0)
+        return Location(self, self.labels[offset // span], offset % span, register, index)
+
+    def _frame(self, offset: int) -> Frame[OwnerT]:
+        return self.frames[offset // FRAME_SIZE % self._per_owner]
+
+
+class AddressMap:
+    """Dispatches accesses by address. Regions are added once, when the machine is built."""
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._regions: SortedDict[int, Region] = SortedDict()
+        self._observer = observer
+        # Guests hammer one region at a time; remembering it saves the search.
+        self._last = Region("nothing", 0, 0)
+
+    def add(self, region: Region) -> None:
+        """Place a region. Raises MapError where it is empty, misaligned, or overlaps another, by name."""
+        if region.size <= 0 or region.base < 0 or region.base % FRAME_SIZE or region.size % FRAME_SIZE:
+            raise MapError(
+                f"{region.name} at {region.base:#x}, {region.size:#x} bytes: base and size must be multiples"
+                f" of {FRAME_SIZE:#x}, the size not zero"
+            )
+        for other in self:
+            if region.base < other.end and other.base < region.end:
+                raise MapError(
+                    f"{region.name} ({region.base:#x}-{region.end - 1:#x}) overlaps"
+                    f" {other.name} ({other.base:#x}-{other.end - 1:#x})"
+                )
+        self._regions[region.base] = region
+
+    def __iter__(self) -> Iterator[Region]:
+        return iter(self._regions.values())
+
+    def find(self, address: int) -> Region | None:
+        """The region that holds `address`; O(log regions)."""
+        index = self._regions.bisect_right(address) - 1
+        if index < 0:
+            return None
+        region = self._regions.peekitem(index)[1]
+        return region if address < region.end else None
+
+    def locate(self, address: int) -> Location | None:
+        """Device and register at `address`, None where nothing is mapped."""
+        region = self.find(address)
+        return None if region is None else region.locate(address - region.base)
+
+    def read(self, address: int, size: int, secure: bool = False) -> int:
+        """Read `size` bytes at `address`; 0 for an access that has no effect. Never raises."""
+        region = self._last
+        if not region.base <= address < region.end:
+            found = self.find(address)
+            if found is None:
+                return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
+            region = self._last = found
+        if size not in (1, 2, 4, 8):
+            return self._refuse(address, size, None, secure, Refusal.SIZE)
+        value = region.read(address - region.base, size, secure)
+        return value if value >= 0 else self._refused_by(region, address, size, None, secure)
+
+    def write(self, address: int, size: int, value: int, secure: bool = False) -> None:
+        """Write the low `size` bytes of `value` at `address`. Never raises."""
+        region = self._last
+        if not region.base <= address < region.end:
+            found = self.find(address)
+            if found is None:
+                self._refuse(address, size, value, secure, Refusal.UNMAPPED)
+                return
+            region = self._last = found
+        if size not in (1, 2, 4, 8):
+            self._refuse(address, size, value, secure, Refusal.SIZE)
+            return
+        taken = region.write(address - region.base, size, value, secure)
+        if not taken or (self._observer is not None and region.ignores_writes(address - region.base)):
+            self._refused_by(region, address, size, value, secure)
+
+    def _refused_by(self, region: Region, address: int, size: int, value: int | None, secure: bool) -> int:
+        refusal = region.refusal(address - region.base, size, value is not None)
+        return self._refuse(address, size, value, secure, refusal or Refusal.HOLE)
+
+    def _refuse(self, address: int, size: int, value: int | None, secure: bool, refusal: Refusal) -> int:
+        if self._observer is not None:
+            self._observer.illegal_access(IllegalAccess(address, size, value, secure, refusal))
+        return 0
+
+    def __str__(self) -> str:
+        return "\n".join(str(region) for region in self)

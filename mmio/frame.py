@@ -1,0 +1,154 @@
+"""A 64 KiB frame: offset and size of an access to register and byte lanes.
+
+A frame is a table, not a device: the device whose frame it is comes with each access as `owner`, so that 65,536
+redistributors share two frames. An access that the frame does not take (see `Refusal`) changes nothing and is
+told to the caller, who answers it RAZ/WI; the guest is never faulted.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Final, Generic, TypeVar
+
+from mmio.layout import AccessKind, LayoutError, RegisterLayout
+from mmio.registers import ClearBits, Fixed, ReadOnly, ReadWrite, Register, SetBits, Word, WriteOnly
+
+__all__ = ["FRAME_SIZE", "ILLEGAL", "Frame", "Refusal"]
+
+FRAME_SIZE: Final = 0x10000
+"""Bytes in a frame."""
+
+ILLEGAL: Final = -1
+"""What `Frame.read` returns for an access that it refuses."""
+
+OwnerT = TypeVar("OwnerT")
+
+
+class Refusal(Enum):
+    """Why an access was answered RAZ/WI."""
+
+    UNMAPPED = "no device at this address"
+    SIZE = "an access is 1, 2, 4 or 8 bytes"
+    HOLE = "no register at this offset"
+    WIDTH = "the register does not take this access size"
+    MISALIGNED = "the address is not a multiple of the access size"
+    READ_ONLY = "the register is read only"
+    WRITE_ONLY = "the register is write only"
+
+
+class Frame(Generic[OwnerT]):
+    """The registers of one 64 KiB frame.
+
+    `layouts` says what there is; `words` holds the state behind each register by name, and `fixed` the value of
+    registers that are constants. A layout in neither must be RAZ/WI, or read only, where its reset value is
+    read. `writable` overrides which bits of a register can be written, for an implementation that keeps other
+    bits than the architecture says. A register's access kind is declared in its layout and nowhere else.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layouts: Sequence[RegisterLayout],
+        words: Mapping[str, Word[OwnerT]],
+        fixed: Mapping[str, int] | None = None,
+        writable: Mapping[str, int] | None = None,
+    ) -> None:
+        self.name = name
+        fixed = fixed or {}
+        unknown = (words.keys() | fixed.keys()) - {layout.name for layout in layouts}
+        if unknown:
+            raise LayoutError(f"frame {name} has no register {', '.join(sorted(unknown))}")
+        slots = FRAME_SIZE // 4
+        self._registers: list[Register[OwnerT] | None] = [None] * slots
+        self._layouts: list[RegisterLayout | None] = [None] * slots
+        self._indices = [0] * slots
+        self._sizes = [0] * slots
+        self._lanes = [0] * slots
+        for layout in layouts:
+            mask = (writable or {}).get(layout.name, layout.writable)
+            register = _register(layout, words.get(layout.name), fixed.get(layout.name), mask)
+            self._place(layout, register)
+
+    def _place(self, layout: RegisterLayout, register: Register[OwnerT]) -> None:
+        width = layout.width // 8
+        for index in range(layout.count):
+            for half in range(0, width, 4):
+                slot = (layout.offset + index * layout.stride + half) >> 2
+                other = self._layouts[slot] if slot < len(self._layouts) else layout
+                if other is not None:
+                    place = f"{slot * 4:#x}"
+                    raise LayoutError(f"frame {self.name}: {layout.title(index)} and {other.name} meet at {place}")
+                self._registers[slot] = register
+                self._layouts[slot] = layout
+                self._indices[slot] = index
+                # Sizes are powers of two, so a set of sizes is their sum and membership is a bit test.
+                self._sizes[slot] = sum(layout.sizes)
+                self._lanes[slot] = width - 1
+
+    def read(self, owner: OwnerT, offset: int, size: int, secure: bool) -> int:
+        """Read `size` bytes (1, 2, 4 or 8) at `offset`; ILLEGAL where the frame refuses the access."""
+        slot = offset >> 2
+        register = self._registers[slot]
+        if register is None or not size & self._sizes[slot] or offset & (size - 1):
+            return ILLEGAL
+        value = register.read(owner, self._indices[slot], secure)
+        lane = offset & self._lanes[slot]
+        return (value >> (8 * lane)) & ((1 << (8 * size)) - 1)
+
+    def write(self, owner: OwnerT, offset: int, size: int, value: int, secure: bool) -> bool:
+        """Write the low `size` bytes of `value` at `offset`; False where the frame refuses the access."""
+        slot = offset >> 2
+        register = self._registers[slot]
+        if register is None or not size & self._sizes[slot] or offset & (size - 1):
+            return False
+        shift = 8 * (offset & self._lanes[slot])
+        mask = ((1 << (8 * size)) - 1) << shift
+        register.write(owner, self._indices[slot], (value << shift) & mask, mask, secure)
+        return True
+
+    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+        """Why an access has no effect, or None where it has one. For reports, not for the hot path."""
+        slot = offset >> 2
+        register = self._registers[slot]
+        if register is None:
+            return Refusal.HOLE
+        if not size & self._sizes[slot]:
+            return Refusal.WIDTH
+        if offset & (size - 1):
+            return Refusal.MISALIGNED
+        if write and not register.writable:
+            return Refusal.READ_ONLY
+        if not write and not register.readable:
+            return Refusal.WRITE_ONLY
+        return None
+
+    def ignores_writes(self, offset: int) -> bool:
+        """True where the register at `offset` is read only."""
+        register = self._registers[offset >> 2]
+        return register is not None and not register.writable
+
+    def register_at(self, offset: int) -> tuple[RegisterLayout, int] | None:
+        """The layout of the register that covers `offset` and its index in the array, None in a hole."""
+        layout = self._layouts[offset >> 2]
+        return None if layout is None else (layout, self._indices[offset >> 2])
+
+
+def _register(
+    layout: RegisterLayout, word: Word[OwnerT] | None, fixed: int | None, writable: int
+) -> Register[OwnerT]:
+    kind = layout.access
+    if kind is AccessKind.RAZ_WI:
+        return Register()
+    if fixed is not None:
+        return Fixed(fixed)
+    if kind is AccessKind.RO:
+        return Fixed(layout.reset) if word is None else ReadOnly(word)
+    if word is None:
+        raise LayoutError(f"{layout.name} is {kind.value} and has no state behind it")
+    match kind:
+        case AccessKind.WO:
+            return WriteOnly(word)
+        case AccessKind.W1S:
+            return SetBits(word)
+        case AccessKind.W1C:
+            return ClearBits(word)
+    return ReadWrite(word, writable, layout.ones)

@@ -1,0 +1,226 @@
+"""Register layouts, declared once with Construct and walked once into flat tables.
+
+A layout is data: where a register is, how wide, which fields it has, how it reacts to an access. Its fields are
+a Construct `BitStruct`, written from the most significant bit down as the architecture's manuals do:
+
+    TYPER = layout(
+        "TYPER", 0x0004, 32, RO,
+        ro("ESPI_range", 5, "..."),
+        res0(26),
+        ro("LPIS", 1, "..."),
+    )
+
+Construct stays the source of truth and the oracle in tests. The tables made from it (`RegisterLayout.fields`,
+`.writable`, `.ones`) are what the model reads: parsing by Construct costs some 10 us an access.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+import construct
+
+__all__ = [
+    "AccessKind",
+    "Field",
+    "FieldKind",
+    "LayoutError",
+    "RegisterLayout",
+    "layout",
+    "res0",
+    "res1",
+    "ro",
+    "rw",
+]
+
+
+class LayoutError(ValueError):
+    """A declaration that contradicts itself; the message names the register."""
+
+
+class AccessKind(Enum):
+    """How a register reacts to an access."""
+
+    RW = "read/write"
+    RO = "read only, writes ignored"
+    WO = "write only, reads as zero"
+    W1S = "read/write 1 to set"
+    W1C = "read/write 1 to clear"
+    RAZ_WI = "reads as zero, writes ignored"
+
+
+class FieldKind(Enum):
+    """How the bits of a field react to an access of their register."""
+
+    RW = "RW"
+    RO = "RO"
+    RES0 = "RES0"
+    RES1 = "RES1"
+
+
+class Field(NamedTuple):
+    """A field in the flat table of a layout: bits [lsb + width - 1 : lsb]."""
+
+    name: str
+    lsb: int
+    width: int
+    kind: FieldKind
+    doc: str
+
+    @property
+    def mask(self) -> int:
+        """The bits of the field, in place."""
+        return ((1 << self.width) - 1) << self.lsb
+
+    def extract(self, value: int) -> int:
+        """The field's value in a register's `value`."""
+        return (value >> self.lsb) & ((1 << self.width) - 1)
+
+    @property
+    def span(self) -> str:
+        """The bits as manuals write them: "[63:32]" or "[4]"."""
+        return f"[{self.lsb + self.width - 1}:{self.lsb}]" if self.width > 1 else f"[{self.lsb}]"
+
+
+class _Declared(construct.Renamed):  # type: ignore[misc]  # construct has no types
+    """A Construct field that also knows how it reacts to an access."""
+
+    def __init__(self, subcon: construct.Construct, name: str, kind: FieldKind, doc: str) -> None:
+        super().__init__(subcon, newname=name, newdocs=doc)
+        self.kind = kind
+
+
+def rw(name: str, bits: int, doc: str) -> construct.Construct:
+    """A field of `bits` bits that reads as it was written."""
+    return _Declared(construct.BitsInteger(bits), name, FieldKind.RW, doc)
+
+
+def ro(name: str, bits: int, doc: str) -> construct.Construct:
+    """A field of `bits` bits that writes do not change."""
+    return _Declared(construct.BitsInteger(bits), name, FieldKind.RO, doc)
+
+
+def res0(bits: int) -> construct.Construct:
+    """Reserved bits that read as zero and ignore writes."""
+    return _Declared(construct.Padding(bits), "", FieldKind.RES0, "reserved, zero")
+
+
+def res1(bits: int) -> construct.Construct:
+    """Reserved bits that read as one and ignore writes."""
+    return _Declared(construct.Padding(bits, pattern=b"\x01"), "", FieldKind.RES1, "reserved, one")
+
+
+@dataclass(frozen=True)
+class RegisterLayout:
+    """One register, or an array of equal registers `stride` bytes apart."""
+
+    name: str
+    offset: int
+    """Bytes from the start of the frame to the first register of the array."""
+    width: int
+    """Bits: 32 or 64."""
+    access: AccessKind
+    bits: construct.Construct = field(repr=False, compare=False)
+    """The Construct `BitStruct` of the fields."""
+    count: int = 1
+    stride: int = 4
+    """Bytes from one register of the array to the next."""
+    first: int = 0
+    """The number that the manuals give to the first register of the array."""
+    sizes: tuple[int, ...] = (4,)
+    """Legal access sizes in bytes."""
+    reset: int = 0
+    fields: tuple[Field, ...] = field(default=(), repr=False)
+    """The named fields, most significant first."""
+    writable: int = 0
+    """The bits that a write can change."""
+    ones: int = 0
+    """The bits that always read as one."""
+
+    def title(self, index: int = 0) -> str:
+        """The name of register `index` of the array, numbered as the manuals do."""
+        return self.name if self.count == 1 else f"{self.name}{self.first + index}"
+
+    def decode(self, value: int) -> dict[str, int]:
+        """The value of every named field in `value`, most significant first."""
+        return {f.name: f.extract(value) for f in self.fields}
+
+    def encode(self, fields: Mapping[str, int]) -> int:
+        """The register value with the given `fields`, the others zero, RES1 bits set.
+
+        Raises LayoutError for a name that the register does not have or a value that does not fit.
+        """
+        value = self.ones
+        known = {f.name: f for f in self.fields}
+        for name, number in fields.items():
+            if name not in known:
+                raise LayoutError(f"{self.name} has no field {name!r}; it has {', '.join(known)}")
+            if not 0 <= number < 1 << known[name].width:
+                raise LayoutError(f"{self.name}.{name} has {known[name].width} bits; {number:#x} does not fit")
+            value |= number << known[name].lsb
+        return value
+
+    def reserved_bits_set(self, value: int) -> int:
+        """The bits of `value` that are set although no named field nor RES1 covers them."""
+        covered = self.ones
+        for f in self.fields:
+            covered |= f.mask
+        return value & ~covered
+
+
+def _walk(name: str, width: int, declared: tuple[construct.Construct, ...]) -> Iterator[Field]:
+    lsb = width
+    for item in declared:
+        bits = item.sizeof()
+        lsb -= bits
+        if lsb < 0:
+            raise LayoutError(
+                f"{name}: the fields take more than {width} bits at {item.name or 'a reserved field'}"
+            )
+        yield Field(item.name, lsb, bits, item.kind, item.docs)
+    if lsb:
+        raise LayoutError(f"{name}: the fields take {width - lsb} bits of {width}")
+
+
+def layout(
+    name: str,
+    offset: int,
+    width: int,
+    access: AccessKind,
+    *declared: construct.Construct,
+    count: int = 1,
+    first: int = 0,
+    sizes: tuple[int, ...] = (),
+    reset: int = 0,
+) -> RegisterLayout:
+    """Declare a register of `width` bits at `offset` whose fields are `declared`, most significant first.
+
+    `count` registers of an array lie back to back, the first being number `first`. `sizes` are the legal access
+    sizes in bytes; where not given, a 64-bit register takes 8 bytes or two halves of 4, any other its own width.
+    Raises LayoutError where the fields do not add up to the width, or the offset is not aligned.
+    """
+    if offset % (width // 8):
+        raise LayoutError(f"{name}: offset {offset:#x} is not aligned to {width // 8} bytes")
+    table = tuple(_walk(name, width, declared))
+    writable = ones = 0
+    for f in table:
+        if f.kind is FieldKind.RW:
+            writable |= f.mask
+        elif f.kind is FieldKind.RES1:
+            ones |= f.mask
+    return RegisterLayout(
+        name=name,
+        offset=offset,
+        width=width,
+        access=access,
+        bits=construct.BitStruct(*declared),
+        count=count,
+        stride=width // 8,
+        first=first,
+        sizes=sizes or ((4, 8) if width == 64 else (width // 8,)),
+        reset=reset,
+        fields=tuple(f for f in table if f.name),
+        writable=writable,
+        ones=ones,
+    )

@@ -1,0 +1,163 @@
+"""The event model: what a trace can hold, whatever tool recorded it.
+
+A trace is a sequence of events in the order in which they took effect. Every event starts with the same
+three fields, so that a reader can be asked where anything came from:
+
+    line      line of the file it was read from, counted from 1; 0 for an event made in memory
+    time      nanoseconds since the recorder's epoch, None where the trace has no time
+    thread    the recorder's thread id, None where the trace has none
+
+PEs are named by their packed affinity (Aff3.Aff2.Aff1.Aff0, 8 bits each, Aff3 in the top byte), because that
+is what identifies a PE in a recording; an index would depend on the machine.
+
+Inputs (`Access` writes, `SysReg` writes, `Sgi`, `Line`, `CpuReset`) drive a replay. Outcomes (`Access` reads,
+`SysReg` reads, `Delivery`, `Candidate`, `Outputs`) are what it compares with. `Other` and `Text` are kept so
+that nothing of a recording is lost.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+__all__ = [
+    "Access",
+    "Candidate",
+    "CpuReset",
+    "Delivery",
+    "Event",
+    "Line",
+    "Other",
+    "Outputs",
+    "Sgi",
+    "SysReg",
+    "Text",
+]
+
+
+class Access(NamedTuple):
+    """A load or store in a device's frame."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    device: str
+    """Which kind of frame: "gicd", "gicr", "gits" or "gits_translater"."""
+    owner: int | None
+    """Packed affinity of the PE that a "gicr" frame belongs to (not of the one that accesses it)."""
+    offset: int
+    """Bytes from the start of the device, or of the owner's frames."""
+    size: int
+    """Bytes: 1, 2, 4 or 8."""
+    value: int | None
+    """What was written, or read; None where the recorder did not say."""
+    write: bool
+    secure: bool
+    illegal: bool
+    """The recorder marked the access as one that the device does not accept."""
+
+
+class SysReg(NamedTuple):
+    """A read or write of a system register of the CPU interface."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    register: str
+    """Arm's name without the exception level, for example "ICC_PMR"."""
+    value: int
+    write: bool
+
+
+class Sgi(NamedTuple):
+    """A PE asked for a Software Generated Interrupt; which register it used is not recorded."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    intid: int
+    irm: bool
+    """True: to all PEs but the sender; the target fields mean nothing then."""
+    cluster: int
+    """Aff3.Aff2.Aff1 of the targets, 24 bits packed."""
+    target_list: int
+    """16 bits, bit n for Aff0 = n."""
+
+
+class Delivery(NamedTuple):
+    """A PE's redistributor made an SGI pending; belongs to the `Sgi` before it."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    intid: int
+
+
+class Line(NamedTuple):
+    """A peripheral's interrupt line changed its level."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    owner: int | None
+    """Packed affinity of the PE for a private line, None for a shared one."""
+    intid: int
+    level: bool
+
+
+class CpuReset(NamedTuple):
+    """A PE was reset."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    token: str
+    """Names the PE in the recorder's own way: the same token is always the same PE."""
+
+
+class Candidate(NamedTuple):
+    """The highest priority pending interrupt of a PE, as the recorder computed it."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    intid: int
+    """Means nothing when `priority` is 255."""
+    group: int
+    """0: Group 0, 1: Secure Group 1, 2: Non-secure Group 1, or Group 1 where there is one Security state."""
+    priority: int
+    """8 bits; 255: nothing is pending."""
+
+
+class Outputs(NamedTuple):
+    """The levels of a PE's interrupt outputs."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    fiq: bool
+    irq: bool
+
+
+class Other(NamedTuple):
+    """A trace event that the model has no class for."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    name: str
+    text: str
+
+
+class Text(NamedTuple):
+    """A line that is no trace event, for example a warning in the same log."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    text: str
+
+
+Event: TypeAlias = Access | SysReg | Sgi | Delivery | Line | CpuReset | Candidate | Outputs | Other | Text

@@ -1,0 +1,144 @@
+"""A Redistributor's two frames, GICv3.0 with one Security state: RD_base and SGI_base, 64 KiB each.
+
+IHI 0069 sections 12.10 and 12.11. LPI registers are declared with their fields; where the configuration has no
+LPIs they are RES0. Not there: GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
+"""
+
+from typing import Final
+
+from mmio import AccessKind, RegisterLayout, layout, res0, ro, rw
+from vgic.layouts.banks import bit_per_intid, byte_per_intid, identification, raz_wi, two_bits_per_intid
+
+__all__ = ["RD_BASE", "SGI_BASE"]
+
+CTLR: Final = layout(
+    "GICR_CTLR",
+    0x0000,
+    32,
+    AccessKind.RW,
+    ro("UWP", 1, "upstream writes have not all reached the Distributor"),
+    res0(4),
+    ro("DPG1S", 1, "Secure Group 1 1-of-N interrupts do not select this PE"),
+    ro("DPG1NS", 1, "Group 1 1-of-N interrupts do not select this PE"),
+    ro("DPG0", 1, "Group 0 1-of-N interrupts do not select this PE"),
+    res0(20),
+    ro("RWP", 1, "a write to this register or to GICR_ICENABLER0 is still taking effect"),
+    ro("IR", 1, "GICR_INVLPIR, GICR_INVALLR and GICR_SYNCR are implemented"),
+    ro("CES", 1, "EnableLPIs can be cleared again"),
+    ro("EnableLPIs", 1, "LPIs are delivered to this PE"),
+)
+
+IIDR: Final = layout(
+    "GICR_IIDR",
+    0x0004,
+    32,
+    AccessKind.RO,
+    ro("ProductID", 8, "the product"),
+    res0(4),
+    ro("Variant", 4, "major revision"),
+    ro("Revision", 4, "minor revision"),
+    ro("Implementer", 12, "JEP106 code of the implementer"),
+)
+
+TYPER: Final = layout(
+    "GICR_TYPER",
+    0x0008,
+    64,
+    AccessKind.RO,
+    ro("Affinity_Value", 32, "Aff3.Aff2.Aff1.Aff0 of the PE"),
+    ro("PPInum", 5, "0: PPIs up to INTID 31, 1: up to 1087, 2: up to 1119"),
+    ro("VSGI", 1, "virtual SGIs are supported (GICv4.1)"),
+    ro("CommonLPIAff", 2, "which PEs share an LPI configuration table: 0 all, 1 the same Aff3, ..."),
+    ro("Processor_Number", 16, "the number by which ITS commands name the PE"),
+    ro("RVPEID", 1, "the vPE table is indexed by vPEID (GICv4.1)"),
+    ro("MPAM", 1, "MPAM is supported"),
+    ro("DPGS", 1, "GICR_CTLR.DPG* are supported"),
+    ro("Last", 1, "the highest Redistributor of a contiguous run of frames"),
+    ro("DirectLPI", 1, "GICR_SETLPIR and its companions make LPIs pending without an ITS"),
+    ro("Dirty", 1, "GICR_VPENDBASER.Dirty is supported (GICv4)"),
+    ro("VLPIS", 1, "virtual LPIs are supported (GICv4)"),
+    ro("PLPIS", 1, "physical LPIs are supported"),
+)
+
+WAKER: Final = layout(
+    "GICR_WAKER",
+    0x0014,
+    32,
+    AccessKind.RW,
+    res0(29),
+    ro("ChildrenAsleep", 1, "the PE's CPU interface is asleep"),
+    rw("ProcessorSleep", 1, "the PE is to receive no interrupts"),
+    res0(1),
+)
+
+TABLE_ATTRIBUTES: Final = "cacheability or shareability of the table in memory"
+
+PROPBASER: Final = layout(
+    "GICR_PROPBASER",
+    0x0070,
+    64,
+    AccessKind.RW,
+    res0(5),
+    ro("OuterCache", 3, TABLE_ATTRIBUTES),
+    res0(4),
+    ro("Physical_Address", 40, "bits [51:12] of the address of the LPI configuration table"),
+    ro("Shareability", 2, TABLE_ATTRIBUTES),
+    ro("InnerCache", 3, TABLE_ATTRIBUTES),
+    res0(2),
+    ro("IDbits", 5, "INTID bits covered by the table, minus one"),
+)
+
+PENDBASER: Final = layout(
+    "GICR_PENDBASER",
+    0x0078,
+    64,
+    AccessKind.RW,
+    res0(1),
+    ro("PTZ", 1, "the pending table is all zero"),
+    res0(3),
+    ro("OuterCache", 3, TABLE_ATTRIBUTES),
+    res0(4),
+    ro("Physical_Address", 36, "bits [51:16] of the address of the LPI pending table"),
+    res0(4),
+    ro("Shareability", 2, TABLE_ATTRIBUTES),
+    ro("InnerCache", 3, TABLE_ATTRIBUTES),
+    res0(7),
+)
+
+SYNCR: Final = layout(
+    "GICR_SYNCR",
+    0x00C0,
+    32,
+    AccessKind.RO,
+    res0(31),
+    ro("Busy", 1, "an LPI operation of this Redistributor is in progress"),
+)
+
+RD_BASE: Final[list[RegisterLayout]] = [
+    CTLR,
+    IIDR,
+    TYPER,
+    raz_wi("GICR_STATUSR", 0x0010),
+    WAKER,
+    PROPBASER,
+    PENDBASER,
+    SYNCR,
+    *identification("GICR"),
+]
+"""Every register of the RD_base frame."""
+
+SGI_BASE: Final[list[RegisterLayout]] = [
+    bit_per_intid("GICR_IGROUPR", 0x0080, AccessKind.RW, "0: Group 0, 1: Group 1"),
+    bit_per_intid("GICR_ISENABLER", 0x0100, AccessKind.W1S, "enabled"),
+    bit_per_intid("GICR_ICENABLER", 0x0180, AccessKind.W1C, "enabled"),
+    bit_per_intid("GICR_ISPENDR", 0x0200, AccessKind.W1S, "pending"),
+    bit_per_intid("GICR_ICPENDR", 0x0280, AccessKind.W1C, "pending"),
+    bit_per_intid("GICR_ISACTIVER", 0x0300, AccessKind.W1S, "active"),
+    bit_per_intid("GICR_ICACTIVER", 0x0380, AccessKind.W1C, "active"),
+    byte_per_intid("GICR_IPRIORITYR", 0x0400, "priority, 0 is the highest", count=8),
+    two_bits_per_intid("GICR_ICFGR0", 0x0C00, AccessKind.RO, "SGIs: edge-triggered", reset=0xAAAA_AAAA),
+    two_bits_per_intid("GICR_ICFGR1", 0x0C04, AccessKind.RW, "PPIs: 0b00 level-sensitive, 0b10 edge-triggered"),
+    raz_wi("GICR_IGRPMODR", 0x0D00),
+    raz_wi("GICR_NSACR", 0x0E00),
+]
+"""Every register of the SGI_base frame."""
