@@ -5,7 +5,7 @@ redistributors share two frames. An access that the frame does not take (see `Re
 told to the caller, who answers it RAZ/WI; the guest is never faulted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
@@ -38,10 +38,12 @@ class Refusal(Enum):
 class Frame(Generic[OwnerT]):
     """The registers of one 64 KiB frame.
 
-    `layouts` says what there is; `words` holds the state behind each register by name, and `fixed` the value of
-    registers that are constants. A layout in neither must be RAZ/WI, or read only, where its reset value is
-    read. `writable` overrides which bits of a register can be written, for an implementation that keeps other
-    bits than the architecture says. A register's access kind is declared in its layout and nowhere else.
+    `layouts` says what there is and `words` holds the state behind each register by name; a register's access
+    kind is declared in its layout and nowhere else. An implementation may differ from the layouts: registers in
+    `fixed` are constants, in those of `writable` other bits can be written, and those in `absent` do not exist.
+    These three may name registers of other frames too.
+
+    Raises LayoutError for layouts that overlap, a word without a layout, or a register without what it needs.
     """
 
     def __init__(
@@ -51,10 +53,10 @@ class Frame(Generic[OwnerT]):
         words: Mapping[str, Word[OwnerT]],
         fixed: Mapping[str, int] | None = None,
         writable: Mapping[str, int] | None = None,
+        absent: Collection[str] = (),
     ) -> None:
         self.name = name
-        fixed = fixed or {}
-        unknown = (words.keys() | fixed.keys()) - {layout.name for layout in layouts}
+        unknown = words.keys() - {layout.name for layout in layouts}
         if unknown:
             raise LayoutError(f"frame {name} has no register {', '.join(sorted(unknown))}")
         slots = FRAME_SIZE // 4
@@ -64,12 +66,17 @@ class Frame(Generic[OwnerT]):
         self._sizes = [0] * slots
         self._lanes = [0] * slots
         for layout in layouts:
-            mask = (writable or {}).get(layout.name, layout.writable)
-            register = _register(layout, words.get(layout.name), fixed.get(layout.name), mask)
-            self._place(layout, register)
+            if layout.name not in absent:
+                mask = (writable or {}).get(layout.name, layout.writable)
+                register = _register(layout, words.get(layout.name), (fixed or {}).get(layout.name), mask)
+                self._place(layout, register)
 
     def _place(self, layout: RegisterLayout, register: Register[OwnerT]) -> None:
         width = layout.width // 8
+        if layout.offset % width:
+            raise LayoutError(
+                f"frame {self.name}: {layout.name} at {layout.offset:#x} is not aligned to {width} bytes"
+            )
         for index in range(layout.count):
             for half in range(0, width, 4):
                 slot = (layout.offset + index * layout.stride + half) >> 2
@@ -136,10 +143,10 @@ def _register(
     layout: RegisterLayout, word: Word[OwnerT] | None, fixed: int | None, writable: int
 ) -> Register[OwnerT]:
     kind = layout.access
-    if kind is AccessKind.RAZ_WI:
-        return Register()
     if fixed is not None:
         return Fixed(fixed)
+    if kind is AccessKind.RAZ_WI:
+        return Register()
     if kind is AccessKind.RO:
         return Fixed(layout.reset) if word is None else ReadOnly(word)
     if word is None:

@@ -198,10 +198,8 @@ def layout(
 
     `count` registers of an array lie back to back, the first being number `first`. `sizes` are the legal access
     sizes in bytes; where not given, a 64-bit register takes 8 bytes or two halves of 4, any other its own width.
-    Raises LayoutError where the fields do not add up to the width, or the offset is not aligned.
+    Raises LayoutError where the fields do not add up to the width.
     """
-    if offset % (width // 8):
-        raise LayoutError(f"{name}: offset {offset:#x} is not aligned to {width // 8} bytes")
     table = tuple(_walk(name, width, declared))
     writable = ones = 0
     for f in table:

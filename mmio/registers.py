@@ -21,7 +21,8 @@ __all__ = [
     "WriteOnly",
 ]
 
-OwnerT = TypeVar("OwnerT")
+# A word that needs only a base class of the device serves the device as well.
+OwnerT = TypeVar("OwnerT", contravariant=True)
 
 
 class Word(Generic[OwnerT]):

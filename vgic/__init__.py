@@ -1,0 +1,89 @@
+"""A virtual Arm GICv3: distributor, redistributors and CPU interface, with affinity routing as its speciality.
+
+>>> import vgic
+>>> gic = vgic.Gic(vgic.Config(topology=vgic.Topology.kvm(4)))
+>>> hex(gic.read(0x0800_FFE8, 4))  # GICD_PIDR2: a GICv3
+'0x3b'
+"""
+
+from vgic.config import Config, RedistributorRegion
+from vgic.cpu_interface import SPURIOUS, LineSink
+from vgic.errors import AffinityError, ConfigError, InvariantError, VgicError
+from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, IllegalSysReg, Observer, Pending
+from vgic.layouts.icc import (
+    ICC_AP0R0_EL1,
+    ICC_AP1R0_EL1,
+    ICC_ASGI1R_EL1,
+    ICC_BPR0_EL1,
+    ICC_BPR1_EL1,
+    ICC_CTLR_EL1,
+    ICC_DIR_EL1,
+    ICC_EOIR0_EL1,
+    ICC_EOIR1_EL1,
+    ICC_HPPIR0_EL1,
+    ICC_HPPIR1_EL1,
+    ICC_IAR0_EL1,
+    ICC_IAR1_EL1,
+    ICC_IGRPEN0_EL1,
+    ICC_IGRPEN1_EL1,
+    ICC_PMR_EL1,
+    ICC_RPR_EL1,
+    ICC_SGI0R_EL1,
+    ICC_SGI1R_EL1,
+    ICC_SRE_EL1,
+    sysreg,
+)
+from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
+from vgic.topology import MAX_VCPUS, Topology
+from vgic.views import Interrupt, Spi
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ARCH",
+    "ASGI1R",
+    "ICC_AP0R0_EL1",
+    "ICC_AP1R0_EL1",
+    "ICC_ASGI1R_EL1",
+    "ICC_BPR0_EL1",
+    "ICC_BPR1_EL1",
+    "ICC_CTLR_EL1",
+    "ICC_DIR_EL1",
+    "ICC_EOIR0_EL1",
+    "ICC_EOIR1_EL1",
+    "ICC_HPPIR0_EL1",
+    "ICC_HPPIR1_EL1",
+    "ICC_IAR0_EL1",
+    "ICC_IAR1_EL1",
+    "ICC_IGRPEN0_EL1",
+    "ICC_IGRPEN1_EL1",
+    "ICC_PMR_EL1",
+    "ICC_RPR_EL1",
+    "ICC_SGI0R_EL1",
+    "ICC_SGI1R_EL1",
+    "ICC_SRE_EL1",
+    "KVM",
+    "MAX_VCPUS",
+    "PROFILES",
+    "QEMU",
+    "SGI0R",
+    "SGI1R",
+    "SPURIOUS",
+    "AffinityError",
+    "Config",
+    "ConfigError",
+    "Gic",
+    "IllegalSysReg",
+    "Interrupt",
+    "InvariantError",
+    "LineSink",
+    "Observer",
+    "Pending",
+    "Profile",
+    "RedistributorRegion",
+    "Spi",
+    "Topology",
+    "VgicError",
+    "profile_named",
+    "sysreg",
+]

@@ -1,0 +1,117 @@
+"""Affinity: one packed 32-bit integer, Aff3.Aff2.Aff1.Aff0, Aff3 in the top byte.
+
+Every register shows the same four bytes in another place. The conversions are here and nowhere else
+(rules AFF-1 to AFF-6 in specs/routing.md).
+"""
+
+import re
+from typing import Final
+
+from vgic.errors import AffinityError
+
+__all__ = [
+    "IROUTER_AFFINITY",
+    "AffinityError",
+    "from_irouter",
+    "from_mpidr",
+    "from_text",
+    "levels",
+    "pack",
+    "sgi_cluster",
+    "text",
+    "to_irouter",
+    "to_mpidr",
+    "to_typer",
+]
+
+# Aff2.Aff1.Aff0 lie together in MPIDR_EL1 and GICD_IROUTER alike, with Aff3 above a gap of 8 bits.
+_LOW: Final = 0x00FF_FFFF
+_AFF3: Final = 0xFF00_0000
+_GAP: Final = 8
+
+IROUTER_AFFINITY: Final = 0xFF_00FF_FFFF
+"""The bits of GICD_IROUTER<n> and MPIDR_EL1 that are affinity: [39:32] and [23:0]."""
+
+MPIDR_RES1: Final = 1 << 31
+
+_DOTTED: Final = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
+
+
+def pack(aff3: int, aff2: int, aff1: int, aff0: int) -> int:
+    """The packed affinity of four levels, 0 to 255 each. Raises AffinityError for another value.
+
+    >>> hex(pack(1, 2, 3, 4))
+    '0x1020304'
+    """
+    for name, level in (("Aff3", aff3), ("Aff2", aff2), ("Aff1", aff1), ("Aff0", aff0)):
+        if not 0 <= level <= 0xFF:
+            raise AffinityError(f"{name} is 8 bits, {level} does not fit")
+    return aff3 << 24 | aff2 << 16 | aff1 << 8 | aff0
+
+
+def levels(affinity: int) -> tuple[int, int, int, int]:
+    """(Aff3, Aff2, Aff1, Aff0) of a packed affinity.
+
+    >>> levels(0x01020304)
+    (1, 2, 3, 4)
+    """
+    return affinity >> 24, affinity >> 16 & 0xFF, affinity >> 8 & 0xFF, affinity & 0xFF
+
+
+def from_mpidr(mpidr: int) -> int:
+    """The affinity in MPIDR_EL1 (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0]. U, MT and RES1 are not affinity.
+
+    >>> hex(from_mpidr(0x1_8100_0203))
+    '0x1000203'
+    """
+    return mpidr >> _GAP & _AFF3 | mpidr & _LOW
+
+
+def to_mpidr(affinity: int) -> int:
+    """MPIDR_EL1 of a multiprocessor PE with this affinity: bit 31 is RES1, U and MT are 0."""
+    return to_irouter(affinity) | MPIDR_RES1
+
+
+def from_irouter(value: int) -> int:
+    """The affinity in GICD_IROUTER<n> (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0]."""
+    return value >> _GAP & _AFF3 | value & _LOW
+
+
+def to_irouter(affinity: int) -> int:
+    """The affinity fields of GICD_IROUTER<n>."""
+    return (affinity & _AFF3) << _GAP | affinity & _LOW
+
+
+def to_typer(affinity: int) -> int:
+    """The affinity field of GICR_TYPER: [63:32]."""
+    return affinity << 32
+
+
+def sgi_cluster(value: int) -> int:
+    """Aff3.Aff2.Aff1 (24 bits packed) of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R: [55:48], [39:32], [23:16].
+
+    >>> hex(sgi_cluster(0x0003_0002_0001_0000))
+    '0x30201'
+    """
+    return value >> 32 & 0xFF_0000 | value >> 24 & 0xFF00 | value >> 16 & 0xFF
+
+
+def text(affinity: int) -> str:
+    """Dotted text, Aff3 first.
+
+    >>> text(0x010203ff)
+    '1.2.3.255'
+    """
+    return ".".join(str(level) for level in levels(affinity))
+
+
+def from_text(dotted: str) -> int:
+    """The packed affinity of dotted text, Aff3 first. Raises AffinityError naming the text.
+
+    >>> hex(from_text("1.2.3.255"))
+    '0x10203ff'
+    """
+    match = _DOTTED.fullmatch(dotted.strip())
+    if match is None or any(int(level) > 0xFF for level in match.groups()):
+        raise AffinityError(f"{dotted!r} is no affinity; it is written Aff3.Aff2.Aff1.Aff0, 0 to 255 each")
+    return pack(*(int(level) for level in match.groups()))

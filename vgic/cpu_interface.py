@@ -1,0 +1,239 @@
+"""The CPU interface of one PE: choosing, acknowledging, priority drop, deactivation, and the IRQ and FIQ outputs.
+
+One Security state: Group 0 is signalled as FIQ, Group 1 as IRQ (rule CPU-1 in specs/cpu_interface.md). Registers
+are in vgic/sysregs.py; this is the state behind them and what it does.
+"""
+
+from typing import Final, Protocol
+
+from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.profile import Profile
+
+__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "SPURIOUS", "ActivationBank", "CpuInterface", "LineSink", "NoLines"]
+
+GROUP0: Final = 0
+GROUP1: Final = 1
+
+SPURIOUS: Final = 1023
+"""INTID that says: no interrupt for you."""
+
+FIRST_LPI: Final = 8192
+
+IDLE_PRIORITY: Final = 0xFF
+"""The running priority while nothing is active."""
+
+IDLE_KEY: Final = IDLE_PRIORITY << INTID_BITS
+
+
+class LineSink(Protocol):
+    """Where a PE's interrupt outputs go."""
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """The outputs of vCPU `cpu` have changed to these levels."""
+
+
+class NoLines:
+    """A sink that nobody listens to."""
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """Nothing."""
+
+
+class ActivationBank:
+    """The part of an interrupt bank that a CPU interface needs; `index` counts INTIDs from `first`."""
+
+    first = 0
+    count = 0
+
+    def group(self, index: int) -> int:
+        """The group of an interrupt: 0 or 1."""
+        raise NotImplementedError
+
+    def acknowledge(self, index: int) -> None:
+        """Pending to active."""
+        raise NotImplementedError
+
+    def deactivate(self, index: int) -> None:
+        """Active to inactive."""
+        raise NotImplementedError
+
+
+class CpuInterface:
+    """State of one PE's CPU interface. `connect` gives it the interrupts that it can see."""
+
+    def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
+        self.cpu = cpu
+        self._profile = profile
+        self._lines = lines
+        self._private: ActivationBank
+        self._shared: ActivationBank
+        self.queues = (PendingQueue(), PendingQueue())
+        """What is forwarded to this PE, by group."""
+        self.forwarded_groups = 0
+        """Bit n: the Distributor forwards Group n."""
+        self.asleep = False
+        """The Redistributor sends nothing to this PE."""
+        self.touched = False
+        """Marked by the Forwarder: to be settled."""
+
+        # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
+        preemption_bits = min(priority_bits, 7)
+        self.priority_mask = 0xFF00 >> priority_bits & 0xFF
+        self.min_bpr0 = 7 - preemption_bits
+        self.min_bpr1 = self.min_bpr0 + 1
+        self._level_shift = 8 - preemption_bits
+        self.levels = 1 << preemption_bits
+        """How many group priorities there are: the bits of the active priorities."""
+
+        self.irq = False
+        self.fiq = False
+        self.best_key = NO_KEY
+        """The highest priority pending interrupt, NO_KEY where there is none."""
+        self.best_group = GROUP1
+        self._reset_registers()
+
+    def connect(self, private: ActivationBank, shared: ActivationBank) -> None:
+        """Give the interface the bank of its PE's INTIDs and the bank of SPIs."""
+        self._private = private
+        self._shared = shared
+
+    def _reset_registers(self) -> None:
+        self.pmr = 0
+        self.bpr0 = self.min_bpr0
+        self.bpr1 = self.min_bpr1
+        self.cbpr = False
+        """Group 1 preempts by BPR0 too."""
+        self.eoi_mode = False
+        """EOIR drops the priority only, DIR deactivates."""
+        self.group_enables = [False, False]
+        self.active_priorities = [0, 0]
+        """By group: bit n is set while an interrupt of group priority n is active and not yet dropped."""
+
+    def reset(self) -> None:
+        """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
+        self._reset_registers()
+        self.settle()
+
+    # Choosing.
+
+    def choose(self) -> bool:
+        """Find the highest priority pending interrupt; True where it is a worse one than before.
+
+        Candidates are forwarded interrupts of groups that the Distributor enables and, unless the profile lets a
+        disabled group hide the other, that the CPU interface enables too. O(1).
+        """
+        before = self.best_key
+        best, group = NO_KEY, self.best_group
+        if not self.asleep:
+            hides = self._profile.disabled_group_hides
+            for candidate in (GROUP0, GROUP1):
+                if self.forwarded_groups >> candidate & 1 and (hides or self.group_enables[candidate]):
+                    head = self.queues[candidate].head
+                    if head < best:
+                        best, group = head, candidate
+            if best >= IDLE_KEY and self._profile.lowest_priority_is_idle:
+                best = NO_KEY
+        self.best_key = best
+        self.best_group = group
+        return best > before
+
+    def drive(self) -> None:
+        """Set the outputs: the best interrupt is signalled where it can preempt what is running."""
+        signalled = self._can_preempt()
+        irq = signalled and self.best_group == GROUP1
+        fiq = signalled and self.best_group == GROUP0
+        if irq != self.irq or fiq != self.fiq:
+            self.irq = irq
+            self.fiq = fiq
+            self._lines.set_lines(self.cpu, irq, fiq)
+
+    def settle(self) -> None:
+        """Choose and drive, after a register of this interface changed."""
+        self.choose()
+        self.drive()
+
+    def highest_pending(self, group: int) -> int:
+        """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
+        if self.best_key == NO_KEY or self.best_group != group or not self.group_enables[group]:
+            return SPURIOUS
+        return self.best_key & INTID_MASK
+
+    def group_mask(self, group: int) -> int:
+        """The bits of a priority that decide preemption by an interrupt of `group`."""
+        if group == GROUP0 or self.cbpr:
+            return 0xFF << (self.bpr0 + 1) & 0xFF
+        # One Security state: BPR1 splits one bit further right than BPR0 would.
+        return 0xFF << self.bpr1 & 0xFF
+
+    def running_priority(self) -> int:
+        """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
+        active = self.active_priorities[GROUP0] | self.active_priorities[GROUP1]
+        if not active:
+            return IDLE_PRIORITY
+        return ((active & -active).bit_length() - 1) << self._level_shift
+
+    def _can_preempt(self) -> bool:
+        if self.best_key == NO_KEY or not self.group_enables[self.best_group]:
+            return False
+        priority = self.best_key >> INTID_BITS
+        if priority >= self.pmr:
+            return False
+        running = self.running_priority()
+        mask = self.group_mask(self.best_group)
+        return running == IDLE_PRIORITY or priority & mask < running & mask
+
+    # Taking and finishing interrupts.
+
+    def acknowledge(self, group: int) -> int:
+        """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing."""
+        if self.best_group != group or not self._can_preempt():
+            return SPURIOUS
+        intid = self.best_key & INTID_MASK
+        priority = self.best_key >> INTID_BITS
+        level = (priority & self.group_mask(group)) >> self._level_shift
+        self.active_priorities[group] |= 1 << level
+        bank = self._bank(intid)
+        if bank is not None:
+            bank.acknowledge(intid - bank.first)
+        self.drive()
+        return intid
+
+    def end_of_interrupt(self, group: int, intid: int) -> None:
+        """Write EOIR of `group`: priority drop, and deactivation unless EOImode splits the two.
+
+        Ignored for special INTIDs, for INTIDs that do not exist, and where the highest active priority belongs
+        to the other group (rules CPU-9 and CPU-10). An LPI has no active state: only the priority drops.
+        """
+        bank = self._bank(intid)
+        if (bank is None and not self._is_lpi(intid)) or self._highest_active_group() != group:
+            return
+        active = self.active_priorities[group]
+        self.active_priorities[group] = active & (active - 1)
+        self.drive()
+        if bank is None or self.eoi_mode:
+            return
+        index = intid - bank.first
+        if not self._profile.eoi_checks_group or bank.group(index) == group:
+            bank.deactivate(index)
+
+    def deactivate(self, intid: int) -> None:
+        """Write DIR: deactivate; ignored unless EOImode is 1 (rule CPU-11)."""
+        bank = self._bank(intid)
+        if self.eoi_mode and bank is not None:
+            bank.deactivate(intid - bank.first)
+
+    def _is_lpi(self, intid: int) -> bool:
+        return intid >= FIRST_LPI and self._profile.distributor_typer.get("LPIS", 0) != 0
+
+    def _highest_active_group(self) -> int | None:
+        lowest0, lowest1 = (bits & -bits for bits in self.active_priorities)
+        if not lowest0 and not lowest1:
+            return None
+        # The lower bit is the higher priority; Group 0 where both are the same.
+        return GROUP1 if lowest1 and (not lowest0 or lowest1 < lowest0) else GROUP0
+
+    def _bank(self, intid: int) -> ActivationBank | None:
+        for bank in (self._private, self._shared):
+            if 0 <= intid - bank.first < bank.count:
+                return bank
+        return None

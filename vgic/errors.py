@@ -1,0 +1,19 @@
+"""The errors that the embedder's own mistakes raise. A guest can never cause one."""
+
+__all__ = ["AffinityError", "ConfigError", "InvariantError", "VgicError"]
+
+
+class VgicError(ValueError):
+    """The base of the others; every message names the bad value."""
+
+
+class AffinityError(VgicError):
+    """An affinity that cannot be, or that two vCPUs share."""
+
+
+class ConfigError(VgicError):
+    """A VM that cannot be built, or a vCPU or INTID that the VM does not have."""
+
+
+class InvariantError(VgicError):
+    """`Gic.check` found a contradiction in the model's own state: a defect of the model."""

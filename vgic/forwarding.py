@@ -1,0 +1,92 @@
+"""Forwarding: from the interrupt banks to the CPU interfaces.
+
+Banks forward and withdraw interrupts here, one by one; `settle` then lets every CPU interface that was touched
+choose its highest priority pending interrupt once and drive its outputs once, however many interrupts a single
+register write moved.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vgic.cpu_interface import CpuInterface
+
+__all__ = ["DeferredBank", "Forwarder"]
+
+
+class DeferredBank(Protocol):
+    """A bank whose words can be evaluated later."""
+
+    def collect(self, word: int, mask: int) -> None:
+        """Bring the pending queues in line with the interrupts of `mask` in word `word`."""
+
+
+class Forwarder:
+    """Connects the banks of a VM with the CPU interfaces of its vCPUs."""
+
+    def __init__(self, cpus: Sequence[CpuInterface]) -> None:
+        self.cpus = cpus
+        self._touched: list[CpuInterface] = []
+        self._deferred: list[tuple[DeferredBank, int]] = []
+
+    def forward(self, cpu: int, group: int, key: int) -> None:
+        """Put an interrupt in a PE's pending queue."""
+        interface = self.cpus[cpu]
+        interface.queues[group].add(key)
+        self.touch(interface)
+
+    def withdraw(self, cpu: int, group: int, key: int) -> None:
+        """Take an interrupt out of a PE's pending queue."""
+        interface = self.cpus[cpu]
+        interface.queues[group].remove(key)
+        self.touch(interface)
+
+    def touch(self, interface: CpuInterface) -> None:
+        """Have `settle` look at this CPU interface."""
+        if not interface.touched:
+            interface.touched = True
+            self._touched.append(interface)
+
+    def defer(self, bank: DeferredBank, word: int) -> None:
+        """Leave a word of a bank as it is forwarded now, until something makes a PE choose anew.
+
+        Only for profiles in which a change of trigger does not take effect at once (rule STATE-8).
+        """
+        if not self.is_deferred(bank, word):
+            self._deferred.append((bank, word))
+
+    def is_deferred(self, bank: DeferredBank, word: int) -> bool:
+        """True where the word is yet to be evaluated."""
+        return any(waiting is bank and number == word for waiting, number in self._deferred)
+
+    def catch_up(self) -> None:
+        """Evaluate what was deferred."""
+        deferred, self._deferred = self._deferred, []
+        for bank, word in deferred:
+            bank.collect(word, 0xFFFF_FFFF)
+
+    def settle(self) -> None:
+        """Let the touched CPU interfaces choose, then drive their outputs."""
+        if not self._touched:
+            return
+        lost = False
+        for interface in self._touched:
+            lost |= interface.choose()
+        if lost and self._deferred:
+            # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
+            self.catch_up()
+            for interface in self._touched:
+                interface.choose()
+        # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
+        touched, self._touched = self._touched, []
+        for interface in touched:
+            interface.touched = False
+        for interface in touched:
+            interface.drive()
+
+    def set_group_enables(self, enables: int) -> None:
+        """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
+        self.catch_up()
+        for interface in self.cpus:
+            interface.forwarded_groups = enables
+            self.touch(interface)
+        self.settle()

@@ -1,0 +1,212 @@
+"""A VM's GICv3: the object that an emulator embeds.
+
+    gic = vgic.Gic(vgic.Config(topology=vgic.Topology.kvm(4)), lines=my_cpus)
+    gic.read(0x0800_0004, 4)                           # a guest's load from GICD_TYPER
+    gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF0)        # a guest's MSR on vCPU 0
+    gic.spi(42).set_level(True)                        # a device raises its line
+    intid = gic.sysreg_read(0, vgic.ICC_IAR1_EL1)
+
+Nothing that a guest does raises: an access that the GIC does not take reads as zero, changes nothing, and is told
+to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does not have) raise ConfigError.
+"""
+
+from typing import NamedTuple, Protocol
+
+from mmio import AddressMap, FrameArray, IllegalAccess
+from vgic import affinity
+from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.cpu_interface import CpuInterface, LineSink, NoLines
+from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
+from vgic.errors import ConfigError
+from vgic.forwarding import Forwarder
+from vgic.interrupts import PrivateInterrupts
+from vgic.invariants import check
+from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.redistributor import Redistributor, redistributor_frames
+from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.sysregs import SystemRegisters
+from vgic.views import Interrupt, Spi
+
+__all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
+
+
+class IllegalSysReg(NamedTuple):
+    """An access to a system register that the CPU interface does not have, or not in this direction."""
+
+    cpu: int
+    register: int
+    """Encoding: op0[15:14] op1[13:11] CRn[10:7] CRm[6:3] op2[2:0]."""
+    value: int | None
+    """The value written, None for a read."""
+
+
+class Observer(Protocol):
+    """Is told of guest accesses that had no effect. It must not access the GIC in turn."""
+
+    def illegal_access(self, access: IllegalAccess) -> None:
+        """A memory access was answered RAZ/WI."""
+
+    def illegal_sysreg(self, access: IllegalSysReg) -> None:
+        """A system register access was ignored; a PE would take an Undefined Instruction exception."""
+
+
+class Pending(NamedTuple):
+    """The highest priority pending interrupt of a PE."""
+
+    intid: int
+    group: int
+    priority: int
+
+
+class Gic:
+    """A distributor, and a redistributor and CPU interface for every vCPU.
+
+    `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect.
+    """
+
+    def __init__(self, config: Config, lines: LineSink | None = None, observer: Observer | None = None) -> None:
+        self.config = config
+        self._observer = observer
+        profile, topology = config.profile, config.topology
+        cpus = range(len(topology))
+        sink: LineSink = NoLines() if lines is None else lines
+        self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, sink) for cpu in cpus]
+        self._forwarder = Forwarder(self._interfaces)
+        bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
+        priority_mask = 0xFF00 >> bits & 0xFF
+        records_line = profile.edge_records_line
+        self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
+        self._shared = SharedInterrupts(config.spis, priority_mask, records_line, self._forwarder, topology)
+        self._reset_groups()
+        for interface, private in zip(self._interfaces, self._private, strict=True):
+            interface.connect(private, self._shared)
+
+        self.map = AddressMap(observer)
+        """The address map; `str(gic.map)` prints it."""
+        self._distributor = Distributor(self._shared, config)
+        frame = distributor_frame(profile)
+        self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self._distributor], ["GICD"]))
+        self.redistributor_bases: list[int] = []
+        """The address of each vCPU's RD_base frame."""
+        self._redistributors: list[Redistributor] = []
+        self._place_redistributors()
+        self._sgis = SgiGenerator(topology, self._private, profile)
+        self._sysregs = SystemRegisters(profile, config.priority_bits, self._sgis)
+
+    def _reset_groups(self) -> None:
+        profile = self.config.profile
+        for bank in (self._shared, *self._private):
+            for word in range(len(bank.group1)):
+                bank.group1[word] = bank.implemented(word) if profile.reset_group else 0
+        for private in self._private:
+            private.edge[0] = 0xFFFF  # SGIs
+            private.enabled[0] = 0xFFFF if profile.sgis_enabled_at_reset else 0
+
+    def _place_redistributors(self) -> None:
+        config, topology = self.config, self.config.topology
+        for region in config.redistributor_regions:
+            for slot in range(region.count):
+                if len(self.redistributor_bases) < len(topology):
+                    self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
+        # The last one of a contiguous run is the one that no other follows, whatever region either is in.
+        taken = set(self.redistributor_bases)
+        for cpu, base in enumerate(self.redistributor_bases):
+            last = base + REDISTRIBUTOR_SIZE not in taken
+            parts = self._private[cpu], self._interfaces[cpu]
+            self._redistributors.append(Redistributor(*parts, topology, config.profile, last))
+        frames = redistributor_frames(config.profile)
+        placed = 0
+        for number, region in enumerate(config.redistributor_regions):
+            here = range(placed, min(placed + region.count, len(topology)))
+            placed = here.stop
+            if here:
+                owners = [self._redistributors[cpu] for cpu in here]
+                labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
+                self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
+
+    # What a guest does.
+
+    def read(self, address: int, size: int, cpu: int = 0, secure: bool = False) -> int:
+        """A load of `size` bytes (1, 2, 4 or 8) from `address` by vCPU `cpu`, zero-extended. Never raises."""
+        return self.map.read(address, size, secure)
+
+    def write(self, address: int, size: int, value: int, cpu: int = 0, secure: bool = False) -> None:
+        """A store of the low `size` bytes of `value` to `address` by vCPU `cpu`. Never raises."""
+        self.map.write(address, size, value, secure)
+
+    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
+        """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
+
+        Raises ConfigError for a vCPU that the VM does not have.
+        """
+        interface = self.interface(cpu)
+        if self._observer is not None and not self._sysregs.defined(register, write=False):
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
+        return self._sysregs.read(interface, register, secure)
+
+    def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
+        """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
+
+        Raises ConfigError for a vCPU that the VM does not have.
+        """
+        interface = self.interface(cpu)
+        if self._observer is not None and not self._sysregs.defined(register, write=True):
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
+        self._sysregs.write(interface, register, value, secure)
+
+    def sysreg_defined(self, register: int, write: bool) -> bool:
+        """False where the access is UNDEFINED, and the emulator should inject the exception instead."""
+        return self._sysregs.defined(register, write)
+
+    # What devices and firmware do.
+
+    def spi(self, intid: int) -> Spi:
+        """The SPI of this INTID, 32 and up. Raises ConfigError where the VM does not have it."""
+        if not self._shared.has(intid):
+            raise ConfigError(f"no SPI {intid}: this VM has INTIDs 32 to {31 + self._shared.count}")
+        return Spi(intid, self._shared)
+
+    def ppi(self, cpu: int, intid: int) -> Interrupt:
+        """The PPI of this INTID, 16 to 31, of a vCPU. Raises ConfigError where the VM does not have it."""
+        if not 16 <= intid <= 31:
+            raise ConfigError(f"no PPI {intid}: PPIs are INTIDs 16 to 31")
+        return Interrupt(intid, self._private[self.interface(cpu).cpu])
+
+    def interrupt(self, cpu: int, intid: int) -> Interrupt:
+        """The interrupt that vCPU `cpu` knows by this INTID. Raises ConfigError where there is none."""
+        if 0 <= intid < 32:
+            return Interrupt(intid, self._private[self.interface(cpu).cpu])
+        return self.spi(intid)
+
+    def reset_cpu(self, cpu: int) -> None:
+        """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
+        self.interface(cpu).reset()
+
+    # What an embedder or a tool asks.
+
+    def outputs(self, cpu: int) -> tuple[bool, bool]:
+        """The IRQ and FIQ outputs of a vCPU. Raises ConfigError."""
+        interface = self.interface(cpu)
+        return interface.irq, interface.fiq
+
+    def highest_pending(self, cpu: int) -> Pending | None:
+        """The interrupt that a vCPU would be offered, whatever its PMR and running priority. Raises ConfigError."""
+        interface = self.interface(cpu)
+        key = interface.best_key
+        if key == NO_KEY:
+            return None
+        return Pending(key & INTID_MASK, interface.best_group, key >> INTID_BITS)
+
+    def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
+        """The vCPUs at which `value`, written by `cpu` to `SGI1R`, `ASGI1R` or `SGI0R`, makes an SGI pending."""
+        return self._sgis.targets(self.interface(cpu).cpu, register, value, secure)
+
+    def interface(self, cpu: int) -> CpuInterface:
+        """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
+        if not 0 <= cpu < len(self._interfaces):
+            raise ConfigError(f"no vCPU {cpu}: this VM has vCPUs 0 to {len(self._interfaces) - 1}")
+        return self._interfaces[cpu]
+
+    def check(self) -> None:
+        """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
+        check(self._interfaces, (self._shared, *self._private), self._forwarder)

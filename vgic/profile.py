@@ -1,0 +1,157 @@
+"""Profiles: the choices that the architecture leaves open, and where an implementation departs from it.
+
+A profile is data. The model reads these values; it never asks which profile it runs. `ARCH` is the default: IHI
+0069, with what the model supports honestly advertised. `KVM` and `QEMU` answer as Linux's arm64 KVM and QEMU 7.2
+do, so that their recordings replay; each departure is a rule with status "deviation" in specs/.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from vgic.errors import ConfigError
+
+__all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "Profile", "profile_named"]
+
+ALL_64: Final = (1 << 64) - 1
+
+GROUP0_BIT: Final = 0b01
+GROUP1_BIT: Final = 0b10
+
+_CIDR: Final = {"CIDR0": 0x0D, "CIDR1": 0xF0, "CIDR2": 0x05, "CIDR3": 0xB1}
+
+
+def _identification(prefix: str, **registers: int) -> dict[str, int]:
+    return {f"{prefix}_{name}": value for name, value in registers.items()}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The values of one implementation; the defaults are those of `ARCH`."""
+
+    name: str
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    """Registers that are constants: identification, and RAZ/WI registers that read as something else."""
+    writable: Mapping[str, int] = field(default_factory=dict)
+    """Registers in which other bits can be written than the layout says."""
+    absent: frozenset[str] = frozenset()
+    """Registers of the layouts that this implementation does not have: an access is illegal."""
+    distributor_typer: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICD_TYPER other than ITLinesNumber."""
+    unreported_spi_words: int = 0
+    """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
+    redistributor_typer: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICR_TYPER other than the affinity, the processor number and Last."""
+    redistributor_ctlr: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICR_CTLR that always read so."""
+    cpu_interface_ctlr: Mapping[str, int] = field(default_factory=dict)
+    """Fields of ICC_CTLR_EL1 that always read so, other than PRIbits."""
+    stored_priority_bits: int | None = None
+    """Bits of a priority that IPRIORITYR keeps, None: as many as the CPU interface implements."""
+    group_enable_bits: tuple[int, int] = (GROUP0_BIT, GROUP1_BIT)
+    """The bit of GICD_CTLR that forwards Group 0 and Group 1."""
+    reset_group: int = 0
+    """The group of every interrupt at reset."""
+    sgis_enabled_at_reset: bool = False
+    asleep_at_reset: bool = True
+    """GICR_WAKER.ProcessorSleep at reset."""
+    sleep_gates: bool = True
+    """A PE whose GICR_WAKER.ProcessorSleep is 1 is sent no interrupts."""
+    edge_records_line: bool = True
+    """The level of a line is remembered while its interrupt is edge-triggered."""
+    config_takes_effect_at_once: bool = True
+    """A GICD_ICFGR write re-evaluates its interrupts; else that waits until each is next evaluated."""
+    disabled_group_hides: bool = False
+    """A pending interrupt of a group disabled in the CPU interface hides those of the other group."""
+    lowest_priority_is_idle: bool = False
+    """An interrupt of priority 0xFF does not count as pending."""
+    eoi_checks_group: bool = True
+    """EOIR deactivates only an interrupt of its own group."""
+    sgi1r_groups: int = GROUP0_BIT | GROUP1_BIT
+    """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
+
+
+_ARM_CORESIGHT: Final = {"PIDR1": 0xB4, "PIDR2": 0x3B, "PIDR4": 0x44, **_CIDR}
+
+ARCH: Final = Profile(
+    name="arch",
+    fixed={
+        # Product 'V', no revision, Arm as implementer: no driver keys a workaround to it.
+        "GICD_IIDR": 0x5600_043B,
+        "GICR_IIDR": 0x5600_043B,
+        **_identification("GICD", PIDR0=0x92, **_ARM_CORESIGHT),
+        **_identification("GICR", PIDR0=0x93, **_ARM_CORESIGHT),
+    },
+    distributor_typer={"No1N": 1, "A3V": 1, "IDbits": 9, "MBIS": 1},
+    cpu_interface_ctlr={"A3V": 1},
+)
+
+KVM: Final = Profile(
+    name="kvm",
+    fixed={
+        "GICD_IIDR": 0x4B00_343B,
+        "GICR_IIDR": 0x4B00_043B,
+        "GICD_STATUSR": 0xFFFF_FFFF,
+        "GICR_ICFGR1": 0,
+        **_identification("GICD", PIDR2=0x3B),
+        **_identification("GICR", PIDR2=0x3B),
+    },
+    # KVM keeps neither Aff3 nor the routing mode, has one group enable, and never sleeps.
+    writable={"GICD_IROUTER": 0x00FF_FFFF, "GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0},
+    absent=frozenset({"GICD_SETSPI_NSR", "GICD_CLRSPI_NSR", "GICD_SETSPI_SR", "GICD_CLRSPI_SR"}),
+    distributor_typer={"IDbits": 9},
+    redistributor_ctlr={"IR": 1, "CES": 1},
+    group_enable_bits=(GROUP1_BIT, GROUP1_BIT),
+    reset_group=1,
+    sgis_enabled_at_reset=True,
+    asleep_at_reset=False,
+    edge_records_line=False,
+)
+
+QEMU: Final = Profile(
+    name="qemu",
+    fixed={
+        **ARCH.fixed,
+        "GICD_IIDR": 0x0000_043B,
+        "GICR_IIDR": 0x0000_043B,
+    },
+    # QEMU 7.2 stores these as written, reserved bits included.
+    writable={
+        "GICD_IROUTER": ALL_64,
+        "GICR_PROPBASER": ALL_64,
+        "GICR_PENDBASER": ALL_64,
+        "GICR_CTLR": 1,
+    },
+    absent=frozenset(
+        {
+            "GICD_TYPER2",
+            "GICD_SETSPI_NSR",
+            "GICD_CLRSPI_NSR",
+            "GICD_SETSPI_SR",
+            "GICD_CLRSPI_SR",
+            "GICR_SYNCR",
+        }
+    ),
+    distributor_typer={"No1N": 1, "A3V": 1, "IDbits": 15, "LPIS": 1},
+    unreported_spi_words=1,
+    redistributor_typer={"CommonLPIAff": 1, "PLPIS": 1},
+    redistributor_ctlr={"CES": 1},
+    cpu_interface_ctlr={"A3V": 1, "IDbits": 1},
+    stored_priority_bits=8,
+    sleep_gates=False,
+    config_takes_effect_at_once=False,
+    disabled_group_hides=True,
+    lowest_priority_is_idle=True,
+    eoi_checks_group=False,
+    sgi1r_groups=GROUP1_BIT,
+)
+
+PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (ARCH, KVM, QEMU)}
+"""Every profile by name."""
+
+
+def profile_named(name: str) -> Profile:
+    """The profile of this name. Raises ConfigError naming the known ones."""
+    if name not in PROFILES:
+        raise ConfigError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,65 @@
+"""Software Generated Interrupts: from a write of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R to the redistributors.
+
+Who is named is a matter of affinity (rules SGI-1 to SGI-5 in specs/routing.md), who accepts it of the group that
+the SGI has at the target (rule SGI-6).
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from vgic import affinity
+from vgic.interrupts import PrivateInterrupts
+from vgic.profile import GROUP0_BIT, GROUP1_BIT, Profile
+from vgic.topology import NO_VCPU, Topology
+
+__all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]
+
+SGI1R: Final = 0
+ASGI1R: Final = 1
+SGI0R: Final = 2
+
+_TARGET_LIST: Final = 0xFFFF
+_INTID_SHIFT: Final = 24
+_IRM: Final = 1 << 40
+
+# IHI 0069, "Software generated interrupts", one Security state: which configured groups a write reaches.
+_SECURE_GROUPS: Final = {SGI1R: GROUP0_BIT, ASGI1R: GROUP1_BIT, SGI0R: GROUP0_BIT}
+
+
+class SgiGenerator:
+    """Sends SGIs between the vCPUs of a VM."""
+
+    def __init__(self, topology: Topology, banks: Sequence[PrivateInterrupts], profile: Profile) -> None:
+        self._topology = topology
+        self._banks = banks
+        self._nonsecure_groups = {SGI1R: profile.sgi1r_groups, ASGI1R: GROUP0_BIT, SGI0R: GROUP0_BIT}
+
+    def targets(self, sender: int, register: int, value: int, secure: bool) -> list[int]:
+        """The vCPUs at which this write would make the SGI pending, in ascending order of Aff0 or of vCPU.
+
+        O(1) in the number of vCPUs for a target list, O(vCPUs) for IRM = 1.
+        """
+        intid = self.intid(value)
+        groups = (_SECURE_GROUPS if secure else self._nonsecure_groups)[register]
+        named = self._named(sender, value)
+        return [cpu for cpu in named if groups >> self._banks[cpu].group(intid) & 1]
+
+    def send(self, sender: int, register: int, value: int, secure: bool) -> None:
+        """Make the SGI pending at every target that accepts it."""
+        intid = self.intid(value)
+        for cpu in self.targets(sender, register, value, secure):
+            self._banks[cpu].set_pending(intid)
+
+    @staticmethod
+    def intid(value: int) -> int:
+        """The SGI that a register value asks for: 0 to 15."""
+        return value >> _INTID_SHIFT & 0xF
+
+    def _named(self, sender: int, value: int) -> list[int]:
+        if value & _IRM:
+            return [cpu for cpu in range(len(self._banks)) if cpu != sender]
+        cluster = affinity.sgi_cluster(value) << 8
+        # No range selector is offered (ICC_CTLR_EL1.RSS = 0): the list is Aff0 0 to 15, and RS is ignored.
+        target_list = value & _TARGET_LIST
+        found = (self._topology.find(cluster | aff0) for aff0 in range(16) if target_list >> aff0 & 1)
+        return [cpu for cpu in found if cpu != NO_VCPU]

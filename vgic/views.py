@@ -1,0 +1,105 @@
+"""Views: one interrupt as an object, for the embedder, for debugging and for reports.
+
+A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist.
+"""
+
+from vgic import affinity
+from vgic.distributor import SharedInterrupts
+from vgic.interrupts import InterruptBank
+
+__all__ = ["Interrupt", "Spi"]
+
+
+class Interrupt:
+    """An SGI or PPI of one PE, or the base of an SPI's view."""
+
+    def __init__(self, intid: int, bank: InterruptBank) -> None:
+        self.intid = intid
+        self._bank = bank
+        self._index = intid - bank.first
+
+    def _bit(self, words: list[int]) -> bool:
+        return words[self._index >> 5] >> (self._index & 31) & 1 != 0
+
+    @property
+    def pending(self) -> bool:
+        """What ISPENDR shows: the latch, or the level of a level-sensitive interrupt."""
+        return self._bank.pending(self._index >> 5) >> (self._index & 31) & 1 != 0
+
+    @property
+    def latched(self) -> bool:
+        """Made pending by an edge, a message, an SGI or a register write."""
+        return self._bit(self._bank.latch)
+
+    @property
+    def level(self) -> bool:
+        """The level of the input line."""
+        return self._bit(self._bank.line)
+
+    @property
+    def active(self) -> bool:
+        """Acknowledged and not yet deactivated."""
+        return self._bit(self._bank.active)
+
+    @property
+    def enabled(self) -> bool:
+        """Set by ISENABLER."""
+        return self._bit(self._bank.enabled)
+
+    @property
+    def edge_triggered(self) -> bool:
+        """As ICFGR says; False is level-sensitive."""
+        return self._bit(self._bank.edge)
+
+    @property
+    def group(self) -> int:
+        """0 or 1."""
+        return self._bank.group(self._index)
+
+    @property
+    def priority(self) -> int:
+        """8 bits, 0 is the highest."""
+        return self._bank.priority[self._index]
+
+    @property
+    def target(self) -> int:
+        """The vCPU that it goes to, -1 where its route names none."""
+        return self._bank.target(self._index)
+
+    def set_level(self, level: bool) -> None:
+        """Drive the input line; for an edge-triggered interrupt a rise is an edge."""
+        self._bank.set_line(self._index, level)
+
+    def pulse(self) -> None:
+        """Raise the line and lower it again: an edge, or nothing that lasts for a level-sensitive interrupt."""
+        self.set_level(True)
+        self.set_level(False)
+
+    def __str__(self) -> str:
+        state = [name for name in ("pending", "active", "enabled") if getattr(self, name)]
+        trigger = "edge" if self.edge_triggered else f"level, line {'high' if self.level else 'low'}"
+        latch = ", latched" if self.latched else ""
+        return (
+            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; group {self.group},"
+            f" priority {self.priority:#04x}, {trigger}{latch}{self._destination()}"
+        )
+
+    def _destination(self) -> str:
+        return f", private to vCPU {self.target}"
+
+
+class Spi(Interrupt):
+    """A Shared Peripheral Interrupt."""
+
+    def __init__(self, intid: int, bank: SharedInterrupts) -> None:
+        super().__init__(intid, bank)
+        self._shared = bank
+
+    @property
+    def affinity(self) -> int:
+        """The packed affinity that it is routed to."""
+        return self._shared.route[self._index]
+
+    def _destination(self) -> str:
+        where = "no vCPU has it" if self.target < 0 else f"vCPU {self.target}"
+        return f", routed to {affinity.text(self.affinity)} ({where})"
