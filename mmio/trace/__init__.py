@@ -1,0 +1,44 @@
+"""Traces of a device's accesses, interrupts and outcomes: the event model, and readers and a writer for them.
+
+`open_trace` reads a file of any known format; `NativeWriter` writes the project's own, which `mmio.trace.native`
+documents.
+"""
+
+from mmio.trace.errors import LostEventsError, TraceError
+from mmio.trace.events import (
+    Access,
+    Candidate,
+    CpuReset,
+    Delivery,
+    Event,
+    Line,
+    Other,
+    Outputs,
+    Sgi,
+    SysReg,
+    Text,
+)
+from mmio.trace.native import NativeWriter, read_native
+from mmio.trace.qemu import read_qemu
+from mmio.trace.reader import TraceReader, open_trace
+
+__all__ = [
+    "Access",
+    "Candidate",
+    "CpuReset",
+    "Delivery",
+    "Event",
+    "Line",
+    "LostEventsError",
+    "NativeWriter",
+    "Other",
+    "Outputs",
+    "Sgi",
+    "SysReg",
+    "Text",
+    "TraceError",
+    "TraceReader",
+    "open_trace",
+    "read_native",
+    "read_qemu",
+]

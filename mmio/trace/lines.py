@@ -1,0 +1,136 @@
+"""The numbered text lines of a file, plain or gzip, read as a stream."""
+
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import BinaryIO
+
+from mmio.trace.errors import TraceError
+
+__all__ = ["TextLines"]
+
+_CHUNK = 1 << 15
+"""Bytes read at a time. It also bounds memory: gzip grows data at most about a thousandfold."""
+
+_LONGEST = 1 << 20
+"""Bytes a line may have; without a bound, a file without line ends would have to be held whole."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = 16 + zlib.MAX_WBITS
+"""Makes zlib expect a gzip header and check the sum at the end."""
+
+
+class TextLines:
+    """The lines of a file as pairs of number, counted from 1, and text without the line end.
+
+    Every iteration is a new pass over the file, which is open only during the pass. Lines end in "\\n" or
+    "\\r\\n"; the text is UTF-8. Raises `TraceError`, when made or while iterating, for a file that cannot be
+    read, is empty, is damaged gzip, or holds anything but text. The lines before the damage come first; where
+    gzip data is corrupt, the damage may be some lines after the one that is named.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise TraceError(self.path, 0, f"cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(status.st_mode):
+            # A pipe would not do, because a second pass would find it drained.
+            raise TraceError(self.path, 0, "is not a regular file")
+        self.total_bytes = status.st_size
+        """Size of the file on disk."""
+        self.bytes_read = 0
+        """How far in the file on disk the last pass got."""
+        self.unterminated = False
+        """Whether the last pass reached a last line without a line end."""
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        self.bytes_read = 0
+        self.unterminated = False
+        count = 0
+        tail = b""
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                for block in self._blocks(file):
+                    block = tail + block
+                    end = block.rfind(b"\n") + 1
+                    tail = block[end:]
+                    for line in self._decoded(block[:end], count):
+                        count += 1
+                        yield count, line
+                    if len(tail) > _LONGEST:
+                        raise TraceError(self.path, count + 1, f"the line is longer than {_LONGEST} bytes")
+        except EOFError as error:
+            raise TraceError(self.path, count + 1, "the gzip data ends early: the file is truncated") from error
+        except zlib.error as error:
+            raise TraceError(self.path, count + 1, f"the gzip data is corrupt: {error}") from error
+        except OSError as error:
+            raise TraceError(self.path, count, f"cannot be read: {error.strerror}") from error
+        if tail:
+            for line in self._decoded(tail + b"\n", count):
+                self.unterminated = True
+                yield count + 1, line
+        elif not count:
+            raise TraceError(self.path, 0, "is empty")
+
+    def _blocks(self, file: BinaryIO) -> Iterator[bytes]:
+        """The contents, unpacked if they are gzip."""
+        chunks = self._chunks(file)
+        first = next(chunks, b"")
+        contents = chain([first], chunks)
+        return _gunzip(contents) if first.startswith(_GZIP_MAGIC) else contents
+
+    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        while chunk := file.read(_CHUNK):
+            self.bytes_read += len(chunk)
+            yield chunk
+
+    def _decoded(self, block: bytes, count: int) -> Iterator[str]:
+        """The texts of whole lines; `count` lines came before."""
+        bad = _first_bad_byte(block)
+        good = block if bad is None else block[: block.rfind(b"\n", 0, bad) + 1]
+        lines = good.decode().replace("\r\n", "\n").split("\n")[:-1]
+        yield from lines
+        if bad is not None:
+            message = f"not a text file: there is a byte {block[bad]:#04x} that no UTF-8 text has there"
+            raise TraceError(self.path, count + len(lines) + 1, message)
+
+
+def _first_bad_byte(block: bytes) -> int | None:
+    """Where the block stops being text: at a byte that is not UTF-8, or at a NUL, which is, but not in a log."""
+    try:
+        block.decode()
+    except UnicodeDecodeError as error:
+        bad = error.start
+    else:
+        bad = len(block)
+    nul = block.find(0, 0, bad)
+    if nul >= 0:
+        return nul
+    return bad if bad < len(block) else None
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack gzip data of one or more members.
+
+    Raises `zlib.error` where the data is corrupt and `EOFError` where it ends early, but yields what comes
+    before: `gzip.GzipFile` would withhold it.
+    """
+    member = None
+    for data in chunks:
+        while data:
+            if member is None:
+                # Some tools fill the last block of a medium with zeros.
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                member = zlib.decompressobj(_GZIP)
+            yield member.decompress(data)
+            data = member.unused_data
+            if member.eof:
+                member = None
+    if member is not None:
+        raise EOFError

@@ -1,0 +1,346 @@
+"""The project's own trace format: JSON Lines that hold every event without loss, and that a person can read.
+
+A file is ASCII text, plain or gzip, with one JSON object on each line. The first is the header:
+
+    {"format":"vgic-trace","version":1,"source":"boot.log"}
+
+`format` and `version` are required; everything else in the header is metadata and free. This module reads and
+writes version 1. Each other line is one event, in the order in which the events took effect:
+
+    {"ev":"access","t":1795205157870615000,"tid":27195,"dev":"gicr","pe":"0.0.7.10","off":"0x8","size":8,
+     "val":"0x70a01007a11","op":"read"}                                             (one line in the file)
+    {"ev":"sysreg","pe":"0.0.0.0","reg":"ICC_PMR","val":"0xf0","op":"write"}
+    {"ev":"sgi","pe":"0.0.0.0","intid":1,"cluster":"0x1","targets":"0x3"}
+    {"ev":"delivery","pe":"0.0.1.1","intid":1}
+    {"ev":"line","pe":"0.0.0.0","intid":27,"level":true}
+    {"ev":"cpu_reset","cpu":"0x55e30a100b80"}
+    {"ev":"candidate","pe":"0.0.0.0","intid":27,"group":2,"prio":160}
+    {"ev":"outputs","pe":"0.0.0.0","fiq":false,"irq":true}
+    {"ev":"other","name":"gicv3_its_cmd_sync","text":"GICv3 ITS: command SYNC"}
+    {"ev":"text","text":"qemu: warning"}
+
+| key            | in                 | value                                                               |
+|----------------|--------------------|---------------------------------------------------------------------|
+| ev             | all                | the kind of event; comes first                                      |
+| t              | all, optional      | nanoseconds since the recorder's epoch                              |
+| tid            | all, optional      | the recorder's thread id                                            |
+| dev            | access             | the kind of frame: "gicd", "gicr", "gits" or "gits_translater"      |
+| pe             | see above          | affinity of a PE, "Aff3.Aff2.Aff1.Aff0"; optional in access (only   |
+|                |                    | for "gicr") and line (only for a private line)                      |
+| off            | access             | offset in bytes, hexadecimal                                        |
+| size           | access             | bytes: 1, 2, 4 or 8                                                 |
+| val            | access, sysreg     | the value, hexadecimal; optional in access                          |
+| op             | access, sysreg     | "read" or "write"                                                   |
+| secure         | access, optional   | true for a Secure access                                            |
+| illegal        | access, optional   | true where the device did not accept the access                     |
+| reg            | sysreg             | the register's name without the exception level                     |
+| intid          | see above          | INTID, a number                                                     |
+| irm            | sgi, optional      | true for all PEs but the sender                                     |
+| cluster        | sgi                | Aff3.Aff2.Aff1 of the targets packed in 24 bits, hexadecimal        |
+| targets        | sgi                | the target list, 16 bits, hexadecimal                               |
+| level          | line               | true or false                                                       |
+| cpu            | cpu_reset          | the recorder's token for the PE                                     |
+| group, prio    | candidate          | numbers                                                             |
+| fiq, irq       | outputs            | true or false                                                       |
+| name           | other              | the event's name                                                    |
+| text           | other, text        | its text                                                            |
+
+An optional key is left out when it does not apply or is false. An unknown key is an error, because a key with
+a typing error in it would otherwise count as left out.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from mmio.trace.errors import TraceError
+from mmio.trace.events import (
+    Access,
+    Candidate,
+    CpuReset,
+    Delivery,
+    Event,
+    Line,
+    Other,
+    Outputs,
+    Sgi,
+    SysReg,
+    Text,
+)
+from mmio.trace.replacing import replacing
+
+__all__ = ["FORMAT", "VERSION", "NativeWriter", "read_header", "read_native"]
+
+FORMAT = "vgic-trace"
+"""What the header's `format` says."""
+
+VERSION = 1
+"""The version that is written, and the only one that is read."""
+
+
+class NativeWriter:
+    """Writes a trace in the native format, one event at a time.
+
+        with NativeWriter("boot.jsonl.gz", {"source": "boot.log"}) as writer:
+            writer.write(event)
+
+    The file is gzip when its name ends in ".gz"; the same events and metadata give the same bytes. It appears
+    under its name only when the `with` block ends without an exception; until then, a file of that name keeps
+    its old contents. `metadata` goes into the header, and must be what `json` can write. Raises `OSError` when
+    the file cannot be written, and `ValueError` for metadata called "format" or "version".
+    """
+
+    def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None) -> None:
+        metadata = metadata or {}
+        for name in ("format", "version"):
+            if name in metadata:
+                raise ValueError(f"metadata cannot be called {name!r}: the header has its own")
+        self._path = os.fspath(path)
+        self._header = _JSON.encode({"format": FORMAT, "version": VERSION, **metadata})
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._file = self._stack.enter_context(replacing(self._path))
+        self._file.write(self._header + "\n")
+        return self
+
+    def write(self, event: Event) -> None:
+        """Append an event. Its `line` is not kept: it becomes the line of the file that is written."""
+        kind, fields = _KIND_OF_CLASS[type(event)]
+        item: dict[str, object] = {"ev": kind}
+        for field, value in zip(fields, event[1:], strict=True):
+            if value is not field.absent:
+                item[field.key] = field.codec.encode(value)
+        self._file.write(_JSON.encode(item) + "\n")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def read_header(line: str, path: str) -> dict[str, object]:
+    """Return the metadata in the first line of a native trace: its header without `format` and `version`.
+
+    `path` only names the trace in errors. Raises `TraceError` when the line is no header or one of a version
+    that this module does not know.
+    """
+    header = _object(line, path, 1)
+    if header.pop("format", None) != FORMAT:
+        raise TraceError(path, 1, f'not a native trace: the header has no "format":"{FORMAT}"')
+    version = header.pop("version", None)
+    if type(version) is not int or version != VERSION:
+        raise TraceError(path, 1, f"version {version!r} of the format is unknown; known is {VERSION}")
+    return header
+
+
+def read_native(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
+    """Yield the events of a native trace, whose first line is the header.
+
+    `lines` gives each line's number, counted from 1, and its text without the line end; `path` only names the
+    trace in errors. Raises `TraceError` for the first line that is not as the format says.
+    """
+    for number, text in lines:
+        if number == 1:
+            read_header(text, path)
+        else:
+            yield _event(text, path, number)
+
+
+def _event(text: str, path: str, number: int) -> Event:
+    item = _object(text, path, number)
+    kind = item.pop("ev", None)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise TraceError(path, number, f'unknown kind of event: "ev" is {kind!r}')
+    make, fields = _KINDS[kind]
+    values: list[object] = []
+    for field in fields:
+        raw = item.pop(field.key, _REQUIRED)
+        if raw is _REQUIRED:
+            if field.absent is _REQUIRED:
+                raise TraceError(path, number, f"{kind} event without {field.key!r}")
+            values.append(field.absent)
+            continue
+        try:
+            values.append(field.codec.decode(raw))
+        except ValueError:
+            message = f"{kind} event: {field.key!r} is {raw!r}, expected {field.codec.what}"
+            raise TraceError(path, number, message) from None
+    if item:
+        raise TraceError(path, number, f"{kind} event: unknown key {next(iter(item))!r}")
+    return make(number, *values)
+
+
+def _object(text: str, path: str, number: int) -> dict[str, object]:
+    try:
+        item: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TraceError(path, number, f"not JSON: {error.msg} (column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise TraceError(path, number, f"not JSON that can be read: {error}") from error
+    if not isinstance(item, dict):
+        raise TraceError(path, number, "not a JSON object")
+    return item
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
+# How a field of an event becomes JSON, and back. A decoder raises ValueError for what it does not accept.
+
+
+def _integer(raw: object) -> int:
+    if type(raw) is not int:  # bool is a subclass of int, and no number here
+        raise ValueError
+    return raw
+
+
+def _number(raw: object) -> int:
+    if (number := _integer(raw)) < 0:
+        raise ValueError
+    return number
+
+
+def _size(raw: object) -> int:
+    if (size := _integer(raw)) not in (1, 2, 4, 8):
+        raise ValueError
+    return size
+
+
+def _flag(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError
+    return raw
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError
+    return raw
+
+
+def _hex(raw: object) -> int:
+    if not _HEX.fullmatch(digits := _text(raw)):
+        raise ValueError
+    return int(digits, 16)
+
+
+def _to_hex(value: int) -> str:
+    return f"{value:#x}"
+
+
+def _affinity(raw: object) -> int:
+    levels = _text(raw).split(".")
+    if len(levels) != 4 or not all(_LEVEL.fullmatch(level) for level in levels):
+        raise ValueError
+    # Refuses a level above 255.
+    return int.from_bytes(bytes(int(level) for level in levels), "big")
+
+
+def _to_affinity(value: int) -> str:
+    return ".".join(map(str, value.to_bytes(4, "big")))
+
+
+def _operation(raw: object) -> bool:
+    if raw not in ("read", "write"):
+        raise ValueError
+    return raw == "write"
+
+
+def _to_operation(write: bool) -> str:
+    return "write" if write else "read"
+
+
+_HEX = re.compile("0x[0-9a-fA-F]{1,16}")
+_LEVEL = re.compile("[0-9]{1,3}")
+
+
+class _Codec(NamedTuple):
+    what: str
+    encode: Callable[..., object]
+    decode: Callable[[object], object]
+
+
+_INTEGER = _Codec("an integer", int, _integer)
+_NUMBER = _Codec("an integer that is not negative", int, _number)
+_SIZE = _Codec("1, 2, 4 or 8", int, _size)
+_FLAG = _Codec("true or false", bool, _flag)
+_TEXT = _Codec("a string", str, _text)
+_HEXADECIMAL = _Codec('a hexadecimal string such as "0x1f", of 64 bits at most', _to_hex, _hex)
+_AFFINITY = _Codec('an affinity such as "0.0.1.0"', _to_affinity, _affinity)
+_OPERATION = _Codec('"read" or "write"', _to_operation, _operation)
+
+_REQUIRED = object()
+
+
+class _Field(NamedTuple):
+    key: str
+    codec: _Codec
+    absent: object = _REQUIRED
+    """The value for which the key is left out."""
+
+
+_WHEN = (_Field("t", _INTEGER, None), _Field("tid", _NUMBER, None))
+
+# The fields of each kind stand in the order of its class, after `line`.
+_KINDS: dict[str, tuple[Callable[..., Event], tuple[_Field, ...]]] = {
+    "access": (
+        Access,
+        (
+            *_WHEN,
+            _Field("dev", _TEXT),
+            _Field("pe", _AFFINITY, None),
+            _Field("off", _HEXADECIMAL),
+            _Field("size", _SIZE),
+            _Field("val", _HEXADECIMAL, None),
+            _Field("op", _OPERATION),
+            _Field("secure", _FLAG, False),
+            _Field("illegal", _FLAG, False),
+        ),
+    ),
+    "sysreg": (
+        SysReg,
+        (
+            *_WHEN,
+            _Field("pe", _AFFINITY),
+            _Field("reg", _TEXT),
+            _Field("val", _HEXADECIMAL),
+            _Field("op", _OPERATION),
+        ),
+    ),
+    "sgi": (
+        Sgi,
+        (
+            *_WHEN,
+            _Field("pe", _AFFINITY),
+            _Field("intid", _NUMBER),
+            _Field("irm", _FLAG, False),
+            _Field("cluster", _HEXADECIMAL),
+            _Field("targets", _HEXADECIMAL),
+        ),
+    ),
+    "delivery": (Delivery, (*_WHEN, _Field("pe", _AFFINITY), _Field("intid", _NUMBER))),
+    "line": (
+        Line,
+        (*_WHEN, _Field("pe", _AFFINITY, None), _Field("intid", _NUMBER), _Field("level", _FLAG)),
+    ),
+    "cpu_reset": (CpuReset, (*_WHEN, _Field("cpu", _TEXT))),
+    "candidate": (
+        Candidate,
+        (
+            *_WHEN,
+            _Field("pe", _AFFINITY),
+            _Field("intid", _NUMBER),
+            _Field("group", _NUMBER),
+            _Field("prio", _NUMBER),
+        ),
+    ),
+    "outputs": (Outputs, (*_WHEN, _Field("pe", _AFFINITY), _Field("fiq", _FLAG), _Field("irq", _FLAG))),
+    "other": (Other, (*_WHEN, _Field("name", _TEXT), _Field("text", _TEXT))),
+    "text": (Text, (*_WHEN, _Field("text", _TEXT))),
+}
+_KIND_OF_CLASS = {make: (kind, fields) for kind, (make, fields) in _KINDS.items()}
