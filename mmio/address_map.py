@@ -77,6 +77,10 @@ class Region:
         """True where the register at `offset` is read only."""
         return False
 
+    def ignores_reads(self, offset: int) -> bool:
+        """True where the register at `offset` is write only."""
+        return False
+
     def locate(self, offset: int) -> Location:
         """What lies at `offset` from the base."""
         return Location(self, self.name, offset, None, 0)
@@ -126,6 +130,10 @@ class FrameArray(Region, Generic[OwnerT]):
     def ignores_writes(self, offset: int) -> bool:
         """True where the register at `offset` is read only."""
         return self._frame(offset).ignores_writes(offset & (FRAME_SIZE - 1))
+
+    def ignores_reads(self, offset: int) -> bool:
+        """True where the register at `offset` is write only."""
+        return self._frame(offset).ignores_reads(offset & (FRAME_SIZE - 1))
 
     def locate(self, offset: int) -> Location:
         """The device, register and index at `offset`."""
@@ -189,7 +197,9 @@ class AddressMap:
         if size not in (1, 2, 4, 8):
             return self._refuse(address, size, None, secure, Refusal.SIZE)
         value = region.read(address - region.base, size, secure)
-        return value if value >= 0 else self._refused_by(region, address, size, None, secure)
+        if value < 0 or (self._observer is not None and region.ignores_reads(address - region.base)):
+            return self._refused_by(region, address, size, None, secure)
+        return value
 
     def write(self, address: int, size: int, value: int, secure: bool = False) -> None:
         """Write the low `size` bytes of `value` at `address`. Never raises."""

@@ -133,6 +133,11 @@ class Frame(Generic[OwnerT]):
         register = self._registers[offset >> 2]
         return register is not None and not register.writable
 
+    def ignores_reads(self, offset: int) -> bool:
+        """True where the register at `offset` is write only."""
+        register = self._registers[offset >> 2]
+        return register is not None and not register.readable
+
     def register_at(self, offset: int) -> tuple[RegisterLayout, int] | None:
         """The layout of the register that covers `offset` and its index in the array, None in a hole."""
         layout = self._layouts[offset >> 2]

@@ -126,8 +126,8 @@ class RegisterLayout:
     count: int = 1
     stride: int = 4
     """Bytes from one register of the array to the next."""
-    first: int = 0
-    """The number that the manuals give to the first register of the array."""
+    first: int | None = None
+    """The number that the manuals give to the first register, None where the name has no number."""
     sizes: tuple[int, ...] = (4,)
     """Legal access sizes in bytes."""
     reset: int = 0
@@ -139,8 +139,11 @@ class RegisterLayout:
     """The bits that always read as one."""
 
     def title(self, index: int = 0) -> str:
-        """The name of register `index` of the array, numbered as the manuals do."""
-        return self.name if self.count == 1 else f"{self.name}{self.first + index}"
+        """The name of register `index` of the array, numbered in place of "<n>", or at the end."""
+        if self.first is None:
+            return self.name
+        number = str(self.first + index)
+        return self.name.replace("<n>", number) if "<n>" in self.name else self.name + number
 
     def decode(self, value: int) -> dict[str, int]:
         """The value of every named field in `value`, most significant first."""
@@ -190,7 +193,7 @@ def layout(
     access: AccessKind,
     *declared: construct.Construct,
     count: int = 1,
-    first: int = 0,
+    first: int | None = None,
     sizes: tuple[int, ...] = (),
     reset: int = 0,
 ) -> RegisterLayout:
@@ -215,7 +218,7 @@ def layout(
         bits=construct.BitStruct(*declared),
         count=count,
         stride=width // 8,
-        first=first,
+        first=0 if first is None and count > 1 else first,
         sizes=sizes or ((4, 8) if width == 64 else (width // 8,)),
         reset=reset,
         fields=tuple(f for f in table if f.name),

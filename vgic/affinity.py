@@ -21,6 +21,7 @@ __all__ = [
     "text",
     "to_irouter",
     "to_mpidr",
+    "to_sgi_cluster",
     "to_typer",
 ]
 
@@ -94,6 +95,15 @@ def sgi_cluster(value: int) -> int:
     '0x30201'
     """
     return value >> 32 & 0xFF_0000 | value >> 24 & 0xFF00 | value >> 16 & 0xFF
+
+
+def to_sgi_cluster(cluster: int) -> int:
+    """The affinity fields of an SGI register that names the cluster Aff3.Aff2.Aff1 (24 bits packed).
+
+    >>> hex(to_sgi_cluster(0x30201))
+    '0x3000200010000'
+    """
+    return (cluster & 0xFF_0000) << 32 | (cluster & 0xFF00) << 24 | (cluster & 0xFF) << 16
 
 
 def text(affinity: int) -> str:

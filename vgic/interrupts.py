@@ -137,20 +137,12 @@ class InterruptBank(ActivationBank):
     def set_line(self, index: int, level: bool) -> None:
         """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
         word, bit = index >> 5, 1 << (index & 31)
-        if self.edge[word] & bit:
-            rising = level and not self.line[word] & bit
-            if not self.records_line:
-                self.line[word] &= ~bit
-            elif level:
-                self.line[word] |= bit
-            else:
-                self.line[word] &= ~bit
-            if rising:
-                self.latch[word] |= bit
-        elif level:
-            self.line[word] |= bit
-        else:
-            self.line[word] &= ~bit
+        edge = self.edge[word] & bit != 0
+        records = self.records_line or not edge
+        if edge and level and not (records and self.line[word] & bit):
+            self.latch[word] |= bit
+        if records:
+            self.line[word] = self.line[word] | bit if level else self.line[word] & ~bit
         self.update(word, bit)
 
     def set_message(self, index: int, level: bool) -> None:

@@ -45,7 +45,8 @@ class Redistributor(BankOwner):
     @property
     def typer(self) -> int:
         """GICR_TYPER (64 bits); the affinity is looked up, so it follows the topology (rule AFF-5)."""
-        return affinity.to_typer(self._topology.affinities[self.interface.cpu]) | self._constant
+        shown = self._topology.affinities[self.interface.cpu] & self._profile.redistributor_affinity
+        return affinity.to_typer(shown) | self._constant
 
     def set_sleep(self, asleep: bool) -> None:
         """Write GICR_WAKER.ProcessorSleep: a sleeping PE is sent nothing, what is pending waits (rule RED-5)."""

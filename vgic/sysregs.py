@@ -160,7 +160,7 @@ class SystemRegisters:
             words[f"ICC_IAR{group}_EL1"] = _Acknowledge(group)
             words[f"ICC_EOIR{group}_EL1"] = _EndOfInterrupt(group)
             words[f"ICC_HPPIR{group}_EL1"] = _HighestPending(group)
-            words[f"ICC_AP{group}R_EL1"] = _ActivePriorities(group)
+            words[f"ICC_AP{group}R<n>_EL1"] = _ActivePriorities(group)
         # 32 group priorities a register: five bits of preemption need one register, seven need four.
         active_priority_registers = max(1, (1 << min(priority_bits, 7)) // 32)
         self._registers: dict[int, tuple[Register[CpuInterface], int]] = {}

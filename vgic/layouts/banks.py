@@ -27,7 +27,14 @@ def byte_per_intid(name: str, offset: int, doc: str, *, first: int = 0, count: i
 
 
 def two_bits_per_intid(
-    name: str, offset: int, access: AccessKind, doc: str, *, first: int = 0, count: int = 1, reset: int = 0
+    name: str,
+    offset: int,
+    access: AccessKind,
+    doc: str,
+    *,
+    first: int | None = None,
+    count: int = 1,
+    reset: int = 0,
 ) -> RegisterLayout:
     """Registers of sixteen 2-bit fields, one for each INTID."""
     # Bit 2x of ICFGR is reserved; bit 2x+1 carries the meaning. One field keeps the manuals' name for both.
@@ -37,7 +44,7 @@ def two_bits_per_intid(
 
 
 def raz_wi(
-    name: str, offset: int, *, first: int = 0, count: int = 1, sizes: tuple[int, ...] = (4,)
+    name: str, offset: int, *, first: int | None = None, count: int = 1, sizes: tuple[int, ...] = (4,)
 ) -> RegisterLayout:
     """Registers that exist and are RAZ/WI in this configuration."""
     doc = "RAZ/WI here"

@@ -119,13 +119,13 @@ SPI_BITS: Final = [
 
 ELSEWHERE_OR_RESERVED: Final = [
     # INTIDs 0-31: with affinity routing their state is in the Redistributors.
-    raz_wi("GICD_IGROUPR", 0x0080),
-    raz_wi("GICD_ISENABLER", 0x0100),
-    raz_wi("GICD_ICENABLER", 0x0180),
-    raz_wi("GICD_ISPENDR", 0x0200),
-    raz_wi("GICD_ICPENDR", 0x0280),
-    raz_wi("GICD_ISACTIVER", 0x0300),
-    raz_wi("GICD_ICACTIVER", 0x0380),
+    raz_wi("GICD_IGROUPR", 0x0080, first=0),
+    raz_wi("GICD_ISENABLER", 0x0100, first=0),
+    raz_wi("GICD_ICENABLER", 0x0180, first=0),
+    raz_wi("GICD_ISPENDR", 0x0200, first=0),
+    raz_wi("GICD_ICPENDR", 0x0280, first=0),
+    raz_wi("GICD_ISACTIVER", 0x0300, first=0),
+    raz_wi("GICD_ICACTIVER", 0x0380, first=0),
     raz_wi("GICD_IPRIORITYR", 0x0400, count=8, sizes=(1, 4)),
     raz_wi("GICD_ICFGR", 0x0C00, count=2),
     # Affinity routing replaces these.

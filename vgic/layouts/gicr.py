@@ -138,7 +138,7 @@ SGI_BASE: Final[list[RegisterLayout]] = [
     byte_per_intid("GICR_IPRIORITYR", 0x0400, "priority, 0 is the highest", count=8),
     two_bits_per_intid("GICR_ICFGR0", 0x0C00, AccessKind.RO, "SGIs: edge-triggered", reset=0xAAAA_AAAA),
     two_bits_per_intid("GICR_ICFGR1", 0x0C04, AccessKind.RW, "PPIs: 0b00 level-sensitive, 0b10 edge-triggered"),
-    raz_wi("GICR_IGRPMODR", 0x0D00),
+    raz_wi("GICR_IGRPMODR", 0x0D00, first=0),
     raz_wi("GICR_NSACR", 0x0E00),
 ]
 """Every register of the SGI_base frame."""

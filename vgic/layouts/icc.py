@@ -103,8 +103,8 @@ ICC: Final[list[RegisterLayout]] = [
     layout("ICC_EOIR0_EL1", ICC_EOIR0_EL1, 64, WO, *FINISHED),
     layout("ICC_HPPIR0_EL1", ICC_HPPIR0_EL1, 64, RO, *PENDING),
     layout("ICC_BPR0_EL1", ICC_BPR0_EL1, 64, RW, *BINARY_POINT),
-    layout("ICC_AP0R_EL1", ICC_AP0R0_EL1, 64, RW, *ACTIVE, count=4),
-    layout("ICC_AP1R_EL1", ICC_AP1R0_EL1, 64, RW, *ACTIVE, count=4),
+    layout("ICC_AP0R<n>_EL1", ICC_AP0R0_EL1, 64, RW, *ACTIVE, count=4),
+    layout("ICC_AP1R<n>_EL1", ICC_AP1R0_EL1, 64, RW, *ACTIVE, count=4),
     layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED),
     layout(
         "ICC_RPR_EL1",

@@ -1,0 +1,44 @@
+# Every target sets up what it needs: a virtual environment in .venv and the package with its dependencies.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TRACES := tests/traces
+DEMO := $(TRACES)/linux_smp4_noits
+
+.PHONY: demo test test-slow lint bench coverage clean help
+
+help: ## Show the targets.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vgic needs Python 3.11 or newer; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/run ## Replay the recording of a real Linux boot and show the summary.
+	$(BIN)/vgic replay $(DEMO)/trace.core.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+
+lint: $(VENV)/dev ## Check format, style and types.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint ## Check and run the default test suite.
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: $(VENV)/dev ## Run the tests that take longer.
+	$(BIN)/pytest -m slow
+
+coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
+	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
+
+bench: $(VENV)/run ## Measure what accesses and a replay cost.
+	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+
+clean: ## Remove everything that can be made again.
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

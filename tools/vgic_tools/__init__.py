@@ -1,0 +1,1 @@
+"""The `vgic` command: replaying traces, decoding registers, showing a machine."""

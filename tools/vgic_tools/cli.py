@@ -1,0 +1,207 @@
+"""The `vgic` command."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import vgic
+from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
+from vgic import affinity
+from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.layouts import gicr
+from vgic_tools.bench import cases, measure, measure_replay
+from vgic_tools.decode import find_by_address, find_by_name, number
+from vgic_tools.errors import UsageError
+from vgic_tools.fields import field_table
+from vgic_tools.machine import machine_from_options, machine_options
+from vgic_tools.replay import ReplayError, replay
+from vgic_tools.replay.report import as_json, print_report
+
+__all__ = ["main"]
+
+DIVERGED = 1
+BAD_INPUT = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(vgic.__version__, prog_name="vgic")
+def main() -> None:
+    """A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine."""
+
+
+def _fail(error: Exception) -> NoReturn:
+    click.echo(f"vgic: {error}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    # Elsewhere than on a terminal, nobody wants lines broken at 80 columns.
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+@contextmanager
+def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
+    """A function to call now and then; shows a bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn(Path(trace.path).name), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=trace.total_bytes)
+        yield lambda: progress.update(task, completed=trace.bytes_read)
+
+
+@main.command("replay")
+@click.argument("trace", metavar="TRACE")
+@machine_options
+@click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
+@click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
+def replay_command(trace: str, keep_going: bool, as_data: bool, **options: object) -> None:
+    """Replay a trace through the model and compare every outcome that it recorded.
+
+    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip. Exits with 0 where every
+    value came out the same, 1 where one did not, 2 where the input cannot be used.
+
+    \b
+    vgic replay trace.log.gz --qemu-cmdline cmd.txt
+    """
+    try:
+        machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+        reader = open_trace(trace)
+        with _progress(reader) as advance:
+            result = replay(reader, reader.path, machine, keep_going, advance)
+    except (UsageError, TraceError, ReplayError) as error:
+        _fail(error)
+    result.notes.extend(reader.warnings)
+    if as_data:
+        click.echo(json.dumps(as_json(result), indent=2))
+    else:
+        print_report(_console(), result)
+    sys.exit(DIVERGED if result.diverged else 0)
+
+
+@main.command("convert")
+@click.argument("trace", metavar="TRACE")
+@click.argument("output", metavar="OUTPUT")
+def convert_command(trace: str, output: str) -> None:
+    """Convert a trace to the native format: JSON lines that lose nothing, compressed where OUTPUT ends in .gz."""
+    try:
+        reader = open_trace(trace)
+        with _progress(reader) as advance, NativeWriter(output, {"source": Path(trace).name}) as writer:
+            for count, event in enumerate(reader):
+                writer.write(event)
+                if not count & 0xFFF:
+                    advance()
+    except (TraceError, OSError) as error:
+        _fail(error)
+    for warning in reader.warnings:
+        click.echo(f"vgic: {warning}", err=True)
+
+
+@main.command("decode")
+@click.argument("register", metavar="REGISTER|ADDRESS")
+@click.argument("value", metavar="VALUE")
+@machine_options
+def decode_command(register: str, value: str, **options: object) -> None:
+    """Show the fields of a register value.
+
+    The register is given by name, or by its address on a machine (QEMU's virt machine with 4 vCPUs unless told).
+
+    \b
+    vgic decode GICR_TYPER 0x301000311
+    vgic decode 0x8000004 0x37a0007
+    """
+    try:
+        bits = number(value)
+        if bits is None:
+            raise UsageError(f"{value!r} is no value: write 0x... or a decimal number")
+        address = number(register)
+        if address is None:
+            title, layout = find_by_name(register)
+        else:
+            machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
+            title, layout = find_by_address(address, vgic.Gic(machine.config))
+        if bits >> layout.width:
+            raise UsageError(f"{title} has {layout.width} bits; {value} does not fit")
+    except UsageError as error:
+        _fail(error)
+    console = _console()
+    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}  ({layout.access.value})")
+    console.print(field_table(layout, bits))
+
+
+@main.command("bench")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Also time the replay of this QEMU trace."
+)
+@click.option(
+    "--qemu-cmdline", type=click.Path(path_type=Path), metavar="FILE", help="The command line that made the trace."
+)
+@click.option("--json", "as_data", is_flag=True, help="Print the figures as JSON.")
+def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) -> None:
+    """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
+    if (trace is None) != (qemu_cmdline is None):
+        _fail(UsageError("--trace and --qemu-cmdline go together"))
+    timed = cases()
+    figures = measure(timed)
+    events = 0
+    if trace is not None and qemu_cmdline is not None:
+        try:
+            figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
+        except (UsageError, TraceError, ReplayError) as error:
+            _fail(error)
+        figures.append(figure)
+    if as_data:
+        click.echo(
+            json.dumps({figure.name: {"ns": figure.nanoseconds, "ratio": figure.ratio} for figure in figures})
+        )
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "ns", "empty method calls"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for figure in figures:
+        table.add_row(figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}")
+    console = _console()
+    console.print(table)
+    if events:
+        console.print(f"\n{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
+
+
+@main.command("map")
+@machine_options
+def map_command(**options: object) -> None:
+    """Show the address map of a machine (QEMU's virt machine with 4 vCPUs unless told), and its redistributors."""
+    try:
+        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
+        gic = vgic.Gic(machine.config)
+    except (UsageError, ValueError) as error:
+        _fail(error)
+    console = _console()
+    console.print(str(machine))
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("region", "first", "last", "size"):
+        table.add_column(heading, justify="left" if heading == "region" else "right")
+    for region in gic.map:
+        table.add_row(region.name, f"{region.base:#x}", f"{region.end - 1:#x}", f"{region.size:#x}")
+    console.print(table)
+    console.print()
+    frames = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("vCPU", "affinity", "RD_base", "SGI_base", "GICR_TYPER.Last"):
+        frames.add_column(heading, justify="right")
+    placed = zip(gic.redistributor_bases, machine.config.topology.affinities, strict=True)
+    for cpu, (base, packed) in enumerate(placed):
+        last = str(gicr.TYPER.decode(gic.read(base + gicr.TYPER.offset, 8))["Last"])
+        frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + REDISTRIBUTOR_SIZE // 2:#x}", last)
+    console.print(frames)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Which machine a command works on: from a QEMU command line, a device tree, or options."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+import vgic
+from vgic_tools.device_tree import config_from_device_tree
+from vgic_tools.errors import UsageError
+from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
+
+__all__ = ["Machine", "machine_from_options", "machine_options"]
+
+CommandT = TypeVar("CommandT", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A VM's interrupt controller and where its description came from."""
+
+    config: vgic.Config
+    origin: str
+
+    def __str__(self) -> str:
+        config = self.config
+        cpus, regions = len(config.topology), len(config.redistributor_regions)
+        return (
+            f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
+            f" {regions} redistributor region{'s' if regions > 1 else ''},"
+            f" profile {config.profile.name}, from {self.origin}"
+        )
+
+
+def machine_options(command: CommandT) -> CommandT:
+    """Give a click command the options that describe a machine; they come as keyword arguments."""
+    options = [
+        click.option(
+            "--qemu-cmdline",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Take the machine from a file with a QEMU command line.",
+        ),
+        click.option(
+            "--dtb",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Take the machine from a device tree blob.",
+        ),
+        click.option("--cpus", type=int, metavar="N", help="A machine of N vCPUs, 16 to a cluster."),
+        click.option(
+            "--affinities", metavar="A,B,...", help="A machine of vCPUs with these affinities, Aff3.Aff2.Aff1.Aff0."
+        ),
+        click.option(
+            "--profile",
+            type=click.Choice(list(vgic.PROFILES)),
+            help="Whose choices the GIC makes. Default: qemu where a QEMU command line or device tree is given,"
+            " else arch.",
+        ),
+        click.option("--spis", type=int, metavar="N", help="Number of SPIs: a multiple of 32, or 988."),
+        click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
+        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor."),
+        click.option(
+            "--redistributors",
+            multiple=True,
+            metavar="ADDRESS:COUNT",
+            help="A redistributor region with room for COUNT vCPUs; may be given several times.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def machine_from_options(
+    *,
+    qemu_cmdline: Path | None,
+    dtb: Path | None,
+    cpus: int | None,
+    affinities: str | None,
+    profile: str | None,
+    spis: int | None,
+    priority_bits: int | None,
+    gicd_base: str | None,
+    redistributors: tuple[str, ...],
+    default_cpus: int | None = None,
+) -> Machine:
+    """The machine that the options describe.
+
+    Raises UsageError where they name none and there is no `default_cpus`, or contradict each other.
+    """
+    sources = {
+        "--qemu-cmdline": qemu_cmdline is not None,
+        "--dtb": dtb is not None,
+        "--cpus": cpus is not None,
+        "--affinities": affinities is not None,
+    }
+    given = [name for name, present in sources.items() if present]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} both say which vCPUs there are; give one")
+    try:
+        if qemu_cmdline is not None:
+            config, origin = config_from_qemu_cmdline(qemu_cmdline), str(qemu_cmdline)
+        elif dtb is not None:
+            config, origin = config_from_device_tree(dtb, QEMU_SPIS), str(dtb)
+        elif affinities is not None:
+            config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"
+        elif cpus is not None or default_cpus is not None:
+            number = cpus if cpus is not None else default_cpus or 1
+            config, origin = vgic.Config(vgic.Topology.clusters(number, 16)), f"--cpus {number}"
+        else:
+            raise UsageError(
+                "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE,"
+                " --cpus N or --affinities A,B,..."
+            )
+        changes: dict[str, object] = {}
+        if profile is not None:
+            changes["profile"] = vgic.profile_named(profile)
+        if spis is not None:
+            changes["spis"] = spis
+        if priority_bits is not None:
+            changes["priority_bits"] = priority_bits
+        if gicd_base is not None:
+            changes["gicd_base"] = _number("--gicd-base", gicd_base)
+        if redistributors:
+            changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
+        return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
+    except vgic.VgicError as error:
+        raise UsageError(str(error)) from error
+
+
+def _number(option: str, text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(f"{option} {text}: not a number") from None
+
+
+def _region(text: str) -> vgic.RedistributorRegion:
+    address, separator, count = text.partition(":")
+    if not separator:
+        raise UsageError(f"--redistributors {text}: written ADDRESS:COUNT")
+    return vgic.RedistributorRegion(_number("--redistributors", address), _number("--redistributors", count))

@@ -1,0 +1,88 @@
+"""Machines from QEMU command lines: -machine, -smp and -cpu of the virt machine (QEMU 7.2)."""
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+import vgic
+from vgic_tools.errors import UsageError
+
+__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline"]
+
+QEMU_SPIS: Final = 256
+"""SPIs of QEMU's virt machine."""
+
+GICD_BASE: Final = 0x0800_0000
+# The frames below 4 GiB hold 123 redistributors; more need the region above RAM, which moves up with RAM beyond it.
+LOW_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
+HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)
+
+# Every AArch64 CPU model of QEMU 7.2 with a GICv3 CPU interface has this many.
+PRIORITY_BITS: Final = 5
+
+_ALIASES: Final = {"M": "machine"}
+
+
+def config_from_qemu_cmdline(path: Path) -> vgic.Config:
+    """The GIC of the machine that the QEMU command line in the file describes.
+
+    Comment lines start with #. Raises UsageError where the file is no such command line, or describes a GIC that
+    is not modelled, naming the option.
+    """
+    options = _options(path)
+    machine = _properties(options.get("machine", ""), "type")
+    kind = machine.get("type", "")
+    if not kind.startswith("virt"):
+        raise UsageError(f"{path}: -machine {kind or 'is not given'}: only QEMU's virt machine is known")
+    version = machine.get("gic-version", "2")
+    if version != "3":
+        raise UsageError(f"{path}: -machine gic-version={version}: the model is a GICv3")
+    if machine.get("secure", "off") == "on":
+        raise UsageError(f"{path}: -machine secure=on: two Security states are not modelled")
+    cpus = _properties(options.get("smp", "1"), "cpus").get("cpus", "1")
+    if not cpus.isdecimal():
+        raise UsageError(f"{path}: -smp {cpus}: not a number of CPUs")
+    topology = vgic.Topology.qemu(int(cpus))
+    regions = (LOW_REGION,) if len(topology) <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
+    return vgic.Config(
+        topology=topology,
+        spis=QEMU_SPIS,
+        profile=vgic.QEMU,
+        priority_bits=PRIORITY_BITS,
+        gicd_base=GICD_BASE,
+        redistributor_regions=regions,
+    )
+
+
+def _options(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    try:
+        words = shlex.split(" ".join(lines))
+    except ValueError as error:
+        raise UsageError(f"{path}: not a command line: {error}") from error
+    if not words or "qemu" not in words[0]:
+        raise UsageError(f"{path}: not a QEMU command line")
+    found: dict[str, str] = {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("-"):
+            name = word.lstrip("-")
+            name = _ALIASES.get(name, name)
+            # -machine may be repeated; later properties override earlier ones.
+            found[name] = f"{found[name]},{following}" if name in found else following
+    return found
+
+
+def _properties(text: str, first: str) -> dict[str, str]:
+    """The properties of "a,b=c": {first: "a", "b": "c"}."""
+    properties: dict[str, str] = {}
+    for item in text.split(","):
+        name, separator, value = item.partition("=")
+        if separator:
+            properties[name] = value
+        elif item:
+            properties[first] = item
+    return properties

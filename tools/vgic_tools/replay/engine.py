@@ -1,0 +1,402 @@
+"""The replay itself: every recorded input drives the model, every recorded outcome is compared."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+import vgic
+from mmio import IllegalAccess, Location, Refusal
+from mmio.trace import (
+    Access,
+    Candidate,
+    CpuReset,
+    Delivery,
+    Event,
+    Line,
+    Other,
+    Outputs,
+    Sgi,
+    SysReg,
+    Text,
+)
+from vgic import affinity
+from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.layouts.icc import ICC
+from vgic_tools.machine import Machine
+from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.resets import ResetAttribution
+from vgic_tools.replay.result import Divergence, Result
+from vgic_tools.replay.witness import Witness
+
+__all__ = ["ReplayError", "replay"]
+
+_FIRST_LPI: Final = 8192
+_NOTHING_PENDING: Final = 255
+_SPECIAL: Final = range(1020, 1024)
+
+# Recorders name system registers without the exception level.
+_SYSREGS: Final = {
+    layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
+    for layout in ICC
+    for index in range(layout.count)
+}
+_ACKNOWLEDGES: Final = ("ICC_IAR0", "ICC_IAR1")
+_ENDS: Final = ("ICC_EOIR0", "ICC_EOIR1")
+
+# QEMU calls some writes of read-only registers errors and others not: nothing to compare there.
+_UNRECORDED: Final = (Refusal.READ_ONLY, Refusal.WRITE_ONLY)
+
+_SGI_REGISTERS: Final = {
+    vgic.SGI1R: ("ICC_SGI1R", vgic.ICC_SGI1R_EL1),
+    vgic.SGI0R: ("ICC_SGI0R or ICC_ASGI1R", vgic.ICC_SGI0R_EL1),
+}
+
+_Handler: TypeAlias = Callable[["_Replay", Event], None]
+
+
+class ReplayError(Exception):
+    """An event that this machine cannot have produced; the message starts with file and line."""
+
+
+def replay(
+    trace: Iterable[Event],
+    path: str,
+    machine: Machine,
+    keep_going: bool = False,
+    progress: Callable[[], None] | None = None,
+) -> Result:
+    """Replay a trace on a machine.
+
+    Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. Raises
+    ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
+    """
+    run = _Replay(path, machine)
+    for event in trace:
+        run.feed(event)
+        if run.result.diverged and not keep_going:
+            run.result.stopped = True
+            break
+        if progress is not None and not run.result.events & 0xFFF:
+            progress()
+    if not run.result.stopped:
+        run.finish()
+    return run.result
+
+
+class _Replay:
+    """A replay under way; it is the model's line sink and observer too."""
+
+    def __init__(self, path: str, machine: Machine) -> None:
+        self.result = Result(trace=path, machine=str(machine))
+        self._path = path
+        self._evaluations = Evaluations()
+        self._gic = vgic.Gic(machine.config, lines=self, observer=self)
+        self._topology = machine.config.topology
+        self._resets = ResetAttribution()
+        self._witness = Witness(self._gic)
+        self._locations: dict[int, Location | None] = {}
+        self._refusal: Refusal | None = None
+        self._sgi: Sgi | None = None
+        self._deliveries: list[Delivery] = []
+        self._started = False
+        self._lpi_priority: dict[int, int] = {}
+
+    # The model's callbacks.
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        self._evaluations.passed_through(self._gic, cpu)
+
+    def illegal_access(self, access: IllegalAccess) -> None:
+        self._refusal = access.refusal
+
+    def illegal_sysreg(self, access: vgic.IllegalSysReg) -> None:
+        self.result.accepted["accesses to system registers that the machine lacks"] += 1
+
+    # Events.
+
+    def feed(self, event: Event) -> None:
+        """Take the next event."""
+        self.result.events += 1
+        _HANDLERS[type(event)](self, event)
+        self._witness.saw(event)
+
+    def finish(self) -> None:
+        """The trace is over: compare what is still open."""
+        self._before_operation()
+        self._evaluations.present(self._gic)
+        self._compare_evaluations()
+        if self._resets.held:
+            self.result.notes.append(f"{self._resets.held} CPU resets could not be attributed to a vCPU")
+        if self._evaluations.lpis:
+            self.result.accepted["evaluations that offer an LPI"] += self._evaluations.lpis
+
+    def evaluation(self, event: Event) -> None:
+        """Keep an evaluation until the next operation."""
+        assert isinstance(event, Candidate | Outputs)
+        cpu = self._cpu(event, event.cpu)
+        self._evaluations.add(event, cpu)
+        if isinstance(event, Candidate) and event.intid >= _FIRST_LPI and event.priority != _NOTHING_PENDING:
+            self._lpi_priority[cpu] = event.priority
+
+    def delivery(self, event: Event) -> None:
+        """Keep a delivery until its SGI is complete."""
+        assert isinstance(event, Delivery)
+        self._cpu(event, event.cpu)
+        if self._sgi is None:
+            raise self._error(event, "an SGI is delivered that nobody generated")
+        self._deliveries.append(event)
+
+    def sgi(self, event: Event) -> None:
+        """Keep an SGI until its deliveries are known: they tell which register generated it."""
+        assert isinstance(event, Sgi)
+        self._cpu(event, event.cpu)
+        self._logged_first()
+        self._sgi = event
+        self._deliveries = []
+
+    def line(self, event: Event) -> None:
+        """Drive an input line."""
+        assert isinstance(event, Line)
+        self._logged_first()
+        try:
+            if event.owner is None:
+                interrupt: vgic.Interrupt = self._gic.spi(event.intid)
+            else:
+                interrupt = self._gic.ppi(self._cpu(event, event.owner), event.intid)
+        except vgic.ConfigError as error:
+            raise self._error(event, str(error)) from error
+        interrupt.set_level(event.level)
+        self.result.inputs["line changes"] += 1
+
+    def cpu_reset(self, event: Event) -> None:
+        """Reset a PE's CPU interface, now or when it is known which one it is."""
+        assert isinstance(event, CpuReset)
+        if not self._started:
+            return  # The machine's own start.
+        self._logged_first()
+        pe = self._resets.reset(event)
+        if pe is not None:
+            self._gic.reset_cpu(self._cpu(event, pe))
+        self.result.inputs["CPU resets"] += 1
+
+    def access(self, event: Event) -> None:
+        """A load or store."""
+        assert isinstance(event, Access)
+        self._started = True
+        address = self._address(event)
+        if address is None:
+            self.result.accepted[f"accesses to {event.device.upper()} frames"] += 1
+            return
+        self._logged_last()
+        self._refusal = None
+        kind = "writes" if event.write else "reads"
+        self.result.inputs[f"{event.device.upper()} {kind}"] += 1
+        if event.write:
+            self._gic.write(address, event.size, event.value or 0, secure=event.secure)
+        else:
+            got = self._gic.read(address, event.size, secure=event.secure)
+            self._compare_read(event, address, got)
+        if self._refusal not in _UNRECORDED:
+            self._compare(
+                "access taken or refused", event, _legality(event.illegal), _legality(self._refusal is not None)
+            )
+        self._after_logged_last()
+
+    def sysreg(self, event: Event) -> None:
+        """A system register access."""
+        assert isinstance(event, SysReg)
+        self._started = True
+        cpu = self._cpu(event, event.cpu)
+        if event.register not in _SYSREGS:
+            self.result.accepted[f"accesses to {event.register}"] += 1
+            return
+        if self._resets.resolved(event):
+            self._gic.reset_cpu(cpu)
+        _, encoding = _SYSREGS[event.register]
+        self.result.inputs[f"ICC {'writes' if event.write else 'reads'}"] += 1
+        if event.write:
+            self._logged_first()
+            if event.register in _ENDS:
+                # The recorder evaluates between priority drop and deactivation: the offer is still the old one.
+                self._evaluations.passed_through(self._gic, cpu)
+            self._gic.sysreg_write(cpu, encoding, event.value)
+        elif event.register in _ACKNOWLEDGES:
+            self._logged_last()
+            self._acknowledge(event, cpu, encoding)
+            self._after_logged_last()
+        else:
+            # Reads of other registers change nothing, so it does not matter on which side they are logged.
+            self._logged_first()
+            self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
+
+    def other(self, event: Event) -> None:
+        """An event or text that means nothing to the model."""
+        if isinstance(event, Other):
+            self.result.accepted[f"{event.name} events"] += 1
+        else:
+            self.result.accepted["lines that are no trace event"] += 1
+
+    # Operations and the evaluations around them.
+
+    def _before_operation(self) -> None:
+        """Carry out the SGI whose deliveries are complete now that another operation begins."""
+        sgi, self._sgi = self._sgi, None
+        if sgi is not None:
+            self._generate(sgi)
+
+    def _logged_first(self) -> None:
+        """Before an operation that is logged before its evaluations."""
+        self._before_operation()
+        if self._evaluations.waiting():
+            self._evaluations.present(self._gic)
+            self._compare_evaluations()
+        self._evaluations.forget()
+
+    def _logged_last(self) -> None:
+        """Before an operation that is logged after its evaluations."""
+        self._before_operation()
+        if self._evaluations.waiting():
+            self._evaluations.present(self._gic)
+        else:
+            self._evaluations.forget()
+
+    def _after_logged_last(self) -> None:
+        if self._evaluations.waiting():
+            self._evaluations.present(self._gic)
+            self._compare_evaluations()
+        self._evaluations.forget()
+
+    def _compare_evaluations(self) -> None:
+        for event, expected, got in self._evaluations.compare():
+            what = _EVALUATION_NAMES[type(event)]
+            self.result.compared[what] += 1
+            if expected != got:
+                self._diverge(what, event, event.cpu, expected, got)
+
+    def _generate(self, event: Sgi) -> None:
+        """Generate an SGI by the register whose reach is what was recorded, and compare who it was delivered to."""
+        sender = self._cpu(event, event.cpu)
+        value = affinity.to_sgi_cluster(event.cluster) | event.intid << 24 | event.irm << 40 | event.target_list
+        reached = {delivery.cpu for delivery in self._deliveries}
+        reaches = {
+            register: {self._topology.affinities[cpu] for cpu in self._gic.sgi_targets(sender, register, value)}
+            for register in _SGI_REGISTERS
+        }
+        register = min(reaches, key=lambda candidate: len(reaches[candidate] ^ reached))
+        name, encoding = _SGI_REGISTERS[register]
+        self.result.inputs[f"SGIs by {name}"] += 1
+        self.result.compared["SGI deliveries"] += len(self._deliveries)
+        expected = reaches[register]
+        wrong = [item for item in self._deliveries if item.cpu not in expected or item.intid != event.intid]
+        if wrong or reached != expected:
+            place = wrong[0] if wrong else event
+            recorded = {f"{item.intid} at {affinity.text(item.cpu)}" for item in self._deliveries}
+            model = {f"{event.intid} at {affinity.text(pe)}" for pe in expected}
+            self._diverge("SGI deliveries", place, event.cpu, _listed(recorded), _listed(model))
+        self._gic.sysreg_write(sender, encoding, value)
+
+    def _acknowledge(self, event: SysReg, cpu: int, encoding: int) -> None:
+        if event.value >= _FIRST_LPI:
+            self.result.accepted["LPI acknowledgements"] += 1
+            self._count_acknowledged(event, "LPI")
+            self._activate_lpi(cpu)
+            return
+        self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
+        if event.value not in _SPECIAL:
+            self._count_acknowledged(event, "SGI" if event.value < 16 else "PPI" if event.value < 32 else "SPI")
+
+    def _activate_lpi(self, cpu: int) -> None:
+        """Show the model that an LPI is active, where the trace told its priority."""
+        if cpu in self._lpi_priority:
+            bit = 1 << (self._lpi_priority[cpu] >> 3)
+            active = self._gic.sysreg_read(cpu, vgic.ICC_AP1R0_EL1)
+            self._gic.sysreg_write(cpu, vgic.ICC_AP1R0_EL1, active | bit)
+
+    def _count_acknowledged(self, event: SysReg, kind: str) -> None:
+        self.result.acknowledged[affinity.text(event.cpu), kind] += 1
+
+    # Comparing.
+
+    def _compare(self, what: str, event: Event, expected: str, got: str) -> None:
+        self.result.compared[what] += 1
+        if expected != got:
+            self._diverge(what, event, None, expected, got)
+
+    def _compare_read(self, event: Access, address: int, got: int) -> None:
+        location = self._locate(address)
+        layout = None if location is None else location.register
+        name = f"{event.device.upper()}+{event.offset:#x}" if layout is None else layout.name
+        self.result.compared[name] += 1
+        if event.value is not None and got != event.value:
+            self._record(name, self._witness.of_access(event, event.value, got, location))
+
+    def _compare_register(self, event: SysReg, cpu: int, got: int) -> None:
+        self.result.compared[event.register] += 1
+        if got != event.value:
+            layout, _ = _SYSREGS[event.register]
+            self._record(event.register, self._witness.of_register(event, cpu, got, layout))
+
+    def _diverge(self, what: str, event: Event, pe: int | None, expected: str, got: str) -> None:
+        cpu = None if pe is None else self._topology.find(pe)
+        self._record(what, self._witness.of_outcome(event, what, cpu, expected, got))
+
+    def _record(self, what: str, divergence: Divergence) -> None:
+        self.result.divergences[what] += 1
+        if self.result.first is None:
+            self.result.first = divergence
+
+    # Names and places.
+
+    def _cpu(self, event: Event, pe: int) -> int:
+        cpu = self._topology.find(pe)
+        if cpu < 0:
+            first, last = self._topology.affinities[0], self._topology.affinities[-1]
+            raise self._error(
+                event,
+                f"no vCPU has affinity {affinity.text(pe)}; the machine has {len(self._topology)}:"
+                f" {affinity.text(first)} to {affinity.text(last)}",
+            )
+        return cpu
+
+    def _address(self, event: Access) -> int | None:
+        if event.device == "gicd":
+            return self._gic.config.gicd_base + event.offset
+        if event.device != "gicr":
+            return None
+        if event.owner is None or event.offset >= REDISTRIBUTOR_SIZE:
+            raise self._error(event, f"offset {event.offset:#x} is beyond a GICv3 redistributor")
+        return self._gic.redistributor_bases[self._cpu(event, event.owner)] + event.offset
+
+    def _locate(self, address: int) -> Location | None:
+        if address not in self._locations:
+            self._locations[address] = self._gic.map.locate(address)
+        return self._locations[address]
+
+    def _error(self, event: Event, message: str) -> ReplayError:
+        return ReplayError(f"{self._path}:{event.line}: {message}")
+
+
+def _listed(items: set[str]) -> str:
+    return ", ".join(sorted(items)) or "nowhere"
+
+
+def _legality(illegal: bool) -> str:
+    return "refused" if illegal else "taken"
+
+
+_EVALUATION_NAMES: Final[dict[type, str]] = {
+    Candidate: "highest pending interrupts",
+    Outputs: "IRQ and FIQ outputs",
+}
+
+_HANDLERS: Final[dict[type, _Handler]] = {
+    Access: _Replay.access,
+    SysReg: _Replay.sysreg,
+    Sgi: _Replay.sgi,
+    Delivery: _Replay.delivery,
+    Line: _Replay.line,
+    CpuReset: _Replay.cpu_reset,
+    Candidate: _Replay.evaluation,
+    Outputs: _Replay.evaluation,
+    Other: _Replay.other,
+    Text: _Replay.other,
+}

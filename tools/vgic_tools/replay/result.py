@@ -1,0 +1,60 @@
+"""What a replay found."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mmio import RegisterLayout
+from mmio.trace import Event
+
+__all__ = ["Divergence", "Result"]
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A recorded outcome that the model did not produce."""
+
+    event: Event
+    what: str
+    """The register or outcome, as a person would name it."""
+    place: str
+    """The PE concerned, "" where the recorder does not say."""
+    expected: str
+    got: str
+    layout: RegisterLayout | None = None
+    """Decodes both values where they are a register's."""
+    expected_value: int = 0
+    got_value: int = 0
+    before: Sequence[Event] = ()
+    """The events before it, oldest first."""
+    interrupts: Sequence[str] = ()
+    """The model's view of the interrupts concerned."""
+
+
+@dataclass
+class Result:
+    """Counts of a replay; `divergences` empty says that the model did what the recording says."""
+
+    trace: str
+    machine: str
+    events: int = 0
+    inputs: Counter[str] = field(default_factory=Counter)
+    """What drove the model, by kind."""
+    compared: Counter[str] = field(default_factory=Counter)
+    """Values compared, by register or kind of outcome."""
+    divergences: Counter[str] = field(default_factory=Counter)
+    """Values that differ, the same way."""
+    first: Divergence | None = None
+    acknowledged: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Interrupts taken, by PE (dotted affinity) and type (SGI, PPI, SPI, LPI)."""
+    accepted: Counter[str] = field(default_factory=Counter)
+    """Recorded outcomes and inputs that the model does not predict, by kind: taken as they are."""
+    notes: list[str] = field(default_factory=list)
+    """What else a reader of the result should know."""
+    stopped: bool = False
+    """The replay ended at the first divergence."""
+
+    @property
+    def diverged(self) -> bool:
+        """True where anything differs."""
+        return bool(self.divergences)

@@ -1,0 +1,87 @@
+"""What can be said about a divergence: the events before it, and the model's view of the interrupts concerned."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from mmio import Location, RegisterLayout
+from mmio.trace import Access, Event, SysReg
+from vgic import Gic, affinity
+from vgic.layouts.intids import intids_in
+from vgic_tools.replay.result import Divergence
+
+__all__ = ["Witness"]
+
+_HISTORY: Final = 10
+_MOST_INTERRUPTS: Final = 4
+
+
+class Witness:
+    """Follows a replay and describes its divergences."""
+
+    def __init__(self, gic: Gic) -> None:
+        self._gic = gic
+        self._topology = gic.config.topology
+        self._history: deque[Event] = deque(maxlen=_HISTORY)
+
+    def saw(self, event: Event) -> None:
+        """An event that is done with."""
+        self._history.append(event)
+
+    def of_access(self, event: Access, expected: int, got: int, location: Location | None) -> Divergence:
+        """A memory read that returned something else."""
+        layout = None if location is None else location.register
+        element = 0 if location is None else location.element
+        # A narrow access shows part of a register: move both values to where that part lies.
+        shift = 0 if layout is None else 8 * (event.offset % (layout.width // 8))
+        cpu = 0 if event.owner is None else self._topology.find(event.owner)
+        concerned = () if layout is None else intids_in(layout, element, (expected ^ got) << shift)
+        return Divergence(
+            event=event,
+            what=f"{event.device.upper()}+{event.offset:#x}" if layout is None else layout.title(element),
+            place="" if event.owner is None else affinity.text(event.owner),
+            expected=f"{expected:#x}",
+            got=f"{got:#x}",
+            layout=layout,
+            expected_value=expected << shift,
+            got_value=got << shift,
+            before=tuple(self._history),
+            interrupts=self._views(cpu, concerned),
+        )
+
+    def of_register(self, event: SysReg, cpu: int, got: int, layout: RegisterLayout) -> Divergence:
+        """A system register read that returned something else."""
+        shows_intid = any(field.name == "INTID" for field in layout.fields)
+        return Divergence(
+            event=event,
+            what=event.register,
+            place=affinity.text(event.cpu),
+            expected=f"{event.value:#x}",
+            got=f"{got:#x}",
+            layout=layout,
+            expected_value=event.value,
+            got_value=got,
+            before=tuple(self._history),
+            interrupts=self._views(cpu, {event.value, got} if shows_intid else ()),
+        )
+
+    def of_outcome(self, event: Event, what: str, cpu: int | None, expected: str, got: str) -> Divergence:
+        """Another outcome than a register's value, at vCPU `cpu`."""
+        concerned = {getattr(event, "intid", None)}
+        best = None if cpu is None else self._gic.highest_pending(cpu)
+        if best is not None:
+            concerned.add(best.intid)
+        return Divergence(
+            event=event,
+            what=what,
+            place="" if cpu is None else affinity.text(self._topology.affinities[cpu]),
+            expected=expected,
+            got=got,
+            before=tuple(self._history),
+            interrupts=() if cpu is None else self._views(cpu, (intid for intid in concerned if intid is not None)),
+        )
+
+    def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
+        known = 32 + self._gic.config.spis
+        shown = sorted(intid for intid in intids if intid < known)[:_MOST_INTERRUPTS]
+        return tuple(str(self._gic.interrupt(cpu, intid)) for intid in shown)

@@ -1,0 +1,45 @@
+"""Which INTIDs a register is about."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from mmio import RegisterLayout
+from vgic.layouts.gicd import GICD
+from vgic.layouts.gicr import SGI_BASE
+
+__all__ = ["intids_in"]
+
+_ONE_BIT: Final = ("IGROUPR", "ISENABLER", "ICENABLER", "ISPENDR", "ICPENDR", "ISACTIVER", "ICACTIVER")
+
+_BITS_PER_INTID: Final[dict[str, int]] = {
+    **{f"{frame}_{name}": 1 for frame in ("GICD", "GICR") for name in _ONE_BIT},
+    "GICD_IPRIORITYR": 8,
+    "GICR_IPRIORITYR": 8,
+    "GICD_ICFGR": 2,
+    "GICR_ICFGR0": 2,
+    "GICR_ICFGR1": 2,
+    "GICD_IROUTER": 64,
+}
+
+# The configuration of PPIs is a register of its own, not the second of an array.
+_FIRST_INTID: Final = {"GICR_ICFGR1": 16}
+
+_KNOWN: Final = {layout.name for layout in (*GICD, *SGI_BASE)}
+assert _BITS_PER_INTID.keys() <= _KNOWN
+
+
+def intids_in(layout: RegisterLayout, element: int, bits: int) -> Iterator[int]:
+    """The INTIDs that the set bits of `bits` stand for, in register `element` of an array; none where it has none.
+
+    >>> [layout] = [known for known in GICD if known.name == "GICD_ISENABLER" and known.count > 1]
+    >>> list(intids_in(layout, 0, 0b101))
+    [32, 34]
+    """
+    width = _BITS_PER_INTID.get(layout.name)
+    if width is None:
+        return
+    number = (layout.first or 0) + element
+    first = _FIRST_INTID.get(layout.name, number * layout.width // width)
+    for lane in range(layout.width // width):
+        if bits >> lane * width & ((1 << width) - 1):
+            yield first + lane
