@@ -165,7 +165,7 @@ def measure_replay(trace: Path, cmdline: Path, yardstick: float, rounds: int = 3
     times = []
     for _ in range(rounds):
         begin = thread_time_ns()
-        replay(events, str(trace), machine)
+        replay(events, str(trace), machine, keep_going=True)
         times.append((thread_time_ns() - begin) / len(events))
     return Figure(f"replay of {trace.parent.name}, per event", median(times), median(times) / yardstick), len(
         events

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 import vgic
+from mmio import MapError
 from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
@@ -30,6 +31,8 @@ __all__ = ["main"]
 DIVERGED = 1
 BAD_INPUT = 2
 
+INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(vgic.__version__, prog_name="vgic")
@@ -44,8 +47,8 @@ def _fail(error: Exception) -> NoReturn:
 
 def _console() -> Console:
     console = Console(highlight=False)
-    # Elsewhere than on a terminal, nobody wants lines broken at 80 columns.
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    # Elsewhere than on a terminal, nobody wants lines broken.
+    return console if console.is_terminal else Console(highlight=False, width=100_000)
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, **options: objec
         reader = open_trace(trace)
         with _progress(reader) as advance:
             result = replay(reader, reader.path, machine, keep_going, advance)
-    except (UsageError, TraceError, ReplayError) as error:
+    except INPUT_ERRORS as error:
         _fail(error)
     result.notes.extend(reader.warnings)
     if as_data:
@@ -99,8 +102,10 @@ def convert_command(trace: str, output: str) -> None:
                 writer.write(event)
                 if not count & 0xFFF:
                     advance()
-    except (TraceError, OSError) as error:
+    except TraceError as error:
         _fail(error)
+    except OSError as error:
+        _fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
     for warning in reader.warnings:
         click.echo(f"vgic: {warning}", err=True)
 
@@ -112,7 +117,8 @@ def convert_command(trace: str, output: str) -> None:
 def decode_command(register: str, value: str, **options: object) -> None:
     """Show the fields of a register value.
 
-    The register is given by name, or by its address on a machine (QEMU's virt machine with 4 vCPUs unless told).
+    The register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
+    unless told.
 
     \b
     vgic decode GICR_TYPER 0x301000311
@@ -130,7 +136,7 @@ def decode_command(register: str, value: str, **options: object) -> None:
             title, layout = find_by_address(address, vgic.Gic(machine.config))
         if bits >> layout.width:
             raise UsageError(f"{title} has {layout.width} bits; {value} does not fit")
-    except UsageError as error:
+    except INPUT_ERRORS as error:
         _fail(error)
     console = _console()
     console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}  ({layout.access.value})")
@@ -155,7 +161,7 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
     if trace is not None and qemu_cmdline is not None:
         try:
             figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
-        except (UsageError, TraceError, ReplayError) as error:
+        except INPUT_ERRORS as error:
             _fail(error)
         figures.append(figure)
     if as_data:
@@ -177,11 +183,14 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
 @main.command("map")
 @machine_options
 def map_command(**options: object) -> None:
-    """Show the address map of a machine (QEMU's virt machine with 4 vCPUs unless told), and its redistributors."""
+    """Show a machine's address map and redistributors.
+
+    The machine has 4 vCPUs, and the addresses of QEMU's virt machine, unless told.
+    """
     try:
         machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
         gic = vgic.Gic(machine.config)
-    except (UsageError, ValueError) as error:
+    except INPUT_ERRORS as error:
         _fail(error)
     console = _console()
     console.print(str(machine))

@@ -55,4 +55,6 @@ def find_by_address(address: int, gic: Gic) -> tuple[str, RegisterLayout]:
 
 def number(text: str) -> int | None:
     """The number that a text is (0x..., or decimal), None where it is none."""
-    return int(text, 0) if re.fullmatch(r"0[xX][0-9a-fA-F]+|\d+", text) else None
+    if re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
+        return int(text, 16)
+    return int(text) if re.fullmatch(r"[0-9]+", text) else None

@@ -19,12 +19,11 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
     Raises UsageError where the file is no device tree, or has no GICv3 or no CPUs, or ones that cannot be.
     """
     try:
-        root = fdt.parse_dtb(path.read_bytes()).root
+        nodes = list(_walk(fdt.parse_dtb(path.read_bytes()).root))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except Exception as error:  # The library lets through whatever its parser stumbles over.
         raise UsageError(f"{path}: not a device tree blob") from error
-    nodes = list(_walk(root))
     cpus = [node for node in nodes if "cpu" in _texts(node, "device_type")]
     if not cpus:
         raise UsageError(f'{path}: no node has device_type = "cpu"')
@@ -40,15 +39,18 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
     regions = _number(_cells(gics[0], "#redistributor-regions") or [1])
     if len(frames) < 1 + regions:
         raise UsageError(f"{path}: {gics[0].name} has {len(frames)} reg entries, too few for {regions} regions")
-    return vgic.Config(
-        topology=vgic.Topology(affinity.from_mpidr(_number(_cells(cpu, "reg"))) for cpu in cpus),
-        spis=spis,
-        profile=vgic.QEMU,
-        gicd_base=frames[0][0],
-        redistributor_regions=tuple(
-            vgic.RedistributorRegion(base, size // REDISTRIBUTOR_SIZE) for base, size in frames[1 : 1 + regions]
-        ),
-    )
+    try:
+        return vgic.Config(
+            topology=vgic.Topology(affinity.from_mpidr(_number(_cells(cpu, "reg"))) for cpu in cpus),
+            spis=spis,
+            profile=vgic.QEMU,
+            gicd_base=frames[0][0],
+            redistributor_regions=tuple(
+                vgic.RedistributorRegion(base, size // REDISTRIBUTOR_SIZE) for base, size in frames[1 : 1 + regions]
+            ),
+        )
+    except vgic.VgicError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _walk(node: fdt.Node) -> Iterator[fdt.Node]:
@@ -78,9 +80,9 @@ def _number(cells: list[int]) -> int:
 def _registers(node: fdt.Node) -> list[tuple[int, int]]:
     """The (address, size) pairs of `reg`; how many cells each takes is said by the parent."""
     cells = _cells(node, "reg")
-    address_cells = _number(_cells(node.parent, "#address-cells") or [2])
-    size_cells = _number(_cells(node.parent, "#size-cells") or [1])
-    entry = address_cells + size_cells
+    address_cells = _number(_cells(node.parent or node, "#address-cells") or [2])
+    size_cells = _number(_cells(node.parent or node, "#size-cells") or [1])
+    entry = max(address_cells + size_cells, 1)
     return [
         (_number(cells[at : at + address_cells]), _number(cells[at + address_cells : at + entry]))
         for at in range(0, len(cells) - entry + 1, entry)

@@ -109,7 +109,8 @@ def machine_from_options(
             config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"
         elif cpus is not None or default_cpus is not None:
             number = cpus if cpus is not None else default_cpus or 1
-            config, origin = vgic.Config(vgic.Topology.clusters(number, 16)), f"--cpus {number}"
+            config = vgic.Config(vgic.Topology.clusters(number, 16))
+            origin = "--cpus" if cpus is not None else "the defaults"
         else:
             raise UsageError(
                 "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE,"

@@ -1,6 +1,7 @@
 """Machines from QEMU command lines: -machine, -smp and -cpu of the virt machine (QEMU 7.2)."""
 
 import shlex
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,8 @@ GICD_BASE: Final = 0x0800_0000
 # The frames below 4 GiB hold 123 redistributors; more need the region above RAM, which moves up with RAM beyond it.
 LOW_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
 HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)
+
+MOST_CPUS: Final = 512
 
 # Every AArch64 CPU model of QEMU 7.2 with a GICv3 CPU interface has this many.
 PRIORITY_BITS: Final = 5
@@ -39,10 +42,11 @@ def config_from_qemu_cmdline(path: Path) -> vgic.Config:
         raise UsageError(f"{path}: -machine gic-version={version}: the model is a GICv3")
     if machine.get("secure", "off") == "on":
         raise UsageError(f"{path}: -machine secure=on: two Security states are not modelled")
-    cpus = _properties(options.get("smp", "1"), "cpus").get("cpus", "1")
-    if not cpus.isdecimal():
-        raise UsageError(f"{path}: -smp {cpus}: not a number of CPUs")
-    topology = vgic.Topology.qemu(int(cpus))
+    smp = options.get("smp", "1")
+    cpus = _cpus(_properties(smp, "cpus"))
+    if not 1 <= cpus <= MOST_CPUS:
+        raise UsageError(f"{path}: -smp {smp}: QEMU's virt machine has 1 to {MOST_CPUS} CPUs")
+    topology = vgic.Topology.qemu(cpus)
     regions = (LOW_REGION,) if len(topology) <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
     return vgic.Config(
         topology=topology,
@@ -59,9 +63,10 @@ def _options(path: Path) -> dict[str, str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not text'}") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("#")]
     try:
-        words = shlex.split(" ".join(lines))
+        # A backslash continues a line, as in a shell.
+        words = shlex.split(" ".join(line.removesuffix("\\") for line in lines))
     except ValueError as error:
         raise UsageError(f"{path}: not a command line: {error}") from error
     if not words or "qemu" not in words[0]:
@@ -74,6 +79,15 @@ def _options(path: Path) -> dict[str, str]:
             # -machine may be repeated; later properties override earlier ones.
             found[name] = f"{found[name]},{following}" if name in found else following
     return found
+
+
+def _cpus(smp: dict[str, str]) -> int:
+    """The number of CPUs: as given, or what the levels of the topology multiply to; 0 where it is no number."""
+    numbers = {name: int(value) if value.isdecimal() else 0 for name, value in smp.items()}
+    for name in ("cpus", "maxcpus"):
+        if name in numbers:
+            return numbers[name]
+    return prod(numbers.get(level, 1) for level in ("sockets", "dies", "clusters", "cores", "threads"))
 
 
 def _properties(text: str, first: str) -> dict[str, str]:

@@ -44,7 +44,7 @@ class ResetAttribution:
         begins = access.write and access.register == "ICC_PMR"
         for held in self._held:
             if held.thread == access.thread and (own_thread or begins):
-                self._held.remove(held)
+                self._held = [other for other in self._held if other.token != held.token]
                 self._pe_of_token[held.token] = access.cpu
                 return True
         return False

@@ -1,6 +1,5 @@
 """What can be said about a divergence: the events before it, and the model's view of the interrupts concerned."""
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -22,11 +21,15 @@ class Witness:
     def __init__(self, gic: Gic) -> None:
         self._gic = gic
         self._topology = gic.config.topology
-        self._history: deque[Event] = deque(maxlen=_HISTORY)
+        self._history: list[Event] = []
 
     def saw(self, event: Event) -> None:
-        """An event that is done with."""
+        """The next event."""
         self._history.append(event)
+
+    def settled(self) -> None:
+        """Every event so far has been compared: only the last few can still be of interest."""
+        del self._history[:-_HISTORY]
 
     def of_access(self, event: Access, expected: int, got: int, location: Location | None) -> Divergence:
         """A memory read that returned something else."""
@@ -45,7 +48,7 @@ class Witness:
             layout=layout,
             expected_value=expected << shift,
             got_value=got << shift,
-            before=tuple(self._history),
+            before=self._before(event),
             interrupts=self._views(cpu, concerned),
         )
 
@@ -61,7 +64,7 @@ class Witness:
             layout=layout,
             expected_value=event.value,
             got_value=got,
-            before=tuple(self._history),
+            before=self._before(event),
             interrupts=self._views(cpu, {event.value, got} if shows_intid else ()),
         )
 
@@ -77,9 +80,15 @@ class Witness:
             place="" if cpu is None else affinity.text(self._topology.affinities[cpu]),
             expected=expected,
             got=got,
-            before=tuple(self._history),
+            before=self._before(event),
             interrupts=() if cpu is None else self._views(cpu, (intid for intid in concerned if intid is not None)),
         )
+
+    def _before(self, event: Event) -> tuple[Event, ...]:
+        """The events before one, which may have waited for others after it."""
+        history = self._history
+        end = next((at for at in reversed(range(len(history))) if history[at] is event), len(history))
+        return tuple(history[max(end - _HISTORY, 0) : end])
 
     def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
         known = 32 + self._gic.config.spis
