@@ -1,0 +1,101 @@
+"""Lines of a QEMU trace log, written by hand, and their replay."""
+
+from collections.abc import Iterable
+
+import vgic
+from mmio.trace import read_qemu
+from vgic_tools.machine import Machine
+from vgic_tools.replay import Result, replay
+
+NAME = "boot.log"
+
+
+def dist(direction: str, offset: int, data: int, size: int = 4, bad: bool = False) -> str:
+    """An access to the distributor, "read" or "write"."""
+    return _access("dist", "distributor", direction, offset, data, size, bad)
+
+
+def redist(direction: str, cpu: int, offset: int, data: int, size: int = 4, bad: bool = False) -> str:
+    """An access to the redistributor of the PE with the affinity `cpu`."""
+    return _access("redist", f"redistributor {cpu:#x}", direction, offset, data, size, bad)
+
+
+def _access(device: str, frame: str, direction: str, offset: int, data: int, size: int, bad: bool) -> str:
+    value = "" if bad and direction == "read" else f" data {data:#x}"
+    kind, error = ("bad", ": error") if bad else ("", "")
+    name = f"gicv3_{device}_{kind}{direction}"
+    return f"{name} GICv3 {frame} {direction}: offset {offset:#x}{value} size {size} secure 0{error}"
+
+
+def icc(direction: str, register: str, cpu: int, value: int) -> str:
+    """An access to a system register, which is named without its prefix: "PMR"."""
+    return (
+        f"gicv3_icc_{register.lower()}_{direction} GICv3 ICC_{register} {direction} cpu {cpu:#x} value {value:#x}"
+    )
+
+
+def sgi(cpu: int, intid: int, targets: int, cluster: int = 0, irm: int = 0) -> str:
+    """An SGI that is generated."""
+    return (
+        f"gicv3_icc_generate_sgi GICv3 CPU i/f {cpu:#x} generating SGI {intid} IRM {irm}"
+        f" target affinity {cluster:#x}xx targetlist {targets:#x}"
+    )
+
+
+def delivery(cpu: int, intid: int) -> str:
+    """An SGI that is made pending at a PE."""
+    return f"gicv3_redist_send_sgi GICv3 redistributor {cpu:#x} pending SGI {intid}"
+
+
+def spi(intid: int, level: int) -> str:
+    """A change of an SPI's line."""
+    return f"gicv3_dist_set_irq GICv3 distributor interrupt {intid} level changed to {level}"
+
+
+def ppi(cpu: int, intid: int, level: int) -> str:
+    """A change of a PPI's line."""
+    return f"gicv3_redist_set_irq GICv3 redistributor {cpu:#x} interrupt {intid} level changed to {level}"
+
+
+def reset(token: str) -> str:
+    """A CPU reset."""
+    return f"guest_cpu_reset cpu={token} "
+
+
+def evaluation(cpu: int, intid: int, priority: int, irq: int, fiq: int = 0, group: int = 2) -> list[str]:
+    """What a PE is offered (priority 255: nothing), and its outputs."""
+    place = f"GICv3 CPU i/f {cpu:#x} HPPI update:"
+    return [
+        f"gicv3_cpuif_update {place} irq {intid} group {group} prio {priority}",
+        f"gicv3_cpuif_set_irqs {place} setting FIQ {fiq} IRQ {irq}",
+    ]
+
+
+def on(thread: int, line: str) -> str:
+    """A line with the prefix that tells the thread."""
+    return f"{thread}@1795205157.855973:{line}"
+
+
+def awake(cpus: int = 1) -> list[str]:
+    """What a guest does so that SGIs, PPIs and SPI 42 reach its PEs, whose affinities are 0 and up, as Group 1."""
+    lines = [dist("write", 0, 0b11), dist("write", 0x84, 1 << 10), dist("write", 0x104, 1 << 10)]
+    for cpu in range(cpus):
+        lines += [
+            redist("write", cpu, 0x14, 0),
+            redist("write", cpu, 0x10080, 0xFFFF_FFFF),
+            redist("write", cpu, 0x10100, 0xFFFF_FFFF),
+            icc("write", "PMR", cpu, 0xF8),
+            icc("write", "IGRPEN1", cpu, 1),
+        ]
+    return lines
+
+
+def virt(cpus: int, **config: object) -> Machine:
+    """QEMU's virt machine."""
+    described = vgic.Config(vgic.Topology.qemu(cpus), 256, vgic.QEMU, **config)  # type: ignore[arg-type]
+    return Machine(described, "a test")
+
+
+def replayed(lines: Iterable[str], cpus: int = 1, keep_going: bool = False) -> Result:
+    """The result of replaying a log on QEMU's virt machine."""
+    return replay(read_qemu(enumerate(lines, 1), NAME), NAME, virt(cpus), keep_going)

@@ -1,0 +1,39 @@
+"""The recordings in tests/traces, and the machines that they were made on."""
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+from mmio.trace import Event, read_qemu
+from vgic_tools.machine import Machine
+from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+
+TRACES = Path(__file__).parent.parent / "traces"
+
+
+def log(recording: str, kind: str) -> Path:
+    """The file of a recording; `kind` is "full" or "core"."""
+    return TRACES / recording / f"trace.{kind}.log.gz"
+
+
+def cmdline(recording: str) -> Path:
+    """The file with the command line that made a recording."""
+    return TRACES / recording / "cmd.txt"
+
+
+@cache
+def machine(recording: str) -> Machine:
+    """The machine that a recording was made on."""
+    return Machine(config_from_qemu_cmdline(cmdline(recording)), "its command line")
+
+
+@cache
+def lines(recording: str, kind: str) -> list[str]:
+    """The lines of a recording."""
+    return gzip.decompress(log(recording, kind).read_bytes()).decode().splitlines()
+
+
+@cache
+def events(recording: str, kind: str) -> list[Event]:
+    """The events of a recording, one for each line."""
+    return list(read_qemu(enumerate(lines(recording, kind), 1), recording))

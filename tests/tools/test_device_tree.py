@@ -1,0 +1,144 @@
+"""Machines from device trees."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fdt
+import pytest
+
+import recorded_guests
+import vgic
+from vgic_tools.device_tree import config_from_device_tree
+from vgic_tools.errors import UsageError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "virt.dtb"
+
+
+def refusal(path: Path) -> str:
+    """The message about a file, which it names first."""
+    with pytest.raises(UsageError) as caught:
+        config_from_device_tree(path, 256)
+    name, _, message = str(caught.value).partition(": ")
+    assert name == str(path)
+    assert "\n" not in message
+    return message
+
+
+def tree() -> fdt.FDT:
+    """Two vCPUs, the second with Aff3, and a GIC with two redistributor regions."""
+    made = fdt.FDT()
+    made.set_property("#address-cells", 2)
+    made.set_property("#size-cells", 2)
+    made.set_property("device_type", "cpu", "/cpus/cpu@0", create=True)
+    made.set_property("reg", [0, 0], "/cpus/cpu@0")
+    made.set_property("device_type", "cpu", "/cpus/cpu@1", create=True)
+    made.set_property("reg", [1, 0x8002_0304], "/cpus/cpu@1")
+    made.set_property("compatible", ["arm,gic-v3", "other"], "/gic", create=True)
+    made.set_property("#redistributor-regions", 2, "/gic")
+    regions = [(0x2F00_0000, 0x1_0000), (0x2F10_0000, 0x2_0000), (0x80_0000_0000, 0x10_0000), (0x9999_0000, 0x1000)]
+    cells = [cell for region in regions for number in region for cell in divmod(number, 1 << 32)]
+    made.set_property("reg", cells, "/gic")
+    return made
+
+
+def write(path: Path, made: fdt.FDT) -> Path:
+    path.write_bytes(made.to_dtb(version=17))
+    return path
+
+
+@pytest.mark.parametrize(("recording", "cpus"), [("linux_smp4_noits", 4), ("linux_smp126_hi_noits", 126)])
+def test_recordings(recording: str, cpus: int) -> None:
+    config = config_from_device_tree(recorded_guests.TRACES / recording / "virt.dtb", 256)
+    low, high = vgic.RedistributorRegion(0x080A_0000, 123), vgic.RedistributorRegion(0x40_0000_0000, 512)
+    assert config == vgic.Config(
+        topology=config.topology,
+        spis=256,
+        profile=vgic.QEMU,
+        gicd_base=0x0800_0000,
+        redistributor_regions=(low, high) if cpus > 123 else (low,),
+    )
+    assert config.topology.affinities == vgic.Topology.qemu(cpus).affinities
+
+
+def test_affinities_and_regions(path: Path) -> None:
+    config = config_from_device_tree(write(path, tree()), 32)
+    assert config.topology.affinities == (0, 0x0102_0304)
+    assert config.gicd_base == 0x2F00_0000
+    assert config.redistributor_regions == (
+        vgic.RedistributorRegion(0x2F10_0000, 1),
+        vgic.RedistributorRegion(0x80_0000_0000, 8),
+    )
+    assert config.spis == 32
+
+
+def test_narrow_addresses_and_one_region(path: Path) -> None:
+    made = tree()
+    made.set_property("#address-cells", 1)
+    made.set_property("#size-cells", 1)
+    made.remove_property("#redistributor-regions", "/gic")
+    made.set_property("reg", [0x2F00_0000, 0x1_0000, 0x2F10_0000, 0x20_0000, 0x2C00_0000, 0x2000], "/gic")
+    config = config_from_device_tree(write(path, made), 32)
+    assert config.gicd_base == 0x2F00_0000
+    assert config.redistributor_regions == (vgic.RedistributorRegion(0x2F10_0000, 16),)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda made: made.remove_node("cpus"), 'no node has device_type = "cpu"'),
+        (lambda made: made.remove_node("gic"), "0 nodes are compatible with arm,gic-v3, not one"),
+        (
+            lambda made: made.set_property("compatible", "arm,gic-v3", "/gic2", create=True),
+            "2 nodes are compatible with arm,gic-v3, not one",
+        ),
+        (
+            lambda made: made.set_property("redistributor-stride", [0, 0x4_0000], "/gic"),
+            "redistributor-stride 0x40000: only 0x20000 is modelled",
+        ),
+        (
+            lambda made: made.set_property("#redistributor-regions", 4, "/gic"),
+            "gic has 4 reg entries, too few for 4 regions",
+        ),
+        (lambda made: made.remove_property("reg", "/gic"), "gic has 0 reg entries, too few for 2 regions"),
+        (
+            lambda made: made.set_property("reg", [0, 0], "/cpus/cpu@1"),
+            "vCPUs 0 and 1 have the same affinity 0.0.0.0",
+        ),
+        (
+            lambda made: made.set_property("reg", [0] * 16, "/gic"),
+            "the redistributor region at 0x0 has room for 0 vCPUs",
+        ),
+    ],
+)
+def test_trees_that_describe_no_such_machine(path: Path, change: Callable[[fdt.FDT], None], message: str) -> None:
+    made = tree()
+    change(made)
+    assert refusal(write(path, made)) == message
+
+
+def test_a_tree_that_is_a_gic(path: Path) -> None:
+    made = fdt.FDT()
+    made.set_property("compatible", "arm,gic-v3")
+    made.set_property("device_type", "cpu")
+    assert refusal(write(path, made)) == "/ has 0 reg entries, too few for 1 regions"
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"\xd0\x0d\xfe\xed" + bytes(100), bytes(1000)])
+def test_garbage(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    assert refusal(path) == "not a device tree blob"
+
+
+def test_truncated(path: Path) -> None:
+    whole = write(path, tree()).read_bytes()
+    for length in range(0, len(whole) - 8, 7):
+        path.write_bytes(whole[:length])
+        assert refusal(path)
+
+
+def test_no_file(path: Path) -> None:
+    assert refusal(path) == "No such file or directory"
+    assert refusal(path.parent) == "Is a directory"
