@@ -1,0 +1,350 @@
+"""The state of an interrupt: pending, enabled, active, level and edge."""
+
+import pytest
+
+import vgic
+from guest import Guest
+from offsets import BANK
+from vgic import ARCH, KVM, QEMU
+
+KINDS = pytest.mark.parametrize("intid", [27, 32, 95], ids=["ppi", "first-spi", "last-spi"])
+
+
+@pytest.mark.rule("STATE-1")
+@KINDS
+def test_a_level_is_pending_while_the_line_is_high(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid)
+    guest.line(intid, True)
+    assert guest.bit(BANK.ISPENDR, intid) == guest.bit(BANK.ICPENDR, intid) == 1
+    assert guest.irq()
+    guest.line(intid, False)
+    assert guest.bit(BANK.ISPENDR, intid) == guest.bit(BANK.ICPENDR, intid) == 0
+    assert not guest.irq()
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-4")
+@KINDS
+def test_an_edge_stays_pending_when_the_line_falls(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid, edge=True)
+    guest.pulse(intid)
+    assert guest.bit(BANK.ISPENDR, intid) == 1
+    guest.take(intid)
+    guest.eoi(intid)
+    assert guest.bit(BANK.ISPENDR, intid) == 0
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-4")
+@pytest.mark.parametrize("profile", [ARCH, QEMU], ids=["arch", "qemu"])
+def test_only_a_rise_is_an_edge(profile: vgic.Profile) -> None:
+    guest = Guest(profile=profile).boot()
+    guest.setup(40, edge=True)
+    guest.line(40, True)
+    guest.take(40)
+    guest.eoi(40)
+    guest.line(40, True)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    guest.line(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    guest.line(40, True)
+    guest.take(40)
+
+
+@pytest.mark.rule("STATE-4")
+def test_edges_coalesce() -> None:
+    guest = Guest().boot()
+    guest.setup(40, edge=True)
+    for _ in range(3):
+        guest.pulse(40)
+    guest.take(40)
+    guest.eoi(40)
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-2", "STATE-10")
+@KINDS
+def test_a_disabled_interrupt_is_pending_but_not_forwarded(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid)
+    guest.set_bit(BANK.ICENABLER, intid)
+    guest.line(intid, True)
+    assert guest.bit(BANK.ISPENDR, intid) == 1
+    assert not guest.irq()
+    assert guest.ack() == vgic.SPURIOUS
+    guest.set_bit(BANK.ISENABLER, intid)
+    assert guest.irq()
+    guest.set_bit(BANK.ICENABLER, intid)
+    assert not guest.irq()
+    assert guest.bit(BANK.ISPENDR, intid) == 1
+
+
+@pytest.mark.rule("STATE-10")
+def test_disabling_leaves_an_active_interrupt_active() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.take(40)
+    guest.set_bit(BANK.ICENABLER, 40)
+    assert guest.bit(BANK.ISACTIVER, 40) == 1
+    guest.eoi(40)
+    assert guest.bit(BANK.ISACTIVER, 40) == 0
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-3")
+@pytest.mark.parametrize("edge", [False, True], ids=["level", "edge"])
+def test_a_written_pending_bit_lasts_until_it_is_acknowledged(edge: bool) -> None:
+    guest = Guest().boot()
+    guest.setup(40, edge=edge)
+    guest.set_bit(BANK.ISPENDR, 40)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.take(40)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    guest.eoi(40)
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-3")
+def test_a_bit_written_while_the_line_is_high_outlives_the_line() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.set_bit(BANK.ISPENDR, 40)
+    guest.line(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.take(40)
+
+
+@pytest.mark.rule("STATE-3")
+def test_a_clear_cannot_lower_a_line() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.set_bit(BANK.ISPENDR, 40)
+    guest.set_bit(BANK.ICPENDR, 40)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.line(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+
+
+@pytest.mark.rule("STATE-3")
+def test_a_clear_removes_an_edge() -> None:
+    guest = Guest().boot()
+    guest.setup(40, edge=True)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    assert not guest.irq()
+
+
+@pytest.mark.rule("STATE-2", "STATE-5")
+@KINDS
+def test_a_level_that_stays_high_is_active_and_pending_and_comes_again(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid)
+    guest.line(intid, True)
+    guest.take(intid)
+    assert guest.bit(BANK.ISACTIVER, intid) == guest.bit(BANK.ICACTIVER, intid) == 1
+    assert guest.bit(BANK.ISPENDR, intid) == 1
+    assert not guest.irq()
+    assert guest.ack() == vgic.SPURIOUS
+    guest.eoi(intid)
+    assert guest.bit(BANK.ISACTIVER, intid) == 0
+    assert guest.irq()
+    guest.take(intid)
+
+
+@pytest.mark.rule("STATE-2", "STATE-6")
+@KINDS
+def test_an_edge_while_active_waits_for_deactivation(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid, edge=True)
+    guest.pulse(intid)
+    guest.take(intid)
+    assert guest.bit(BANK.ISPENDR, intid) == 0
+    guest.pulse(intid)
+    assert guest.bit(BANK.ISPENDR, intid) == 1
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1) == vgic.SPURIOUS
+    assert guest.ack() == vgic.SPURIOUS
+    guest.eoi(intid)
+    guest.take(intid)
+
+
+@pytest.mark.rule("STATE-2", "STATE-11")
+@KINDS
+def test_a_written_active_bit_holds_the_interrupt_back(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid)
+    guest.line(intid, True)
+    guest.set_bit(BANK.ISACTIVER, intid)
+    assert guest.bit(BANK.ICACTIVER, intid) == 1
+    assert not guest.irq()
+    assert guest.mrs(vgic.ICC_AP1R0_EL1) == 0
+    guest.set_bit(BANK.ICACTIVER, intid)
+    assert guest.bit(BANK.ISACTIVER, intid) == 0
+    assert guest.irq()
+
+
+@pytest.mark.rule("STATE-11")
+def test_clearing_an_active_bit_leaves_the_active_priority() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.take(40)
+    guest.set_bit(BANK.ICACTIVER, 40)
+    assert guest.mrs(vgic.ICC_AP1R0_EL1) == 1 << (0xA0 >> 3)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1) == 40
+    assert guest.ack() == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-7", "DIST-12")
+@pytest.mark.parametrize("profile", [ARCH, QEMU], ids=["arch", "qemu"])
+def test_the_line_is_remembered_across_a_change_of_trigger(profile: vgic.Profile) -> None:
+    guest = Guest(profile=profile).boot()
+    guest.setup(40, edge=True)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.set_edge(40, True)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+
+
+@pytest.mark.rule("STATE-7")
+def test_a_latch_outlives_a_change_of_trigger() -> None:
+    guest = Guest().boot()
+    guest.setup(40, edge=True)
+    guest.pulse(40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.take(40)
+
+
+@pytest.mark.rule("STATE-7")
+def test_a_change_of_trigger_takes_effect_at_once() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.line(40, True)
+    assert guest.irq()
+    guest.set_edge(40, True)
+    assert not guest.irq()
+    guest.set_edge(40, False)
+    assert guest.irq()
+
+
+@pytest.mark.rule("STATE-8")
+def test_qemu_leaves_a_change_of_trigger_until_it_next_looks() -> None:
+    guest = Guest(profile=QEMU).boot()
+    guest.setup(40, 41, edge=True)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    assert not guest.irq()
+    # Losing the best interrupt makes it look at all of them.
+    guest.pulse(41)
+    guest.set_bit(BANK.ICPENDR, 41)
+    assert guest.irq()
+    guest.take(40)
+
+
+@pytest.mark.rule("STATE-8")
+def test_qemu_looks_when_the_distributor_is_enabled() -> None:
+    guest = Guest(profile=QEMU).boot()
+    guest.setup(40, edge=True)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    guest.set_gicd(0, 0b11)
+    assert guest.irq()
+
+
+@pytest.mark.rule("STATE-9")
+def test_kvm_does_not_record_a_line_while_edge_triggered() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(40, edge=True)
+    guest.line(40, True)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+
+
+@pytest.mark.rule("STATE-9")
+def test_kvm_takes_every_high_for_an_edge() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.set_edge(40, True)
+    for _ in range(2):
+        guest.line(40, True)
+        guest.take(40)
+        guest.eoi(40)
+    guest.line(40, False)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+
+
+@pytest.mark.rule("STATE-12")
+def test_a_new_priority_reorders_what_is_pending() -> None:
+    guest = Guest().boot()
+    guest.setup(40, 41, priority=0x80)
+    guest.line(40, True)
+    guest.line(41, True)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1) == 40
+    guest.set_priority(41, 0x40)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1) == 41
+    guest.set_priority(41, 0x90)
+    guest.take(40)
+
+
+@pytest.mark.rule("STATE-12")
+def test_a_new_priority_does_not_change_the_running_priority() -> None:
+    guest = Guest().boot()
+    guest.setup(40, priority=0x80)
+    guest.line(40, True)
+    guest.take(40)
+    guest.set_priority(40, 0x20)
+    assert guest.mrs(vgic.ICC_RPR_EL1) == 0x80
+    guest.eoi(40)
+    assert guest.mrs(vgic.ICC_RPR_EL1) == 0xFF
+
+
+@pytest.mark.rule("STATE-13")
+@KINDS
+def test_a_pending_interrupt_follows_a_change_of_group(intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid)
+    guest.line(intid, True)
+    assert guest.gic.outputs(0) == (True, False)
+    guest.set_group(intid, 0)
+    assert guest.gic.outputs(0) == (False, True)
+    assert guest.ack() == vgic.SPURIOUS
+    guest.take(intid, group=0)
+
+
+@pytest.mark.rule("ACC-8")
+@KINDS
+@pytest.mark.parametrize(
+    ("set_register", "clear_register"),
+    [
+        (BANK.ISENABLER, BANK.ICENABLER),
+        (BANK.ISPENDR, BANK.ICPENDR),
+        (BANK.ISACTIVER, BANK.ICACTIVER),
+    ],
+    ids=["enable", "pending", "active"],
+)
+def test_set_and_clear_registers_show_the_same_bits(intid: int, set_register: int, clear_register: int) -> None:
+    guest = Guest()
+    address = guest.bank(intid) + intid // 32 * 4
+    guest.write(address + set_register, 0x5000_0101)
+    assert guest.read(address + set_register) == guest.read(address + clear_register) == 0x5000_0101
+    guest.write(address + set_register, 0x0000_0010)
+    guest.write(address + clear_register, 0x4000_0001)
+    assert guest.read(address + set_register) == guest.read(address + clear_register) == 0x1000_0110
+    guest.write(address + set_register, 0)
+    guest.write(address + clear_register, 0)
+    assert guest.read(address + set_register) == 0x1000_0110

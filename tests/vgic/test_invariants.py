@@ -1,0 +1,121 @@
+"""`Gic.check` must notice every kind of contradiction: each is made on purpose."""
+
+from collections.abc import Callable
+
+import pytest
+
+import vgic
+from guest import Guest
+from vgic import InvariantError
+
+
+def machine() -> Guest:
+    """INTIDs 40 (Group 1) and 41 (Group 0, better) pending at vCPU 0 and signalled."""
+    guest = Guest(2, spis=988).boot()
+    guest.setup(40, priority=0x80)
+    guest.setup(41, priority=0x40, group=0)
+    guest.line(40, True)
+    guest.line(41, True)
+    return guest
+
+
+def set_bit_beyond(gic: vgic.Gic) -> None:
+    gic._shared.latch[30] |= 1 << 31
+
+
+def forget_a_queued_bit(gic: vgic.Gic) -> None:
+    gic._shared.queued[0] &= ~(1 << 8)
+
+
+def queue_an_idle_interrupt(gic: vgic.Gic) -> None:
+    gic._private[1].queued[0] |= 1 << 27
+
+
+def give_a_priority_unimplemented_bits(gic: vgic.Gic) -> None:
+    gic._private[0].priority[3] = 0x01
+
+
+def change_a_priority_behind_the_queue(gic: vgic.Gic) -> None:
+    gic._shared.priority[8] = 0x10
+
+
+def lose_a_queue_entry(gic: vgic.Gic) -> None:
+    gic.interface(0).queues[1].remove(0x80 << 24 | 40)
+
+
+def spoil_a_head(gic: vgic.Gic) -> None:
+    gic.interface(0).queues[0].head = 0
+
+
+def lower_an_output(gic: vgic.Gic) -> None:
+    gic.interface(0).fiq = False
+
+
+def raise_the_other_output(gic: vgic.Gic) -> None:
+    gic.interface(0).irq = True
+
+
+def mask_without_settling(gic: vgic.Gic) -> None:
+    gic.interface(0).pmr = 0
+
+
+def give_the_mask_unimplemented_bits(gic: vgic.Gic) -> None:
+    gic.interface(0).pmr = 0xFF
+
+
+def lower_a_binary_point(gic: vgic.Gic) -> None:
+    gic.interface(0).bpr1 = 0
+
+
+def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
+    gic.interface(1).active_priorities[0] = 1 << 32
+
+
+@pytest.mark.rule("API-6")
+@pytest.mark.parametrize(
+    ("corrupt", "message"),
+    [
+        (set_bit_beyond, "word 30 of INTIDs 32.. has bits beyond its last interrupt"),
+        (forget_a_queued_bit, "INTIDs 32..: bits 0x100 are queued wrongly"),
+        (queue_an_idle_interrupt, "INTIDs 0..: bits 0x8000000 are queued wrongly"),
+        (give_a_priority_unimplemented_bits, "INTID 3 has priority 0x1"),
+        (
+            change_a_priority_behind_the_queue,
+            "vCPU 0: Group 1 queue holds [2147483688], should hold [268435496]",
+        ),
+        (lose_a_queue_entry, "vCPU 0: Group 1 queue holds [], should hold [2147483688]"),
+        (spoil_a_head, "vCPU 0: Group 0 head is 0x0"),
+        (
+            lower_an_output,
+            "vCPU 0: was not settled, (1073741865, 0, False, False) should be (1073741865, 0, False, True)",
+        ),
+        (
+            raise_the_other_output,
+            "vCPU 0: was not settled, (1073741865, 0, True, True) should be (1073741865, 0, False, True)",
+        ),
+        (
+            mask_without_settling,
+            "vCPU 0: was not settled, (1073741865, 0, False, True) should be (1073741865, 0, False, False)",
+        ),
+        (give_the_mask_unimplemented_bits, "vCPU 0: PMR 0xff has unimplemented bits"),
+        (lower_a_binary_point, "vCPU 0: BPR0 2, BPR1 0 are below the minimum"),
+        (activate_a_priority_that_is_not, "vCPU 1: active priorities 0x100000000"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_contradiction_is_found_and_named(corrupt: Callable[[vgic.Gic], None], message: str) -> None:
+    gic = machine().gic
+    gic.check()
+    corrupt(gic)
+    with pytest.raises(InvariantError) as caught:
+        gic.check()
+    assert str(caught.value) == message
+
+
+@pytest.mark.rule("API-6")
+def test_check_changes_nothing() -> None:
+    guest = machine()
+    guest.heard.lines.clear()
+    guest.gic.check()
+    assert guest.heard.lines == []
+    guest.take(41, group=0)

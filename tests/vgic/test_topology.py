@@ -1,0 +1,80 @@
+"""Topology: which vCPU has which affinity."""
+
+import pytest
+
+from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
+from vgic.topology import NO_VCPU
+
+
+@pytest.mark.rule("AFF-8")
+@pytest.mark.parametrize("layout", [Topology.kvm, Topology.qemu])
+def test_standard_layouts_put_16_vcpus_in_a_cluster(layout) -> None:
+    affinities = layout(512).affinities
+    assert affinities[:2] == (0, 1)
+    assert affinities[15:17] == (0x0F, 0x100)
+    assert affinities[511] == 0x1F0F
+
+
+@pytest.mark.rule("AFF-8")
+def test_clusters_carry_from_aff1_into_aff2() -> None:
+    topology = Topology.clusters(1025, 4)
+    assert topology.affinities[4 * 255 + 3] == 0xFF03
+    assert topology.affinities[1024] == 0x1_0000
+
+
+@pytest.mark.rule("AFF-7")
+def test_any_affinities_may_be_used_and_are_found() -> None:
+    topology = Topology.from_text(["255.255.255.255", "0.0.0.7", "3.0.0.0"])
+    assert topology.affinities == (0xFFFF_FFFF, 7, 0x0300_0000)
+    assert len(topology) == 3
+    assert [topology.find(packed) for packed in topology.affinities] == [0, 1, 2]
+    assert topology.find(0) == NO_VCPU == -1
+
+
+@pytest.mark.rule("AFF-7")
+def test_an_affinity_that_two_vcpus_share_is_refused_with_both_named() -> None:
+    with pytest.raises(AffinityError) as caught:
+        Topology([0x0100_0000, 1, 2, 0x0100_0000])
+    assert str(caught.value) == "vCPUs 0 and 3 have the same affinity 1.0.0.0"
+
+
+@pytest.mark.rule("AFF-7")
+@pytest.mark.parametrize("packed", [-1, 1 << 32])
+def test_an_affinity_of_more_than_32_bits_is_refused(packed: int) -> None:
+    with pytest.raises(AffinityError) as caught:
+        Topology([0, packed])
+    assert str(caught.value) == f"vCPU 1: affinity {packed:#x} does not fit in 32 bits"
+
+
+@pytest.mark.rule("API-3")
+@pytest.mark.parametrize("count", [0, MAX_VCPUS + 1])
+def test_number_of_vcpus_is_what_processor_number_can_hold(count: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Topology(range(count))
+    assert str(caught.value) == f"a VM has 1 to 65536 vCPUs, not {count}"
+
+
+@pytest.mark.rule("API-3")
+def test_as_many_vcpus_as_processor_number_can_hold() -> None:
+    assert Topology.clusters(MAX_VCPUS, 256).affinities[-1] == 0xFFFF
+
+
+@pytest.mark.rule("API-3")
+@pytest.mark.parametrize("size", [0, 257])
+def test_a_cluster_is_what_aff0_can_hold(size: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Topology.clusters(4, size)
+    assert str(caught.value) == f"a cluster has 1 to 256 vCPUs, not {size}"
+
+
+@pytest.mark.rule("API-2")
+def test_every_error_is_a_value_error_of_this_library() -> None:
+    assert issubclass(AffinityError, VgicError)
+    assert issubclass(ConfigError, VgicError)
+    assert issubclass(VgicError, ValueError)
+
+
+@pytest.mark.rule("AFF-6")
+def test_a_topology_prints_its_first_affinities() -> None:
+    assert repr(Topology.kvm(2)) == "<Topology of 2 vCPUs: 0.0.0.0, 0.0.0.1>"
+    assert repr(Topology.kvm(5)) == "<Topology of 5 vCPUs: 0.0.0.0, 0.0.0.1, 0.0.0.2, 0.0.0.3, ...>"
