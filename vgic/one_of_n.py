@@ -1,4 +1,4 @@
-"""1-of-N: which PE an SPI goes to that may go to any (rules ONEN-1 to ONEN-6 in specs/routing.md).
+"""1-of-N: which PE an SPI goes to that may go to any (rules ONEN-1 to ONEN-9 in specs/features.md).
 
 A PE is *selectable* for a group while it is awake, its CPU interface enables the group, and its Redistributor does
 not keep 1-of-N interrupts of the group away (GICR_CTLR.DPG*). Among the selectable ones the architecture leaves the

@@ -58,9 +58,9 @@ class Topology:
         return cls.clusters(cpus, 16)
 
     @classmethod
-    def from_text(cls, dotted: Iterable[str]) -> "Topology":
+    def from_text(cls, dotted: Iterable[str], aarch32: Iterable[int] = ()) -> "Topology":
         """From texts such as "0.0.1.3". Raises AffinityError."""
-        return cls(affinity.from_text(item) for item in dotted)
+        return cls((affinity.from_text(item) for item in dotted), aarch32)
 
     def __len__(self) -> int:
         return len(self.affinities)
