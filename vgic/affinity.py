@@ -15,14 +15,17 @@ __all__ = [
     "from_irouter",
     "from_mpidr",
     "from_text",
+    "has_aff3",
     "levels",
     "pack",
     "sgi_cluster",
+    "sgi_range",
     "text",
     "to_irouter",
     "to_mpidr",
     "to_sgi_cluster",
     "to_typer",
+    "without_aff3",
 ]
 
 # Aff2.Aff1.Aff0 lie together in MPIDR_EL1 and GICD_IROUTER alike, with Aff3 above a gap of 8 bits.
@@ -59,6 +62,16 @@ def levels(affinity: int) -> tuple[int, int, int, int]:
     return affinity >> 24, affinity >> 16 & 0xFF, affinity >> 8 & 0xFF, affinity & 0xFF
 
 
+def has_aff3(affinity: int) -> bool:
+    """True where affinity level 3 is not zero: only in a VM with A3V, and not of an AArch32 vCPU."""
+    return affinity & _AFF3 != 0
+
+
+def without_aff3(affinity: int) -> int:
+    """The affinity as a VM without A3V shows it."""
+    return affinity & _LOW
+
+
 def from_mpidr(mpidr: int) -> int:
     """The affinity in MPIDR_EL1 (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0]. U, MT and RES1 are not affinity.
 
@@ -86,6 +99,11 @@ def to_irouter(affinity: int) -> int:
 def to_typer(affinity: int) -> int:
     """The affinity field of GICR_TYPER: [63:32]."""
     return affinity << 32
+
+
+def sgi_range(value: int) -> int:
+    """The first Aff0 that TargetList of an SGI register names: 16 * RS, with RS in [47:44]."""
+    return (value >> 44 & 0xF) << 4
 
 
 def sgi_cluster(value: int) -> int:

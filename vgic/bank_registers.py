@@ -13,6 +13,8 @@ __all__ = ["BankOwner", "bank_words"]
 class BankOwner:
     """A device with a bank of interrupts."""
 
+    __slots__ = ("interrupts",)
+
     def __init__(self, interrupts: InterruptBank) -> None:
         self.interrupts = interrupts
 

@@ -1,13 +1,18 @@
 """What a VM's interrupt controller consists of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from vgic.errors import ConfigError
+from vgic import affinity
+from vgic.errors import AffinityError, ConfigError
+from vgic.features import Features
 from vgic.profile import ARCH, Profile
 from vgic.topology import Topology
 
-__all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "RedistributorRegion"]
+__all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
+
+OneOfNChoice: TypeAlias = Literal["first", "rotate"]
 
 MAX_SPIS: Final = 988
 """INTIDs 32 to 1019."""
@@ -41,6 +46,14 @@ class Config:
     """Bits of priority that the CPU interface implements, 4 to 8."""
     gicd_base: int = 0x0800_0000
     redistributor_regions: tuple[RedistributorRegion, ...] = field(default=())
+    a3v: bool | None = None
+    """The VM has affinity level 3, whatever its host has; None: as the profile."""
+    rss: bool | None = None
+    """SGIs reach Aff0 values above 15; None: as the profile."""
+    one_of_n: bool | None = None
+    """SPIs can be sent to any one of the participating PEs; None: as the profile."""
+    one_of_n_choice: OneOfNChoice = "first"
+    """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
@@ -54,6 +67,27 @@ class Config:
         for region in self.redistributor_regions:
             if region.count < 1:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
+        self.check_aff3(enumerate(self.topology.affinities))
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
+
+    @property
+    def features(self) -> Features:
+        """What the VM offers: as said here, or as the profile has it."""
+        default = self.profile.features
+        return Features(
+            a3v=default.a3v if self.a3v is None else self.a3v,
+            rss=default.rss if self.rss is None else self.rss,
+            one_of_n=default.one_of_n if self.one_of_n is None else self.one_of_n,
+        )
+
+    def check_aff3(self, affinities: Iterable[tuple[int, int]]) -> None:
+        """Raise AffinityError where a vCPU (number, packed affinity) has an Aff3 that this VM cannot show."""
+        if self.features.a3v or self.profile.hidden_aff3:
+            return
+        for cpu, packed in affinities:
+            if affinity.has_aff3(packed):
+                raise AffinityError(
+                    f"vCPU {cpu} has affinity {affinity.text(packed)}: Aff3 is not zero, and the VM has no A3V"
+                )

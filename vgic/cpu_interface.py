@@ -42,8 +42,10 @@ class NoLines:
 class ActivationBank:
     """The part of an interrupt bank that a CPU interface needs; `index` counts INTIDs from `first`."""
 
-    first = 0
-    count = 0
+    __slots__ = ("count", "first")
+
+    first: int
+    count: int
 
     def group(self, index: int) -> int:
         """The group of an interrupt: 0 or 1."""
@@ -57,9 +59,41 @@ class ActivationBank:
         """Active to inactive."""
         raise NotImplementedError
 
+    def selectable_changed(self, cpu: int) -> None:
+        """Interrupts of the bank that could go to any PE may now have to leave vCPU `cpu`, or can go there."""
+
 
 class CpuInterface:
     """State of one PE's CPU interface. `connect` gives it the interrupts that it can see."""
+
+    __slots__ = (
+        "_level_shift",
+        "_lines",
+        "_private",
+        "_profile",
+        "_shared",
+        "active_priorities",
+        "asleep",
+        "best_group",
+        "best_key",
+        "bpr0",
+        "bpr1",
+        "cbpr",
+        "cpu",
+        "declines",
+        "eoi_mode",
+        "fiq",
+        "forwarded_groups",
+        "group_enables",
+        "irq",
+        "levels",
+        "min_bpr0",
+        "min_bpr1",
+        "pmr",
+        "priority_mask",
+        "queues",
+        "touched",
+    )
 
     def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
         self.cpu = cpu
@@ -73,6 +107,8 @@ class CpuInterface:
         """Bit n: the Distributor forwards Group n."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
+        self.declines = [False, False]
+        """By group: the Redistributor keeps 1-of-N interrupts away from this PE."""
         self.touched = False
         """Marked by the Forwarder: to be settled."""
 
@@ -113,6 +149,39 @@ class CpuInterface:
         """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
         self._reset_registers()
         self.settle()
+        self._shared.selectable_changed(self.cpu)
+
+    # 1-of-N.
+
+    def selectable(self, group: int) -> bool:
+        """True where 1-of-N interrupts of this group may be sent to this PE."""
+        return self.group_enables[group] and not self.asleep and not self.declines[group]
+
+    def would_take(self, group: int, priority: int) -> bool:
+        """True where an interrupt of this group and priority would be signalled at once, and no other is."""
+        return self._preempts(group, priority) and not any(
+            self._preempts(other, self.queues[other].head >> INTID_BITS)
+            for other in (GROUP0, GROUP1)
+            if self.forwarded_groups >> other & 1 and self.group_enables[other]
+        )
+
+    def set_group_enable(self, group: int, enable: bool) -> None:
+        """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
+        self.group_enables[group] = enable
+        self.settle()
+        self._shared.selectable_changed(self.cpu)
+
+    def set_distribution(self, asleep: bool, declines: list[bool]) -> None:
+        """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
+        self.asleep = asleep
+        self.declines = declines
+        self.settle()
+        self._shared.selectable_changed(self.cpu)
+
+    def wake_request(self) -> bool:
+        """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
+        forwarded = (group for group in (GROUP0, GROUP1) if self.forwarded_groups >> group & 1)
+        return self.asleep and any(self.queues[group].head != NO_KEY for group in forwarded)
 
     # Choosing.
 
@@ -175,11 +244,13 @@ class CpuInterface:
     def _can_preempt(self) -> bool:
         if self.best_key == NO_KEY or not self.group_enables[self.best_group]:
             return False
-        priority = self.best_key >> INTID_BITS
+        return self._preempts(self.best_group, self.best_key >> INTID_BITS)
+
+    def _preempts(self, group: int, priority: int) -> bool:
         if priority >= self.pmr:
             return False
         running = self.running_priority()
-        mask = self.group_mask(self.best_group)
+        mask = self.group_mask(group)
         return running == IDLE_PRIORITY or priority & mask < running & mask
 
     # Taking and finishing interrupts.

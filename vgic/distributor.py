@@ -1,17 +1,19 @@
 """The Distributor: SPIs, where each is routed, and which groups are forwarded at all."""
 
 from array import array
+from collections.abc import Mapping, Set
 from typing import Final
 
 from mmio import Frame, Word
 from vgic import affinity
 from vgic.bank_registers import BankOwner, bank_words
 from vgic.config import Config
+from vgic.features import E1NWF, IRM, writable_bits
 from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank
 from vgic.layouts import gicd
-from vgic.profile import Profile
-from vgic.topology import Topology
+from vgic.one_of_n import OneOfN
+from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["Distributor", "SharedInterrupts", "distributor_frame"]
 
@@ -19,25 +21,86 @@ FIRST_SPI: Final = 32
 
 
 class SharedInterrupts(InterruptBank):
-    """The SPIs: INTID 32 and up. Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names.
+    """The SPIs: INTID 32 and up. Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names, or to any.
 
-    The route is kept as a packed affinity of 32 bits and looked up when needed, so it follows the topology. An
-    SPI that names no vCPU stays pending in the Distributor (rule ROUTE-3).
+    The route is kept as a packed affinity of 32 bits and looked up when needed, so it follows the vCPUs' MPIDRs. An
+    SPI that names no vCPU stays pending in the Distributor (rule ROUTE-3), and so does a 1-of-N one that no PE may
+    be sent.
     """
 
     def __init__(
-        self, count: int, priority_mask: int, records_line: bool, forwarder: Forwarder, topology: Topology
+        self,
+        config: Config,
+        priority_mask: int,
+        forwarder: Forwarder,
+        affinities: AffinityIndex,
+        one_of_n: OneOfN,
     ) -> None:
-        super().__init__(FIRST_SPI, count, priority_mask, records_line, forwarder)
-        self._topology = topology
-        self.route = array("I", bytes(4 * count))
+        super().__init__(FIRST_SPI, config.spis, priority_mask, config.profile.edge_records_line, forwarder)
+        self._affinities = affinities
+        self._one_of_n = one_of_n
+        self._routing_mode = IRM if config.features.one_of_n else 0
+        self.route = array("I", bytes(4 * config.spis))
         """Packed affinity of the target."""
+        self.any_pe = [0] * len(self.enabled)
+        """1: to any one of the participating PEs."""
         self.route_extra: dict[int, int] = {}
-        """Other bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
+        """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
+        self._chosen: dict[int, int] = {}
+        """The vCPU of each 1-of-N SPI that is forwarded."""
+        self._unplaced: set[int] = set()
+        """The 1-of-N SPIs that wait for a PE."""
 
     def target(self, index: int) -> int:
-        """The vCPU that the route names, NO_VCPU where there is none."""
-        return self._topology.find(self.route[index])
+        """The vCPU that the route names, or that was chosen; NO_VCPU where there is none."""
+        if self.is_one_of_n(index):
+            return self._chosen.get(index, NO_VCPU)
+        return self._affinities.find(self.route[index])
+
+    def placement(self) -> tuple[Mapping[int, int], Set[int]]:
+        """The forwarded 1-of-N SPIs: index to vCPU, and the indices that no vCPU may be sent now."""
+        return self._chosen, self._unplaced
+
+    def is_one_of_n(self, index: int) -> bool:
+        """True where the SPI may go to any participating PE."""
+        return self.any_pe[index >> 5] >> (index & 31) & 1 != 0
+
+    def _forward(self, index: int) -> None:
+        if self.is_one_of_n(index):
+            chosen = self._one_of_n.choose(self.group(index), self.priority[index])
+            if chosen == NO_VCPU:
+                self._unplaced.add(index)
+            else:
+                self._chosen[index] = chosen
+        super()._forward(index)
+
+    def _withdraw(self, index: int) -> None:
+        super()._withdraw(index)
+        self._chosen.pop(index, None)
+        self._unplaced.discard(index)
+
+    def selectable_changed(self, cpu: int) -> None:
+        """Move the 1-of-N SPIs that may not stay at vCPU `cpu`, and place those that waited for a PE."""
+        leaving = [
+            index
+            for index, chosen in self._chosen.items()
+            if chosen == cpu and not self._one_of_n.keeps(cpu, self.group(index))
+        ]
+        # Lowest INTID first, so that the outcome does not depend on what came before.
+        self._replace(sorted([*leaving, *self._unplaced]))
+
+    def set_wakes(self, wakes: bool) -> None:
+        """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and wake it."""
+        if self._one_of_n.wakes != wakes:
+            self._one_of_n.wakes = wakes
+            self._replace(sorted([*self._chosen, *self._unplaced]))
+
+    def _replace(self, indices: list[int]) -> None:
+        for index in indices:
+            self._withdraw(index)
+        for index in indices:
+            self._forward(index)
+        self.forwarder.settle()
 
     def set_route(self, index: int, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
@@ -45,18 +108,44 @@ class SharedInterrupts(InterruptBank):
         if queued:
             self._withdraw(index)
         self.route[index] = affinity.from_irouter(value)
-        extra = value & ~affinity.IROUTER_AFFINITY
+        word, bit = index >> 5, 1 << (index & 31)
+        if value & self._routing_mode:
+            self.any_pe[word] |= bit
+        else:
+            self.any_pe[word] &= ~bit
+        extra = value & ~affinity.IROUTER_AFFINITY & ~self._routing_mode
         if extra:
             self.route_extra[index] = extra
         else:
             self.route_extra.pop(index, None)
         if queued:
             self._forward(index)
-        self.update(index >> 5, 1 << (index & 31))
+        self.update(word, bit)
 
     def route_value(self, index: int) -> int:
         """GICD_IROUTER<n> of an SPI."""
-        return affinity.to_irouter(self.route[index]) | self.route_extra.get(index, 0)
+        mode = IRM if self.is_one_of_n(index) else 0
+        return affinity.to_irouter(self.route[index]) | mode | self.route_extra.get(index, 0)
+
+    def move_vcpus(self, changes: Mapping[int, int]) -> None:
+        """Give vCPUs (keys) other affinities (values); what is routed to an affinity goes to who has it then.
+
+        Raises AffinityError as `AffinityIndex.move` does, and then changes nothing.
+        """
+        concerned = {self._affinities.affinities[cpu] for cpu in changes} | set(changes.values())
+        moved = [
+            index
+            for index in range(self.count)
+            if self.route[index] in concerned and self.is_queued(index) and not self.is_one_of_n(index)
+        ]
+        for index in moved:
+            self._withdraw(index)
+        try:
+            self._affinities.move(changes)
+        finally:
+            for index in moved:
+                self._forward(index)
+            self.forwarder.settle()
 
 
 class Distributor(BankOwner):
@@ -66,29 +155,37 @@ class Distributor(BankOwner):
 
     def __init__(self, interrupts: SharedInterrupts, config: Config) -> None:
         super().__init__(interrupts)
-        self._group_enable_bits = config.profile.group_enable_bits
-        words = len(interrupts.enabled)
-        reported = max(0, words - config.profile.unreported_spi_words)
-        self.typer = gicd.TYPER.encode({**config.profile.distributor_typer, "ITLinesNumber": reported})
-        self.enables = 0
-        """The group enables of GICD_CTLR."""
+        profile, features = config.profile, config.features
+        self._group_enable_bits = profile.group_enable_bits
+        self.typer = gicd.TYPER.encode(
+            {
+                "ITLinesNumber": max(0, len(interrupts.enabled) - profile.unreported_spi_words),
+                "A3V": int(features.a3v),
+                "RSS": int(features.rss),
+                "No1N": int(not features.one_of_n),
+                **profile.distributor_typer,
+            }
+        )
+        self.control = 0
+        """The writable bits of GICD_CTLR: the group enables and E1NWF."""
 
-    def set_enables(self, value: int) -> None:
-        """Write the group enables of GICD_CTLR."""
-        self.enables = value
+    def set_control(self, value: int) -> None:
+        """Write the writable bits of GICD_CTLR."""
+        self.control = value
         forwarded = 0
         for group, bit in enumerate(self._group_enable_bits):
             if value & bit:
                 forwarded |= 1 << group
         self.interrupts.forwarder.set_group_enables(forwarded)
+        self.interrupts.set_wakes(value & E1NWF != 0)
 
 
 class _Control(Word[Distributor]):
     def get(self, owner: Distributor, index: int, secure: bool) -> int:
-        return owner.enables
+        return owner.control
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.set_enables(value)
+        owner.set_control(value)
 
 
 class _Type(Word[Distributor]):
@@ -119,8 +216,9 @@ class _Message(Word[Distributor]):
             bank.set_message(intid - bank.first, self.level)
 
 
-def distributor_frame(profile: Profile) -> Frame[Distributor]:
-    """The GICD frame as the profile has it."""
+def distributor_frame(config: Config) -> Frame[Distributor]:
+    """The GICD frame of a VM."""
+    profile = config.profile
     words: dict[str, Word[Distributor]] = {
         "GICD_CTLR": _Control(),
         "GICD_TYPER": _Type(),
@@ -129,4 +227,5 @@ def distributor_frame(profile: Profile) -> Frame[Distributor]:
         "GICD_CLRSPI_NSR": _Message(False),
     }
     words.update(bank_words("GICD", "GICD_ICFGR", deferred=not profile.config_takes_effect_at_once))
-    return Frame("GICD", gicd.GICD, words, profile.fixed, profile.writable, profile.absent)
+    writable = writable_bits(config.features, profile.writable)
+    return Frame("GICD", gicd.GICD, words, profile.fixed, writable, profile.absent)

@@ -10,6 +10,7 @@ Nothing that a guest does raises: an access that the GIC does not take reads as 
 to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does not have) raise ConfigError.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from mmio import AddressMap, FrameArray, IllegalAccess
@@ -21,10 +22,12 @@ from vgic.errors import ConfigError
 from vgic.forwarding import Forwarder
 from vgic.interrupts import PrivateInterrupts
 from vgic.invariants import check
+from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.redistributor import Redistributor, redistributor_frames
 from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 from vgic.sysregs import SystemRegisters
+from vgic.topology import AffinityIndex
 from vgic.views import Interrupt, Spi
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
@@ -67,16 +70,18 @@ class Gic:
     def __init__(self, config: Config, lines: LineSink | None = None, observer: Observer | None = None) -> None:
         self.config = config
         self._observer = observer
-        profile, topology = config.profile, config.topology
-        cpus = range(len(topology))
+        profile = config.profile
+        cpus = range(len(config.topology))
         sink: LineSink = NoLines() if lines is None else lines
+        self._affinities = AffinityIndex(config.topology)
         self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, sink) for cpu in cpus]
         self._forwarder = Forwarder(self._interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
         records_line = profile.edge_records_line
         self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
-        self._shared = SharedInterrupts(config.spis, priority_mask, records_line, self._forwarder, topology)
+        one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
+        self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
         self._reset_groups()
         for interface, private in zip(self._interfaces, self._private, strict=True):
             interface.connect(private, self._shared)
@@ -84,14 +89,14 @@ class Gic:
         self.map = AddressMap(observer)
         """The address map; `str(gic.map)` prints it."""
         self._distributor = Distributor(self._shared, config)
-        frame = distributor_frame(profile)
+        frame = distributor_frame(config)
         self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self._distributor], ["GICD"]))
         self.redistributor_bases: list[int] = []
         """The address of each vCPU's RD_base frame."""
         self._redistributors: list[Redistributor] = []
         self._place_redistributors()
-        self._sgis = SgiGenerator(topology, self._private, profile)
-        self._sysregs = SystemRegisters(profile, config.priority_bits, self._sgis)
+        self._sgis = SgiGenerator(self._affinities, self._private, config)
+        self._sysregs = SystemRegisters(config, self._sgis)
 
     def _reset_groups(self) -> None:
         profile = self.config.profile
@@ -113,8 +118,8 @@ class Gic:
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
             parts = self._private[cpu], self._interfaces[cpu]
-            self._redistributors.append(Redistributor(*parts, topology, config.profile, last))
-        frames = redistributor_frames(config.profile)
+            self._redistributors.append(Redistributor(*parts, self._affinities, config, last))
+        frames = redistributor_frames(config)
         placed = 0
         for number, region in enumerate(config.redistributor_regions):
             here = range(placed, min(placed + region.count, len(topology)))
@@ -182,7 +187,37 @@ class Gic:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
         self.interface(cpu).reset()
 
+    def write_mpidr(self, cpu: int, value: int) -> None:
+        """The VMM writes MPIDR_EL1 (64 bits) of a vCPU; every view of its affinity follows at once.
+
+        Raises AffinityError, and changes nothing, where another vCPU has the affinity (see `write_mpidrs`) or the
+        VM cannot show its Aff3; ConfigError for a vCPU that the VM does not have.
+        """
+        self.write_mpidrs({cpu: value})
+
+    def write_mpidrs(self, values: Mapping[int, int]) -> None:
+        """`write_mpidr` for several vCPUs at once, so that they may exchange affinities."""
+        changes = {self.interface(cpu).cpu: affinity.from_mpidr(value) for cpu, value in values.items()}
+        self.config.check_aff3(changes.items())
+        self._shared.move_vcpus(changes)
+
     # What an embedder or a tool asks.
+
+    def mpidr(self, cpu: int) -> int:
+        """MPIDR_EL1 (64 bits) of a vCPU. Raises ConfigError."""
+        return affinity.to_mpidr(self.affinity(cpu))
+
+    def affinity(self, cpu: int) -> int:
+        """The packed affinity of a vCPU. Raises ConfigError."""
+        return self._affinities.affinities[self.interface(cpu).cpu]
+
+    def find(self, packed: int) -> int:
+        """The vCPU that has this packed affinity now, -1 where there is none; O(1)."""
+        return self._affinities.find(packed)
+
+    def wake_request(self, cpu: int) -> bool:
+        """True where a sleeping vCPU has an interrupt waiting: the power controller should wake it up."""
+        return self.interface(cpu).wake_request()
 
     def outputs(self, cpu: int) -> tuple[bool, bool]:
         """The IRQ and FIQ outputs of a vCPU. Raises ConfigError."""
@@ -209,4 +244,4 @@ class Gic:
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
-        check(self._interfaces, (self._shared, *self._private), self._forwarder)
+        check(self._interfaces, self._shared, self._private, self._forwarder)

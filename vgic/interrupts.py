@@ -26,6 +26,21 @@ class InterruptBank(ActivationBank):
     (`target`).
     """
 
+    __slots__ = (
+        "active",
+        "edge",
+        "enabled",
+        "forwarder",
+        "group1",
+        "latch",
+        "line",
+        "message",
+        "priority",
+        "priority_mask",
+        "queued",
+        "records_line",
+    )
+
     def __init__(
         self, first: int, count: int, priority_mask: int, records_line: bool, forwarder: Forwarder
     ) -> None:
@@ -178,6 +193,8 @@ class InterruptBank(ActivationBank):
 
 class PrivateInterrupts(InterruptBank):
     """SGIs and PPIs of one PE: INTIDs 0 to 31."""
+
+    __slots__ = ("cpu",)
 
     def __init__(self, cpu: int, priority_mask: int, records_line: bool, forwarder: Forwarder) -> None:
         super().__init__(0, 32, priority_mask, records_line, forwarder)

@@ -7,20 +7,27 @@ computes all of it again from the interrupt state alone and compares. It is slow
 from collections.abc import Sequence
 
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
+from vgic.distributor import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank
+from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
 
 
-def check(interfaces: Sequence[CpuInterface], banks: Sequence[InterruptBank], forwarder: Forwarder) -> None:
+def check(
+    interfaces: Sequence[CpuInterface],
+    shared: SharedInterrupts,
+    private: Sequence[PrivateInterrupts],
+    forwarder: Forwarder,
+) -> None:
     """Raise InvariantError naming the first contradiction."""
     expected: list[list[set[int]]] = [[set(), set()] for _ in interfaces]
-    for bank in banks:
+    for bank in (shared, *private):
         _check_bank(bank, forwarder, expected)
+    _check_placement(shared, interfaces)
     for interface, groups in zip(interfaces, expected, strict=True):
         _check_interface(interface, groups)
 
@@ -51,6 +58,21 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder, expected: list[list[s
         target = bank.target(index)
         if bank.is_queued(index) and target != NO_VCPU:
             expected[target][bank.group(index)].add(bank.key(index))
+
+
+def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface]) -> None:
+    chosen, unplaced = shared.placement()
+    waiting = {index for index in range(shared.count) if shared.is_queued(index) and shared.is_one_of_n(index)}
+    if chosen.keys() | unplaced != waiting or chosen.keys() & unplaced:
+        raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {waiting}")
+    for index in unplaced:
+        group = shared.group(index)
+        if any(interface.selectable(group) for interface in interfaces):
+            raise InvariantError(f"INTID {shared.first + index} waits although a PE is selectable")
+    for index, cpu in chosen.items():
+        interface, group = interfaces[cpu], shared.group(index)
+        if not interface.selectable(group) and (not interface.asleep or interface.declines[group]):
+            raise InvariantError(f"INTID {shared.first + index} is at vCPU {cpu}, which is not selectable")
 
 
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vgic.errors import ConfigError
+from vgic.features import Features
 
 __all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "Profile", "profile_named"]
 
 ALL_64: Final = (1 << 64) - 1
+
+EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True)
 
 GROUP0_BIT: Final = 0b01
 GROUP1_BIT: Final = 0b10
@@ -30,6 +33,10 @@ class Profile:
     """The values of one implementation; the defaults are those of `ARCH`."""
 
     name: str
+    features: Features = EVERYTHING
+    """What a VM has unless its Config says otherwise."""
+    hidden_aff3: bool = False
+    """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
     fixed: Mapping[str, int] = field(default_factory=dict)
     """Registers that are constants: identification, and RAZ/WI registers that read as something else."""
     writable: Mapping[str, int] = field(default_factory=dict)
@@ -37,7 +44,7 @@ class Profile:
     absent: frozenset[str] = frozenset()
     """Registers of the layouts that this implementation does not have: an access is illegal."""
     distributor_typer: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICD_TYPER other than ITLinesNumber."""
+    """Fields of GICD_TYPER other than ITLinesNumber, and those of features where it contradicts them."""
     unreported_spi_words: int = 0
     """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
     redistributor_typer: Mapping[str, int] = field(default_factory=dict)
@@ -84,12 +91,13 @@ ARCH: Final = Profile(
         **_identification("GICD", PIDR0=0x92, **_ARM_CORESIGHT),
         **_identification("GICR", PIDR0=0x93, **_ARM_CORESIGHT),
     },
-    distributor_typer={"No1N": 1, "A3V": 1, "IDbits": 9, "MBIS": 1},
-    cpu_interface_ctlr={"A3V": 1},
+    distributor_typer={"IDbits": 9, "MBIS": 1},
 )
 
 KVM: Final = Profile(
     name="kvm",
+    features=Features(a3v=False, rss=False, one_of_n=False),
+    hidden_aff3=True,
     fixed={
         "GICD_IIDR": 0x4B00_343B,
         "GICR_IIDR": 0x4B00_043B,
@@ -101,7 +109,8 @@ KVM: Final = Profile(
     # KVM keeps neither Aff3 nor the routing mode, has one group enable, and never sleeps.
     writable={"GICD_IROUTER": 0x00FF_FFFF, "GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0},
     absent=frozenset({"GICD_SETSPI_NSR", "GICD_CLRSPI_NSR", "GICD_SETSPI_SR", "GICD_CLRSPI_SR"}),
-    distributor_typer={"IDbits": 9},
+    # No1N = 0 promises 1-of-N routing, which KVM does not have.
+    distributor_typer={"IDbits": 9, "No1N": 0},
     redistributor_ctlr={"IR": 1, "CES": 1},
     redistributor_affinity=0x00FF_FFFF,
     stored_priority_bits=5,
@@ -114,6 +123,7 @@ KVM: Final = Profile(
 
 QEMU: Final = Profile(
     name="qemu",
+    features=Features(a3v=True, rss=False, one_of_n=False),
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
@@ -136,11 +146,11 @@ QEMU: Final = Profile(
             "GICR_SYNCR",
         }
     ),
-    distributor_typer={"No1N": 1, "A3V": 1, "IDbits": 15, "LPIS": 1},
+    distributor_typer={"IDbits": 15, "LPIS": 1},
     unreported_spi_words=1,
     redistributor_typer={"CommonLPIAff": 1, "PLPIS": 1},
     redistributor_ctlr={"CES": 1},
-    cpu_interface_ctlr={"A3V": 1, "IDbits": 1},
+    cpu_interface_ctlr={"IDbits": 1},
     stored_priority_bits=8,
     sleep_gates=False,
     config_takes_effect_at_once=False,

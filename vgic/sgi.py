@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from vgic import affinity
+from vgic.config import Config
 from vgic.interrupts import PrivateInterrupts
-from vgic.profile import GROUP0_BIT, GROUP1_BIT, Profile
-from vgic.topology import NO_VCPU, Topology
+from vgic.profile import GROUP0_BIT, GROUP1_BIT
+from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]
 
@@ -29,10 +30,11 @@ _SECURE_GROUPS: Final = {SGI1R: GROUP0_BIT, ASGI1R: GROUP1_BIT, SGI0R: GROUP0_BI
 class SgiGenerator:
     """Sends SGIs between the vCPUs of a VM."""
 
-    def __init__(self, topology: Topology, banks: Sequence[PrivateInterrupts], profile: Profile) -> None:
-        self._topology = topology
+    def __init__(self, affinities: AffinityIndex, banks: Sequence[PrivateInterrupts], config: Config) -> None:
+        self._affinities = affinities
         self._banks = banks
-        self._nonsecure_groups = {SGI1R: profile.sgi1r_groups, ASGI1R: GROUP0_BIT, SGI0R: GROUP0_BIT}
+        self._range_selector = config.features.rss
+        self._nonsecure_groups = {SGI1R: config.profile.sgi1r_groups, ASGI1R: GROUP0_BIT, SGI0R: GROUP0_BIT}
 
     def targets(self, sender: int, register: int, value: int, secure: bool) -> list[int]:
         """The vCPUs at which this write would make the SGI pending, in ascending order of Aff0 or of vCPU.
@@ -58,8 +60,9 @@ class SgiGenerator:
     def _named(self, sender: int, value: int) -> list[int]:
         if value & _IRM:
             return [cpu for cpu in range(len(self._banks)) if cpu != sender]
-        cluster = affinity.sgi_cluster(value) << 8
-        # No range selector is offered (ICC_CTLR_EL1.RSS = 0): the list is Aff0 0 to 15, and RS is ignored.
+        first = affinity.sgi_cluster(value) << 8
+        if self._range_selector:
+            first |= affinity.sgi_range(value)
         target_list = value & _TARGET_LIST
-        found = (self._topology.find(cluster | aff0) for aff0 in range(16) if target_list >> aff0 & 1)
+        found = (self._affinities.find(first | bit) for bit in range(16) if target_list >> bit & 1)
         return [cpu for cpu in found if cpu != NO_VCPU]

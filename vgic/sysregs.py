@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from mmio import AccessKind, ReadOnly, ReadWrite, Register, Word, WriteOnly
+from vgic.config import Config
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.layouts import icc
-from vgic.profile import Profile
 from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 
 __all__ = ["SystemRegisters"]
@@ -73,8 +73,7 @@ class _GroupEnable(Word[CpuInterface]):
         return int(owner.group_enables[self.group])
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.group_enables[self.group] = value != 0
-        owner.settle()
+        owner.set_group_enable(self.group, value != 0)
 
 
 class _ActivePriorities(Word[CpuInterface]):
@@ -141,8 +140,16 @@ class _Sgi(Word[CpuInterface]):
 class SystemRegisters:
     """The ICC_*_EL1 registers of a VM, shared by its vCPUs' CPU interfaces."""
 
-    def __init__(self, profile: Profile, priority_bits: int, sgis: SgiGenerator) -> None:
-        constant = icc.CTLR.encode({**profile.cpu_interface_ctlr, "PRIbits": priority_bits - 1})
+    def __init__(self, config: Config, sgis: SgiGenerator) -> None:
+        priority_bits, features = config.priority_bits, config.features
+        constant = icc.CTLR.encode(
+            {
+                "PRIbits": priority_bits - 1,
+                "A3V": int(features.a3v),
+                "RSS": int(features.rss),
+                **config.profile.cpu_interface_ctlr,
+            }
+        )
         words: dict[str, Word[CpuInterface]] = {
             "ICC_PMR_EL1": _Pmr(),
             "ICC_BPR0_EL1": _Bpr0(),

@@ -2,40 +2,43 @@
 
 vCPUs are numbered 0 to n - 1 in creation order; that number is GICR_TYPER.Processor_Number and the order of the
 Redistributor frames. Affinities identify vCPUs to the guest and may be anything, as long as no two are the same.
+
+None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from vgic import affinity
 from vgic.errors import AffinityError, ConfigError
 
-__all__ = ["MAX_VCPUS", "NO_VCPU", "Topology"]
+__all__ = ["MAX_VCPUS", "NO_VCPU", "AffinityIndex", "Topology"]
 
 MAX_VCPUS: Final = 65_536
 """GICR_TYPER.Processor_Number has 16 bits."""
 
 NO_VCPU: Final = -1
-"""What `Topology.find` returns for an affinity that no vCPU has."""
+"""What `find` returns for an affinity that no vCPU has."""
 
 
 class Topology:
-    """The affinities of a VM's vCPUs, packed 32 bits each, in vCPU order."""
+    """The affinities of a VM's vCPUs, packed 32 bits each, in vCPU order. Immutable.
 
-    def __init__(self, affinities: Iterable[int]) -> None:
-        """Raises AffinityError for an affinity of more than 32 bits or one that two vCPUs share; both are named."""
+    `aarch32` lists the vCPUs whose highest Exception level is AArch32: their MPIDR has 32 bits and no Aff3.
+
+    Raises AffinityError, naming the vCPUs, for an affinity that does not fit in 32 bits, one that two vCPUs share,
+    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs.
+    """
+
+    def __init__(self, affinities: Iterable[int], aarch32: Iterable[int] = ()) -> None:
         self.affinities = tuple(affinities)
+        self.aarch32 = frozenset(aarch32)
         if not 0 < len(self.affinities) <= MAX_VCPUS:
             raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {len(self.affinities)}")
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
-            if not 0 <= packed <= 0xFFFF_FFFF:
-                raise AffinityError(f"vCPU {cpu}: affinity {packed:#x} does not fit in 32 bits")
-            if packed in self._index:
-                raise AffinityError(
-                    f"vCPUs {self._index[packed]} and {cpu} have the same affinity {affinity.text(packed)}"
-                )
-            self._index[packed] = cpu
+            _add(self._index, cpu, packed, self.aarch32)
 
     @classmethod
     def clusters(cls, cpus: int, size: int) -> "Topology":
@@ -55,9 +58,9 @@ class Topology:
         return cls.clusters(cpus, 16)
 
     @classmethod
-    def from_text(cls, dotted: Iterable[str]) -> "Topology":
+    def from_text(cls, dotted: Iterable[str], aarch32: Iterable[int] = ()) -> "Topology":
         """From texts such as "0.0.1.3". Raises AffinityError."""
-        return cls(affinity.from_text(item) for item in dotted)
+        return cls((affinity.from_text(item) for item in dotted), aarch32)
 
     def __len__(self) -> int:
         return len(self.affinities)
@@ -66,6 +69,57 @@ class Topology:
         """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
         return self._index.get(packed, NO_VCPU)
 
+    def mpidr(self, cpu: int) -> int:
+        """MPIDR_EL1 of a vCPU (64 bits), or its MPIDR (32 bits) where it is AArch32."""
+        return affinity.to_mpidr(self.affinities[cpu])
+
     def __repr__(self) -> str:
         shown = ", ".join(affinity.text(packed) for packed in self.affinities[:4])
         return f"<Topology of {len(self)} vCPUs: {shown}{', ...' if len(self) > 4 else ''}>"
+
+
+class AffinityIndex:
+    """Which vCPU has which affinity now: as the topology says, until a VMM writes MPIDRs."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.affinities = array("I", topology.affinities)
+        """Packed affinity of each vCPU, 4 bytes."""
+        self._aarch32 = topology.aarch32
+        self._index = {packed: cpu for cpu, packed in enumerate(topology.affinities)}
+
+    def find(self, packed: int) -> int:
+        """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
+        return self._index.get(packed, NO_VCPU)
+
+    def move(self, changes: Mapping[int, int]) -> None:
+        """Give vCPUs (keys) other affinities (values), all at once, so that two may swap.
+
+        Raises AffinityError naming the vCPUs as `Topology` does, and then changes nothing.
+        """
+        freed = {self.affinities[cpu] for cpu in changes}
+        taken: dict[int, int] = {}
+        for cpu, packed in changes.items():
+            holder = NO_VCPU if packed in freed else self.find(packed)
+            if holder != NO_VCPU:
+                raise _shared(holder, cpu, packed)
+            _add(taken, cpu, packed, self._aarch32)
+        for packed in freed:
+            del self._index[packed]
+        self._index.update(taken)
+        for cpu, packed in changes.items():
+            self.affinities[cpu] = packed
+
+
+def _add(index: dict[int, int], cpu: int, packed: int, aarch32: Collection[int]) -> None:
+    """Enter a vCPU into an index of affinities, where that can be."""
+    if not 0 <= packed <= 0xFFFF_FFFF:
+        raise AffinityError(f"vCPU {cpu}: affinity {packed:#x} does not fit in 32 bits")
+    if cpu in aarch32 and affinity.has_aff3(packed):
+        raise AffinityError(f"vCPU {cpu} is AArch32 and has no Aff3, but its affinity is {affinity.text(packed)}")
+    if packed in index:
+        raise _shared(index[packed], cpu, packed)
+    index[packed] = cpu
+
+
+def _shared(one: int, other: int, packed: int) -> AffinityError:
+    return AffinityError(f"vCPUs {one} and {other} have the same affinity {affinity.text(packed)}")

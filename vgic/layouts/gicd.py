@@ -23,7 +23,7 @@ CTLR: Final = layout(
     ro("RWP", 1, "a write to this register or to an ICENABLER is still taking effect"),
     res0(22),
     ro("nASSGIreq", 1, "SGIs without an active state requested (GICv4.1)"),
-    ro("E1NWF", 1, "1-of-N interrupts may wake a sleeping PE"),
+    rw("E1NWF", 1, "1-of-N interrupts may wake a sleeping PE"),
     res1(1),  # DS: one Security state only.
     res0(1),
     res1(1),  # ARE: affinity routing cannot be turned off.
@@ -94,7 +94,7 @@ IROUTER: Final = layout(
     AccessKind.RW,
     res0(24),
     rw("Aff3", 8, "affinity level 3 of the target"),
-    ro("Interrupt_Routing_Mode", 1, "any participating PE, instead of the one named (1-of-N)"),
+    rw("Interrupt_Routing_Mode", 1, "any participating PE, instead of the one named (1-of-N)"),
     res0(7),
     rw("Aff2", 8, "affinity level 2 of the target"),
     rw("Aff1", 8, "affinity level 1 of the target"),

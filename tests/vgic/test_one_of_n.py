@@ -1,0 +1,191 @@
+"""1-of-N SPIs: who may be chosen, who is, and what happens when that changes."""
+
+import pytest
+
+import vgic
+
+GICD = 0x0800_0000
+CTLR, TYPER = GICD, GICD + 4
+IRM = 1 << 31
+E1NWF = 1 << 7
+DPG1NS, DPG0 = 1 << 25, 1 << 24
+SPI = 40
+
+
+class Machine:
+    """vCPUs that take both groups; SPI 40 and up go to any of them."""
+
+    def __init__(self, cpus: int = 4, **choices: object) -> None:
+        self.gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(cpus), spis=32, **choices))  # type: ignore[arg-type]
+        self.cpus = range(cpus)
+        self.gic.write(CTLR, 4, 0b11)
+        for cpu in self.cpus:
+            self.sleep(cpu, False)
+            self.gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xFF)
+            self.enable(cpu, 0, True)
+            self.enable(cpu, 1, True)
+        for intid in range(SPI, SPI + 8):
+            self.gic.write(GICD + 0x6000 + 8 * intid, 8, IRM)
+        self.gic.write(GICD + 0x84, 4, 0xFFFF_FFFF)
+        self.gic.write(GICD + 0x104, 4, 0xFFFF_FFFF)
+
+    def sleep(self, cpu: int, asleep: bool) -> None:
+        self.gic.write(self.gic.redistributor_bases[cpu] + 0x14, 4, 0b10 if asleep else 0)
+
+    def decline(self, cpu: int, bits: int) -> None:
+        self.gic.write(self.gic.redistributor_bases[cpu], 4, bits)
+
+    def enable(self, cpu: int, group: int, enable: bool) -> None:
+        register = (vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)[group]
+        self.gic.sysreg_write(cpu, register, int(enable))
+
+    def arrive(self, intid: int = SPI) -> int:
+        """Raise the line and tell which vCPU it went to."""
+        self.gic.spi(intid).set_level(True)
+        self.gic.check()
+        return self.gic.spi(intid).target
+
+    def signalled(self) -> list[int]:
+        return [cpu for cpu in self.cpus if any(self.gic.outputs(cpu))]
+
+
+@pytest.mark.rule("ONEN-1")
+@pytest.mark.parametrize("offered", [False, True])
+def test_the_feature_shows_everywhere_or_nowhere(offered: bool) -> None:
+    machine = Machine(1, one_of_n=offered)
+    gic = machine.gic
+    assert gic.read(TYPER, 4) >> 25 & 1 == (not offered)
+    assert gic.read(gic.redistributor_bases[0] + 8, 8) >> 5 & 1 == offered
+    assert gic.read(GICD + 0x6000 + 8 * SPI, 8) == (IRM if offered else 0)
+    machine.decline(0, DPG1NS | DPG0)
+    assert gic.read(gic.redistributor_bases[0], 4) == (DPG1NS | DPG0 if offered else 0)
+    gic.write(CTLR, 4, E1NWF | 0b11)
+    assert gic.read(CTLR, 4) & E1NWF == (E1NWF if offered else 0)
+
+
+@pytest.mark.rule("ONEN-2")
+def test_exactly_one_pe_is_signalled_and_takes_it() -> None:
+    machine = Machine()
+    assert machine.arrive() == 0
+    assert machine.signalled() == [0]
+    assert [machine.gic.sysreg_read(cpu, vgic.ICC_IAR1_EL1) for cpu in (3, 2, 1, 0)] == [1023, 1023, 1023, SPI]
+
+
+@pytest.mark.rule("ONEN-3")
+def test_a_sleeping_declining_or_disabled_pe_is_not_chosen() -> None:
+    machine = Machine()
+    machine.sleep(0, True)
+    machine.decline(1, DPG1NS)
+    machine.enable(2, 1, False)
+    assert machine.arrive() == 3
+    machine.gic.write(GICD + 0x84, 4, 0)  # Group 0, which vCPUs 1 and 2 take.
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target in (1, 2, 3)
+    machine.decline(1, DPG0)
+    assert machine.arrive(SPI + 1) != 1
+
+
+@pytest.mark.rule("ONEN-4")
+def test_the_first_pe_that_would_take_it_at_once_is_chosen() -> None:
+    machine = Machine()
+    machine.gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0)
+    assert machine.arrive(SPI) == 1
+    assert machine.arrive(SPI + 1) == 2
+    assert machine.gic.sysreg_read(2, vgic.ICC_IAR1_EL1) == SPI + 1
+    assert machine.arrive(SPI + 2) == 3
+    # Nobody would take another now: the first that may be sent it.
+    assert machine.arrive(SPI + 3) == 0
+    assert machine.signalled() == [1, 3]
+
+
+@pytest.mark.rule("ONEN-4")
+def test_one_register_write_spreads_its_interrupts() -> None:
+    machine = Machine()
+    machine.gic.write(GICD + 0x204, 4, 0b1111 << SPI - 32)
+    machine.gic.check()
+    assert [machine.gic.spi(SPI + number).target for number in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.rule("ONEN-5")
+def test_the_choice_can_rotate() -> None:
+    machine = Machine(3, one_of_n_choice="rotate")
+    chosen = []
+    for _ in range(6):
+        cpu = machine.arrive()
+        chosen.append(cpu)
+        assert machine.gic.sysreg_read(cpu, vgic.ICC_IAR1_EL1) == SPI
+        machine.gic.spi(SPI).set_level(False)
+        machine.gic.sysreg_write(cpu, vgic.ICC_EOIR1_EL1, SPI)
+    assert chosen == [0, 1, 2, 0, 1, 2]
+
+
+@pytest.mark.rule("ONEN-6")
+@pytest.mark.parametrize("how", ["IGRPEN1", "DPG1NS", "sleep", "reset"])
+def test_a_waiting_interrupt_leaves_a_pe_that_may_no_longer_be_chosen(how: str) -> None:
+    machine = Machine()
+    assert machine.arrive() == 0
+    if how == "IGRPEN1":
+        machine.enable(0, 1, False)
+    elif how == "DPG1NS":
+        machine.decline(0, DPG1NS)
+    elif how == "sleep":
+        machine.sleep(0, True)
+    else:
+        machine.gic.reset_cpu(0)
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target == 1
+    assert machine.signalled() == [1]
+
+
+@pytest.mark.rule("ONEN-6")
+def test_an_active_interrupt_stays_where_it_was_taken() -> None:
+    machine = Machine()
+    machine.arrive()
+    assert machine.gic.sysreg_read(0, vgic.ICC_IAR1_EL1) == SPI
+    machine.decline(0, DPG1NS)
+    assert machine.gic.spi(SPI).active
+    assert machine.signalled() == []
+    machine.gic.sysreg_write(0, vgic.ICC_EOIR1_EL1, SPI)
+    machine.gic.check()
+    assert machine.signalled() == [1]  # The line is still high: pending again, and vCPU 0 declines.
+
+
+@pytest.mark.rule("ONEN-7")
+def test_where_no_pe_may_be_chosen_it_waits_and_goes_to_the_first_that_may() -> None:
+    machine = Machine()
+    for cpu in machine.cpus:
+        machine.sleep(cpu, True)
+    assert machine.arrive() == -1
+    assert not any(machine.gic.wake_request(cpu) for cpu in machine.cpus)
+    machine.sleep(2, False)
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target == 2
+    assert machine.signalled() == [2]
+
+
+@pytest.mark.rule("ONEN-8")
+def test_with_e1nwf_a_sleeping_pe_is_asked_to_wake() -> None:
+    machine = Machine()
+    for cpu in machine.cpus:
+        machine.sleep(cpu, True)
+    machine.decline(0, DPG1NS)
+    assert machine.arrive() == -1
+    machine.gic.write(CTLR, 4, E1NWF | 0b11)
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target == 1
+    assert [machine.gic.wake_request(cpu) for cpu in machine.cpus] == [False, True, False, False]
+    assert machine.signalled() == []
+    machine.sleep(1, False)
+    assert machine.signalled() == [1]
+    assert not machine.gic.wake_request(1)
+
+
+@pytest.mark.rule("ONEN-9")
+def test_a_directed_interrupt_asks_its_sleeping_pe_to_wake() -> None:
+    machine = Machine(2)
+    machine.sleep(1, True)
+    machine.gic.write(GICD + 0x6000 + 8 * 50, 8, 1)
+    machine.gic.spi(50).set_level(True)
+    assert machine.gic.wake_request(1)
+    assert not machine.gic.wake_request(0)
+    assert machine.signalled() == []

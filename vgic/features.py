@@ -1,0 +1,53 @@
+"""Features that a VM has or has not, whatever its host: each shows in several registers, which must agree.
+
+| feature | where it shows |
+|---|---|
+| a3v | GICD_TYPER.A3V, ICC_CTLR_EL1.A3V, the upper word of GICD_IROUTER<n>, GICR_TYPER[63:56], CommonLPIAff |
+| rss | GICD_TYPER.RSS, ICC_CTLR_EL1.RSS, the RS field of the SGI registers |
+| one_of_n | GICD_TYPER.No1N, GICD_IROUTER<n>.IRM, GICD_CTLR.E1NWF, GICR_TYPER.DPGS, GICR_CTLR.DPG* |
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from vgic.layouts import gicd, gicr
+
+__all__ = ["DPG0", "DPG1NS", "E1NWF", "IRM", "Features", "writable_bits"]
+
+IRM: Final = 1 << 31
+"""GICD_IROUTER<n>.Interrupt_Routing_Mode: to any one of the participating PEs."""
+
+E1NWF: Final = 1 << 7
+"""GICD_CTLR.E1NWF: 1-of-N interrupts may wake a sleeping PE."""
+
+DPG1NS: Final = 1 << 25
+DPG0: Final = 1 << 24
+
+_LOW_WORD: Final = 0xFFFF_FFFF
+
+
+class Features(NamedTuple):
+    """What a VM's GIC offers."""
+
+    a3v: bool
+    """Affinity level 3 may be non-zero."""
+    rss: bool
+    """SGIs reach Aff0 values above 15."""
+    one_of_n: bool
+    """An SPI may be sent to any one of the participating PEs."""
+
+
+def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str, int]:
+    """The writable bits of registers that depend on features, and of those that a profile overrides.
+
+    A profile's own bits replace the layouts', but never give a VM without A3V an upper word of GICD_IROUTER<n>.
+    """
+    router, control, redistributor = gicd.IROUTER.writable, gicd.CTLR.writable, gicr.CTLR.writable
+    if not features.one_of_n:
+        router &= ~IRM
+        control &= ~E1NWF
+        redistributor &= ~(DPG1NS | DPG0)
+    writable = {"GICD_IROUTER": router, "GICD_CTLR": control, "GICR_CTLR": redistributor, **overrides}
+    if not features.a3v:
+        writable["GICD_IROUTER"] &= _LOW_WORD
+    return writable
