@@ -51,8 +51,6 @@ class Profile:
     """Fields of GICR_TYPER other than the affinity, the processor number and Last."""
     redistributor_ctlr: Mapping[str, int] = field(default_factory=dict)
     """Fields of GICR_CTLR that always read so."""
-    redistributor_affinity: int = 0xFFFF_FFFF
-    """The bits of a PE's packed affinity that GICR_TYPER shows."""
     cpu_interface_ctlr: Mapping[str, int] = field(default_factory=dict)
     """Fields of ICC_CTLR_EL1 that always read so, other than PRIbits."""
     stored_priority_bits: int | None = None
@@ -112,7 +110,6 @@ KVM: Final = Profile(
     # No1N = 0 promises 1-of-N routing, which KVM does not have.
     distributor_typer={"IDbits": 9, "No1N": 0},
     redistributor_ctlr={"IR": 1, "CES": 1},
-    redistributor_affinity=0x00FF_FFFF,
     stored_priority_bits=5,
     group_enable_bits=(GROUP1_BIT, GROUP1_BIT),
     reset_group=1,

@@ -43,10 +43,18 @@ class Guest:
         spis: int = 64,
         priority_bits: int = 5,
         regions: tuple[vgic.RedistributorRegion, ...] = (),
+        rss: bool | None = None,
+        one_of_n: bool | None = None,
     ) -> None:
         topology = vgic.Topology.kvm(cpus) if isinstance(cpus, int) else cpus
         self.config = vgic.Config(
-            topology, spis=spis, profile=profile, priority_bits=priority_bits, redistributor_regions=regions
+            topology,
+            spis=spis,
+            profile=profile,
+            priority_bits=priority_bits,
+            redistributor_regions=regions,
+            rss=rss,
+            one_of_n=one_of_n,
         )
         self.cpus = range(len(topology))
         self.heard = Recorder()

@@ -23,7 +23,7 @@ SOURCES = ("IHI 0069", "Arm", "Linux KVM", "QEMU 7.2", "This project")
 NEED_RULES = ("tests/vgic/", "tests/mmio/test_frame.py", "tests/mmio/test_address_map.py")
 """Every test whose path starts so proves a rule."""
 
-_HEADING = re.compile(r"### ([A-Z]+-\d+) (\S.*)")
+_HEADING = re.compile(r"### ([A-Z][A-Z0-9]*-\d+) (\S.*)")
 _ENTRY = re.compile(r"(Source|Status|Test): *(.*)")
 
 
@@ -108,7 +108,7 @@ def _rules_wrong(rules: list[Rule], tests: dict[str, list[str]]) -> Iterator[str
 
 
 def _form_wrong(rule: Rule) -> Iterator[str]:
-    if not re.fullmatch(r"[A-Z]+-\d+", rule.id):
+    if not re.fullmatch(r"[A-Z][A-Z0-9]*-\d+", rule.id):
         yield "is no rule heading; it is written '### ID Title'"
         return
     if len(rule.sources) != 1:
@@ -163,6 +163,8 @@ def rules_mentioned_in_code(root: Path) -> Iterator[tuple[str, str]]:
     """(file, rule) for every rule that a comment or docstring of the packages refers to."""
     for package in ("mmio", "vgic", "tools"):
         for path in sorted((root / package).rglob("*.py")):
-            for words in re.findall(r"\brules?\s((?:[A-Z]+-\d+|,|and|to|\s)+)", path.read_text(encoding="utf-8")):
-                for rule_id in re.findall(r"[A-Z]+-\d+", words):
+            for words in re.findall(
+                r"\brules?\s((?:[A-Z][A-Z0-9]*-\d+|,|and|to|\s)+)", path.read_text(encoding="utf-8")
+            ):
+                for rule_id in re.findall(r"[A-Z][A-Z0-9]*-\d+", words):
                     yield path.relative_to(root).as_posix(), rule_id

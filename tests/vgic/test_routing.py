@@ -134,7 +134,7 @@ def test_re_routing_leaves_what_is_active_where_it_was_taken() -> None:
     ids=["arch", "kvm", "qemu"],
 )
 def test_bits_of_a_route_that_are_kept(profile: vgic.Profile, kept: int) -> None:
-    guest = Guest(profile=profile)
+    guest = Guest(profile=profile, one_of_n=False)
     guest.route(40, ALL_64)
     assert guest.gicd(GICD.IROUTER + 8 * 40, 8) == kept
     guest.set_gicd(GICD.IROUTER + 8 * 40, 0)
@@ -144,8 +144,8 @@ def test_bits_of_a_route_that_are_kept(profile: vgic.Profile, kept: int) -> None
 
 @pytest.mark.rule("ROUTE-5", "ROUTE-9")
 @pytest.mark.parametrize("profile", [ARCH, KVM, QEMU], ids=["arch", "kvm", "qemu"])
-def test_the_routing_mode_is_ignored(profile: vgic.Profile) -> None:
-    guest = Guest(2, profile=profile).boot()
+def test_without_one_of_n_the_routing_mode_is_ignored(profile: vgic.Profile) -> None:
+    guest = Guest(2, profile=profile, one_of_n=False).boot()
     guest.setup(40)
     guest.route(40, 1 << 31 | 1)
     guest.line(40, True)

@@ -118,7 +118,7 @@ def test_an_active_priority_beyond_the_first_register() -> None:
 @pytest.mark.rule("CPU-13", "CPU-15", "CPU-16")
 @pytest.mark.parametrize(
     ("profile", "bits", "value"),
-    [(ARCH, 4, 0x8300), (ARCH, 5, 0x8400), (ARCH, 8, 0x8700), (KVM, 5, 0x0400), (QEMU, 5, 0x8C00)],
+    [(ARCH, 4, 0x4_8300), (ARCH, 5, 0x4_8400), (ARCH, 8, 0x4_8700), (KVM, 5, 0x0400), (QEMU, 5, 0x8C00)],
     ids=lambda value: value.name if isinstance(value, vgic.Profile) else None,
 )
 def test_ctlr_says_what_there_is_and_keeps_two_bits(profile: vgic.Profile, bits: int, value: int) -> None:
