@@ -1,0 +1,209 @@
+"""A pytest plugin that puts a fault into the model: `pytest -p fault_plugin --fault NAME`.
+
+Each fault is a mistake that an implementation of a GIC may make. The suite has to go red for every one of them.
+The model's check of itself is silenced meanwhile: a fault has to be noticed by what the GIC does, not by its own
+bookkeeping.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+
+import vgic
+from vgic import distributor, sysregs
+from vgic.cpu_interface import CpuInterface
+from vgic.distributor import SharedInterrupts
+from vgic.interrupts import InterruptBank
+from vgic.pending import INTID_BITS, NO_KEY
+from vgic.redistributor import Redistributor
+from vgic.sgi import SgiGenerator
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@contextmanager
+def pretending(owner: object, **values: Any) -> Iterator[None]:
+    """Within the block, attributes of `owner` have other values."""
+    before = {name: getattr(owner, name) for name in values}
+    for name, value in values.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(owner, name, value)
+
+
+def always(cls: type, methods: tuple[str, ...], **values: Callable[[Any], Any]) -> Patch:
+    """A patch under which `methods` see other attributes: those of `values`, each made from the object."""
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(self: Any, *arguments: Any) -> Any:
+            with pretending(self, **{name: make(self) for name, make in values.items()}):
+                return original(self, *arguments)
+
+        return method
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        for name in methods:
+            patch.setattr(cls, name, wrap(getattr(cls, name)))
+
+    return apply
+
+
+def instead(cls: type, name: str, method: Callable[..., Any]) -> Patch:
+    """A patch that replaces a method."""
+    return lambda patch: patch.setattr(cls, name, method)
+
+
+def both(first: Patch, second: Patch) -> Patch:
+    """Two patches."""
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        first(patch)
+        second(patch)
+
+    return apply
+
+
+def zeros(bank: InterruptBank) -> list[int]:
+    return [0] * len(bank.edge)
+
+
+def ones(bank: InterruptBank) -> list[int]:
+    return [0xFFFF_FFFF] * len(bank.edge)
+
+
+def _highest_tie(self: CpuInterface, original: Callable[[CpuInterface], bool]) -> bool:
+    worse = original(self)
+    if self.best_key != NO_KEY:
+        priority = self.best_key >> INTID_BITS
+        keys = self.queues[self.best_group].keys()
+        self.best_key = max(key for key in keys if key >> INTID_BITS == priority)
+    return worse
+
+
+def _ties_to_the_highest(patch: pytest.MonkeyPatch) -> None:
+    original = CpuInterface.choose
+    patch.setattr(CpuInterface, "choose", lambda self: _highest_tie(self, original))
+
+
+def _latch_stays(patch: pytest.MonkeyPatch) -> None:
+    original = InterruptBank.acknowledge
+
+    def acknowledge(self: InterruptBank, index: int) -> None:
+        latch = self.latch[index >> 5]
+        original(self, index)
+        self.latch[index >> 5] = latch
+
+    patch.setattr(InterruptBank, "acknowledge", acknowledge)
+
+
+def _pmr_keeps_all_bits(self: sysregs._Pmr, owner: CpuInterface, index: int, value: int, *_: object) -> None:
+    owner.pmr = value
+    owner.settle()
+
+
+def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
+    original = Redistributor.__init__
+
+    def init(self: Redistributor, interrupts: Any, interface: Any, topology: Any, profile: Any, last: bool) -> None:
+        original(self, interrupts, interface, topology, profile, interface.cpu == len(topology) - 1)
+
+    patch.setattr(Redistributor, "__init__", init)
+
+
+def _half_route(
+    self: distributor._Route, owner: distributor.Distributor, index: int, value: int, mask: int, *_: object
+) -> None:
+    if index < owner.interrupts.count:
+        owner.interrupts.set_route(index, value & mask)
+
+
+def _broadcast_to_all(patch: pytest.MonkeyPatch) -> None:
+    original = SgiGenerator._named
+
+    def named(self: SgiGenerator, sender: int, value: int) -> list[int]:
+        return list(range(len(self._banks))) if value >> 40 & 1 else original(self, sender, value)
+
+    patch.setattr(SgiGenerator, "_named", named)
+
+
+FAULTS: Final[Mapping[str, Patch]] = {
+    # SPIs go to vCPU 0, whatever GICD_IROUTER says.
+    "route-ignored": instead(SharedInterrupts, "target", lambda self, index: 0),
+    # An active interrupt is offered again before it is deactivated.
+    "active-ignored": always(InterruptBank, ("collect",), active=zeros),
+    # Of two interrupts of the same priority the one with the higher INTID is taken.
+    "ties-to-highest": _ties_to_the_highest,
+    # The line of a level-sensitive interrupt counts when it rises, not while it is high.
+    "level-as-edge": both(
+        always(InterruptBank, ("set_line",), edge=ones),
+        instead(InterruptBank, "pending", lambda self, word: self.latch[word]),
+    ),
+    # EOIR drops the priority, but the interrupt stays active.
+    "eoi-keeps-active": always(CpuInterface, ("end_of_interrupt",), eoi_mode=lambda interface: True),
+    # Any priority is signalled.
+    "pmr-ignored": always(CpuInterface, ("_can_preempt",), pmr=lambda interface: 0x100),
+    # PMR has more bits than priorities have.
+    "pmr-keeps-all-bits": instead(sysregs._Pmr, "put", _pmr_keeps_all_bits),
+    # Subpriorities preempt.
+    "bpr-ignored": instead(CpuInterface, "group_mask", lambda self, group: self.priority_mask),
+    # A vCPU that is turned on finds the CPU interface as it was when it was turned off.
+    "no-reset-at-cpu-on": instead(CpuInterface, "reset", lambda self: None),
+    # Acknowledging makes an interrupt active, but leaves it pending.
+    "iar-leaves-latch": _latch_stays,
+    # GICD_CTLR forwards every group, whatever its enables say.
+    "group-enables-ignored": always(CpuInterface, ("choose",), forwarded_groups=lambda interface: 0b11),
+    # GICR_TYPER.Last does not mark the end of every region.
+    "last-on-last-cpu": _last_on_the_last_cpu,
+    # Every interrupt is level-sensitive, whatever GICD_ICFGR says.
+    "icfgr-ignored": both(
+        always(InterruptBank, ("set_line",), edge=zeros),
+        always(InterruptBank, ("pending",), edge=zeros),
+    ),
+    # ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 enable nothing and disable nothing.
+    "igrpen-ignored": always(
+        CpuInterface,
+        ("choose", "_can_preempt", "highest_pending"),
+        group_enables=lambda interface: [True, True],
+    ),
+    # Writing one half of GICD_IROUTER clears the other.
+    "irouter-half-clobbers": instead(distributor._Route, "put", _half_route),
+    # An SGI to "all but me" reaches me too.
+    "broadcast-to-sender": _broadcast_to_all,
+}
+
+
+NO_FAULT: Final = "none"
+"""Only silences the model's check of itself."""
+
+
+def inject(name: str, patch: pytest.MonkeyPatch) -> None:
+    """Put a fault into the model until `patch` is undone."""
+    patch.setattr(vgic.Gic, "check", lambda self: None)
+    if name != NO_FAULT:
+        FAULTS[name](patch)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault", choices=[NO_FAULT, *FAULTS], help="put this fault into the model")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    name = config.getoption("--fault")
+    if name is not None:
+        inject(name, pytest.MonkeyPatch())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say what exception ended a test, in a form that a program can read."""
+    report = yield
+    if call.excinfo is not None and report.failed:
+        report.sections.append(("noticed", f"{call.when}: {call.excinfo.typename} in {item.nodeid}"))
+    return report
