@@ -24,27 +24,23 @@ def test_no_divergence() -> None:
 boot.log: 15 events
 machine: 1 vCPU, 256 SPIs, 1 redistributor region, profile qemu, from a test
 
-inputs replayed
-              count
-GICD writes       3
-GICR writes       3
-ICC writes        2
-line changes      1
-ICC reads         1
+inputs replayed  count
+GICD writes          3
+GICR writes          3
+ICC writes           2
+line changes         1
+ICC reads            1
 
-values compared
-                            compared
+outcomes                    compared
 access taken or refused            6
 highest pending interrupts         2
 IRQ and FIQ outputs                2
 ICC_IAR1                           1
 
-interrupts taken
-vCPU     SGI  PPI  SPI  LPI
-0.0.0.0         1
+interrupts taken  SGI  PPI  SPI  LPI
+vCPU 0.0.0.0             1
 
-accepted, not predicted
-                               count
+accepted, not predicted        count
 lines that are no trace event      1
 
 no divergence: 11 recorded values came out the same"""
@@ -99,8 +95,8 @@ def test_many_vcpus_are_summed_up() -> None:
         lines += [delivery(cpu, 1), icc("read", "IAR1", cpu, 1)]
     text = text_of(replayed(lines, cpus=18))
     assert "no divergence" in text
-    assert "\n0.0.0.15    1" in text
-    assert "\n2 more      2" in text
+    assert "\nvCPU 0.0.0.15       1" in text
+    assert "\n2 more vCPUs        2" in text
 
 
 def test_notes_are_shown() -> None:
@@ -124,6 +120,7 @@ def test_json_round_trip() -> None:
         "values_compared": 7,
         "divergences": {"ICC_IAR1": 1},
         "interrupts_taken": {"0.0.0.0": {"SPI": 1}},
+        "exits": None,
         "accepted_not_predicted": {"lines that are no trace event": 1},
         "notes": [],
     }

@@ -17,12 +17,14 @@ from mmio import MapError
 from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
+from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.bench import cases, measure, measure_replay
 from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.machine import machine_from_options, machine_options
+from vgic_tools.machine import Machine, machine_from_options, machine_options
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
 
@@ -51,6 +53,21 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=100_000)
 
 
+def _host_plan(machine: Machine, a3v: bool) -> TrapPlan:
+    """The trap plan of a host that is like the guest in all but A3V."""
+    view = CpuInterfaceView.from_ctlr(vgic.Gic(machine.config).sysreg_read(0, vgic.ICC_CTLR_EL1))
+    return trap_plan(
+        view,
+        HostCapabilities(
+            a3v=a3v,
+            priority_bits=view.priority_bits,
+            preemption_bits=view.preemption_bits,
+            id_bits=view.id_bits,
+            seis=view.seis,
+        ),
+    )
+
+
 @contextmanager
 def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
     """A function to call now and then; shows a bar on a terminal, nothing elsewhere."""
@@ -66,7 +83,12 @@ def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
 @machine_options
 @click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
 @click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
-def replay_command(trace: str, keep_going: bool, as_data: bool, **options: object) -> None:
+@click.option(
+    "--host-a3v",
+    type=click.Choice(["0", "1"]),
+    help="Count the exits that a host with this A3V takes so that the guest sees its own.",
+)
+def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
     """Replay a trace through the model and compare every outcome that it recorded.
 
     TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip. Exits with 0 where every
@@ -79,7 +101,8 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, **options: objec
         machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
         reader = open_trace(trace)
         with _progress(reader) as advance:
-            result = replay(reader, reader.path, machine, keep_going, advance)
+            traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
+            result = replay(reader, reader.path, machine, keep_going, advance, traps)
     except INPUT_ERRORS as error:
         _fail(error)
     result.notes.extend(reader.warnings)

@@ -1,5 +1,6 @@
 """The replay itself: every recorded input drives the model, every recorded outcome is compared."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
@@ -21,6 +22,7 @@ from mmio.trace import (
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts.icc import ICC
+from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
 from vgic_tools.replay.evaluations import Evaluations
 from vgic_tools.replay.resets import ResetAttribution
@@ -59,13 +61,15 @@ def replay(
     machine: Machine,
     keep_going: bool = False,
     progress: Callable[[], None] | None = None,
+    traps: TrapPlan | None = None,
 ) -> Result:
     """Replay a trace on a machine.
 
-    Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. Raises
+    Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
+    `traps`, counts the accesses that a host would trap by that plan. Raises
     ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
-    run = _Replay(path, machine)
+    run = _Replay(path, machine, traps)
     for event in trace:
         run.feed(event)
         if run.result.diverged and not keep_going:
@@ -81,8 +85,10 @@ def replay(
 class _Replay:
     """A replay under way; it is the model's line sink and observer too."""
 
-    def __init__(self, path: str, machine: Machine) -> None:
+    def __init__(self, path: str, machine: Machine, traps: TrapPlan | None) -> None:
         self.result = Result(trace=path, machine=str(machine))
+        self._traps = traps
+        self.result.exits = None if traps is None else Counter()
         self._path = path
         self._evaluations = Evaluations()
         self._gic = vgic.Gic(machine.config, lines=self, observer=self)
@@ -215,6 +221,7 @@ class _Replay:
             self._gic.reset_cpu(cpu)
         _, encoding = _SYSREGS[event.register]
         self.result.inputs[f"ICC {'writes' if event.write else 'reads'}"] += 1
+        self._count_exit(event)
         if event.write:
             self._logged_first()
             if event.register in _ENDS:
@@ -229,6 +236,11 @@ class _Replay:
             # Reads of other registers change nothing, so it does not matter on which side they are logged.
             self._logged_first()
             self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
+
+    def _count_exit(self, event: SysReg) -> None:
+        exits, traps = self.result.exits, self._traps
+        if exits is not None and traps is not None and traps.traps(event.register, event.write):
+            exits[f"{'write' if event.write else 'read'} of {event.register}"] += 1
 
     def other(self, event: Event) -> None:
         """An event or text that means nothing to the model."""

@@ -1,5 +1,6 @@
 """A replay's result for people and for machines."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -29,6 +30,9 @@ def print_report(console: Console, result: Result) -> None:
     if result.accepted:
         console.print()
         console.print(_counts("accepted, not predicted", result.accepted))
+    if result.exits is not None:
+        console.print()
+        console.print(_exits(result, result.exits))
     for note in result.notes:
         console.print(f"[yellow]note:[/yellow] {escape(note)}")
     if result.first is not None:
@@ -47,23 +51,30 @@ def _verdict(result: Result) -> str:
     return f"[bold red]diverged[/bold red]: {different:,} of {compared:,} values differ{stopped}"
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     return table
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:
-    table = _table(title, "", "count")
+    table = _table(title, "count")
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         table.add_row(escape(name), f"{count:,}")
     return table
 
 
+def _exits(result: Result, exits: Counter[str]) -> Table | str:
+    accesses = result.inputs["ICC reads"] + result.inputs["ICC writes"]
+    if not exits:
+        return f"the host traps none of the {accesses:,} ICC accesses"
+    share = exits.total() / accesses
+    return _counts(f"the host traps {exits.total():,} of {accesses:,} ICC accesses ({share:.2%})", exits)
+
+
 def _compared(result: Result) -> Table:
-    columns = ("", "compared", "different") if result.diverged else ("", "compared")
-    table = _table("values compared", *columns)
+    table = _table("outcomes", "compared", *(["different"] if result.diverged else []))
     for name, count in sorted(result.compared.items(), key=lambda item: -item[1]):
         different = result.divergences[name]
         row = [escape(name), f"{count:,}"]
@@ -74,14 +85,14 @@ def _compared(result: Result) -> Table:
 
 
 def _acknowledged(result: Result) -> Table:
-    table = _table("interrupts taken", "vCPU", *_INTERRUPT_TYPES)
+    table = _table("interrupts taken", *_INTERRUPT_TYPES)
     pes = sorted({pe for pe, _ in result.acknowledged}, key=lambda pe: [int(level) for level in pe.split(".")])
     for pe in pes[:_MOST_PES]:
-        table.add_row(pe, *(_count(result.acknowledged[pe, kind]) for kind in _INTERRUPT_TYPES))
+        table.add_row(f"vCPU {pe}", *(_count(result.acknowledged[pe, kind]) for kind in _INTERRUPT_TYPES))
     if len(pes) > _MOST_PES:
         rest = pes[_MOST_PES:]
         sums = (sum(result.acknowledged[pe, kind] for pe in rest) for kind in _INTERRUPT_TYPES)
-        table.add_row(f"{len(rest)} more", *(_count(number) for number in sums))
+        table.add_row(f"{len(rest)} more vCPUs", *(_count(number) for number in sums))
     return table
 
 
@@ -123,6 +134,7 @@ def as_json(result: Result) -> dict[str, object]:
         "values_compared": result.compared.total(),
         "divergences": dict(result.divergences),
         "interrupts_taken": taken,
+        "exits": None if result.exits is None else dict(result.exits),
         "accepted_not_predicted": dict(result.accepted),
         "notes": list(result.notes),
         "first_divergence": None if first is None else _divergence_json(first),

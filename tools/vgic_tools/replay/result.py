@@ -49,6 +49,8 @@ class Result:
     """Interrupts taken, by PE (dotted affinity) and type (SGI, PPI, SPI, LPI)."""
     accepted: Counter[str] = field(default_factory=Counter)
     """Recorded outcomes and inputs that the model does not predict, by kind: taken as they are."""
+    exits: Counter[str] | None = None
+    """Accesses that a host would trap so that the guest sees its own GIC, by access; None where nobody asked."""
     notes: list[str] = field(default_factory=list)
     """What else a reader of the result should know."""
     stopped: bool = False
