@@ -24,6 +24,10 @@ class Witness:
         self._topology = gic.config.topology
         self._history: deque[Event] = deque(maxlen=_HISTORY)
 
+    def follow(self, gic: Gic) -> None:
+        """The replay goes on with this GIC."""
+        self._gic = gic
+
     def saw(self, event: Event) -> None:
         """An event that is done with."""
         self._history.append(event)
