@@ -8,7 +8,7 @@
 
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import SPURIOUS, LineSink
-from vgic.errors import AffinityError, ConfigError, InvariantError, VgicError
+from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
 from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, IllegalSysReg, Observer, Pending
 from vgic.layouts.icc import (
     ICC_AP0R0_EL1,
@@ -34,6 +34,8 @@ from vgic.layouts.icc import (
     sysreg,
 )
 from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
+from vgic.state import SavedState
+from vgic.state_file import State
 from vgic.topology import MAX_VCPUS, Topology
 from vgic.views import Interrupt, Spi
 
@@ -81,7 +83,10 @@ __all__ = [
     "Pending",
     "Profile",
     "RedistributorRegion",
+    "SavedState",
     "Spi",
+    "State",
+    "StateError",
     "Topology",
     "VgicError",
     "profile_named",

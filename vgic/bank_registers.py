@@ -7,7 +7,7 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 from mmio import Word
 from vgic.interrupts import ALL_BITS, InterruptBank
 
-__all__ = ["BankOwner", "bank_words"]
+__all__ = ["BankOwner", "bank_words", "gather", "spread"]
 
 
 class BankOwner:
@@ -95,7 +95,7 @@ class _Config(Word[BankOwner]):
         word, shift = divmod(index + self.half, 2)
         if word >= len(bank.edge):
             return 0
-        return _spread(bank.edge[word] >> 16 * shift & 0xFFFF) << 1
+        return spread(bank.edge[word] >> 16 * shift & 0xFFFF) << 1
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
@@ -103,19 +103,19 @@ class _Config(Word[BankOwner]):
         if word >= len(bank.edge):
             return
         others = bank.edge[word] & ~(0xFFFF << 16 * shift)
-        bank.edge[word] = (others | _gather(value >> 1) << 16 * shift) & bank.implemented(word)
+        bank.edge[word] = (others | gather(value >> 1) << 16 * shift) & bank.implemented(word)
         if self.deferred:
             bank.forwarder.defer(bank, word)
         else:
             bank.update(word, ALL_BITS)
 
 
-def _spread(bits: int) -> int:
+def spread(bits: int) -> int:
     """Bit n of 16 to bit 2n."""
     return sum((bits >> n & 1) << 2 * n for n in range(16))
 
 
-def _gather(bits: int) -> int:
+def gather(bits: int) -> int:
     """Bit 2n to bit n of 16."""
     return sum((bits >> 2 * n & 1) << n for n in range(16))
 

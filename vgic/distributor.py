@@ -38,11 +38,12 @@ class SharedInterrupts(InterruptBank):
     ) -> None:
         super().__init__(FIRST_SPI, config.spis, priority_mask, config.profile.edge_records_line, forwarder)
         self._affinities = affinities
-        self._one_of_n = one_of_n
+        self.one_of_n = one_of_n
+        """Chooses the PEs of 1-of-N SPIs."""
         self._routing_mode = IRM if config.features.one_of_n else 0
-        self.route = array("I", bytes(4 * config.spis))
+        self.route = array("I", [0]) * config.spis
         """Packed affinity of the target."""
-        self.any_pe = [0] * len(self.enabled)
+        self.any_pe = array("I", [0]) * len(self.enabled)
         """1: to any one of the participating PEs."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
@@ -65,9 +66,17 @@ class SharedInterrupts(InterruptBank):
         """True where the SPI may go to any participating PE."""
         return self.any_pe[index >> 5] >> (index & 31) & 1 != 0
 
+    def place(self, index: int, cpu: int) -> None:
+        """Decide that a 1-of-N SPI waits at vCPU `cpu`, or has no choice yet (NO_VCPU), before it is forwarded."""
+        self._unplaced.discard(index)
+        if cpu == NO_VCPU:
+            self._chosen.pop(index, None)
+        else:
+            self._chosen[index] = cpu
+
     def _forward(self, index: int) -> None:
-        if self.is_one_of_n(index):
-            chosen = self._one_of_n.choose(self.group(index), self.priority[index])
+        if self.is_one_of_n(index) and index not in self._chosen:
+            chosen = self.one_of_n.choose(self.group(index), self.priority[index])
             if chosen == NO_VCPU:
                 self._unplaced.add(index)
             else:
@@ -84,15 +93,15 @@ class SharedInterrupts(InterruptBank):
         leaving = [
             index
             for index, chosen in self._chosen.items()
-            if chosen == cpu and not self._one_of_n.keeps(cpu, self.group(index))
+            if chosen == cpu and not self.one_of_n.keeps(cpu, self.group(index))
         ]
         # Lowest INTID first, so that the outcome does not depend on what came before.
         self._replace(sorted([*leaving, *self._unplaced]))
 
     def set_wakes(self, wakes: bool) -> None:
         """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and wake it."""
-        if self._one_of_n.wakes != wakes:
-            self._one_of_n.wakes = wakes
+        if self.one_of_n.wakes != wakes:
+            self.one_of_n.wakes = wakes
             self._replace(sorted([*self._chosen, *self._unplaced]))
 
     def _replace(self, indices: list[int]) -> None:
@@ -107,6 +116,13 @@ class SharedInterrupts(InterruptBank):
         queued = self.is_queued(index)
         if queued:
             self._withdraw(index)
+        self.store_route(index, value)
+        if queued:
+            self._forward(index)
+        self.update(index >> 5, 1 << (index & 31))
+
+    def store_route(self, index: int, value: int) -> None:
+        """Keep `value` as GICD_IROUTER<n> of an SPI that is not forwarded."""
         self.route[index] = affinity.from_irouter(value)
         word, bit = index >> 5, 1 << (index & 31)
         if value & self._routing_mode:
@@ -118,9 +134,6 @@ class SharedInterrupts(InterruptBank):
             self.route_extra[index] = extra
         else:
             self.route_extra.pop(index, None)
-        if queued:
-            self._forward(index)
-        self.update(word, bit)
 
     def route_value(self, index: int) -> int:
         """GICD_IROUTER<n> of an SPI."""
@@ -169,15 +182,25 @@ class Distributor(BankOwner):
         self.control = 0
         """The writable bits of GICD_CTLR: the group enables and E1NWF."""
 
+    @property
+    def forwarded_groups(self) -> int:
+        """Bit n: Group n is forwarded to the CPU interfaces."""
+        forwarded = 0
+        for group, bit in enumerate(self._group_enable_bits):
+            if self.control & bit:
+                forwarded |= 1 << group
+        return forwarded
+
+    @property
+    def wakes(self) -> bool:
+        """1-of-N SPIs may wake a sleeping PE."""
+        return self.control & E1NWF != 0
+
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICD_CTLR."""
         self.control = value
-        forwarded = 0
-        for group, bit in enumerate(self._group_enable_bits):
-            if value & bit:
-                forwarded |= 1 << group
-        self.interrupts.forwarder.set_group_enables(forwarded)
-        self.interrupts.set_wakes(value & E1NWF != 0)
+        self.interrupts.forwarder.set_group_enables(self.forwarded_groups)
+        self.interrupts.set_wakes(self.wakes)
 
 
 class _Control(Word[Distributor]):

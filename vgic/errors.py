@@ -1,6 +1,6 @@
 """The errors that the embedder's own mistakes raise. A guest can never cause one."""
 
-__all__ = ["AffinityError", "ConfigError", "InvariantError", "VgicError"]
+__all__ = ["AffinityError", "ConfigError", "InvariantError", "StateError", "VgicError"]
 
 
 class VgicError(ValueError):
@@ -17,3 +17,7 @@ class ConfigError(VgicError):
 
 class InvariantError(VgicError):
     """`Gic.check` found a contradiction in the model's own state: a defect of the model."""
+
+
+class StateError(VgicError):
+    """A saved state that a VM cannot have, or a file that holds none; the message names the flaw."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vgic.cpu_interface import CpuInterface
+from vgic.pending import PendingQueue
 
 __all__ = ["DeferredBank", "Forwarder"]
 
@@ -26,7 +27,8 @@ class Forwarder:
     def __init__(self, cpus: Sequence[CpuInterface]) -> None:
         self.cpus = cpus
         self._touched: list[CpuInterface] = []
-        self._deferred: list[tuple[DeferredBank, int]] = []
+        self.deferred: list[tuple[DeferredBank, int]] = []
+        """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
     def forward(self, cpu: int, group: int, key: int) -> None:
         """Put an interrupt in a PE's pending queue."""
@@ -40,6 +42,12 @@ class Forwarder:
         interface.queues[group].remove(key)
         self.touch(interface)
 
+    def clear(self) -> None:
+        """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
+        self.deferred = []
+        for interface in self.cpus:
+            interface.queues = (PendingQueue(), PendingQueue())
+
     def touch(self, interface: CpuInterface) -> None:
         """Have `settle` look at this CPU interface."""
         if not interface.touched:
@@ -52,15 +60,15 @@ class Forwarder:
         Only for profiles in which a change of trigger does not take effect at once (rule STATE-8).
         """
         if not self.is_deferred(bank, word):
-            self._deferred.append((bank, word))
+            self.deferred.append((bank, word))
 
     def is_deferred(self, bank: DeferredBank, word: int) -> bool:
         """True where the word is yet to be evaluated."""
-        return any(waiting is bank and number == word for waiting, number in self._deferred)
+        return any(waiting is bank and number == word for waiting, number in self.deferred)
 
     def catch_up(self) -> None:
         """Evaluate what was deferred."""
-        deferred, self._deferred = self._deferred, []
+        deferred, self.deferred = self.deferred, []
         for bank, word in deferred:
             bank.collect(word, 0xFFFF_FFFF)
 
@@ -71,7 +79,7 @@ class Forwarder:
         lost = False
         for interface in self._touched:
             lost |= interface.choose()
-        if lost and self._deferred:
+        if lost and self.deferred:
             # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
             self.catch_up()
             for interface in self._touched:
@@ -81,6 +89,16 @@ class Forwarder:
         for interface in touched:
             interface.touched = False
         for interface in touched:
+            interface.drive()
+
+    def settle_anew(self) -> None:
+        """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
+        self._touched = []
+        for interface in self.cpus:
+            interface.touched = False
+            interface.choose()
+        # The callback behind `drive` may look at any of them.
+        for interface in self.cpus:
             interface.drive()
 
     def set_group_enables(self, enables: int) -> None:

@@ -20,12 +20,14 @@ from vgic.cpu_interface import CpuInterface, LineSink, NoLines
 from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
 from vgic.errors import ConfigError
 from vgic.forwarding import Forwarder
-from vgic.interrupts import PrivateInterrupts
+from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.invariants import check
 from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.redistributor import Redistributor, redistributor_frames
 from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.state import SavedState, load, rehearse, save
+from vgic.state_registers import Parts
 from vgic.sysregs import SystemRegisters
 from vgic.topology import AffinityIndex
 from vgic.views import Interrupt, Spi
@@ -183,6 +185,17 @@ class Gic:
             return Interrupt(intid, self._private[self.interface(cpu).cpu])
         return self.spi(intid)
 
+    def bank(self, cpu: int, intid: int) -> InterruptBank:
+        """The raw state of vCPU `cpu`'s private interrupts or of the SPIs, whichever have this INTID.
+
+        Raises ConfigError where there is none. Past the rules for guests; for what saves and restores a VM.
+        """
+        if 0 <= intid < 32:
+            return self._private[self.interface(cpu).cpu]
+        if not self._shared.has(intid):
+            raise ConfigError(f"no SPI {intid}: this VM has INTIDs 32 to {31 + self._shared.count}")
+        return self._shared
+
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
         self.interface(cpu).reset()
@@ -241,6 +254,28 @@ class Gic:
         if not 0 <= cpu < len(self._interfaces):
             raise ConfigError(f"no vCPU {cpu}: this VM has vCPUs 0 to {len(self._interfaces) - 1}")
         return self._interfaces[cpu]
+
+    # Save and restore.
+
+    def save(self) -> SavedState:
+        """The state of the VM as plain data; see `vgic.state`. `vgic.State` keeps it in a file.
+
+        To be called between operations: within a callback of `lines` an operation is half done.
+        """
+        return save(self._parts)
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Continue from what `save` returned, in this VM or another that is the same; `lines` hears of changes.
+
+        The registers may come in any order. Raises StateError naming the register and value, and changes nothing,
+        where this VM cannot have that state.
+        """
+        registers = rehearse(Gic(self.config)._parts, state)
+        load(self._parts, registers)
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.config, self._affinities, self._distributor, self._redistributors, self._sysregs)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""

@@ -113,6 +113,12 @@ class InterruptBank(ActivationBank):
         self.collect(word, mask)
         self.forwarder.settle()
 
+    def forward_queued(self, word: int) -> None:
+        """Put the interrupts of `queued` in word `word` into the pending queues, which do not have them."""
+        for index in range(32 * word, min(32 * word + 32, self.count)):
+            if self.is_queued(index):
+                self._forward(index)
+
     def _forward(self, index: int) -> None:
         target = self.target(index)
         if target != NO_VCPU:

@@ -10,7 +10,7 @@ from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.distributor import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank, PrivateInterrupts
+from vgic.interrupts import InterruptBank
 from vgic.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
@@ -20,7 +20,7 @@ __all__ = ["check"]
 def check(
     interfaces: Sequence[CpuInterface],
     shared: SharedInterrupts,
-    private: Sequence[PrivateInterrupts],
+    private: Sequence[InterruptBank],
     forwarder: Forwarder,
 ) -> None:
     """Raise InvariantError naming the first contradiction."""

@@ -73,6 +73,16 @@ class Redistributor(BankOwner):
         packed = self._affinities.affinities[self.interface.cpu]
         return affinity.to_typer(packed if self._a3v else affinity.without_aff3(packed)) | self._constant
 
+    @property
+    def asleep(self) -> bool:
+        """The PE sleeps and is sent nothing."""
+        return self.processor_sleep and self._sleep_gates
+
+    @property
+    def declines(self) -> list[bool]:
+        """By group: 1-of-N interrupts are kept away from the PE."""
+        return [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
+
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICR_CTLR."""
         self.ctlr = value
@@ -84,8 +94,7 @@ class Redistributor(BankOwner):
         self._tell_interface()
 
     def _tell_interface(self) -> None:
-        declines = [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
-        self.interface.set_distribution(self.processor_sleep and self._sleep_gates, declines)
+        self.interface.set_distribution(self.asleep, self.declines)
 
 
 class _Control(Word[Redistributor]):

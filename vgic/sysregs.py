@@ -12,11 +12,13 @@ from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.layouts import icc
 from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 
-__all__ = ["SystemRegisters"]
+__all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
 ALL_BITS: Final = (1 << 64) - 1
-_CBPR: Final = 1 << 0
-_EOI_MODE: Final = 1 << 1
+CBPR: Final = 1 << 0
+"""ICC_CTLR_EL1.CBPR."""
+EOI_MODE: Final = 1 << 1
+"""ICC_CTLR_EL1.EOImode."""
 _AP_BITS: Final = 0xFFFF_FFFF
 _INTID_MASK: Final = 0xFF_FFFF
 _MAX_BPR: Final = 7
@@ -57,11 +59,11 @@ class _Control(Word[CpuInterface]):
         self.constant = constant
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return self.constant | (_CBPR if owner.cbpr else 0) | (_EOI_MODE if owner.eoi_mode else 0)
+        return self.constant | (CBPR if owner.cbpr else 0) | (EOI_MODE if owner.eoi_mode else 0)
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.cbpr = value & _CBPR != 0
-        owner.eoi_mode = value & _EOI_MODE != 0
+        owner.cbpr = value & CBPR != 0
+        owner.eoi_mode = value & EOI_MODE != 0
         owner.settle()
 
 

@@ -1,5 +1,7 @@
 """A feature shows in several registers: all of them agree, whatever the VM, its host and its vCPUs."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +110,15 @@ def test_kvm_hides_an_aff3_that_its_sgis_compare() -> None:
 def test_without_aff3_all_pes_share_lpi_tables(a3v: bool, expected: int) -> None:
     gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), profile=vgic.QEMU, a3v=a3v))
     assert gic.read(gic.redistributor_bases[0] + 8, 8) >> 24 & 0b11 == expected
+
+
+@pytest.mark.rule("A3V-9")
+def test_the_route_of_an_spi_takes_four_bytes_and_a_bit() -> None:
+    few, many = (vgic.Gic(vgic.Config(vgic.Topology.kvm(1), spis=spis))._shared for spis in (32, 960))
+    more = 960 - 32
+    assert sys.getsizeof(many.route) - sys.getsizeof(few.route) == 4 * more
+    assert 8 * (sys.getsizeof(many.any_pe) - sys.getsizeof(few.any_pe)) == more
+    assert len(many.route_extra) == 0
 
 
 @pytest.mark.rule("RSS-1", "RSS-2")

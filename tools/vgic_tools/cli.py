@@ -20,6 +20,7 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
+from vgic_tools.affinity.command import affinity_group
 from vgic_tools.bench import cases, measure, measure_replay
 from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
@@ -27,6 +28,7 @@ from vgic_tools.fields import field_table
 from vgic_tools.machine import Machine, machine_from_options, machine_options
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
+from vgic_tools.state import state_group
 
 __all__ = ["main"]
 
@@ -234,6 +236,9 @@ def map_command(**options: object) -> None:
         frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + REDISTRIBUTOR_SIZE // 2:#x}", last)
     console.print(frames)
 
+
+main.add_command(affinity_group)
+main.add_command(state_group)
 
 if __name__ == "__main__":
     main()

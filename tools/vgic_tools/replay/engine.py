@@ -62,15 +62,19 @@ def replay(
     keep_going: bool = False,
     progress: Callable[[], None] | None = None,
     traps: TrapPlan | None = None,
+    migrate: Callable[[vgic.Gic], vgic.State | None] | None = None,
 ) -> Result:
     """Replay a trace on a machine.
 
     Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
-    `traps`, counts the accesses that a host would trap by that plan. Raises
+    `traps`, counts the accesses that a host would trap by that plan. `migrate` is asked before every event; where
+    it returns a state, the rest is replayed on a new GIC in that state. Raises
     ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
     run = _Replay(path, machine, traps)
     for event in trace:
+        if migrate is not None:
+            run.migrate(migrate)
         run.feed(event)
         if run.result.diverged and not keep_going:
             run.result.stopped = True
@@ -114,6 +118,13 @@ class _Replay:
         self.result.accepted["accesses to system registers that the machine lacks"] += 1
 
     # Events.
+
+    def migrate(self, migration: Callable[[vgic.Gic], vgic.State | None]) -> None:
+        """Go on with a new GIC where `migration` gives a state."""
+        state = migration(self._gic)
+        if state is not None:
+            self._gic = state.build(lines=self, observer=self)
+            self._witness.follow(self._gic)
 
     def feed(self, event: Event) -> None:
         """Take the next event."""

@@ -23,6 +23,10 @@ class Witness:
         self._topology = gic.config.topology
         self._history: list[Event] = []
 
+    def follow(self, gic: Gic) -> None:
+        """The replay goes on with this GIC."""
+        self._gic = gic
+
     def saw(self, event: Event) -> None:
         """The next event."""
         self._history.append(event)

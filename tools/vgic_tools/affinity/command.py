@@ -1,0 +1,211 @@
+"""`vgic affinity`: the experiments on the command line."""
+
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+from zlib import crc32
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import vgic
+from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, SEED, fairness_study
+from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
+from vgic_tools.affinity.layout_study import COUNTS, layout_study
+from vgic_tools.affinity.layouts import LAYOUTS, topology_from_file
+from vgic_tools.affinity.plots import save
+from vgic_tools.affinity.report import write_report
+from vgic_tools.affinity.routing_study import CALLS, ROUNDS, routing_study
+from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
+from vgic_tools.affinity.study import Study
+from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
+from vgic_tools.errors import UsageError
+
+__all__ = ["affinity_group"]
+
+PointT = TypeVar("PointT")
+RowT = TypeVar("RowT")
+CommandT = TypeVar("CommandT", bound=Callable[..., object])
+
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+@click.group("affinity")
+def affinity_group() -> None:
+    """Measure what vCPU counts, MPIDR layouts, routing and affinity level 3 cost.
+
+    Every experiment writes a CSV file, figures and an HTML report. One that was stopped goes on where it was when
+    the same command is given again; rows that are in the CSV file are not measured again.
+    """
+
+
+def _common(command: CommandT) -> CommandT:
+    """The options that every experiment has."""
+    jobs = click.option(
+        "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, metavar="N", help="Processes that measure."
+    )
+    output = click.option(
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Where the results go. Default: affinity-results/<experiment>.",
+    )
+    return output(jobs(command))
+
+
+def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
+    """Measure what is missing, and show it all."""
+    output = output or Path("affinity-results", study.name)
+    try:
+        rows = _measure(study, output, jobs)
+        _print(study, rows)
+        figures = []
+        try:
+            figures = [save(plot, rows, output) for plot in study.plots]
+        finally:
+            written = [study.csv_path(output), write_report(study, rows, figures, output)]
+            click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
+    except (UsageError, OSError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        click.echo(f"vgic: interrupted; the same command goes on from {study.csv_path(output)}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _fail(error: Exception) -> NoReturn:
+    click.echo(f"vgic: {error}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
+    console = Console(stderr=True)
+    columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(study.points))
+        return study.run(output, jobs, lambda: progress.advance(task))
+
+
+def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    summary = study.summary(rows)
+    table = Table(title=study.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, heading in enumerate(summary.headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for line in summary.lines:
+        table.add_row(*line)
+    console.print(table)
+
+
+def _parse_counts(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+    counts = text.split(",")
+    for count in counts:
+        if not count.strip().isdecimal() or not 1 <= int(count) <= vgic.MAX_VCPUS:
+            raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {vgic.MAX_VCPUS}")
+    return [int(count) for count in counts]
+
+
+def _parse_loads(_: click.Context, __: click.Parameter, text: str) -> list[float]:
+    loads = []
+    for load in text.split(","):
+        try:
+            loads.append(float(load))
+        except ValueError:
+            loads.append(0.0)
+        if not 0 < loads[-1] < 1:
+            raise click.BadParameter(f"{load!r} is no load, more than 0 and less than 1")
+    return loads
+
+
+def _vcpus(default: Iterable[int]) -> Callable[[CommandT], CommandT]:
+    text = ",".join(map(str, sorted(default)))
+    return click.option(
+        "--vcpus",
+        callback=_parse_counts,
+        default=text,
+        metavar="N,N,...",
+        help="Numbers of vCPUs.",
+        show_default=True,
+    )
+
+
+@affinity_group.command("layouts")
+@click.option(
+    "--layout", "names", multiple=True, type=click.Choice(list(LAYOUTS)), help="Only this layout; repeatable."
+)
+@click.option(
+    "--layout-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A layout of your own too: one dotted affinity, Aff3 first, per line and vCPU.",
+)
+@_vcpus(COUNTS)
+@_common
+def layouts_command(
+    names: tuple[str, ...], layout_file: Path | None, vcpus: list[int], output: Path | None, jobs: int
+) -> None:
+    """What an MPIDR layout costs: SGI writes, redistributors, the guest's walk, memory."""
+    custom = None
+    try:
+        if layout_file is not None:
+            affinities = array("I", topology_from_file(layout_file).affinities)
+            custom = f"{layout_file.name}@{crc32(affinities.tobytes()):08x}", affinities
+    except UsageError as error:
+        _fail(error)
+    _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), output, jobs)
+
+
+@affinity_group.command("routing")
+@_vcpus(ROUTING_VCPUS)
+@click.option("--rounds", type=click.IntRange(1), default=ROUNDS, show_default=True, help="Interleaved rounds.")
+@click.option("--calls", type=click.IntRange(1), default=CALLS, show_default=True, help="Operations in a round.")
+@_common
+def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | None, jobs: int) -> None:
+    """Time SGIs, SPIs, IROUTER and TYPER as the vCPUs grow, with and without Aff3."""
+    _run(routing_study(vcpus, rounds, calls), output, jobs)
+
+
+@affinity_group.command("fairness")
+@_vcpus(FAIRNESS_VCPUS)
+@click.option(
+    "--loads",
+    callback=_parse_loads,
+    default=",".join(map(str, LOADS)),
+    metavar="L,L,...",
+    show_default=True,
+    help="Fractions of the time that the vCPUs are busy.",
+)
+@click.option("--arrivals", type=click.IntRange(1), default=ARRIVALS, show_default=True, help="Interrupts.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Of the random numbers.")
+@_common
+def fairness_command(
+    vcpus: list[int], loads: list[float], arrivals: int, seed: int, output: Path | None, jobs: int
+) -> None:
+    """Compare 1-of-N routing with routing every SPI to one vCPU: who takes how many, and how long they wait."""
+    _run(fairness_study(vcpus, loads, arrivals, seed), output, jobs)
+
+
+@affinity_group.command("traps")
+@click.argument("traces", metavar="TRACE...", nargs=-1, required=True)
+@click.option(
+    "--exit-cost",
+    type=click.FloatRange(0),
+    default=EXIT_COST_US,
+    show_default=True,
+    help="Of an exit, microseconds.",
+)
+@_common
+def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None, jobs: int) -> None:
+    """Count the exits that recorded guests would take on a host whose A3V is not theirs."""
+    try:
+        study = trap_study(traces, exit_cost)
+    except UsageError as error:
+        _fail(error)
+    _run(study, output, jobs)

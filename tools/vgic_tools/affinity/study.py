@@ -1,0 +1,99 @@
+"""An experiment: points to measure, the measurement, and how to show its rows."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from vgic_tools.affinity.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Plot", "Study", "Summary"]
+
+PointT = TypeVar("PointT")
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A table for people: a few columns of the rows that matter most."""
+
+    headings: tuple[str, ...]
+    lines: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Plot(Generic[RowT]):
+    """A figure: `draw` fills an empty matplotlib figure of `size` inches."""
+
+    name: str
+    """The stem of its files."""
+    caption: str
+    draw: Callable[["Figure", Sequence[RowT]], None]
+    size: tuple[float, float] = (7.0, 4.2)
+
+
+@dataclass(frozen=True)
+class Study(Generic[PointT, RowT]):
+    """`measure` makes the row of a point; the row class is derived from the point class.
+
+    `measure` must be a function of a module, or a partial of one: it runs in other processes.
+    """
+
+    name: str
+    title: str
+    text: str
+    """What is measured and how, for the report: paragraphs, separated by empty lines."""
+    row_type: type[RowT]
+    points: Sequence[PointT]
+    measure: Callable[[PointT], RowT]
+    summary: Callable[[Sequence[RowT]], Summary]
+    plots: Sequence[Plot[RowT]]
+
+    def csv_path(self, output: Path) -> Path:
+        """The file of the rows."""
+        return output / f"{self.name}.csv"
+
+    def run(self, output: Path, jobs: int, advance: Callable[[], None]) -> list[RowT]:
+        """The rows of every point, in the order of the points: from the CSV file in `output`, else measured.
+
+        `jobs` processes measure, or this one alone where `jobs` is 1. Each row is in the file before `advance` is
+        called. Raises UsageError where the file holds something else.
+        """
+        output.mkdir(parents=True, exist_ok=True)
+        key = [item.name for item in fields(self.points[0])] if self.points else []  # type: ignore[arg-type]
+        results = Results(self.csv_path(output), self.row_type, key)
+        keys = [tuple(getattr(point, name) for name in key) for point in self.points]
+        missing = [point for point, values in zip(self.points, keys, strict=True) if results.find(values) is None]
+        for _ in range(len(keys) - len(missing)):
+            advance()
+        if jobs == 1 or len(missing) < 2:
+            for point in missing:
+                results.append(self.measure(point))
+                advance()
+        else:
+            self._measure_beside(missing, results, jobs, advance)
+        return [row for row in map(results.find, keys) if row is not None]
+
+    def _measure_beside(
+        self, missing: Sequence[PointT], results: Results[RowT], jobs: int, advance: Callable[[], None]
+    ) -> None:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(missing)), context, _die_silently) as pool:
+            try:
+                for future in as_completed([pool.submit(self.measure, point) for point in missing]):
+                    results.append(future.result())
+                    advance()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _die_silently() -> None:
+    """In a worker: a Ctrl-C on the terminal reaches every process, and one of them says so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

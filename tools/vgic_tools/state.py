@@ -1,0 +1,251 @@
+"""`vgic state`: look at state files, compare them, and ask whether a host can run what they hold."""
+
+import difflib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from vgic import State, VgicError
+from vgic.host import CpuInterfaceView, HostCapabilities
+from vgic.state import VmDescription
+from vgic.trap_plan import TrapPlan, trap_plan
+from vgic_tools.decode import number
+from vgic_tools.errors import UsageError
+from vgic_tools.fields import field_table
+from vgic_tools.state_words import describe, device_of, difference, layout_of
+
+__all__ = ["state_group"]
+
+ValueT = TypeVar("ValueT")
+
+DIFFERENT: Final = 1
+IMPOSSIBLE: Final = 1
+BAD_INPUT: Final = 2
+
+_MOST_AFFINITIES: Final = 8
+
+_CTLR: Final = "ICC[0].ICC_CTLR_EL1"
+
+_SHOWN_BY: Final = {"PREbits": "ICC[0].ICC_BPR0_EL1, its least value"}
+"""What shows a guest a field of ICH_VTR_EL2, where it is not the field of that name in ICC_CTLR_EL1."""
+
+
+@click.group("state")
+def state_group() -> None:
+    """Look at saved states of VMs."""
+
+
+@state_group.command("show")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--fields",
+    "wanted",
+    metavar="REGISTER",
+    help="Show the fields of this register; without a device, of every one.",
+)
+def show_command(file: str, wanted: str | None) -> None:
+    """Show what a state file holds, device by device. A register that is not listed is zero.
+
+    \b
+    vgic state show vm.state
+    vgic state show vm.state --fields GICR[1].GICR_WAKER
+    """
+    state, console = _read(file), _console()
+    registers = state.data["registers"]
+    if wanted is not None:
+        _show_fields(console, registers, wanted)
+        return
+    console.print(_vm_table(state.data["vm"]))
+    for device in dict.fromkeys(map(device_of, registers)):
+        console.print(f"\n[bold]{escape(device)}[/bold]")
+        table = _table("register", "value", "not zero")
+        for name, value in registers.items():
+            if device_of(name) == device:
+                table.add_row(escape(name), f"{value:#x}", describe(name, value))
+        console.print(table)
+
+
+@state_group.command("diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+def diff_command(a: str, b: str) -> None:
+    """Show in which registers two states differ, and how. Exits with 0 where in none, 1 where in some."""
+    one, other = _read(a).data, _read(b).data
+    table = _table("", "A", "B", "difference")
+    for key, was, is_now in _differing(_vm_texts(one["vm"]), _vm_texts(other["vm"])):
+        table.add_row(escape(f"vm.{key}"), was or "-", is_now or "-", "")
+    for name, before, after in _differing(one["registers"], other["registers"]):
+        old_value, new_value = before or 0, after or 0
+        table.add_row(escape(name), f"{old_value:#x}", f"{new_value:#x}", difference(name, old_value, new_value))
+    if not table.row_count:
+        click.echo("no difference")
+        return
+    _console().print(table)
+    sys.exit(DIFFERENT)
+
+
+@state_group.command("check")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--host-vtr", metavar="VALUE", help="ICH_VTR_EL2 of the host; the other options say what differs from it."
+)
+@click.option("--host-a3v/--host-no-a3v", default=None, help="The host has affinity level 3.")
+@click.option("--host-priority-bits", type=int, metavar="N", help="Bits of virtual priority, 5 to 8.")
+@click.option("--host-preemption-bits", type=int, metavar="N", help="Bits that decide preemption, 5 to 7.")
+@click.option("--host-id-bits", type=int, metavar="N", help="Bits of a virtual INTID, 16 or 24.")
+@click.option("--host-seis/--host-no-seis", default=None, help="SErrors can be generated locally.")
+def check_command(
+    file: str,
+    host_vtr: str | None,
+    host_a3v: bool | None,
+    host_priority_bits: int | None,
+    host_preemption_bits: int | None,
+    host_id_bits: int | None,
+    host_seis: bool | None,
+) -> None:
+    """Say whether a host with hardware virtualisation can go on with a saved VM, and what it must trap for that.
+
+    Exits with 0 where it can, 1 where it cannot.
+
+    \b
+    vgic state check vm.state --host-vtr 0x90180003 --host-no-a3v
+    """
+    state = _read(file)
+    try:
+        host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
+        # A state that no VM can have is not worth asking about.
+        registers = state.build().save()["registers"]
+        plan = trap_plan(CpuInterfaceView.from_ctlr(registers[_CTLR]), host)
+    except (UsageError, VgicError) as error:
+        _fail(error)
+    _print_plan(_console(), plan)
+    if not plan.possible:
+        sys.exit(IMPOSSIBLE)
+
+
+def _host(
+    vtr: str | None,
+    a3v: bool | None,
+    priority_bits: int | None,
+    preemption_bits: int | None,
+    id_bits: int | None,
+    seis: bool | None,
+) -> HostCapabilities:
+    """The host that the options describe. Raises UsageError, or ConfigError for one that cannot be."""
+    if vtr is None and a3v is None:
+        raise UsageError("say what the host can do: --host-vtr VALUE, or --host-a3v or --host-no-a3v and others")
+    value = 0 if vtr is None else number(vtr)
+    if value is None:
+        raise UsageError(f"--host-vtr {vtr}: no number")
+    host = HostCapabilities(a3v=False) if vtr is None else HostCapabilities.from_vtr(value)
+    return replace(
+        host,
+        a3v=_given(a3v, host.a3v),
+        priority_bits=_given(priority_bits, host.priority_bits),
+        preemption_bits=_given(preemption_bits, host.preemption_bits),
+        id_bits=_given(id_bits, host.id_bits),
+        seis=_given(seis, host.seis),
+    )
+
+
+def _given(option: ValueT | None, default: ValueT) -> ValueT:
+    return default if option is None else option
+
+
+def _print_plan(console: Console, plan: TrapPlan) -> None:
+    if not plan.differences:
+        console.print("[bold green]runs[/bold green]: the host has what the guest saw")
+        return
+    table = _table("shown to the guest by", "field", "guest", "host", "traps", "reason")
+    for item in plan.differences:
+        shown = _SHOWN_BY.get(item.field, _CTLR)
+        traps = ", ".join(control.name for control in item.controls) or "[red]none helps[/red]"
+        table.add_row(escape(shown), item.field, f"{item.guest:d}", f"{item.host:d}", traps, item.reason)
+    console.print(table)
+    console.print()
+    if plan.possible:
+        controls = ", ".join(control.name for control in plan.controls)
+        console.print(f"[bold green]runs[/bold green] with ICH_HCR_EL2 {controls} set ({plan.hcr:#x})")
+    else:
+        stops = next(item for item in plan.differences if not item.controls)
+        name = _SHOWN_BY.get(stops.field, f"{_CTLR}.{stops.field}")
+        console.print(f"[bold red]does not run[/bold red]: {escape(name)} stops it")
+    if any(item.kvm_refuses for item in plan.differences):
+        console.print("Linux's KVM refuses to restore this ICC_CTLR_EL1 (EINVAL)")
+
+
+def _show_fields(console: Console, registers: Mapping[str, int], wanted: str) -> None:
+    names = [name for name in registers if wanted in (name, name.split(".")[-1])]
+    if not names:
+        near = difflib.get_close_matches(wanted, registers, n=4, cutoff=0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        _fail(UsageError(f"{wanted} is zero, or no register{hint}"))
+    for name in names:
+        value, layout = registers[name], layout_of(name)
+        console.print(f"[bold]{escape(name)}[/bold] = {value:#x}")
+        console.print(describe(name, value) if layout is None else field_table(layout, value))
+
+
+def _vm_table(vm: VmDescription) -> Table:
+    affinities = vm["affinities"]
+    shown = ", ".join(affinities[:_MOST_AFFINITIES]) + (", ..." if len(affinities) > _MOST_AFFINITIES else "")
+    table = _table("VM", "")
+    table.add_row("vCPUs", f"{len(affinities)}: {shown}")
+    for key, text in _vm_texts(vm).items():
+        if not key.startswith("affinities"):
+            table.add_row(key, text)
+    return table
+
+
+def _vm_texts(vm: VmDescription) -> dict[str, str]:
+    """What a VM is, one text for each affinity and for each other property."""
+    texts = {key: str(value) for key, value in vm.items() if key != "affinities"}
+    texts["gicd_base"] = f"{vm['gicd_base']:#x}"
+    texts["aarch32"] = ", ".join(map(str, vm["aarch32"])) or "none"
+    texts["redistributor_regions"] = ", ".join(
+        f"{region['count']} at {region['base']:#x}" for region in vm["redistributor_regions"]
+    )
+    return texts | {f"affinities[{cpu}]": text for cpu, text in enumerate(vm["affinities"])}
+
+
+def _differing(
+    one: Mapping[str, ValueT], other: Mapping[str, ValueT]
+) -> Iterator[tuple[str, ValueT | None, ValueT | None]]:
+    """The keys, in the order of their files, whose values differ; None stands for one that is left out."""
+    for key in dict.fromkeys((*one, *other)):
+        old, new = one.get(key), other.get(key)
+        if old != new:
+            yield key, old, new
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in ("value", "A", "B", "guest", "host") else "left")
+    return table
+
+
+def _read(file: str) -> State:
+    try:
+        return State.from_file(file)
+    except VgicError as error:
+        _fail(error)
+    except OSError as error:
+        _fail(UsageError(f"{file}: cannot be read: {error.strerror}"))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    # Elsewhere than on a terminal, nobody wants lines broken at 80 columns.
+    return console if console.is_terminal else Console(highlight=False, width=200)
+
+
+def _fail(error: Exception) -> NoReturn:
+    click.echo(f"vgic: {error}", err=True)
+    sys.exit(BAD_INPUT)

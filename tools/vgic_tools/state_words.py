@@ -1,0 +1,111 @@
+"""Saved registers in words: which device, which fields, which INTIDs."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Final
+
+from mmio import RegisterLayout
+from vgic import affinity
+from vgic.layouts.gicd import GICD
+from vgic.layouts.gicr import RD_BASE, SGI_BASE
+from vgic.layouts.icc import ICC
+from vgic.layouts.intids import intids_in
+
+__all__ = ["describe", "device_of", "difference", "layout_of"]
+
+# What vgic.state_registers names in lower case.
+_WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded)(\d+)")
+_MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
+
+
+def device_of(name: str) -> str:
+    """The device that a saved register belongs to.
+
+    >>> device_of("GICR[1].GICR_WAKER"), device_of("GICD_CTLR")
+    ('GICR[1]', 'GICD')
+    """
+    return name.split("." if "." in name else "_")[0]
+
+
+def layout_of(name: str) -> RegisterLayout | None:
+    """The layout of a saved register, None where it is none of Arm's or has no fields."""
+    found = _layouts().get(_register(name))
+    return None if found is None else found[0]
+
+
+def describe(name: str, value: int) -> str:
+    """What of a register is not zero: "EnableGrp1 1, EnableGrp0 1", or "INTIDs 40-43 0xa0"."""
+    if _MPIDR.fullmatch(_register(name)):
+        return _dotted(value)
+    parts = [(part, _number(value)) for part, value in _parts(name, value) if value]
+    return ", ".join(f"{part} {text}" for part, text in _in_ranges(parts))
+
+
+def difference(name: str, old: int, new: int) -> str:
+    """In what two values of a register differ: "EnableGrp0 0 -> 1", or "INTIDs 40-43 0 -> 0xa0"."""
+    if _MPIDR.fullmatch(_register(name)):
+        return f"{_dotted(old)} -> {_dotted(new)}"
+    parts = [
+        (part, f"{_number(before)} -> {_number(after)}")
+        for (part, before), (_, after) in zip(_parts(name, old), _parts(name, new), strict=True)
+        if before != after
+    ]
+    return ", ".join(f"{part} {text}" for part, text in _in_ranges(parts))
+
+
+def _register(name: str) -> str:
+    """The name without the device."""
+    return name.split(".")[-1]
+
+
+@cache
+def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
+    """Layout and place in the array of every register."""
+    known = (*GICD, *RD_BASE, *SGI_BASE, *ICC)
+    return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
+
+
+def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
+    """The INTIDs of a register with their values, or its fields by name."""
+    register = _register(name)
+    word = _WORD.fullmatch(register)
+    if word is not None:
+        first = 32 * int(word[1])
+        yield from ((first + bit, value >> bit & 1) for bit in range(32))
+        return
+    if register not in _layouts():
+        yield "number", value
+        return
+    layout, element = _layouts()[register]
+    intids = list(intids_in(layout, element, (1 << layout.width) - 1))
+    if len(intids) < 2:
+        yield from ((field.name, field.extract(value)) for field in layout.fields)
+        yield "reserved bits", layout.reserved_bits_set(value)
+        return
+    width = layout.width // len(intids)
+    for lane, intid in enumerate(intids):
+        yield intid, value >> lane * width & (1 << width) - 1
+
+
+def _in_ranges(parts: Iterable[tuple[int | str, str]]) -> Iterator[tuple[str, str]]:
+    """The parts, INTIDs in a row with the same text as one."""
+    runs: list[tuple[int | str, int | str, str]] = []
+    for part, text in parts:
+        if runs and isinstance(part, int) and runs[-1][1] == part - 1 and runs[-1][2] == text:
+            runs[-1] = (runs[-1][0], part, text)
+        else:
+            runs.append((part, part, text))
+    for first, last, text in runs:
+        if isinstance(first, str):
+            yield first, text
+        else:
+            yield (f"INTID {first}" if first == last else f"INTIDs {first}-{last}"), text
+
+
+def _number(value: int) -> str:
+    return str(value) if value < 2 else f"{value:#x}"
+
+
+def _dotted(mpidr: int) -> str:
+    return affinity.text(affinity.from_mpidr(mpidr)) if mpidr else "none"

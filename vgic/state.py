@@ -1,0 +1,194 @@
+"""The state of a VM as plain data: what the VM is, and every register by name.
+
+    {"vm": {"profile": "arch", "affinities": ["0.0.0.0"], "spis": 32, ...},
+     "registers": {"GICD_CTLR": 0x53, "GICR[0].GICR_ISENABLER0": 0xFFFF, "GICD.line_level1": 1, ...}}
+
+The registers are flat, so that a person can read and compare them; `vgic.state_registers` has their names. One that
+is left out is zero: a rule that, unlike leaving out reset values, means the same in every version and profile.
+Nothing here depends on the host that the VM runs on.
+
+What follows from the registers, such as the pending queues and the outputs, is not saved but derived again. Rules
+SAVE-1 to SAVE-8 in specs/state.md.
+"""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from vgic import affinity
+from vgic.config import Config, OneOfNChoice
+from vgic.errors import AffinityError, InvariantError, StateError
+from vgic.interrupts import ALL_BITS, InterruptBank
+from vgic.invariants import check
+from vgic.state_registers import Parts, SavedRegister, mpidr_name, saved_registers
+
+__all__ = ["RegionDescription", "SavedState", "VmDescription", "describe", "load", "rehearse", "save"]
+
+
+class RegionDescription(TypedDict):
+    """A `RedistributorRegion`."""
+
+    base: int
+    count: int
+
+
+class VmDescription(TypedDict):
+    """What a VM's GIC is: a `Config`, its features decided."""
+
+    profile: str
+    affinities: list[str]
+    """Dotted, in vCPU order, as the VM was built; what they are now is in the MPIDR_EL1 of the registers."""
+    aarch32: list[int]
+    spis: int
+    priority_bits: int
+    a3v: bool
+    rss: bool
+    one_of_n: bool
+    one_of_n_choice: OneOfNChoice
+    gicd_base: int
+    redistributor_regions: list[RegionDescription]
+
+
+class SavedState(TypedDict):
+    """The state of a VM."""
+
+    vm: VmDescription
+    registers: dict[str, int]
+    """By name; those that are left out are zero."""
+
+
+def describe(config: Config) -> VmDescription:
+    """What a VM of this configuration is."""
+    topology, features = config.topology, config.features
+    return {
+        "profile": config.profile.name,
+        "affinities": [affinity.text(packed) for packed in topology.affinities],
+        "aarch32": sorted(topology.aarch32),
+        "spis": config.spis,
+        "priority_bits": config.priority_bits,
+        "a3v": features.a3v,
+        "rss": features.rss,
+        "one_of_n": features.one_of_n,
+        "one_of_n_choice": config.one_of_n_choice,
+        "gicd_base": config.gicd_base,
+        "redistributor_regions": [
+            {"base": region.base, "count": region.count} for region in config.redistributor_regions
+        ],
+    }
+
+
+def save(parts: Parts) -> SavedState:
+    """The state of a VM. O(vCPUs + SPIs)."""
+    registers = {register.name: register.get() for register in saved_registers(parts)}
+    return {"vm": describe(parts.config), "registers": {name: value for name, value in registers.items() if value}}
+
+
+def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
+    """The registers of a state, after loading them into a VM that is as after reset.
+
+    Raises StateError, naming the register and value, where such a VM cannot have this state.
+    """
+    vm, registers = (state.get(key) for key in ("vm", "registers"))
+    if not isinstance(vm, Mapping) or not isinstance(registers, Mapping) or len(state) != 2:
+        raise StateError('a state consists of "vm" and "registers"')
+    _check_description(parts.config, vm)
+    table = list(saved_registers(parts))
+    for name in registers.keys() - {register.name for register in table}:
+        raise StateError(f"{name} = {_shown(registers[name])}: this VM has no such register")
+    values = {register.name: _fitting(register, registers) for register in table}
+    try:
+        load(parts, values)
+        # What contradicts another register does not come back as it was; better name one that was given.
+        for register in sorted(table, key=lambda register: register.name not in registers):
+            if register.get() != values[register.name]:
+                raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
+        shared = parts.distributor.interrupts
+        private = [redistributor.interrupts for redistributor in parts.redistributors]
+        check(shared.forwarder.cpus, shared, private, shared.forwarder)
+    except (AffinityError, InvariantError) as error:
+        raise StateError(f"the registers contradict each other: {error}") from error
+    return values
+
+
+def _check_description(config: Config, vm: Mapping[str, object]) -> None:
+    own: dict[str, object] = {**describe(config)}
+    for key in vm.keys() - own.keys():
+        raise StateError(f"vm.{key} is {vm[key]!r}: a VM has no such property")
+    for key, value in own.items():
+        if key not in vm:
+            raise StateError(f"vm.{key} is missing")
+        if vm[key] != value:
+            saved, present = _brief(vm[key], value), _brief(value, vm[key])
+            raise StateError(f"vm.{key} is {saved} in the state, {present} in this VM")
+
+
+def _brief(value: object, other: object) -> str:
+    """A value; of a list only how many there are, or the first that differs."""
+    if not isinstance(value, list) or not isinstance(other, list):
+        return repr(value)
+    if len(value) != len(other):
+        return f"a list of {len(value)}"
+    return next(f"{a!r} at {n}" for n, (a, b) in enumerate(zip(value, other, strict=True)) if a != b)
+
+
+def _fitting(register: SavedRegister, registers: Mapping[str, object]) -> int:
+    """The value of a register of a VM that is as after reset, if it can have it."""
+    value = registers.get(register.name, 0)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise StateError(f"{register.name} = {value!r} is no integer")
+    present = register.get()
+    if (value ^ present) & ~register.writable:
+        raise _misfit(register, registers, f"it differs from {present:#x} in bits {register.writable:#x} at most")
+    return value
+
+
+def _misfit(register: SavedRegister, registers: Mapping[str, object], reason: str) -> StateError:
+    if register.name not in registers:
+        return StateError(f"{register.name} is left out, so zero, and cannot be: {reason}")
+    return StateError(f"{register.name} = {_shown(registers[register.name])} cannot be: {reason}")
+
+
+def _shown(value: object) -> str:
+    return f"{value:#x}" if isinstance(value, int) else repr(value)
+
+
+def load(parts: Parts, registers: Mapping[str, int]) -> None:
+    """Give a VM, whatever state it is in, one that passed `rehearse`; its line sink hears which outputs change.
+
+    Raises AffinityError for MPIDRs that the VM cannot have, and then changes nothing.
+    """
+    affinities = {
+        cpu: affinity.from_mpidr(registers.get(mpidr_name(cpu), 0)) for cpu in range(len(parts.redistributors))
+    }
+    parts.config.check_aff3(affinities.items())
+    parts.affinities.move(affinities)
+    forwarder = parts.distributor.interrupts.forwarder
+    forwarder.clear()
+    for register in saved_registers(parts):
+        register.put(registers.get(register.name, 0))
+    _tell_interfaces(parts)
+    for bank in (
+        *(redistributor.interrupts for redistributor in parts.redistributors),
+        parts.distributor.interrupts,
+    ):
+        _forward(bank)
+    forwarder.settle_anew()
+
+
+def _tell_interfaces(parts: Parts) -> None:
+    """What CPU interfaces and the choice of PEs know of the other devices."""
+    distributor = parts.distributor
+    distributor.interrupts.one_of_n.wakes = distributor.wakes
+    for redistributor in parts.redistributors:
+        interface = redistributor.interface
+        interface.forwarded_groups = distributor.forwarded_groups
+        interface.asleep = redistributor.asleep
+        interface.declines = redistributor.declines
+
+
+def _forward(bank: InterruptBank) -> None:
+    for word in range(len(bank.queued)):
+        if bank.forwarder.is_deferred(bank, word):
+            bank.forward_queued(word)
+        else:
+            bank.queued[word] = 0
+            bank.collect(word, ALL_BITS)

@@ -1,0 +1,121 @@
+"""A saved state as a JSON document and back: addresses and register values become hexadecimal text, for people.
+
+Reading believes nothing: whatever the document is, the outcome is a `SavedState` or a StateError that names what is
+wrong. Whether a VM can be like that is not asked here; `config_of` and `Gic.restore` do.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final, TypeAlias, TypeVar, get_args
+
+from vgic.config import Config, OneOfNChoice, RedistributorRegion
+from vgic.errors import StateError
+from vgic.profile import Profile, profile_named
+from vgic.state import RegionDescription, SavedState, VmDescription
+from vgic.topology import Topology
+
+__all__ = ["Document", "config_of", "from_document", "to_document"]
+
+Document: TypeAlias = dict[str, object]
+"""A JSON object."""
+
+ItemT = TypeVar("ItemT")
+
+_HEX: Final = re.compile(r"0x[0-9a-f]{1,32}", re.ASCII)
+_CHOICES: Final[dict[str, OneOfNChoice]] = {choice: choice for choice in get_args(OneOfNChoice)}
+
+
+def to_document(state: SavedState) -> Document:
+    """What a file of the latest version holds."""
+    vm = state["vm"]
+    regions = [{"base": hex(region["base"]), "count": region["count"]} for region in vm["redistributor_regions"]]
+    return {
+        "vm": {**vm, "gicd_base": hex(vm["gicd_base"]), "redistributor_regions": regions},
+        "registers": {name: hex(value) for name, value in state["registers"].items()},
+    }
+
+
+def from_document(document: Document) -> SavedState:
+    """The state that a document of the latest version holds. Raises StateError."""
+    _only(document, "", SavedState.__annotations__)
+    vm = _take(document, "vm", dict)
+    registers = _take(document, "registers", dict)
+    return {"vm": _vm(vm), "registers": {name: _hexadecimal(registers, name) for name in registers}}
+
+
+def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
+    """The configuration of a VM; `profile` is its profile where it is none of `vgic.PROFILES`.
+
+    Raises StateError for another profile than the VM's, ConfigError and AffinityError for a VM that cannot be.
+    """
+    if profile is not None and profile.name != vm["profile"]:
+        raise StateError(f"the profile of the VM is {vm['profile']!r}, not {profile.name!r}")
+    topology = Topology.from_text(vm["affinities"])
+    return Config(
+        topology=Topology(topology.affinities, vm["aarch32"]),
+        spis=vm["spis"],
+        profile=profile_named(vm["profile"]) if profile is None else profile,
+        priority_bits=vm["priority_bits"],
+        gicd_base=vm["gicd_base"],
+        redistributor_regions=tuple(
+            RedistributorRegion(region["base"], region["count"]) for region in vm["redistributor_regions"]
+        ),
+        a3v=vm["a3v"],
+        rss=vm["rss"],
+        one_of_n=vm["one_of_n"],
+        one_of_n_choice=vm["one_of_n_choice"],
+    )
+
+
+def _vm(vm: Document) -> VmDescription:
+    _only(vm, "vm.", VmDescription.__annotations__)
+    choice = _take(vm, "one_of_n_choice", str)
+    if choice not in _CHOICES:
+        raise StateError(f"one_of_n_choice is {choice!r}, none of {', '.join(_CHOICES)}")
+    return {
+        "profile": _take(vm, "profile", str),
+        "affinities": _items(vm, "affinities", str),
+        "aarch32": _items(vm, "aarch32", int),
+        "spis": _take(vm, "spis", int),
+        "priority_bits": _take(vm, "priority_bits", int),
+        "a3v": _take(vm, "a3v", bool),
+        "rss": _take(vm, "rss", bool),
+        "one_of_n": _take(vm, "one_of_n", bool),
+        "one_of_n_choice": _CHOICES[choice],
+        "gicd_base": _hexadecimal(vm, "gicd_base"),
+        "redistributor_regions": [_region(region) for region in _items(vm, "redistributor_regions", dict)],
+    }
+
+
+def _region(region: Document) -> RegionDescription:
+    _only(region, "redistributor_regions.", RegionDescription.__annotations__)
+    return {"base": _hexadecimal(region, "base"), "count": _take(region, "count", int)}
+
+
+def _only(document: Document, where: str, known: Mapping[str, object]) -> None:
+    for key in document.keys() - known.keys():
+        raise StateError(f"{where}{key} means nothing in a state")
+    for key in known.keys() - document.keys():
+        raise StateError(f"{where}{key} is missing")
+
+
+def _take(document: Document, key: str, kind: type[ItemT]) -> ItemT:
+    return _expect(document[key], key, kind)
+
+
+def _items(document: Document, key: str, kind: type[ItemT]) -> list[ItemT]:
+    return [_expect(item, key, kind) for item in _expect(document[key], key, list)]
+
+
+def _expect(value: object, key: str, kind: type[ItemT]) -> ItemT:
+    # JSON's true is no number, although Python's is.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise StateError(f"{key} is {value!r}, which is no {kind.__name__}")
+    return value
+
+
+def _hexadecimal(document: Document, key: str) -> int:
+    text = _take(document, key, str)
+    if not _HEX.fullmatch(text):
+        raise StateError(f"{key} is {text!r}, which is no hexadecimal number such as 0x1f")
+    return int(text, 16)
