@@ -263,7 +263,7 @@ def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_help_shows_what_there_is() -> None:
     text = run("--help").stdout
     shown = re.findall(r"^  (\w+)  ", text[text.index("Commands:") :], re.MULTILINE)
-    assert shown == ["bench", "convert", "decode", "map", "replay"]
+    assert shown == ["affinity", "bench", "convert", "decode", "map", "replay", "state"]
     for command in shown:
         for option in ("-h", "--help"):
             outcome = run(command, option)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from rich.console import Console
@@ -26,14 +25,13 @@ from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
 from vgic_tools.machine import Machine, machine_from_options, machine_options
+from vgic_tools.memory import measure_memory
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
 from vgic_tools.state import state_group
+from vgic_tools.terminal import DIFFERENT, fail, stdout
 
 __all__ = ["main"]
-
-DIVERGED = 1
-BAD_INPUT = 2
 
 INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 
@@ -42,17 +40,6 @@ INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 @click.version_option(vgic.__version__, prog_name="vgic")
 def main() -> None:
     """A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine."""
-
-
-def _fail(error: Exception) -> NoReturn:
-    click.echo(f"vgic: {error}", err=True)
-    sys.exit(BAD_INPUT)
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    # Elsewhere than on a terminal, nobody wants lines broken.
-    return console if console.is_terminal else Console(highlight=False, width=100_000)
 
 
 def _host_plan(machine: Machine, a3v: bool) -> TrapPlan:
@@ -106,13 +93,13 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
             traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
             result = replay(reader, reader.path, machine, keep_going, advance, traps)
     except INPUT_ERRORS as error:
-        _fail(error)
+        fail(error)
     result.notes.extend(reader.warnings)
     if as_data:
         click.echo(json.dumps(as_json(result), indent=2))
     else:
-        print_report(_console(), result)
-    sys.exit(DIVERGED if result.diverged else 0)
+        print_report(stdout(), result)
+    sys.exit(DIFFERENT if result.diverged else 0)
 
 
 @main.command("convert")
@@ -128,9 +115,9 @@ def convert_command(trace: str, output: str) -> None:
                 if not count & 0xFFF:
                     advance()
     except TraceError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
-        _fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
+        fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
     for warning in reader.warnings:
         click.echo(f"vgic: {warning}", err=True)
 
@@ -162,8 +149,8 @@ def decode_command(register: str, value: str, **options: object) -> None:
         if bits >> layout.width:
             raise UsageError(f"{title} has {layout.width} bits; {value} does not fit")
     except INPUT_ERRORS as error:
-        _fail(error)
-    console = _console()
+        fail(error)
+    console = stdout()
     console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}  ({layout.access.value})")
     console.print(field_table(layout, bits))
 
@@ -179,7 +166,7 @@ def decode_command(register: str, value: str, **options: object) -> None:
 def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) -> None:
     """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
     if (trace is None) != (qemu_cmdline is None):
-        _fail(UsageError("--trace and --qemu-cmdline go together"))
+        fail(UsageError("--trace and --qemu-cmdline go together"))
     timed = cases()
     figures = measure(timed)
     events = 0
@@ -187,7 +174,7 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
         try:
             figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
         except INPUT_ERRORS as error:
-            _fail(error)
+            fail(error)
         figures.append(figure)
     if as_data:
         click.echo(
@@ -199,7 +186,7 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
         table.add_column(heading, justify="right" if heading else "left")
     for figure in figures:
         table.add_row(figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}")
-    console = _console()
+    console = stdout()
     console.print(table)
     if events:
         console.print(f"\n{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
@@ -207,7 +194,8 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
 
 @main.command("map")
 @machine_options
-def map_command(**options: object) -> None:
+@click.option("--memory", is_flag=True, help="Also measure what the machine takes, a vCPU and an SPI.")
+def map_command(memory: bool, **options: object) -> None:
     """Show a machine's address map and redistributors.
 
     The machine has 4 vCPUs, and the addresses of QEMU's virt machine, unless told.
@@ -216,8 +204,8 @@ def map_command(**options: object) -> None:
         machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
         gic = vgic.Gic(machine.config)
     except INPUT_ERRORS as error:
-        _fail(error)
-    console = _console()
+        fail(error)
+    console = stdout()
     console.print(str(machine))
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -235,6 +223,11 @@ def map_command(**options: object) -> None:
         last = str(gicr.TYPER.decode(gic.read(base + gicr.TYPER.offset, 8))["Last"])
         frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + REDISTRIBUTOR_SIZE // 2:#x}", last)
     console.print(frames)
+    if memory:
+        taken = measure_memory(machine.config)
+        console.print(
+            f"\nmemory: {taken.total:,} bytes in all, {taken.per_vcpu:,.0f} a vCPU, {taken.per_spi:.1f} an SPI"
+        )
 
 
 main.add_command(affinity_group)

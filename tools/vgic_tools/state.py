@@ -4,7 +4,7 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import click
 from rich.console import Console
@@ -19,14 +19,11 @@ from vgic_tools.decode import number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
 from vgic_tools.state_words import describe, device_of, difference, layout_of
+from vgic_tools.terminal import DIFFERENT, fail, stdout
 
 __all__ = ["state_group"]
 
 ValueT = TypeVar("ValueT")
-
-DIFFERENT: Final = 1
-IMPOSSIBLE: Final = 1
-BAD_INPUT: Final = 2
 
 _MOST_AFFINITIES: Final = 8
 
@@ -56,7 +53,7 @@ def show_command(file: str, wanted: str | None) -> None:
     vgic state show vm.state
     vgic state show vm.state --fields GICR[1].GICR_WAKER
     """
-    state, console = _read(file), _console()
+    state, console = _read(file), stdout()
     registers = state.data["registers"]
     if wanted is not None:
         _show_fields(console, registers, wanted)
@@ -86,7 +83,7 @@ def diff_command(a: str, b: str) -> None:
     if not table.row_count:
         click.echo("no difference")
         return
-    _console().print(table)
+    stdout().print(table)
     sys.exit(DIFFERENT)
 
 
@@ -123,10 +120,10 @@ def check_command(
         registers = state.build().save()["registers"]
         plan = trap_plan(CpuInterfaceView.from_ctlr(registers[_CTLR]), host)
     except (UsageError, VgicError) as error:
-        _fail(error)
-    _print_plan(_console(), plan)
+        fail(error)
+    _print_plan(stdout(), plan)
     if not plan.possible:
-        sys.exit(IMPOSSIBLE)
+        sys.exit(DIFFERENT)
 
 
 def _host(
@@ -185,7 +182,7 @@ def _show_fields(console: Console, registers: Mapping[str, int], wanted: str) ->
     if not names:
         near = difflib.get_close_matches(wanted, registers, n=4, cutoff=0.5)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        _fail(UsageError(f"{wanted} is zero, or no register{hint}"))
+        fail(UsageError(f"{wanted} is zero, or no register{hint}"))
     for name in names:
         value, layout = registers[name], layout_of(name)
         console.print(f"[bold]{escape(name)}[/bold] = {value:#x}")
@@ -235,17 +232,6 @@ def _read(file: str) -> State:
     try:
         return State.from_file(file)
     except VgicError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
-        _fail(UsageError(f"{file}: cannot be read: {error.strerror}"))
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    # Elsewhere than on a terminal, nobody wants lines broken at 80 columns.
-    return console if console.is_terminal else Console(highlight=False, width=200)
-
-
-def _fail(error: Exception) -> NoReturn:
-    click.echo(f"vgic: {error}", err=True)
-    sys.exit(BAD_INPUT)
+        fail(UsageError(f"{file}: cannot be read: {error.strerror}"))

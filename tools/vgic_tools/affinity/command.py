@@ -5,7 +5,7 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
 import click
@@ -25,15 +25,13 @@ from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
 from vgic_tools.affinity.study import Study
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.errors import UsageError
+from vgic_tools.terminal import INTERRUPTED, fail, stdout
 
 __all__ = ["affinity_group"]
 
 PointT = TypeVar("PointT")
 RowT = TypeVar("RowT")
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
-
-BAD_INPUT: Final = 2
-INTERRUPTED: Final = 130
 
 
 @click.group("affinity")
@@ -72,15 +70,10 @@ def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
             written = [study.csv_path(output), write_report(study, rows, figures, output)]
             click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
     except (UsageError, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
         click.echo(f"vgic: interrupted; the same command goes on from {study.csv_path(output)}", err=True)
         sys.exit(INTERRUPTED)
-
-
-def _fail(error: Exception) -> NoReturn:
-    click.echo(f"vgic: {error}", err=True)
-    sys.exit(BAD_INPUT)
 
 
 def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
@@ -92,16 +85,13 @@ def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
 
 
 def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
     summary = study.summary(rows)
     table = Table(title=study.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for number, heading in enumerate(summary.headings):
         table.add_column(heading, justify="right" if number else "left")
     for line in summary.lines:
         table.add_row(*line)
-    console.print(table)
+    stdout().print(table)
 
 
 def _parse_counts(_: click.Context, __: click.Parameter, text: str) -> list[int]:
@@ -158,7 +148,7 @@ def layouts_command(
             affinities = array("I", topology_from_file(layout_file).affinities)
             custom = f"{layout_file.name}@{crc32(affinities.tobytes()):08x}", affinities
     except UsageError as error:
-        _fail(error)
+        fail(error)
     _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), output, jobs)
 
 
@@ -207,5 +197,5 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
     try:
         study = trap_study(traces, exit_cost)
     except UsageError as error:
-        _fail(error)
+        fail(error)
     _run(study, output, jobs)
