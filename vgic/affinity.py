@@ -13,6 +13,7 @@ __all__ = [
     "IROUTER_AFFINITY",
     "AffinityError",
     "from_irouter",
+    "from_kvm_key",
     "from_mpidr",
     "from_text",
     "has_aff3",
@@ -22,6 +23,7 @@ __all__ = [
     "sgi_range",
     "text",
     "to_irouter",
+    "to_kvm_key",
     "to_mpidr",
     "to_sgi_cluster",
     "to_typer",
@@ -98,6 +100,16 @@ def to_irouter(affinity: int) -> int:
 
 def to_typer(affinity: int) -> int:
     """The affinity field of GICR_TYPER: [63:32]."""
+    return affinity << 32
+
+
+def from_kvm_key(attr: int) -> int:
+    """The affinity in a device attribute of KVM's VGICv3 (64 bits): [63:32]."""
+    return attr >> 32
+
+
+def to_kvm_key(affinity: int) -> int:
+    """The affinity field of a device attribute of KVM's VGICv3."""
     return affinity << 32
 
 

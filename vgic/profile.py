@@ -104,9 +104,20 @@ KVM: Final = Profile(
         **_identification("GICD", PIDR2=0x3B),
         **_identification("GICR", PIDR2=0x3B),
     },
-    # KVM keeps neither Aff3 nor the routing mode, has one group enable, and never sleeps.
-    writable={"GICD_IROUTER": 0x00FF_FFFF, "GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0},
-    absent=frozenset({"GICD_SETSPI_NSR", "GICD_CLRSPI_NSR", "GICD_SETSPI_SR", "GICD_CLRSPI_SR"}),
+    # KVM has one group enable, and never sleeps.
+    writable={"GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0},
+    absent=frozenset(
+        {
+            "GICD_SETSPI_NSR",
+            "GICD_CLRSPI_NSR",
+            "GICD_SETSPI_SR",
+            "GICD_CLRSPI_SR",
+            "GICD_SGIR",
+            "GICD_CPENDSGIR",
+            "GICD_SPENDSGIR",
+            "GICD_NSACR",
+        }
+    ),
     # No1N = 0 promises 1-of-N routing, which KVM does not have.
     distributor_typer={"IDbits": 9, "No1N": 0},
     redistributor_ctlr={"IR": 1, "CES": 1},

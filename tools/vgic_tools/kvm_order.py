@@ -1,0 +1,158 @@
+"""Checking a VMM's log of KVM calls: which would be refused, lose what they write, or come too late.
+
+The log is text, a call a line; blank lines and what follows a "#" are ignored. Numbers are decimal, or hexadecimal
+with 0x:
+
+    create_vcpu [MPIDR]         KVM_CREATE_VCPU; MPIDR_EL1 as KVM gives it, unless said otherwise
+    mpidr VCPU MPIDR            KVM_SET_ONE_REG of MPIDR_EL1; vCPUs are numbered as they are created
+    set GROUP ATTR [VALUE]      KVM_SET_DEVICE_ATTR; GROUP is a number or its name in the ABI, such as DIST_REGS
+    run VCPU                    the vCPU enters the guest...
+    stop VCPU                   ...and leaves it
+
+For example:
+
+    create_vcpu
+    set ADDR 2 0x08000000                      # the distributor
+    set CTRL 0                                 # CTRL_INIT
+    set DIST_REGS 0x8 0x4b00343b               # GICD_IIDR
+    set REDIST_REGS 0x0000000000010100 0x1     # GICR_ISENABLER0 of vCPU 0.0.0.0
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import vgic
+from vgic.kvm import (
+    CreateVcpu,
+    Finding,
+    Group,
+    KvmError,
+    OrderCheck,
+    SetAttr,
+    SetMpidr,
+    Step,
+    Verdict,
+    VgicV3Device,
+)
+from vgic_tools.errors import UsageError
+
+__all__ = ["Move", "check_log", "format_step", "read_log"]
+
+
+class Move(NamedTuple):
+    """A vCPU enters or leaves the guest."""
+
+    verb: Literal["run", "stop"]
+    cpu: int
+
+
+Line: TypeAlias = Step | Move
+
+_FORMS: Final = {
+    "create_vcpu": "create_vcpu [MPIDR]",
+    "mpidr": "mpidr VCPU MPIDR",
+    "set": "set GROUP ATTR [VALUE]",
+    "run": "run VCPU",
+    "stop": "stop VCPU",
+}
+_GROUPS: Final = {group.name: group.value for group in Group}
+
+
+def read_log(lines: Iterable[str], path: str = "log") -> Iterator[tuple[int, Line]]:
+    """The calls of a log, each with its line number, from 1 on.
+
+    Raises UsageError naming `path` and line for a line that is none.
+    """
+    for number, text in enumerate(lines, 1):
+        words = text.partition("#")[0].split()
+        if words:
+            try:
+                yield number, _call(words)
+            except ValueError as error:
+                raise UsageError(f"{path}:{number}: {error}") from error
+
+
+def _call(words: list[str]) -> Line:
+    verb, *rest = words
+    match verb, len(rest):
+        case "create_vcpu", 0 | 1:
+            return CreateVcpu(*(_number(word) for word in rest))
+        case "mpidr", 2:
+            return SetMpidr(_number(rest[0]), _number(rest[1]))
+        case "set", 2 | 3:
+            group = _GROUPS[rest[0]] if rest[0] in _GROUPS else _number(rest[0])
+            return SetAttr(group, *(_number(word) for word in rest[1:]))
+        case "run", 1:
+            return Move("run", _number(rest[0]))
+        case "stop", 1:
+            return Move("stop", _number(rest[0]))
+    if verb in _FORMS:
+        raise ValueError(f"{' '.join(words)!r}; it is written {_FORMS[verb]!r}")
+    raise ValueError(f"{verb!r} is no call; there are {', '.join(_FORMS)}")
+
+
+def _number(word: str) -> int:
+    try:
+        value = int(word, 0)
+    except ValueError:
+        raise ValueError(f"{word!r} is no number") from None
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{word} does not fit in 64 bits")
+    return value
+
+
+def format_step(step: Step) -> str:
+    """The line of a log that stands for a step.
+
+    >>> format_step(SetAttr(Group.DIST_REGS, 0x8, 0x4B00343B))
+    'set DIST_REGS 0x8 0x4b00343b'
+    """
+    match step:
+        case CreateVcpu(None):
+            return "create_vcpu"
+        case CreateVcpu(mpidr):
+            return f"create_vcpu {mpidr:#x}"
+        case SetMpidr(cpu, mpidr):
+            return f"mpidr {cpu} {mpidr:#x}"
+        case SetAttr(group, attr, value):
+            name = next((name for name, number in _GROUPS.items() if number == group), group)
+            return f"set {name} {attr:#x} {value:#x}"
+
+
+def check_log(lines: Iterable[str], path: str = "log", device: VgicV3Device | None = None) -> list[Finding]:
+    """What is wrong with the calls of a log under KVM's rules, line by line, then what they leave out.
+
+    `device` is a new one on the host and with the VM meant; None: KVM's own VM on a host without A3V. Raises
+    UsageError as `read_log` does.
+    """
+    device = VgicV3Device() if device is None else device
+    check = OrderCheck(device)
+    inside: dict[int, AbstractContextManager[vgic.Gic]] = {}
+    findings: list[Finding] = []
+    last = 0
+    for last, call in read_log(lines, path):
+        if isinstance(call, Move):
+            findings += _move(last, call, device, inside)
+        else:
+            findings += check.feed(last, call)
+    return findings + check.finish(last)
+
+
+def _move(
+    line: int, move: Move, device: VgicV3Device, inside: dict[int, AbstractContextManager[vgic.Gic]]
+) -> list[Finding]:
+    if move.verb == "stop":
+        if move.cpu not in inside:
+            return [Finding(line, Verdict.ORDER, f"vCPU {move.cpu} is not running")]
+        inside.pop(move.cpu).__exit__(None, None, None)
+        return []
+    if move.cpu in inside:
+        return [Finding(line, Verdict.ORDER, f"vCPU {move.cpu} is running already")]
+    try:
+        context = device.run(move.cpu)
+    except KvmError as error:
+        return [Finding(line, Verdict.REFUSED, str(error))]
+    context.__enter__()
+    inside[move.cpu] = context
+    return []

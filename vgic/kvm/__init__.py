@@ -1,0 +1,56 @@
+"""KVM's device-attribute interface to a GICv3: what a VMM calls to create, save, restore and migrate a VM.
+
+>>> from vgic.kvm import Address, Control, Group, VgicV3Device
+>>> device = VgicV3Device()
+>>> device.create_vcpu()
+0
+>>> device.set_attr(Group.CTRL, Control.INIT)
+>>> hex(device.get_attr(Group.DIST_REGS, 0x0008))  # GICD_IIDR: KVM's, revision 3
+'0x4b00343b'
+
+Facts are from Linux, Documentation/virt/kvm/devices/arm-vgic-v3.rst, and from what KVM does; the rules are in
+specs/kvm.md.
+"""
+
+from vgic.kvm.device import MAX_VCPUS, VgicV3Device
+from vgic.kvm.errors import KvmError
+from vgic.kvm.migration import CreateVcpu, SetAttr, SetMpidr, Step, perform, restore, save_sequence
+from vgic.kvm.order import Finding, OrderCheck, Verdict
+from vgic.kvm.uapi import (
+    ADDR_UNDEFINED,
+    Address,
+    Control,
+    Group,
+    RegionAttr,
+    attr_key,
+    attr_offset,
+    describe,
+    level_attr,
+    register_attr,
+)
+
+__all__ = [
+    "ADDR_UNDEFINED",
+    "MAX_VCPUS",
+    "Address",
+    "Control",
+    "CreateVcpu",
+    "Finding",
+    "Group",
+    "KvmError",
+    "OrderCheck",
+    "RegionAttr",
+    "SetAttr",
+    "SetMpidr",
+    "Step",
+    "Verdict",
+    "VgicV3Device",
+    "attr_key",
+    "attr_offset",
+    "describe",
+    "level_attr",
+    "perform",
+    "register_attr",
+    "restore",
+    "save_sequence",
+]

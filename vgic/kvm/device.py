@@ -1,0 +1,370 @@
+"""KVM_DEV_TYPE_ARM_VGIC_V3: a GIC as a VMM sees it that runs its VM with KVM.
+
+A VM's life is a sequence that KVM prescribes: vCPUs are created and given their MPIDRs, the GIC's addresses and its
+number of interrupts are set, CTRL_INIT builds it, its registers may be restored, a vCPU runs for the first time.
+Every call here answers as KVM does: nothing, a value, or a `KvmError`. Rules in specs/kvm.md.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final
+
+from vgic import affinity
+from vgic.cpu_interface import LineSink
+from vgic.features import Features
+from vgic.gic import Gic, Observer
+from vgic.host import HostCapabilities
+from vgic.kvm.errors import KvmError
+from vgic.kvm.machine import Machine, profile_on
+from vgic.kvm.placement import Placement
+from vgic.kvm.registers import Registers, has_register
+from vgic.kvm.uapi import (
+    ADDR_UNDEFINED,
+    KEYED,
+    Address,
+    Control,
+    Group,
+    RegionAttr,
+    attr_key,
+    attr_offset,
+    describe,
+    is_one_of,
+    level_info,
+)
+from vgic.layouts import gicd, gicr, icc
+from vgic.profile import KVM, Profile
+from vgic.topology import Topology
+
+__all__ = ["MAX_VCPUS", "VgicV3Device"]
+
+MAX_VCPUS: Final = 512
+"""What KVM allows a VM with a GICv3."""
+
+IPA_BITS: Final = 40
+"""Bits of guest physical address that a VM has by default."""
+
+_DEFAULT_SPIS: Final = 224
+_MIN_IRQS: Final = 64
+_MAX_IRQS: Final = 1023
+_PRIVATE: Final = 32
+
+_REGISTERS: Final = (Group.DIST_REGS, Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO)
+_BEFORE_INIT: Final = (gicd.IIDR.offset, gicd.TYPER2.offset)
+_LAST: Final = gicr.TYPER.encode({"Last": 1})
+
+
+class VgicV3Device:
+    """A VM's GIC behind KVM's device attributes; creating it is KVM_CREATE_DEVICE.
+
+    `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss` and `one_of_n` are
+    what the VM has, whatever its host has (None: as the profile). With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V
+    is the host's instead, so that one restored from a host with another is refused: what KVM does. `ipa_bits` are
+    the bits of guest physical address; `lines` and `observer` those of `vgic.Gic`.
+
+    Every method raises `KvmError` with KVM's number where KVM refuses.
+    """
+
+    def __init__(
+        self,
+        host: HostCapabilities | None = None,
+        *,
+        profile: Profile = KVM,
+        a3v: bool | None = None,
+        rss: bool | None = None,
+        one_of_n: bool | None = None,
+        a3v_must_match: bool = False,
+        ipa_bits: int = IPA_BITS,
+        lines: LineSink | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        host = HostCapabilities(a3v=False) if host is None else host
+        default = profile.features
+        features = Features(
+            default.a3v if a3v is None else a3v,
+            default.rss if rss is None else rss,
+            default.one_of_n if one_of_n is None else one_of_n,
+        )
+        shown = profile_on(profile, host, a3v_must_match)
+        self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer)
+        self._dead = False
+        self._running: set[int] = set()
+
+    @classmethod
+    def over(cls, gic: Gic) -> "VgicV3Device":
+        """The device of a VM that has run: `gic`, of any profile, its vCPUs stopped.
+
+        Raises KvmError where KVM could not have placed its frames so.
+        """
+        device = cls()
+        machine = device._machine = Machine.of(gic, Placement(IPA_BITS))
+        for index, region in enumerate(gic.config.redistributor_regions):
+            attr = RegionAttr(region.base, region.count, index)
+            value = attr.pack()
+            if RegionAttr.unpack(value) != attr:
+                raise KvmError(errno.EINVAL, f"REDIST_REGION has no room for {attr}")
+            machine.placement.set_region("REDIST_REGION", value, len(machine.affinities))
+        machine.placement.set_distributor("DIST", gic.config.gicd_base)
+        return device
+
+    @property
+    def vcpus(self) -> tuple[int, ...]:
+        """The packed affinities of the vCPUs, in creation order."""
+        return tuple(self._machine.affinities)
+
+    @property
+    def unplaced(self) -> int:
+        """vCPUs that have no Redistributor yet."""
+        return len(self._machine.affinities) - len(self._machine.placement.frames)
+
+    @property
+    def initialised(self) -> bool:
+        """CTRL_INIT has built the GIC."""
+        return self._machine.gic is not None
+
+    @property
+    def gic(self) -> Gic:
+        """The GIC. Raises KvmError (EBUSY) before CTRL_INIT.
+
+        Up to the first run, an attribute that changes what it consists of replaces it: hold on to the device.
+        """
+        gic = self._machine.gic
+        if gic is None:
+            raise KvmError(errno.EBUSY, "there is no GIC before CTRL INIT")
+        return gic
+
+    # vCPUs.
+
+    def create_vcpu(self, mpidr: int | None = None) -> int:
+        """KVM_CREATE_VCPU: the number of the new vCPU, which is the order of creation and of the frames.
+
+        `mpidr` is its MPIDR_EL1 (64 bits); None: as KVM gives it, 16 vCPUs to a cluster.
+        """
+        self._check_alive()
+        machine = self._machine
+        cpu = len(machine.affinities)
+        if machine.gic is not None:
+            raise KvmError(errno.EBUSY, f"vCPU {cpu} cannot be created after CTRL INIT")
+        if cpu >= MAX_VCPUS:
+            raise KvmError(errno.EINVAL, f"vCPU {cpu} cannot be created: a VM has at most {MAX_VCPUS}")
+        machine.placement.place(f"creation of vCPU {cpu}", cpu + 1)
+        packed = Topology.kvm(cpu + 1).affinities[cpu] if mpidr is None else affinity.from_mpidr(mpidr)
+        machine.affinities.append(packed)
+        return cpu
+
+    def set_mpidr(self, cpu: int, mpidr: int) -> None:
+        """KVM_SET_ONE_REG of MPIDR_EL1 (64 bits).
+
+        vCPUs may share an affinity while their MPIDRs are written one after the other, though not when run.
+        """
+        self._check_vcpu(cpu)
+        self._check_stopped(f"MPIDR_EL1 of vCPU {cpu}")
+        self._machine.set_affinity(cpu, affinity.from_mpidr(mpidr))
+
+    def run(self, cpu: int = 0) -> AbstractContextManager[Gic]:
+        """KVM_RUN of a vCPU; it is inside the guest while the context is entered that is returned.
+
+        The first one settles where everything is. Where that fails the VM is dead: from then on all is EIO.
+        """
+        self._check_vcpu(cpu)
+        if not self._machine.frozen:
+            try:
+                self._check_first_run()
+            except KvmError:
+                self._dead = True
+                raise
+            self._machine.frozen = True
+        return self._inside(cpu)
+
+    def _check_first_run(self) -> None:
+        machine = self._machine
+        machine.placement.check_run("first run", len(machine.affinities))
+        if machine.gic is None:
+            raise KvmError(errno.EBUSY, "first run: CTRL INIT has not been called")
+        if not machine.affinities_differ:
+            raise KvmError(errno.EINVAL, "first run: two vCPUs have the same affinity")
+
+    @contextmanager
+    def _inside(self, cpu: int) -> Iterator[Gic]:
+        self._running.add(cpu)
+        try:
+            yield self.gic
+        finally:
+            self._running.discard(cpu)
+
+    # Attributes.
+
+    def set_attr(self, group: int, attr: int, value: int = 0) -> None:
+        """KVM_SET_DEVICE_ATTR: `attr` has 64 bits, `value` as many as the attribute has, 32 or 64."""
+        self._check_alive()
+        what = describe(group, attr)
+        match group:
+            case Group.ADDR:
+                self._set_address(what, attr, value)
+            case Group.NR_IRQS:
+                self._set_nr_irqs(what, value)
+            case Group.CTRL:
+                self._control(what, attr)
+            case _ if group in _REGISTERS:
+                self._set_register(what, group, attr, value)
+            case _:
+                raise self._unknown(what)
+
+    def get_attr(self, group: int, attr: int, value: int = 0) -> int:
+        """KVM_GET_DEVICE_ATTR. `value` is what the caller's variable holds before: the index of a REDIST_REGION."""
+        self._check_alive()
+        what = describe(group, attr)
+        match group:
+            case Group.ADDR:
+                return self._address(what, attr, value)
+            case Group.NR_IRQS:
+                return _PRIVATE + self._machine.spis
+            case _ if group in _REGISTERS:
+                return self._register(what, group, attr)
+        raise self._unknown(what)
+
+    def has_attr(self, group: int, attr: int) -> None:
+        """KVM_HAS_DEVICE_ATTR: raises where the attribute does not exist (ENXIO), or names no vCPU (EINVAL)."""
+        self._check_alive()
+        what = describe(group, attr)
+        match group:
+            case Group.ADDR:
+                known = is_one_of(Address, attr)
+            case Group.CTRL:
+                known = is_one_of(Control, attr)
+            case Group.NR_IRQS:
+                known = True
+            case Group.LEVEL_INFO:
+                known = level_info(attr)[0] == 0
+            case _ if group in _REGISTERS:
+                self._vcpu_named(what, group, attr)
+                intids = _PRIVATE + self._machine.spis
+                known = has_register(self._machine.profile, intids, group, attr_offset(attr))
+            case _:
+                known = False
+        if not known:
+            raise self._unknown(what)
+
+    # ADDR, NR_IRQS, CTRL.
+
+    def _set_address(self, what: str, attr: int, value: int) -> None:
+        placement, vcpus = self._machine.placement, len(self._machine.affinities)
+        match attr:
+            case Address.DIST:
+                placement.set_distributor(what, value)
+            case Address.REDIST:
+                placement.set_legacy(what, value, vcpus)
+            case Address.REDIST_REGION:
+                placement.set_region(what, value, vcpus)
+            case _:
+                raise self._unknown(what)
+        self._machine.addresses_changed()
+
+    def _address(self, what: str, attr: int, value: int) -> int:
+        placement = self._machine.placement
+        match attr:
+            case Address.DIST:
+                base = placement.distributor
+            case Address.REDIST:
+                base = placement.first_region
+            case Address.REDIST_REGION:
+                return placement.region(what, RegionAttr.unpack(value).index)
+            case _:
+                raise self._unknown(what)
+        return ADDR_UNDEFINED if base is None else base
+
+    def _set_nr_irqs(self, what: str, value: int) -> None:
+        if not _MIN_IRQS <= value <= _MAX_IRQS or value % 32:
+            raise KvmError(errno.EINVAL, f"{what} is a multiple of 32 from {_MIN_IRQS} to 992, not {value}")
+        if self._machine.spis:
+            raise KvmError(errno.EBUSY, f"{what} is {_PRIVATE + self._machine.spis} already")
+        self._machine.spis = value - _PRIVATE
+
+    def _control(self, what: str, attr: int) -> None:
+        match attr:
+            case Control.INIT:
+                self._initialise(what)
+            case Control.SAVE_PENDING_TABLES:
+                self._check_stopped(what)
+                if self._machine.gic is None:
+                    raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
+                # Without LPIs nothing is pending in the tables.
+            case _:
+                raise self._unknown(what)
+
+    def _initialise(self, what: str) -> None:
+        machine = self._machine
+        if machine.gic is not None:
+            return
+        if not machine.affinities:
+            raise KvmError(errno.ENODEV, f"{what}: there is no vCPU yet")
+        machine.spis = machine.spis or _DEFAULT_SPIS
+        machine.build(what)
+
+    # Registers.
+
+    def _vcpu_named(self, what: str, group: int, attr: int) -> int:
+        affinities = self._machine.affinities
+        if group not in KEYED:
+            if not affinities:
+                raise KvmError(errno.EINVAL, f"{what}: there is no vCPU yet")
+            return 0
+        if attr_key(attr) not in affinities:
+            raise KvmError(errno.EINVAL, f"{what}: no vCPU has this affinity")
+        return affinities.index(attr_key(attr))
+
+    def _open(self, what: str, group: int, attr: int) -> int:
+        """The vCPU that an attribute names, once it is clear that its registers can be accessed now."""
+        cpu = self._vcpu_named(what, group, attr)
+        self._check_stopped(what)
+        early = group == Group.DIST_REGS and attr_offset(attr) in _BEFORE_INIT
+        if self._machine.gic is None and not early:
+            raise KvmError(errno.EBUSY, f"{what}: CTRL INIT has not been called")
+        return cpu
+
+    def _register(self, what: str, group: int, attr: int) -> int:
+        cpu, offset = self._open(what, group, attr), attr_offset(attr)
+        if group == Group.DIST_REGS and offset in _BEFORE_INIT:
+            return self._machine.profile.fixed["GICD_IIDR"] if offset == gicd.IIDR.offset else 0
+        value = Registers(self.gic).get(group, cpu, offset)
+        if group == Group.REDIST_REGS and offset == gicr.TYPER.offset:
+            # While the addresses are open, those in the GIC mean nothing.
+            value = value & ~_LAST | (_LAST if self._machine.placement.is_last(cpu) else 0)
+        return value
+
+    def _set_register(self, what: str, group: int, attr: int, value: int) -> None:
+        cpu, offset = self._open(what, group, attr), attr_offset(attr)
+        if group == Group.DIST_REGS and offset == gicd.IIDR.offset:
+            self._machine.set_iidr(what, value)
+        elif group == Group.DIST_REGS and offset == gicd.TYPER2.offset:
+            self._set_typer2(what, value)
+        else:
+            if group == Group.CPU_SYSREGS and offset == icc.ICC_CTLR_EL1:
+                self._machine.take_interface(what, self.gic, value)
+            Registers(self.gic).set(group, cpu, offset, value)
+
+    def _set_typer2(self, what: str, value: int) -> None:
+        if value == 0:
+            return
+        if self._machine.gic is not None:
+            raise KvmError(errno.EBUSY, f"{what} cannot change after CTRL INIT")
+        raise KvmError(errno.EINVAL, f"{what}: {value:#x} needs a host with GICv4.1")
+
+    # Checks.
+
+    def _check_alive(self) -> None:
+        if self._dead:
+            raise KvmError(errno.EIO, "the VM is dead: its first run failed")
+
+    def _check_vcpu(self, cpu: int) -> None:
+        self._check_alive()
+        if not 0 <= cpu < len(self._machine.affinities):
+            raise KvmError(errno.EBADF, f"vCPU {cpu} has not been created")
+
+    def _check_stopped(self, what: str) -> None:
+        if self._running:
+            raise KvmError(errno.EBUSY, f"{what}: vCPU {min(self._running)} is running")
+
+    @staticmethod
+    def _unknown(what: str) -> KvmError:
+        return KvmError(errno.ENXIO, f"{what}: this device does not have it")

@@ -1,0 +1,164 @@
+"""What a VM's GIC consists of while its VMM still decides, and the GIC that results.
+
+The model builds a `vgic.Gic` from a finished `vgic.Config`. KVM lets a VMM build first and then set addresses, the
+revision, or a narrower CPU interface. So such a change builds another GIC here, which takes over the registers of
+the one before. The first run freezes it.
+"""
+
+import errno
+from dataclasses import dataclass, field, replace
+
+from vgic import affinity
+from vgic.config import Config
+from vgic.cpu_interface import LineSink
+from vgic.errors import VgicError
+from vgic.features import Features
+from vgic.gic import Gic, Observer
+from vgic.host import INTID_BITS, HostCapabilities
+from vgic.kvm.errors import KvmError
+from vgic.kvm.placement import Placement
+from vgic.kvm.registers import Registers
+from vgic.kvm.revision import with_iidr
+from vgic.kvm.settings import settings, sysregs_of
+from vgic.layouts import icc
+from vgic.profile import Profile
+from vgic.topology import Topology
+
+__all__ = ["Machine", "profile_on"]
+
+
+def profile_on(profile: Profile, host: HostCapabilities, a3v_is_the_hosts: bool) -> Profile:
+    """The profile of a new VM on a host: its CPU interface has what the host's has, A3V only where said so."""
+    view = {"IDbits": INTID_BITS.index(host.id_bits), "SEIS": int(host.seis)}
+    if a3v_is_the_hosts:
+        view["A3V"] = int(host.a3v)
+    return replace(profile, cpu_interface_ctlr={**profile.cpu_interface_ctlr, **view})
+
+
+@dataclass
+class Machine:
+    """A VM's vCPUs and GIC. Methods raise KvmError; `what` names the attribute that asks."""
+
+    profile: Profile
+    features: Features
+    priority_bits: int
+    placement: Placement
+    lines: LineSink | None = None
+    observer: Observer | None = None
+    affinities: list[int] = field(default_factory=list)
+    """Packed, of the vCPUs in creation order."""
+    spis: int = 0
+    """0 while that is open."""
+    frozen: bool = False
+    """A vCPU has run: the GIC stays what it is."""
+    _gic: Gic | None = field(default=None, init=False)
+    _outdated: bool = field(default=False, init=False)
+    """What the GIC was built from has changed."""
+
+    @classmethod
+    def of(cls, gic: Gic, placement: Placement) -> "Machine":
+        """A VM that runs already."""
+        config = gic.config
+        affinities = [gic.affinity(cpu) for cpu in range(len(config.topology))]
+        machine = cls(config.profile, config.features, config.priority_bits, placement, affinities=affinities)
+        machine.spis, machine.frozen, machine._gic = config.spis, True, gic
+        return machine
+
+    @property
+    def gic(self) -> Gic | None:
+        """The GIC as it is now, None before `build`."""
+        if self._gic is not None and self._outdated:
+            self._rebuild(self._gic)
+        return self._gic
+
+    def build(self, what: str) -> None:
+        """Build the GIC for the first time."""
+        self._gic = self._built(what, self.affinities)
+        self._outdated = False
+
+    def addresses_changed(self) -> None:
+        """The placement has changed. After the first run that concerns no vCPU."""
+        self._outdated = not self.frozen
+
+    @property
+    def affinities_differ(self) -> bool:
+        """No two vCPUs have the same affinity."""
+        return len(set(self.affinities)) == len(self.affinities)
+
+    def set_affinity(self, cpu: int, packed: int) -> None:
+        """Give a vCPU an affinity. Two may have the same until the last of them is written."""
+        before = self.affinities[cpu]
+        self.affinities[cpu] = packed
+        if self._gic is None or not self.affinities_differ:
+            return
+        try:
+            self._gic.write_mpidrs({cpu: affinity.to_mpidr(held) for cpu, held in enumerate(self.affinities)})
+        except VgicError as error:
+            self.affinities[cpu] = before
+            raise KvmError(errno.EINVAL, str(error)) from error
+
+    def set_iidr(self, what: str, value: int) -> None:
+        """Choose the revision that a GICD_IIDR tells."""
+        profile = with_iidr(self.profile, value)
+        if profile is None:
+            raise KvmError(errno.EINVAL, f"{what}: {value:#x} is no GICD_IIDR of this implementation")
+        if profile is not self.profile:
+            self._change(what, profile, self.priority_bits)
+
+    def take_interface(self, what: str, gic: Gic, value: int) -> None:
+        """Let the CPU interfaces be no wider than the one that an ICC_CTLR_EL1 tells of, or refuse it."""
+        own = icc.CTLR.decode(gic.sysreg_read(0, icc.ICC_CTLR_EL1))
+        wanted = icc.CTLR.decode(value)
+        for name in ("PRIbits", "IDbits"):
+            if wanted[name] > own[name]:
+                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, more than this VM's {own[name]}")
+        for name in ("SEIS", "A3V"):
+            if wanted[name] != own[name]:
+                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, this VM's is {own[name]}")
+        if any(wanted[name] < own[name] for name in ("PRIbits", "IDbits")):
+            view = {**self.profile.cpu_interface_ctlr, "IDbits": wanted["IDbits"]}
+            self._change(what, replace(self.profile, cpu_interface_ctlr=view), wanted["PRIbits"] + 1)
+
+    def _change(self, what: str, profile: Profile, priority_bits: int) -> None:
+        if self.frozen:
+            raise KvmError(errno.EBUSY, f"{what}: what the GIC is cannot change after the first run")
+        before = self.profile, self.priority_bits
+        self.profile, self.priority_bits = profile, priority_bits
+        try:
+            if self._gic is not None:
+                self._rebuild(self._gic, what)
+        except KvmError:
+            self.profile, self.priority_bits = before
+            raise
+
+    def _rebuild(self, old: Gic, what: str = "the GIC") -> None:
+        cpus = range(len(self.affinities))
+        new = self._built(what, [old.affinity(cpu) for cpu in cpus])
+        registers = Registers(new)
+        for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
+            registers.set(*setting)
+        for cpu in cpus:
+            # No register shows this while ICC_CTLR_EL1.CBPR is 1.
+            interface = new.interface(cpu)
+            interface.bpr1 = max(old.interface(cpu).bpr1, interface.min_bpr1)
+        self._gic, self._outdated = new, False
+
+    def _built(self, what: str, affinities: list[int]) -> Gic:
+        features = self.features
+        try:
+            config = Config(
+                Topology(affinities),
+                spis=self.spis,
+                profile=self.profile,
+                priority_bits=self.priority_bits,
+                a3v=features.a3v,
+                rss=features.rss,
+                one_of_n=features.one_of_n,
+            )
+            placed = self.placement.complete(len(affinities))
+            # Before the addresses are known, any do: no guest can run and see them.
+            if placed is not None:
+                config = replace(config, gicd_base=placed[0], redistributor_regions=placed[1])
+            return Gic(config, self.lines, self.observer)
+        except VgicError as error:
+            raise KvmError(errno.EINVAL, f"{what}: {error}") from error

@@ -1,0 +1,110 @@
+"""Moving a VM: the calls that carry its GIC from one device to another, in the order that KVM documents.
+
+1. every vCPU, in creation order, and its MPIDR: attributes name vCPUs by it;
+2. the number of interrupts, and the addresses with the regions in the order of their index;
+3. CTRL_INIT, then GICD_IIDR, which says how the rest is meant;
+4. the Distributor's registers, each Redistributor's, the levels of the lines, each CPU interface's.
+
+"""
+
+import errno
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from vgic import affinity
+from vgic.kvm.device import VgicV3Device
+from vgic.kvm.errors import KvmError
+from vgic.kvm.settings import settings, sysregs_of
+from vgic.kvm.uapi import MAX_REGIONS, Address, Control, Group, RegionAttr, register_attr
+from vgic.layouts import gicd
+
+__all__ = ["CreateVcpu", "SetAttr", "SetMpidr", "Step", "perform", "restore", "save_sequence"]
+
+
+class CreateVcpu(NamedTuple):
+    """KVM_CREATE_VCPU, then KVM_SET_ONE_REG of MPIDR_EL1 unless that is None."""
+
+    mpidr: int | None = None
+
+
+class SetMpidr(NamedTuple):
+    """KVM_SET_ONE_REG of MPIDR_EL1 (64 bits)."""
+
+    cpu: int
+    mpidr: int
+
+
+class SetAttr(NamedTuple):
+    """KVM_SET_DEVICE_ATTR."""
+
+    group: int
+    attr: int
+    value: int = 0
+
+
+Step: TypeAlias = CreateVcpu | SetMpidr | SetAttr
+
+
+def save_sequence(device: VgicV3Device) -> list[Step]:
+    """What to perform on a new device so that its VM goes on where this one is. O(vCPUs + SPIs).
+
+    The new device must be created for a VM with the same profile and features. The vCPUs must be stopped: raises
+    KvmError as the device does.
+    """
+    return [*_machine(device), *_registers(device)]
+
+
+def _machine(device: VgicV3Device) -> Iterator[Step]:
+    for packed in device.vcpus:
+        yield CreateVcpu(affinity.to_mpidr(packed))
+    yield SetAttr(Group.NR_IRQS, 0, device.get_attr(Group.NR_IRQS, 0))
+    yield SetAttr(Group.ADDR, Address.DIST, device.get_attr(Group.ADDR, Address.DIST))
+    yield from _regions(device)
+    yield SetAttr(Group.CTRL, Control.INIT)
+
+
+def _regions(device: VgicV3Device) -> Iterator[Step]:
+    for index in range(MAX_REGIONS):
+        try:
+            value = device.get_attr(Group.ADDR, Address.REDIST_REGION, index)
+        except KvmError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return
+        region = RegionAttr.unpack(value)
+        if region.count:
+            yield SetAttr(Group.ADDR, Address.REDIST_REGION, value)
+        else:
+            yield SetAttr(Group.ADDR, Address.REDIST, region.base)
+
+
+def _registers(device: VgicV3Device) -> Iterator[Step]:
+    affinities = device.vcpus
+
+    def attr_of(group: Group, cpu: int, offset: int) -> int:
+        return register_attr(0 if group is Group.DIST_REGS else affinities[cpu], offset)
+
+    def get(group: Group, cpu: int, offset: int) -> int:
+        return device.get_attr(group, attr_of(group, cpu, offset))
+
+    yield SetAttr(Group.DIST_REGS, gicd.IIDR.offset, get(Group.DIST_REGS, 0, gicd.IIDR.offset))
+    spis = device.get_attr(Group.NR_IRQS, 0) - 32
+    for group, cpu, offset, value in settings(get, len(affinities), spis, sysregs_of(device.gic)):
+        yield SetAttr(group, attr_of(group, cpu, offset), value)
+
+
+def perform(device: VgicV3Device, step: Step) -> None:
+    """Do one step. Raises KvmError as the device does."""
+    match step:
+        case CreateVcpu(mpidr):
+            device.create_vcpu(mpidr)
+        case SetMpidr(cpu, mpidr):
+            device.set_mpidr(cpu, mpidr)
+        case SetAttr(group, attr, value):
+            device.set_attr(group, attr, value)
+
+
+def restore(device: VgicV3Device, sequence: Iterable[Step]) -> None:
+    """Perform every step on a new device. Raises KvmError for the first that is refused."""
+    for step in sequence:
+        perform(device, step)
