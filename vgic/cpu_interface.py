@@ -62,6 +62,9 @@ class ActivationBank:
     def selectable_changed(self, cpu: int) -> None:
         """Interrupts of the bank that could go to any PE may now have to leave vCPU `cpu`, or can go there."""
 
+    def pe_free(self, cpu: int) -> None:
+        """Nothing is signalled to vCPU `cpu`: it could take an interrupt of the bank that waits at another."""
+
 
 class CpuInterface:
     """State of one PE's CPU interface. `connect` gives it the interrupts that it can see."""
@@ -217,9 +220,18 @@ class CpuInterface:
             self._lines.set_lines(self.cpu, irq, fiq)
 
     def settle(self) -> None:
-        """Choose and drive, after a register of this interface changed."""
+        """Choose and drive, after a register of this interface changed; where nothing is signalled, ask for work."""
         self.choose()
         self.drive()
+        self._ask_for_work()
+
+    def _ask_for_work(self) -> None:
+        if not self.irq and not self.fiq:
+            self._shared.pe_free(self.cpu)
+
+    def signals(self, key: int) -> bool:
+        """True where the interrupt of this key is the one that is signalled to the PE."""
+        return self.best_key == key and (self.irq or self.fiq)
 
     def highest_pending(self, group: int) -> int:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
