@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TRACES := tests/traces
 DEMO := $(TRACES)/linux_smp4_noits
 
-.PHONY: demo test test-slow lint bench coverage clean help
+.PHONY: demo test test-slow lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,12 @@ coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 
 bench: $(VENV)/run ## Measure what accesses and a replay cost.
 	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+
+experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
+	$(BIN)/vgic affinity layouts
+	$(BIN)/vgic affinity routing --jobs 1
+	$(BIN)/vgic affinity fairness
+	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

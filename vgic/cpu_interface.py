@@ -160,13 +160,21 @@ class CpuInterface:
         """True where 1-of-N interrupts of this group may be sent to this PE."""
         return self.group_enables[group] and not self.asleep and not self.declines[group]
 
-    def would_take(self, group: int, priority: int) -> bool:
-        """True where an interrupt of this group and priority would be signalled at once, and no other is."""
-        return self._preempts(group, priority) and not any(
-            self._preempts(other, self.queues[other].head >> INTID_BITS)
-            for other in (GROUP0, GROUP1)
-            if self.forwarded_groups >> other & 1 and self.group_enables[other]
-        )
+    def would_take(self, group: int, key: int) -> bool:
+        """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
+        if (
+            not self._considers(group)
+            or not self.group_enables[group]
+            or not self._preempts(group, key >> INTID_BITS)
+        ):
+            return False
+        for other in (GROUP0, GROUP1):
+            head = self.queues[other].head
+            if self._considers(other) and head != NO_KEY:
+                taken = self.group_enables[other] and self._preempts(other, head >> INTID_BITS)
+                if taken or head < key:
+                    return False
+        return True
 
     def set_group_enable(self, group: int, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
@@ -197,9 +205,8 @@ class CpuInterface:
         before = self.best_key
         best, group = NO_KEY, self.best_group
         if not self.asleep:
-            hides = self._profile.disabled_group_hides
             for candidate in (GROUP0, GROUP1):
-                if self.forwarded_groups >> candidate & 1 and (hides or self.group_enables[candidate]):
+                if self._considers(candidate):
                     head = self.queues[candidate].head
                     if head < best:
                         best, group = head, candidate
@@ -208,6 +215,11 @@ class CpuInterface:
         self.best_key = best
         self.best_group = group
         return best > before
+
+    def _considers(self, group: int) -> bool:
+        """True where interrupts of the group are candidates."""
+        enabled = self.group_enables[group] or self._profile.disabled_group_hides
+        return enabled and self.forwarded_groups >> group & 1 != 0
 
     def drive(self) -> None:
         """Set the outputs: the best interrupt is signalled where it can preempt what is running."""
@@ -220,12 +232,13 @@ class CpuInterface:
             self._lines.set_lines(self.cpu, irq, fiq)
 
     def settle(self) -> None:
-        """Choose and drive, after a register of this interface changed; where nothing is signalled, ask for work."""
+        """Choose, drive, and ask for work, after a register of this interface changed."""
         self.choose()
         self.drive()
-        self._ask_for_work()
+        self.ask_for_work()
 
-    def _ask_for_work(self) -> None:
+    def ask_for_work(self) -> None:
+        """Where nothing is signalled, an interrupt that may go anywhere and waits at a busy PE can come here."""
         if not self.irq and not self.fiq:
             self._shared.pe_free(self.cpu)
 
@@ -293,11 +306,11 @@ class CpuInterface:
         active = self.active_priorities[group]
         self.active_priorities[group] = active & (active - 1)
         self.drive()
-        if bank is None or self.eoi_mode:
-            return
-        index = intid - bank.first
-        if not self._profile.eoi_checks_group or bank.group(index) == group:
-            bank.deactivate(index)
+        if bank is not None and not self.eoi_mode:
+            index = intid - bank.first
+            if not self._profile.eoi_checks_group or bank.group(index) == group:
+                bank.deactivate(index)
+        self.ask_for_work()
 
     def deactivate(self, intid: int) -> None:
         """Write DIR: deactivate; ignored unless EOImode is 1 (rule CPU-11)."""

@@ -13,6 +13,7 @@ from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank
 from vgic.layouts import gicd
 from vgic.one_of_n import OneOfN
+from vgic.pending import NO_KEY
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["Distributor", "SharedInterrupts", "distributor_frame"]
@@ -76,7 +77,7 @@ class SharedInterrupts(InterruptBank):
 
     def _forward(self, index: int) -> None:
         if self.is_one_of_n(index) and index not in self._chosen:
-            chosen = self.one_of_n.choose(self.group(index), self.priority[index])
+            chosen = self.one_of_n.choose(self.group(index), self.key(index))
             if chosen == NO_VCPU:
                 self._unplaced.add(index)
             else:
@@ -97,6 +98,23 @@ class SharedInterrupts(InterruptBank):
         ]
         # Lowest INTID first, so that the outcome does not depend on what came before.
         self._replace(sorted([*leaving, *self._unplaced]))
+
+    def pe_free(self, cpu: int) -> None:
+        """Let vCPU `cpu`, to which nothing is signalled, take over the best 1-of-N SPI that another keeps waiting.
+
+        O(forwarded 1-of-N SPIs).
+        """
+        best, found = NO_KEY, NO_VCPU
+        for index, holder in self._chosen.items():
+            key = self.key(index)
+            waits = key < best and holder != cpu and not self.one_of_n.signalled(holder, key)
+            if waits and self.one_of_n.takes(cpu, self.group(index), key):
+                best, found = key, index
+        if best != NO_KEY:
+            self._withdraw(found)
+            self._chosen[found] = cpu
+            self._forward(found)
+            self.forwarder.settle()
 
     def set_wakes(self, wakes: bool) -> None:
         """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and wake it."""

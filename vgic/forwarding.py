@@ -90,6 +90,8 @@ class Forwarder:
             interface.touched = False
         for interface in touched:
             interface.drive()
+        for interface in touched:
+            interface.ask_for_work()
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""

@@ -84,7 +84,8 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         if queue.head != min(keys, default=NO_KEY):
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
     before = interface.best_key, interface.best_group, interface.irq, interface.fiq
-    interface.settle()
+    interface.choose()
+    interface.drive()
     after = interface.best_key, interface.best_group, interface.irq, interface.fiq
     if before != after:
         raise InvariantError(f"{name}: was not settled, {before} should be {after}")

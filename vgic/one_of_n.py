@@ -26,7 +26,7 @@ class OneOfN:
         self.wakes = False
         """GICD_CTLR.E1NWF."""
 
-    def choose(self, group: int, priority: int) -> int:
+    def choose(self, group: int, key: int) -> int:
         """The PE for an interrupt, NO_VCPU where there is none now. O(vCPUs) at worst."""
         interfaces = self._interfaces
         count = len(interfaces)
@@ -35,13 +35,22 @@ class OneOfN:
             cpu = (self.start + step) % count
             interface = interfaces[cpu]
             if interface.selectable(group):
-                if interface.would_take(group, priority):
+                if interface.would_take(group, key):
                     return self._chosen(cpu)
                 if selectable == NO_VCPU:
                     selectable = cpu
             elif sleeping == NO_VCPU and self.wakes and interface.asleep and not interface.declines[group]:
                 sleeping = cpu
         return self._chosen(selectable if selectable != NO_VCPU else sleeping)
+
+    def takes(self, cpu: int, group: int, key: int) -> bool:
+        """True where this PE may be sent the interrupt and would be interrupted at once."""
+        interface = self._interfaces[cpu]
+        return interface.selectable(group) and interface.would_take(group, key)
+
+    def signalled(self, cpu: int, key: int) -> bool:
+        """True where this PE is signalled the interrupt of this key."""
+        return self._interfaces[cpu].signals(key)
 
     def keeps(self, cpu: int, group: int) -> bool:
         """True where an interrupt that waits at this PE may stay there."""

@@ -194,3 +194,22 @@ def test_registers_in_words() -> None:
     assert describe("GICR[1].GICR_PENDBASER", 1 << 62 | 1) == "PTZ 1, reserved bits 1"
     assert difference("GICD.forwarded2", 0b1011, 0b0000) == "INTIDs 64-65 1 -> 0, INTID 67 1 -> 0"
     assert difference("GICD.chosen_mpidr40", 0, 0x8000_0000) == "none -> 0.0.0.0"
+
+
+def test_check_order_says_what_a_vmm_would_lose(tmp_path: Path) -> None:
+    log = tmp_path / "vmm.log"
+    log.write_text("create_vcpu\nset DIST_REGS 0x104 1\n")
+    result = CliRunner().invoke(main, ["state", "check", "--order", str(log)])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"{log}:2: refused: EBUSY: DIST_REGS GICD_ISENABLER1: ")
+
+    log.write_text("set GROUPS 1\n")
+    result = CliRunner().invoke(main, ["state", "check", "--order", str(log)])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"vgic: {log}:1: ")
+
+
+def test_check_wants_one_thing_to_check() -> None:
+    result = CliRunner().invoke(main, ["state", "check"])
+    assert result.exit_code == 2
+    assert result.stderr == "vgic: say what to check: a state file, or --order LOG\n"

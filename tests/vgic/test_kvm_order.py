@@ -224,6 +224,7 @@ def test_a_line_that_is_none_is_named(line: str, reason: str) -> None:
     assert str(error.value) == f"vmm.log:2: {reason}"
 
 
+@pytest.mark.rule("KVM-42")
 def test_the_example_of_the_module() -> None:
     assert doctest.testmod(kvm_order).failed == 0
     text = (kvm_order.__doc__ or "").partition("For example:")[2]

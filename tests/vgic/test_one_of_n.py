@@ -189,3 +189,38 @@ def test_a_directed_interrupt_asks_its_sleeping_pe_to_wake() -> None:
     assert machine.gic.wake_request(1)
     assert not machine.gic.wake_request(0)
     assert machine.signalled() == []
+
+
+@pytest.mark.rule("ONEN-10")
+def test_a_pe_that_becomes_free_takes_over() -> None:
+    machine = Machine(2)
+    gic = machine.gic
+    for intid, cpu in ((SPI, 0), (SPI + 1, 1)):
+        assert machine.arrive(intid) == cpu
+        assert gic.sysreg_read(cpu, vgic.ICC_IAR1_EL1) == intid
+        gic.spi(intid).set_level(False)
+    # Both are busy: all that arrives waits at the first.
+    assert [machine.arrive(SPI + number) for number in (2, 3)] == [0, 0]
+    gic.sysreg_write(1, vgic.ICC_EOIR1_EL1, SPI + 1)
+    gic.check()
+    assert [gic.spi(SPI + number).target for number in (2, 3)] == [1, 0]
+    assert machine.signalled() == [1]
+    gic.sysreg_write(0, vgic.ICC_EOIR1_EL1, SPI)
+    gic.check()
+    assert machine.signalled() == [0, 1]
+
+
+@pytest.mark.rule("ONEN-10")
+def test_a_pe_whose_interrupt_goes_away_takes_over() -> None:
+    machine = Machine(2)
+    gic = machine.gic
+    machine.gic.sysreg_write(1, vgic.ICC_PMR_EL1, 0)
+    assert [machine.arrive(SPI + number) for number in (0, 1)] == [0, 0]
+    gic.sysreg_write(1, vgic.ICC_PMR_EL1, 0xFF)
+    gic.check()
+    assert [gic.spi(SPI + number).target for number in (0, 1)] == [0, 1]
+    assert machine.arrive(SPI + 2) == 0
+    gic.spi(SPI + 1).set_level(False)
+    gic.check()
+    assert gic.spi(SPI + 2).target == 1
+    assert machine.signalled() == [0, 1]

@@ -4,6 +4,7 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -18,6 +19,7 @@ from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.decode import number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.kvm_order import check_log
 from vgic_tools.state_words import describe, device_of, difference, layout_of
 from vgic_tools.terminal import DIFFERENT, fail, stdout
 
@@ -88,7 +90,8 @@ def diff_command(a: str, b: str) -> None:
 
 
 @state_group.command("check")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--order", metavar="LOG", help="Check a VMM's log of KVM calls instead of a state.")
 @click.option(
     "--host-vtr", metavar="VALUE", help="ICH_VTR_EL2 of the host; the other options say what differs from it."
 )
@@ -98,7 +101,8 @@ def diff_command(a: str, b: str) -> None:
 @click.option("--host-id-bits", type=int, metavar="N", help="Bits of a virtual INTID, 16 or 24.")
 @click.option("--host-seis/--host-no-seis", default=None, help="SErrors can be generated locally.")
 def check_command(
-    file: str,
+    file: str | None,
+    order: str | None,
     host_vtr: str | None,
     host_a3v: bool | None,
     host_priority_bits: int | None,
@@ -108,11 +112,19 @@ def check_command(
 ) -> None:
     """Say whether a host with hardware virtualisation can go on with a saved VM, and what it must trap for that.
 
-    Exits with 0 where it can, 1 where it cannot.
+    With --order, say instead what a VMM's log of KVM calls would lose, or have refused, under KVM's rules of order;
+    `vgic_tools.kvm_order` tells how the log is written. Exits with 0 where all is well, 1 where it is not.
 
     \b
     vgic state check vm.state --host-vtr 0x90180003 --host-no-a3v
+    vgic state check --order vmm.log
     """
+    if (file is None) == (order is None):
+        fail(UsageError("say what to check: a state file, or --order LOG"))
+    if order is not None:
+        _check_order(order)
+        return
+    assert file is not None
     state = _read(file)
     try:
         host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
@@ -124,6 +136,21 @@ def check_command(
     _print_plan(stdout(), plan)
     if not plan.possible:
         sys.exit(DIFFERENT)
+
+
+def _check_order(log: str) -> None:
+    try:
+        lines = Path(log).read_text(encoding="utf-8").splitlines()
+        findings = check_log(lines, log)
+    except UsageError as error:
+        fail(error)
+    except (OSError, UnicodeDecodeError) as error:
+        fail(UsageError(f"{log}: {getattr(error, 'strerror', None) or 'not text'}"))
+    for finding in findings:
+        click.echo(f"{log}:{finding.line}: {finding.verdict.name.lower()}: {finding.message}")
+    if findings:
+        sys.exit(DIFFERENT)
+    click.echo(f"{log}: KVM would lose and refuse nothing")
 
 
 def _host(
