@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
 from vgic.errors import AffinityError, ConfigError
@@ -67,6 +67,8 @@ class Config:
         for region in self.redistributor_regions:
             if region.count < 1:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
+        if self.one_of_n_choice not in get_args(OneOfNChoice):
+            raise ConfigError(f"one_of_n_choice is first or rotate, not {self.one_of_n_choice}")
         self.check_aff3(enumerate(self.topology.affinities))
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:

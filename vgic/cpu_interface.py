@@ -59,21 +59,42 @@ class ActivationBank:
         """Active to inactive."""
         raise NotImplementedError
 
-    def selectable_changed(self, cpu: int) -> None:
-        """Interrupts of the bank that could go to any PE may now have to leave vCPU `cpu`, or can go there."""
+    def selection_changed(self, cpu: int) -> None:
+        """Whether interrupts of the bank that may go to any PE may be sent to vCPU `cpu` has changed."""
+
+    def displaced(self, cpu: int, key: int) -> None:
+        """The interrupt of this key is no longer signalled to vCPU `cpu`, where it waits: another may take it."""
 
     def pe_free(self, cpu: int) -> None:
         """Nothing is signalled to vCPU `cpu`: it could take an interrupt of the bank that waits at another."""
 
 
+class Settler:
+    """What brings CPU interfaces up to date after a change; see `vgic.forwarding`."""
+
+    def touch(self, interface: "CpuInterface") -> None:
+        """Have `settle` look at this CPU interface."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Bring every touched CPU interface up to date."""
+        raise NotImplementedError
+
+
 class CpuInterface:
-    """State of one PE's CPU interface. `connect` gives it the interrupts that it can see."""
+    """State of one PE's CPU interface. `connect` gives it the interrupts that it can see.
+
+    Whatever changes its state ends with `settle`, so that its outputs follow.
+    """
 
     __slots__ = (
+        "_hides",
+        "_idle_hidden",
         "_level_shift",
         "_lines",
         "_private",
         "_profile",
+        "_settler",
         "_shared",
         "active_priorities",
         "asleep",
@@ -84,6 +105,7 @@ class CpuInterface:
         "cbpr",
         "cpu",
         "declines",
+        "displaced_key",
         "eoi_mode",
         "fiq",
         "forwarded_groups",
@@ -95,15 +117,20 @@ class CpuInterface:
         "pmr",
         "priority_mask",
         "queues",
+        "selection_changed",
+        "signalled_key",
         "touched",
     )
 
     def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
         self.cpu = cpu
         self._profile = profile
+        self._hides = profile.disabled_group_hides
+        self._idle_hidden = profile.lowest_priority_is_idle
         self._lines = lines
         self._private: ActivationBank
         self._shared: ActivationBank
+        self._settler: Settler
         self.queues = (PendingQueue(), PendingQueue())
         """What is forwarded to this PE, by group."""
         self.forwarded_groups = 0
@@ -114,6 +141,8 @@ class CpuInterface:
         """By group: the Redistributor keeps 1-of-N interrupts away from this PE."""
         self.touched = False
         """Marked by the Forwarder: to be settled."""
+        self.selection_changed = False
+        """Whether 1-of-N interrupts may be sent here is no longer what it was when this was last settled."""
 
         # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
         preemption_bits = min(priority_bits, 7)
@@ -126,15 +155,20 @@ class CpuInterface:
 
         self.irq = False
         self.fiq = False
+        self.signalled_key = NO_KEY
+        """The interrupt that the outputs signal."""
+        self.displaced_key = NO_KEY
+        """One that they signalled and, though it still waits here, do not any more; for the Forwarder."""
         self.best_key = NO_KEY
         """The highest priority pending interrupt, NO_KEY where there is none."""
         self.best_group = GROUP1
         self._reset_registers()
 
-    def connect(self, private: ActivationBank, shared: ActivationBank) -> None:
-        """Give the interface the bank of its PE's INTIDs and the bank of SPIs."""
+    def connect(self, private: ActivationBank, shared: ActivationBank, settler: Settler) -> None:
+        """Give the interface the bank of its PE's INTIDs, the bank of SPIs, and who settles it."""
         self._private = private
         self._shared = shared
+        self._settler = settler
 
     def _reset_registers(self) -> None:
         self.pmr = 0
@@ -151,8 +185,8 @@ class CpuInterface:
     def reset(self) -> None:
         """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
         self._reset_registers()
+        self.selection_changed = True
         self.settle()
-        self._shared.selectable_changed(self.cpu)
 
     # 1-of-N.
 
@@ -178,16 +212,16 @@ class CpuInterface:
 
     def set_group_enable(self, group: int, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
+        self.selection_changed |= self.group_enables[group] != enable
         self.group_enables[group] = enable
         self.settle()
-        self._shared.selectable_changed(self.cpu)
 
     def set_distribution(self, asleep: bool, declines: list[bool]) -> None:
         """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
+        self.selection_changed |= self.asleep != asleep or self.declines != declines
         self.asleep = asleep
         self.declines = declines
         self.settle()
-        self._shared.selectable_changed(self.cpu)
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
@@ -197,54 +231,56 @@ class CpuInterface:
     # Choosing.
 
     def choose(self) -> bool:
-        """Find the highest priority pending interrupt; True where it is a worse one than before.
+        """Find the highest priority pending interrupt; True where it is a worse one than before. O(1)."""
+        before = self.best_key
+        self.best_key, self.best_group = self.candidate()
+        return self.best_key > before
+
+    def candidate(self) -> tuple[int, int]:
+        """Key and group of the highest priority pending interrupt, NO_KEY where there is none.
 
         Candidates are forwarded interrupts of groups that the Distributor enables and, unless the profile lets a
-        disabled group hide the other, that the CPU interface enables too. O(1).
+        disabled group hide the other, that the CPU interface enables too.
         """
-        before = self.best_key
         best, group = NO_KEY, self.best_group
-        if not self.asleep:
-            for candidate in (GROUP0, GROUP1):
-                if self._considers(candidate):
-                    head = self.queues[candidate].head
-                    if head < best:
-                        best, group = head, candidate
-            if best >= IDLE_KEY and self._profile.lowest_priority_is_idle:
-                best = NO_KEY
-        self.best_key = best
-        self.best_group = group
-        return best > before
+        if self.asleep:
+            return best, group
+        for candidate in (GROUP0, GROUP1):
+            if self._considers(candidate):
+                head = self.queues[candidate].head
+                if head < best:
+                    best, group = head, candidate
+        if self._idle_hidden and best >= IDLE_KEY:
+            best = NO_KEY
+        return best, group
 
     def _considers(self, group: int) -> bool:
         """True where interrupts of the group are candidates."""
-        enabled = self.group_enables[group] or self._profile.disabled_group_hides
-        return enabled and self.forwarded_groups >> group & 1 != 0
+        return (self._hides or self.group_enables[group]) and self.forwarded_groups >> group & 1 != 0
 
     def drive(self) -> None:
-        """Set the outputs: the best interrupt is signalled where it can preempt what is running."""
-        signalled = self._can_preempt()
-        irq = signalled and self.best_group == GROUP1
-        fiq = signalled and self.best_group == GROUP0
+        """Set the outputs."""
+        irq, fiq = self.signal()
+        signalled = self.best_key if irq or fiq else NO_KEY
+        if signalled != self.signalled_key:
+            if any(self.signalled_key in queue for queue in self.queues):
+                self.displaced_key = self.signalled_key
+            self.signalled_key = signalled
         if irq != self.irq or fiq != self.fiq:
             self.irq = irq
             self.fiq = fiq
             self._lines.set_lines(self.cpu, irq, fiq)
 
+    def signal(self) -> tuple[bool, bool]:
+        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
+        if not self._can_preempt():
+            return False, False
+        return self.best_group == GROUP1, self.best_group == GROUP0
+
     def settle(self) -> None:
-        """Choose, drive, and ask for work, after a register of this interface changed."""
-        self.choose()
-        self.drive()
-        self.ask_for_work()
-
-    def ask_for_work(self) -> None:
-        """Where nothing is signalled, an interrupt that may go anywhere and waits at a busy PE can come here."""
-        if not self.irq and not self.fiq:
-            self._shared.pe_free(self.cpu)
-
-    def signals(self, key: int) -> bool:
-        """True where the interrupt of this key is the one that is signalled to the PE."""
-        return self.best_key == key and (self.irq or self.fiq)
+        """Bring the interface, and what depends on it, up to date after its state changed."""
+        self._settler.touch(self)
+        self._settler.settle()
 
     def highest_pending(self, group: int) -> int:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
@@ -291,7 +327,7 @@ class CpuInterface:
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
-        self.drive()
+        self.settle()
         return intid
 
     def end_of_interrupt(self, group: int, intid: int) -> None:
@@ -310,7 +346,7 @@ class CpuInterface:
             index = intid - bank.first
             if not self._profile.eoi_checks_group or bank.group(index) == group:
                 bank.deactivate(index)
-        self.ask_for_work()
+        self.settle()
 
     def deactivate(self, intid: int) -> None:
         """Write DIR: deactivate; ignored unless EOImode is 1 (rule CPU-11)."""

@@ -13,7 +13,7 @@ from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank
 from vgic.layouts import gicd
 from vgic.one_of_n import OneOfN
-from vgic.pending import NO_KEY
+from vgic.pending import INTID_MASK, NO_KEY
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["Distributor", "SharedInterrupts", "distributor_frame"]
@@ -67,37 +67,51 @@ class SharedInterrupts(InterruptBank):
         """True where the SPI may go to any participating PE."""
         return self.any_pe[index >> 5] >> (index & 31) & 1 != 0
 
-    def place(self, index: int, cpu: int) -> None:
-        """Decide that a 1-of-N SPI waits at vCPU `cpu`, or has no choice yet (NO_VCPU), before it is forwarded."""
+    def forget_place(self, index: int) -> None:
+        """Forget where a 1-of-N SPI waits: it is not forwarded any more."""
+        self._chosen.pop(index, None)
         self._unplaced.discard(index)
+
+    def place(self, index: int, cpu: int) -> None:
+        """Decide, before it is forwarded, that a 1-of-N SPI waits at vCPU `cpu`, or for a PE (NO_VCPU)."""
         if cpu == NO_VCPU:
-            self._chosen.pop(index, None)
+            self._unplaced.add(index)
         else:
             self._chosen[index] = cpu
 
     def _forward(self, index: int) -> None:
         if self.is_one_of_n(index) and index not in self._chosen:
-            chosen = self.one_of_n.choose(self.group(index), self.key(index))
-            if chosen == NO_VCPU:
-                self._unplaced.add(index)
-            else:
-                self._chosen[index] = chosen
+            self.place(index, self.one_of_n.search(self.group(index)).next(self.key(index)))
         super()._forward(index)
 
     def _withdraw(self, index: int) -> None:
         super()._withdraw(index)
-        self._chosen.pop(index, None)
-        self._unplaced.discard(index)
+        self.forget_place(index)
 
-    def selectable_changed(self, cpu: int) -> None:
-        """Move the 1-of-N SPIs that may not stay at vCPU `cpu`, and place those that waited for a PE."""
-        leaving = [
-            index
-            for index, chosen in self._chosen.items()
-            if chosen == cpu and not self.one_of_n.keeps(cpu, self.group(index))
-        ]
-        # Lowest INTID first, so that the outcome does not depend on what came before.
-        self._replace(sorted([*leaving, *self._unplaced]))
+    def selection_changed(self, cpu: int) -> None:
+        """Move 1-of-N SPIs away from where they may not stay, and place those that can now go to vCPU `cpu`.
+
+        O(forwarded 1-of-N SPIs + vCPUs).
+        """
+        moving = [index for index, holder in self._chosen.items() if not self._selectable(holder, index)]
+        moving += [index for index in self._unplaced if self.one_of_n.may_hold(cpu, self.group(index))]
+        self._place_anew(moving)
+
+    def set_wakes(self, wakes: bool) -> None:
+        """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and ask for it to be woken."""
+        if self.one_of_n.wakes != wakes:
+            self.one_of_n.wakes = wakes
+            moving = [index for index, holder in self._chosen.items() if not self._selectable(holder, index)]
+            self._place_anew([*moving, *self._unplaced])
+            self.forwarder.settle()
+
+    def displaced(self, cpu: int, key: int) -> None:
+        """Let another PE have a 1-of-N SPI that vCPU `cpu` was signalled and is no longer. O(vCPUs)."""
+        index = (key & INTID_MASK) - self.first
+        if self._chosen.get(index) == cpu:
+            taker = self.one_of_n.taker(self.group(index), key)
+            if taker != NO_VCPU:
+                self._move(index, taker)
 
     def pe_free(self, cpu: int) -> None:
         """Let vCPU `cpu`, to which nothing is signalled, take over the best 1-of-N SPI that another keeps waiting.
@@ -111,31 +125,33 @@ class SharedInterrupts(InterruptBank):
             if waits and self.one_of_n.takes(cpu, self.group(index), key):
                 best, found = key, index
         if best != NO_KEY:
-            self._withdraw(found)
-            self._chosen[found] = cpu
-            self._forward(found)
-            self.forwarder.settle()
+            self._move(found, cpu)
 
-    def set_wakes(self, wakes: bool) -> None:
-        """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and wake it."""
-        if self.one_of_n.wakes != wakes:
-            self.one_of_n.wakes = wakes
-            self._replace(sorted([*self._chosen, *self._unplaced]))
+    def _move(self, index: int, cpu: int) -> None:
+        self._withdraw(index)
+        self.place(index, cpu)
+        self._forward(index)
 
-    def _replace(self, indices: list[int]) -> None:
+    def _selectable(self, cpu: int, index: int) -> bool:
+        return self.one_of_n.is_selectable(cpu, self.group(index))
+
+    def _place_anew(self, indices: list[int]) -> None:
         for index in indices:
             self._withdraw(index)
-        for index in indices:
-            self._forward(index)
-        self.forwarder.settle()
+        for group in (0, 1):
+            search = self.one_of_n.search(group)
+            # The best first, so that the outcome does not depend on what came before.
+            for index in sorted((item for item in indices if self.group(item) == group), key=self.key):
+                self.place(index, search.next(self.key(index)))
+                super()._forward(index)
 
     def set_route(self, index: int, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
-        queued = self.is_queued(index)
-        if queued:
+        moved = self.is_queued(index) and value != self.route_value(index)
+        if moved:
             self._withdraw(index)
         self.store_route(index, value)
-        if queued:
+        if moved:
             self._forward(index)
         self.update(index >> 5, 1 << (index & 31))
 

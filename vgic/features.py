@@ -40,14 +40,16 @@ class Features(NamedTuple):
 def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str, int]:
     """The writable bits of registers that depend on features, and of those that a profile overrides.
 
-    A profile's own bits replace the layouts', but never give a VM without A3V an upper word of GICD_IROUTER<n>.
+    A profile's own bits replace the layouts'. A feature that the VM has can be written in every profile; of one it
+    has not, nothing can be, but for what the profile stores without meaning (QEMU: reserved bits of IROUTER).
     """
-    router, control, redistributor = gicd.IROUTER.writable, gicd.CTLR.writable, gicr.CTLR.writable
-    if not features.one_of_n:
-        router &= ~IRM
-        control &= ~E1NWF
-        redistributor &= ~(DPG1NS | DPG0)
-    writable = {"GICD_IROUTER": router, "GICD_CTLR": control, "GICR_CTLR": redistributor, **overrides}
+    one_of_n = {"GICD_IROUTER": IRM, "GICD_CTLR": E1NWF, "GICR_CTLR": DPG1NS | DPG0}
+    plain = {"GICD_IROUTER": gicd.IROUTER, "GICD_CTLR": gicd.CTLR, "GICR_CTLR": gicr.CTLR}
+    writable = {name: layout.writable & ~one_of_n[name] for name, layout in plain.items()}
+    writable.update(overrides)
+    if features.one_of_n:
+        for name, bits in one_of_n.items():
+            writable[name] |= bits
     if not features.a3v:
         writable["GICD_IROUTER"] &= _LOW_WORD
     return writable

@@ -1,15 +1,15 @@
 """Forwarding: from the interrupt banks to the CPU interfaces.
 
-Banks forward and withdraw interrupts here, one by one; `settle` then lets every CPU interface that was touched
-choose its highest priority pending interrupt once and drive its outputs once, however many interrupts a single
-register write moved.
+Banks forward and withdraw interrupts here, one by one. `settle` then lets every CPU interface that was touched
+choose its highest priority pending interrupt and drive its outputs, and lets interrupts that may go to any PE find
+theirs.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from vgic.cpu_interface import CpuInterface
-from vgic.pending import PendingQueue
+from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
+from vgic.pending import NO_KEY, PendingQueue
 
 __all__ = ["DeferredBank", "Forwarder"]
 
@@ -21,14 +21,19 @@ class DeferredBank(Protocol):
         """Bring the pending queues in line with the interrupts of `mask` in word `word`."""
 
 
-class Forwarder:
+class Forwarder(Settler):
     """Connects the banks of a VM with the CPU interfaces of its vCPUs."""
 
     def __init__(self, cpus: Sequence[CpuInterface]) -> None:
         self.cpus = cpus
+        self._shared: ActivationBank
         self._touched: list[CpuInterface] = []
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
+
+    def connect(self, shared: ActivationBank) -> None:
+        """Give it the bank of SPIs, some of which may go to any PE."""
+        self._shared = shared
 
     def forward(self, cpu: int, group: int, key: int) -> None:
         """Put an interrupt in a PE's pending queue."""
@@ -73,25 +78,34 @@ class Forwarder:
             bank.collect(word, 0xFFFF_FFFF)
 
     def settle(self) -> None:
-        """Let the touched CPU interfaces choose, then drive their outputs."""
-        if not self._touched:
-            return
-        lost = False
-        for interface in self._touched:
-            lost |= interface.choose()
-        if lost and self.deferred:
-            # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
-            self.catch_up()
+        """Let the touched CPU interfaces choose, then drive their outputs, until nothing moves any more."""
+        while self._touched:
+            lost = False
+            # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
             for interface in self._touched:
-                interface.choose()
-        # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
-        touched, self._touched = self._touched, []
-        for interface in touched:
-            interface.touched = False
-        for interface in touched:
-            interface.drive()
-        for interface in touched:
-            interface.ask_for_work()
+                if interface.selection_changed:
+                    interface.selection_changed = False
+                    self._shared.selection_changed(interface.cpu)
+            for interface in self._touched:
+                lost |= interface.choose()
+            if lost and self.deferred:
+                # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
+                self.catch_up()
+                for interface in self._touched:
+                    interface.choose()
+            # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
+            touched, self._touched = self._touched, []
+            for interface in touched:
+                interface.touched = False
+            for interface in touched:
+                interface.drive()
+            for interface in touched:
+                displaced = interface.displaced_key
+                if displaced != NO_KEY:
+                    interface.displaced_key = NO_KEY
+                    self._shared.displaced(interface.cpu, displaced)
+                if interface.signalled_key == NO_KEY:
+                    self._shared.pe_free(interface.cpu)
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
@@ -102,6 +116,7 @@ class Forwarder:
         # The callback behind `drive` may look at any of them.
         for interface in self.cpus:
             interface.drive()
+            interface.displaced_key = NO_KEY
 
     def set_group_enables(self, enables: int) -> None:
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""

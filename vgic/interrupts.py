@@ -147,12 +147,12 @@ class InterruptBank(ActivationBank):
     def set_priority(self, index: int, priority: int) -> None:
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept."""
         priority &= self.priority_mask
-        if self.is_queued(index):
+        moved = self.is_queued(index) and priority != self.priority[index]
+        if moved:
             self._withdraw(index)
-            self.priority[index] = priority
+        self.priority[index] = priority
+        if moved:
             self._forward(index)
-        else:
-            self.priority[index] = priority
         self.update(index >> 5, 1 << (index & 31))
 
     def set_line(self, index: int, level: bool) -> None:
@@ -174,7 +174,9 @@ class InterruptBank(ActivationBank):
         elif level:
             self.latch[word] |= bit
         else:
+            # A level raised while the interrupt was level-sensitive is gone too.
             self.latch[word] &= ~bit
+            self.message[word] &= ~bit
         self.update(word, bit)
 
     def set_pending(self, index: int) -> None:

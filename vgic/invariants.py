@@ -67,12 +67,16 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
         raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {waiting}")
     for index in unplaced:
         group = shared.group(index)
-        if any(interface.selectable(group) for interface in interfaces):
-            raise InvariantError(f"INTID {shared.first + index} waits although a PE is selectable")
+        if any(shared.one_of_n.may_hold(interface.cpu, group) for interface in interfaces):
+            raise InvariantError(f"INTID {shared.first + index} waits although there is a PE for it")
     for index, cpu in chosen.items():
-        interface, group = interfaces[cpu], shared.group(index)
-        if not interface.selectable(group) and (not interface.asleep or interface.declines[group]):
-            raise InvariantError(f"INTID {shared.first + index} is at vCPU {cpu}, which is not selectable")
+        name, group, key = f"INTID {shared.first + index}", shared.group(index), shared.key(index)
+        selectable = [interface for interface in interfaces if interface.selectable(group)]
+        if interfaces[cpu] not in selectable and (selectable or not shared.one_of_n.may_hold(cpu, group)):
+            raise InvariantError(f"{name} is at vCPU {cpu}, which is not selectable")
+        free = [interface.cpu for interface in selectable if interface.would_take(group, key)]
+        if free and free != [cpu] and interfaces[cpu].signalled_key != key:
+            raise InvariantError(f"{name} waits at vCPU {cpu} while vCPU {free[0]} would take it")
 
 
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
@@ -83,12 +87,12 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
         if queue.head != min(keys, default=NO_KEY):
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
-    before = interface.best_key, interface.best_group, interface.irq, interface.fiq
-    interface.choose()
-    interface.drive()
-    after = interface.best_key, interface.best_group, interface.irq, interface.fiq
-    if before != after:
-        raise InvariantError(f"{name}: was not settled, {before} should be {after}")
+    if (interface.best_key, interface.best_group) != interface.candidate():
+        raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {interface.candidate()[0]:#x}")
+    if (interface.irq, interface.fiq) != interface.signal():
+        raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {interface.signal()}")
+    if interface.signalled_key != (interface.best_key if interface.irq or interface.fiq else NO_KEY):
+        raise InvariantError(f"{name}: signals {interface.signalled_key:#x}, the best is {interface.best_key:#x}")
     if interface.irq and interface.fiq:
         raise InvariantError(f"{name}: signals IRQ and FIQ at once")
     if interface.pmr & ~interface.priority_mask:

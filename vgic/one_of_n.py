@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from vgic.cpu_interface import CpuInterface
 from vgic.topology import NO_VCPU
 
-__all__ = ["OneOfN"]
+__all__ = ["OneOfN", "Search"]
 
 
 class OneOfN:
@@ -26,22 +26,24 @@ class OneOfN:
         self.wakes = False
         """GICD_CTLR.E1NWF."""
 
-    def choose(self, group: int, key: int) -> int:
-        """The PE for an interrupt, NO_VCPU where there is none now. O(vCPUs) at worst."""
-        interfaces = self._interfaces
-        count = len(interfaces)
-        selectable = sleeping = NO_VCPU
-        for step in range(count):
-            cpu = (self.start + step) % count
-            interface = interfaces[cpu]
-            if interface.selectable(group):
-                if interface.would_take(group, key):
-                    return self._chosen(cpu)
-                if selectable == NO_VCPU:
-                    selectable = cpu
-            elif sleeping == NO_VCPU and self.wakes and interface.asleep and not interface.declines[group]:
-                sleeping = cpu
-        return self._chosen(selectable if selectable != NO_VCPU else sleeping)
+    def search(self, group: int) -> "Search":
+        """A search for the PEs of several interrupts of a group, to be asked for the best of them first."""
+        return Search(self, self._interfaces, group)
+
+    def may_hold(self, cpu: int, group: int) -> bool:
+        """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen."""
+        interface = self._interfaces[cpu]
+        return interface.selectable(group) or (self.wakes and interface.asleep and not interface.declines[group])
+
+    def is_selectable(self, cpu: int, group: int) -> bool:
+        """True where an interrupt may be sent to this PE."""
+        return self._interfaces[cpu].selectable(group)
+
+    def taker(self, group: int, key: int) -> int:
+        """The first PE, in the order of a search, that would be interrupted at once; NO_VCPU where none."""
+        count = len(self._interfaces)
+        order = ((self.start + step) % count for step in range(count))
+        return next((cpu for cpu in order if self.takes(cpu, group, key)), NO_VCPU)
 
     def takes(self, cpu: int, group: int, key: int) -> bool:
         """True where this PE may be sent the interrupt and would be interrupted at once."""
@@ -50,16 +52,47 @@ class OneOfN:
 
     def signalled(self, cpu: int, key: int) -> bool:
         """True where this PE is signalled the interrupt of this key."""
-        return self._interfaces[cpu].signals(key)
+        return self._interfaces[cpu].signalled_key == key
 
-    def keeps(self, cpu: int, group: int) -> bool:
-        """True where an interrupt that waits at this PE may stay there."""
-        interface = self._interfaces[cpu]
-        if interface.selectable(group):
-            return True
-        return self.wakes and interface.asleep and not interface.declines[group]
-
-    def _chosen(self, cpu: int) -> int:
-        if self._rotate and cpu != NO_VCPU:
+    def chosen(self, cpu: int) -> None:
+        """A PE was chosen: the next search starts behind it, where the choice rotates."""
+        if self._rotate:
             self.start = (cpu + 1) % len(self._interfaces)
+
+
+class Search:
+    """Looks at each PE once, however many interrupts it is asked for: O(vCPUs + interrupts).
+
+    A PE that would not take an interrupt takes no worse one of the same group either: the search never goes back.
+    """
+
+    def __init__(self, choice: OneOfN, interfaces: Sequence[CpuInterface], group: int) -> None:
+        self._choice = choice
+        self._interfaces = interfaces
+        self._group = group
+        self._first = choice.start
+        self._step = 0
+        self._selectable: list[int] = []
+        self._sleeping = NO_VCPU
+
+    def next(self, key: int) -> int:
+        """The PE for an interrupt no better than the one asked for before, NO_VCPU where there is none now."""
+        group, count = self._group, len(self._interfaces)
+        while self._step < count:
+            cpu = (self._first + self._step) % count
+            self._step += 1
+            interface = self._interfaces[cpu]
+            if interface.selectable(group):
+                self._selectable.append(cpu)
+                if interface.would_take(group, key):
+                    self._choice.chosen(cpu)
+                    return cpu
+            elif self._sleeping == NO_VCPU and self._choice.may_hold(cpu, group):
+                self._sleeping = cpu
+        if not self._selectable:
+            return self._sleeping
+        # Nobody would take it now: the first that may be sent it, or, where the choice rotates, one after another.
+        start = self._choice.start
+        cpu = next((item for item in self._selectable if item >= start), self._selectable[0])
+        self._choice.chosen(cpu)
         return cpu

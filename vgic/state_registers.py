@@ -198,8 +198,9 @@ def _placement(name: str, bank: SharedInterrupts, index: int, affinities: Affini
         return 0 if chosen == NO_VCPU else affinity.to_mpidr(affinities.affinities[chosen])
 
     def put(value: int) -> None:
-        cpu = affinities.find(affinity.from_mpidr(value)) if value else NO_VCPU
-        bank.place(index, cpu)
+        bank.forget_place(index)
+        if value:
+            bank.place(index, affinities.find(affinity.from_mpidr(value)))
 
     return SavedRegister(name, _ALL_64, get, put)
 

@@ -3,11 +3,16 @@
 A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist.
 """
 
+from typing import Final
+
 from vgic import affinity
 from vgic.distributor import SharedInterrupts
+from vgic.errors import ConfigError
 from vgic.interrupts import InterruptBank
 
 __all__ = ["Interrupt", "Spi"]
+
+FIRST_PPI: Final = 16
 
 
 class Interrupt:
@@ -67,7 +72,12 @@ class Interrupt:
         return self._bank.target(self._index)
 
     def set_level(self, level: bool) -> None:
-        """Drive the input line; for an edge-triggered interrupt a rise is an edge."""
+        """Drive the input line; for an edge-triggered interrupt a rise is an edge.
+
+        Raises ConfigError for an SGI, which has no line.
+        """
+        if self.intid < FIRST_PPI:
+            raise ConfigError(f"INTID {self.intid} is an SGI and has no line")
         self._bank.set_line(self._index, level)
 
     def pulse(self) -> None:
@@ -101,5 +111,7 @@ class Spi(Interrupt):
         return self._shared.route[self._index]
 
     def _destination(self) -> str:
+        if self._shared.is_one_of_n(self._index):
+            return ", routed to any vCPU" + (f" (now vCPU {self.target})" if self.target >= 0 else "")
         where = "no vCPU has it" if self.target < 0 else f"vCPU {self.target}"
         return f", routed to {affinity.text(self.affinity)} ({where})"

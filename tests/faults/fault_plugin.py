@@ -109,8 +109,10 @@ def _pmr_keeps_all_bits(self: sysregs._Pmr, owner: CpuInterface, index: int, val
 def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
     original = Redistributor.__init__
 
-    def init(self: Redistributor, interrupts: Any, interface: Any, topology: Any, profile: Any, last: bool) -> None:
-        original(self, interrupts, interface, topology, profile, interface.cpu == len(topology) - 1)
+    def init(
+        self: Redistributor, interrupts: Any, interface: Any, affinities: Any, config: Any, last: bool
+    ) -> None:
+        original(self, interrupts, interface, affinities, config, interface.cpu == len(config.topology) - 1)
 
     patch.setattr(Redistributor, "__init__", init)
 

@@ -83,3 +83,10 @@ def test_frames_that_cannot_be_placed_are_refused_by_name(base: int, message: st
     with pytest.raises(ValueError, match="GICR region 0") as caught:
         vgic.Gic(config)
     assert str(caught.value) == message
+
+
+@pytest.mark.rule("API-3")
+def test_another_choice_of_1_of_n_is_refused() -> None:
+    with pytest.raises(vgic.ConfigError) as refused:
+        vgic.Config(vgic.Topology.kvm(1), one_of_n_choice="Rotate")  # type: ignore[arg-type]
+    assert str(refused.value) == "one_of_n_choice is first or rotate, not Rotate"

@@ -224,3 +224,101 @@ def test_a_pe_whose_interrupt_goes_away_takes_over() -> None:
     gic.check()
     assert gic.spi(SPI + 2).target == 1
     assert machine.signalled() == [0, 1]
+
+
+@pytest.mark.rule("ONEN-10")
+@pytest.mark.parametrize("how", ["a better one", "PMR"])
+def test_an_interrupt_that_is_no_longer_signalled_goes_elsewhere(how: str) -> None:
+    machine = Machine(2)
+    gic = machine.gic
+    gic.write(GICD + 0x400 + SPI, 1, 0x80)
+    assert machine.arrive() == 0
+    if how == "PMR":
+        gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0x80)
+    else:
+        gic.write(GICD + 0x6000 + 8 * 50, 8, 0)
+        gic.spi(50).set_level(True)
+        assert gic.highest_pending(0) == (50, 1, 0)
+    gic.check()
+    assert gic.spi(SPI).target == 1
+    assert 1 in machine.signalled()
+
+
+@pytest.mark.rule("ONEN-1")
+@pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=list(vgic.PROFILES))
+def test_in_every_profile_a_vm_that_has_it_can_use_it(profile: vgic.Profile) -> None:
+    gic = Machine(1, profile=profile, one_of_n=True, a3v=True).gic
+    gic.write(CTLR, 4, 0xFFFF_FFFF)
+    assert gic.read(CTLR, 4) & E1NWF
+    gic.write(gic.redistributor_bases[0], 4, 0xFFFF_FFFF)
+    assert gic.read(gic.redistributor_bases[0], 4) & (DPG0 | DPG1NS) == DPG0 | DPG1NS
+    assert gic.read(gic.redistributor_bases[0] + 8, 8) >> 5 & 1
+    assert gic.read(GICD + 0x6000 + 8 * SPI, 8) & IRM
+
+
+@pytest.mark.rule("ONEN-8")
+def test_an_awake_pe_is_preferred_to_a_sleeping_one() -> None:
+    machine = Machine(2)
+    machine.gic.write(CTLR, 4, E1NWF | 0b11)
+    assert machine.arrive() == 0
+    machine.sleep(0, True)
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target == 1
+    assert machine.signalled() == [1]
+    machine.sleep(1, True)
+    machine.gic.check()
+    assert machine.gic.spi(SPI).target == 0
+    machine.sleep(1, False)
+    machine.gic.check()
+    assert machine.signalled() == [1]
+
+
+@pytest.mark.rule("ONEN-4")
+def test_writing_what_is_there_already_moves_nothing() -> None:
+    machine = Machine(3)
+    gic = machine.gic
+    gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0)
+    assert machine.arrive() == 1
+    gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xFF)
+    assert gic.spi(SPI).target == 1
+    gic.write(GICD + 0x400 + SPI, 1, 0)
+    gic.write(GICD + 0x6000 + 8 * SPI, 8, IRM)
+    gic.write(GICD + 0x84, 4, 0xFFFF_FFFF)
+    gic.write(CTLR, 4, E1NWF | 0b11)
+    gic.check()
+    assert gic.spi(SPI).target == 1
+
+
+@pytest.mark.rule("ONEN-4")
+def test_an_interrupt_that_hides_a_new_one_keeps_it_away() -> None:
+    machine = Machine(2)
+    gic = machine.gic
+    # vCPU 0 runs at 0x60 and has a Group 0 interrupt at 0x50 that BPR0 keeps from preempting.
+    for intid, priority, group in ((50, 0x60, 1), (51, 0x50, 0)):
+        gic.write(GICD + 0x6000 + 8 * intid, 8, 0)
+        gic.write(GICD + 0x400 + intid, 1, priority)
+        if not group:
+            gic.write(GICD + 0x84, 4, 0xFFFF_FFFF & ~(1 << intid - 32))
+    gic.sysreg_write(0, vgic.ICC_BPR0_EL1, 7)
+    gic.spi(50).set_level(True)
+    assert gic.sysreg_read(0, vgic.ICC_IAR1_EL1) == 50
+    gic.spi(51).set_level(True)
+    assert machine.signalled() == []
+    gic.write(GICD + 0x400 + SPI, 1, 0x58)
+    assert machine.arrive() == 1
+    assert machine.signalled() == [1]
+
+
+@pytest.mark.rule("ONEN-10")
+def test_a_group_that_the_distributor_holds_back_is_nobodys_work() -> None:
+    machine = Machine(2)
+    gic = machine.gic
+    gic.write(CTLR, 4, 0)
+    for number in range(4):
+        machine.arrive(SPI + number)
+    gic.sysreg_write(1, vgic.ICC_PMR_EL1, 0xF0)
+    gic.check()
+    assert machine.signalled() == []
+    gic.write(CTLR, 4, 0b11)
+    gic.check()
+    assert machine.signalled() == [0, 1]

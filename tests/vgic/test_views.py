@@ -80,3 +80,11 @@ def test_views_hold_no_state() -> None:
     assert other.level
     assert isinstance(one, vgic.Spi)
     assert isinstance(guest.gic.interrupt(0, 40), vgic.Spi)
+
+
+@pytest.mark.rule("API-2")
+def test_an_sgi_has_no_line() -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1)))
+    with pytest.raises(vgic.ConfigError) as refused:
+        gic.interrupt(0, 3).set_level(True)
+    assert str(refused.value) == "INTID 3 is an SGI and has no line"
