@@ -105,7 +105,6 @@ class CpuInterface:
         "cbpr",
         "cpu",
         "declines",
-        "displaced_key",
         "eoi_mode",
         "fiq",
         "forwarded_groups",
@@ -157,8 +156,6 @@ class CpuInterface:
         self.fiq = False
         self.signalled_key = NO_KEY
         """The interrupt that the outputs signal."""
-        self.displaced_key = NO_KEY
-        """One that they signalled and, though it still waits here, do not any more; for the Forwarder."""
         self.best_key = NO_KEY
         """The highest priority pending interrupt, NO_KEY where there is none."""
         self.best_group = GROUP1
@@ -258,18 +255,17 @@ class CpuInterface:
         """True where interrupts of the group are candidates."""
         return (self._hides or self.group_enables[group]) and self.forwarded_groups >> group & 1 != 0
 
-    def drive(self) -> None:
-        """Set the outputs."""
+    def drive(self) -> int:
+        """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
         irq, fiq = self.signal()
         signalled = self.best_key if irq or fiq else NO_KEY
-        if signalled != self.signalled_key:
-            if any(self.signalled_key in queue for queue in self.queues):
-                self.displaced_key = self.signalled_key
-            self.signalled_key = signalled
+        before = self.signalled_key
+        self.signalled_key = signalled
         if irq != self.irq or fiq != self.fiq:
             self.irq = irq
             self.fiq = fiq
             self._lines.set_lines(self.cpu, irq, fiq)
+        return NO_KEY if before == signalled else before
 
     def signal(self) -> tuple[bool, bool]:
         """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""

@@ -5,7 +5,7 @@ choose its highest priority pending interrupt and drive its outputs, and lets in
 theirs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
@@ -27,13 +27,15 @@ class Forwarder(Settler):
     def __init__(self, cpus: Sequence[CpuInterface]) -> None:
         self.cpus = cpus
         self._shared: ActivationBank
+        self._roaming: Mapping[int, int] = {}
         self._touched: list[CpuInterface] = []
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
-    def connect(self, shared: ActivationBank) -> None:
-        """Give it the bank of SPIs, some of which may go to any PE."""
+    def connect(self, shared: ActivationBank, roaming: Mapping[int, int]) -> None:
+        """Give it the bank of SPIs, and which of them could be at another PE than they are."""
         self._shared = shared
+        self._roaming = roaming
 
     def forward(self, cpu: int, group: int, key: int) -> None:
         """Put an interrupt in a PE's pending queue."""
@@ -80,32 +82,26 @@ class Forwarder(Settler):
     def settle(self) -> None:
         """Let the touched CPU interfaces choose, then drive their outputs, until nothing moves any more."""
         while self._touched:
-            lost = False
             # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
             for interface in self._touched:
                 if interface.selection_changed:
                     interface.selection_changed = False
                     self._shared.selection_changed(interface.cpu)
-            for interface in self._touched:
-                lost |= interface.choose()
-            if lost and self.deferred:
-                # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
+            # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
+            if self.deferred and any(interface.choose() for interface in self._touched):
                 self.catch_up()
-                for interface in self._touched:
-                    interface.choose()
             # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
             touched, self._touched = self._touched, []
             for interface in touched:
                 interface.touched = False
-            for interface in touched:
-                interface.drive()
-            for interface in touched:
-                displaced = interface.displaced_key
-                if displaced != NO_KEY:
-                    interface.displaced_key = NO_KEY
-                    self._shared.displaced(interface.cpu, displaced)
-                if interface.signalled_key == NO_KEY:
-                    self._shared.pe_free(interface.cpu)
+                interface.choose()
+            displaced = [interface.drive() for interface in touched]
+            if self._roaming:
+                for interface, key in zip(touched, displaced, strict=True):
+                    if key != NO_KEY:
+                        self._shared.displaced(interface.cpu, key)
+                    if interface.signalled_key == NO_KEY:
+                        self._shared.pe_free(interface.cpu)
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
@@ -116,7 +112,6 @@ class Forwarder(Settler):
         # The callback behind `drive` may look at any of them.
         for interface in self.cpus:
             interface.drive()
-            interface.displaced_key = NO_KEY
 
     def set_group_enables(self, enables: int) -> None:
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""

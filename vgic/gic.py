@@ -84,7 +84,7 @@ class Gic:
         self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
         one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
         self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
-        self._forwarder.connect(self._shared)
+        self._forwarder.connect(self._shared, self._shared.placement()[0])
         self._reset_groups()
         for interface, private in zip(self._interfaces, self._private, strict=True):
             interface.connect(private, self._shared, self._forwarder)
