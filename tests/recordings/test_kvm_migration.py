@@ -23,7 +23,7 @@ from vgic_tools.replay.resets import ResetAttribution
 
 TRACES = Path(__file__).parent.parent / "traces"
 RECORDINGS = ["linux_smp4_noits", "linux_smp126_hi_noits"]
-MIGRATIONS = 10
+MIGRATIONS = 50
 
 # QEMU tells a guest of 24 bits of INTID; a host with fewer would be refused.
 HOSTS = [HostCapabilities(a3v=False, id_bits=24), HostCapabilities(a3v=True, id_bits=24)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import recorded_guests
-from vgic_tools.bench import Case, cases, measure, measure_replay
+from vgic_tools.bench import Case, cases, measure, measure_replay, measure_scale
 
 
 def test_every_case_runs() -> None:
@@ -35,3 +35,10 @@ def test_replay(recording: str, tmp_path: Path) -> None:
     assert events == 500
     assert figure.nanoseconds > 0
     assert figure.ratio == figure.nanoseconds / 50
+
+
+@pytest.mark.slow
+def test_65536_vcpus_are_built_in_time_and_cost_an_sgi_nothing() -> None:
+    scale = measure_scale(rounds=15)
+    assert scale.build_seconds < 5
+    assert scale.sgi_ratio < 1.2

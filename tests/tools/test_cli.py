@@ -242,9 +242,11 @@ def test_map_of_two_regions() -> None:
 
 def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.measure, "__defaults__", (1, 20, None))
+    monkeypatch.setattr(bench.measure_scale, "__defaults__", (1, 1))
     trace.write_text(GOOD * 100)
     data = json.loads(run("bench", "--json").stdout)
     assert data["empty method call"]["ratio"] == 1
+    assert data.pop("65,536 vCPUs").keys() == {"build_seconds", "sgi_ratio"}
     assert all(figure["ns"] > 0 and figure["ratio"] > 0 for figure in data.values())
     outcome = run("bench", "--trace", trace, "--qemu-cmdline", CMDLINE)
     assert outcome.exit_code == 0

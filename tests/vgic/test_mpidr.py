@@ -123,3 +123,10 @@ def test_the_order_of_mpidrs_and_routes_does_not_matter(before: list[int], data:
         cpus = range(len(before))
         results.append([(gic.affinity(c), gic.highest_pending(c), gic.outputs(c)) for c in cpus])
     assert results[0] == results[1]
+
+
+@pytest.mark.rule("MPIDR-6")
+def test_a_vm_without_a_gic_has_mpidrs_too() -> None:
+    topology = vgic.Topology.from_text(["0.0.0.0", "7.1.2.3", "0.1.2.3"], aarch32=[0, 2])
+    assert [topology.mpidr(cpu) for cpu in range(3)] == [0x8000_0000, 0x7_8001_0203, 0x8001_0203]
+    assert topology.find(0x0701_0203) == 1

@@ -17,7 +17,7 @@ from vgic_tools.machine import Machine
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay import replay
 
-__all__ = ["Case", "Figure", "cases", "measure", "measure_replay"]
+__all__ = ["Case", "Figure", "Scale", "cases", "measure", "measure_replay", "measure_scale"]
 
 ROUNDS: Final = 9
 CALLS: Final = 4000
@@ -53,14 +53,14 @@ class _Empty:
         """Nothing."""
 
 
-def _machine(cpus: int) -> vgic.Gic:
-    """A machine whose vCPUs are awake and take Group 1 interrupts."""
+def _machine(cpus: int, awake: int | None = None) -> vgic.Gic:
+    """A machine whose vCPUs, or the first `awake` of them, are awake and take Group 1 interrupts."""
     gic = vgic.Gic(vgic.Config(vgic.Topology.clusters(cpus, 16), spis=960))
     gic.write(GICD, 4, 0b11)
     for word in range(1, 31):
         gic.write(GICD + 0x80 + 4 * word, 4, 0xFFFF_FFFF)
         gic.write(GICD + 0x100 + 4 * word, 4, 0xFFFF_FFFF)
-    for cpu in range(cpus):
+    for cpu in range(cpus if awake is None else awake):
         base = gic.redistributor_bases[cpu]
         gic.write(base + 0x14, 4, 0)
         gic.write(base + 0x10080, 4, 0xFFFF_FFFF)
@@ -68,6 +68,18 @@ def _machine(cpus: int) -> vgic.Gic:
         gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xF8)
         gic.sysreg_write(cpu, vgic.ICC_IGRPEN1_EL1, 1)
     return gic
+
+
+def _cycle(gic: vgic.Gic, value: int, targets: list[int]) -> Callable[[int], None]:
+    """Send an SGI by writing `value`, and take and end it at each of `targets`."""
+
+    def run(calls: int) -> None:
+        for _ in range(calls):
+            gic.sysreg_write(0, vgic.ICC_SGI1R_EL1, value)
+            for cpu in targets:
+                gic.sysreg_write(cpu, vgic.ICC_EOIR1_EL1, gic.sysreg_read(cpu, vgic.ICC_IAR1_EL1))
+
+    return run
 
 
 def cases() -> list[Case]:
@@ -114,15 +126,6 @@ def cases() -> list[Case]:
             small.sysreg_write(0, vgic.ICC_PMR_EL1, 0x80)
             small.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF8)
 
-    def cycle(gic: vgic.Gic, value: int, targets: list[int]) -> Callable[[int], None]:
-        def run(calls: int) -> None:
-            for _ in range(calls):
-                gic.sysreg_write(0, vgic.ICC_SGI1R_EL1, value)
-                for cpu in targets:
-                    gic.sysreg_write(cpu, vgic.ICC_EOIR1_EL1, gic.sysreg_read(cpu, vgic.ICC_IAR1_EL1))
-
-        return run
-
     return [
         Case("empty method call", nothing),
         Case("GICD_CTLR read", read(small, GICD, 4)),
@@ -135,10 +138,32 @@ def cases() -> list[Case]:
         Case("SPI line change", line),
         Case("ICC_PMR write", pmr),
         Case("ICC_IAR1 read, spurious", spurious),
-        Case("SGI to self + IAR1 + EOIR1, 4 vCPUs", cycle(small, 1, [0])),
-        Case("SGI to self + IAR1 + EOIR1, 512 vCPUs", cycle(large, 1, [0])),
-        Case("SGI to 16 + their IAR1 + EOIR1, 512 vCPUs", cycle(large, 0xFFFF, list(range(16)))),
+        Case("SGI to self + IAR1 + EOIR1, 4 vCPUs", _cycle(small, 1, [0])),
+        Case("SGI to self + IAR1 + EOIR1, 512 vCPUs", _cycle(large, 1, [0])),
+        Case("SGI to 16 + their IAR1 + EOIR1, 512 vCPUs", _cycle(large, 0xFFFF, list(range(16)))),
     ]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What growing to the most vCPUs that there can be costs."""
+
+    build_seconds: float
+    """CPU time to build the machine."""
+    sgi_ratio: float
+    """An SGI to 16 vCPUs and its end at each, against the same in a machine of 16 vCPUs."""
+
+
+def measure_scale(rounds: int = ROUNDS, calls: int = 100) -> Scale:
+    """Build a machine of 65,536 vCPUs, and compare an SGI in it with one among 16."""
+    begin = thread_time_ns()
+    vgic.Gic(vgic.Config(vgic.Topology.clusters(vgic.MAX_VCPUS, 16)))
+    build = thread_time_ns() - begin
+    targets = list(range(16))
+    few, most = (
+        Case(str(cpus), _cycle(_machine(cpus, awake=16), 0xFFFF, targets)) for cpus in (16, vgic.MAX_VCPUS)
+    )
+    return Scale(build / 1e9, measure([few, most], rounds, calls)[1].ratio)
 
 
 def measure(

@@ -20,7 +20,7 @@ from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
-from vgic_tools.bench import cases, measure, measure_replay
+from vgic_tools.bench import cases, measure, measure_replay, measure_scale
 from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
@@ -167,8 +167,8 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
     """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
     if (trace is None) != (qemu_cmdline is None):
         fail(UsageError("--trace and --qemu-cmdline go together"))
-    timed = cases()
-    figures = measure(timed)
+    figures = measure(cases())
+    scale = measure_scale()
     events = 0
     if trace is not None and qemu_cmdline is not None:
         try:
@@ -178,7 +178,12 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
         figures.append(figure)
     if as_data:
         click.echo(
-            json.dumps({figure.name: {"ns": figure.nanoseconds, "ratio": figure.ratio} for figure in figures})
+            json.dumps(
+                {
+                    **{figure.name: {"ns": figure.nanoseconds, "ratio": figure.ratio} for figure in figures},
+                    "65,536 vCPUs": {"build_seconds": scale.build_seconds, "sgi_ratio": scale.sgi_ratio},
+                }
+            )
         )
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -188,8 +193,12 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
         table.add_row(figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}")
     console = stdout()
     console.print(table)
+    console.print(
+        f"\n65,536 vCPUs: built in {scale.build_seconds:.1f} s of CPU; an SGI to 16 of them costs"
+        f" {scale.sgi_ratio:.2f} times what it costs among 16"
+    )
     if events:
-        console.print(f"\n{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
+        console.print(f"{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
 
 
 @main.command("map")
