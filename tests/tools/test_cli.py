@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 import recorded_guests
 import vgic
 from qemu_log import awake, dist, icc, redist, sgi, spi
-from vgic_tools import bench
+from vgic_tools import bench, cli
 from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
@@ -242,7 +242,7 @@ def test_map_of_two_regions() -> None:
 
 def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.measure, "__defaults__", (1, 20, None))
-    monkeypatch.setattr(bench.measure_scale, "__defaults__", (1, 1))
+    monkeypatch.setattr(cli, "measure_scale", lambda: bench.Scale(build_seconds=1.0, sgi_ratio=1.0))
     trace.write_text(GOOD * 100)
     data = json.loads(run("bench", "--json").stdout)
     assert data["empty method call"]["ratio"] == 1
