@@ -145,6 +145,17 @@ class RegisterLayout:
         number = str(self.first + index)
         return self.name.replace("<n>", number) if "<n>" in self.name else self.name + number
 
+    def field(self, name: str) -> Field:
+        """The named field. Raises LayoutError for a name that the register does not have."""
+        for item in self.fields:
+            if item.name == name:
+                return item
+        raise LayoutError(f"{self.name} has no field {name!r}; it has {', '.join(f.name for f in self.fields)}")
+
+    def mask(self, name: str) -> int:
+        """The bits of the named field, in place. Raises LayoutError as `field` does."""
+        return self.field(name).mask
+
     def decode(self, value: int) -> dict[str, int]:
         """The value of every named field in `value`, most significant first."""
         return {f.name: f.extract(value) for f in self.fields}
@@ -155,13 +166,11 @@ class RegisterLayout:
         Raises LayoutError for a name that the register does not have or a value that does not fit.
         """
         value = self.ones
-        known = {f.name: f for f in self.fields}
         for name, number in fields.items():
-            if name not in known:
-                raise LayoutError(f"{self.name} has no field {name!r}; it has {', '.join(known)}")
-            if not 0 <= number < 1 << known[name].width:
-                raise LayoutError(f"{self.name}.{name} has {known[name].width} bits; {number:#x} does not fit")
-            value |= number << known[name].lsb
+            known = self.field(name)
+            if not 0 <= number < 1 << known.width:
+                raise LayoutError(f"{self.name}.{name} has {known.width} bits; {number:#x} does not fit")
+            value |= number << known.lsb
         return value
 
     def reserved_bits_set(self, value: int) -> int:

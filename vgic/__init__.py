@@ -7,9 +7,10 @@
 """
 
 from vgic.config import Config, RedistributorRegion
-from vgic.cpu_interface import SPURIOUS, LineSink
+from vgic.cpu_interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
 from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, IllegalSysReg, Observer, Pending
+from vgic.intids import SPURIOUS
 from vgic.layouts.icc import (
     ICC_AP0R0_EL1,
     ICC_AP1R0_EL1,

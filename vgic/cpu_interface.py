@@ -6,18 +6,14 @@ are in vgic/sysregs.py; this is the state behind them and what it does.
 
 from typing import Final, Protocol
 
+from vgic.intids import FIRST_LPI, SPURIOUS
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
 from vgic.profile import Profile
 
-__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "SPURIOUS", "ActivationBank", "CpuInterface", "LineSink", "NoLines"]
+__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "ActivationBank", "CpuInterface", "LineSink", "NoLines"]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
-
-SPURIOUS: Final = 1023
-"""INTID that says: no interrupt for you."""
-
-FIRST_LPI: Final = 8192
 
 IDLE_PRIORITY: Final = 0xFF
 """The running priority while nothing is active."""

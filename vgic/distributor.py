@@ -11,6 +11,7 @@ from vgic.config import Config
 from vgic.features import E1NWF, IRM, writable_bits
 from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank
+from vgic.intids import FIRST_SPI
 from vgic.layouts import gicd
 from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_MASK, NO_KEY
@@ -18,7 +19,7 @@ from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["Distributor", "SharedInterrupts", "distributor_frame"]
 
-FIRST_SPI: Final = 32
+_MESSAGE_INTID: Final = gicd.SETSPI_NSR.mask("INTID")
 
 
 class SharedInterrupts(InterruptBank):
@@ -268,7 +269,7 @@ class _Message(Word[Distributor]):
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
-        intid = value & 0x1FFF
+        intid = value & _MESSAGE_INTID
         if bank.has(intid):
             bank.set_message(intid - bank.first, self.level)
 

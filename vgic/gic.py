@@ -21,6 +21,7 @@ from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
 from vgic.errors import ConfigError
 from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank, PrivateInterrupts
+from vgic.intids import FIRST_PPI, FIRST_SPI
 from vgic.invariants import check
 from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
@@ -170,19 +171,18 @@ class Gic:
 
     def spi(self, intid: int) -> Spi:
         """The SPI of this INTID, 32 and up. Raises ConfigError where the VM does not have it."""
-        if not self._shared.has(intid):
-            raise ConfigError(f"no SPI {intid}: this VM has INTIDs 32 to {31 + self._shared.count}")
+        self._check_spi(intid)
         return Spi(intid, self._shared)
 
     def ppi(self, cpu: int, intid: int) -> Interrupt:
         """The PPI of this INTID, 16 to 31, of a vCPU. Raises ConfigError where the VM does not have it."""
-        if not 16 <= intid <= 31:
+        if not FIRST_PPI <= intid < FIRST_SPI:
             raise ConfigError(f"no PPI {intid}: PPIs are INTIDs 16 to 31")
         return Interrupt(intid, self._private[self.interface(cpu).cpu])
 
     def interrupt(self, cpu: int, intid: int) -> Interrupt:
         """The interrupt that vCPU `cpu` knows by this INTID. Raises ConfigError where there is none."""
-        if 0 <= intid < 32:
+        if 0 <= intid < FIRST_SPI:
             return Interrupt(intid, self._private[self.interface(cpu).cpu])
         return self.spi(intid)
 
@@ -191,11 +191,18 @@ class Gic:
 
         Raises ConfigError where there is none. Past the rules for guests; for what saves and restores a VM.
         """
-        if 0 <= intid < 32:
+        if 0 <= intid < FIRST_SPI:
             return self._private[self.interface(cpu).cpu]
-        if not self._shared.has(intid):
-            raise ConfigError(f"no SPI {intid}: this VM has INTIDs 32 to {31 + self._shared.count}")
+        self._check_spi(intid)
         return self._shared
+
+    def _check_spi(self, intid: int) -> None:
+        if not self._shared.has(intid):
+            last = FIRST_SPI + self._shared.count - 1
+            there = (
+                f"this VM's SPIs are INTIDs {FIRST_SPI} to {last}" if self._shared.count else "this VM has no SPIs"
+            )
+            raise ConfigError(f"no SPI {intid}: {there}")
 
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""

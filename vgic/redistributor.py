@@ -14,8 +14,8 @@ from vgic.topology import AffinityIndex
 
 __all__ = ["Redistributor", "redistributor_frames"]
 
-_CHILDREN_ASLEEP: Final = 1 << 2
-_PROCESSOR_SLEEP: Final = 1 << 1
+_CHILDREN_ASLEEP: Final = gicr.WAKER.mask("ChildrenAsleep")
+_PROCESSOR_SLEEP: Final = gicr.WAKER.mask("ProcessorSleep")
 
 _SAME_AFF3: Final = 1
 """GICR_TYPER.CommonLPIAff: PEs of the same Aff3 share an LPI configuration table."""

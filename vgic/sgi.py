@@ -10,6 +10,7 @@ from typing import Final
 from vgic import affinity
 from vgic.config import Config
 from vgic.interrupts import PrivateInterrupts
+from vgic.layouts import icc
 from vgic.profile import GROUP0_BIT, GROUP1_BIT
 from vgic.topology import NO_VCPU, AffinityIndex
 
@@ -19,9 +20,9 @@ SGI1R: Final = 0
 ASGI1R: Final = 1
 SGI0R: Final = 2
 
-_TARGET_LIST: Final = 0xFFFF
-_INTID_SHIFT: Final = 24
-_IRM: Final = 1 << 40
+_TARGET_LIST: Final = icc.SGI1R.mask("TargetList")
+_INTID: Final = icc.SGI1R.field("INTID")
+_IRM: Final = icc.SGI1R.mask("IRM")
 
 # IHI 0069, "Software generated interrupts", one Security state: which configured groups a write reaches.
 _SECURE_GROUPS: Final = {SGI1R: GROUP0_BIT, ASGI1R: GROUP1_BIT, SGI0R: GROUP0_BIT}
@@ -55,7 +56,7 @@ class SgiGenerator:
     @staticmethod
     def intid(value: int) -> int:
         """The SGI that a register value asks for: 0 to 15."""
-        return value >> _INTID_SHIFT & 0xF
+        return _INTID.extract(value)
 
     def _named(self, sender: int, value: int) -> list[int]:
         if value & _IRM:

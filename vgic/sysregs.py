@@ -15,12 +15,12 @@ from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
 ALL_BITS: Final = (1 << 64) - 1
-CBPR: Final = 1 << 0
+CBPR: Final = icc.CTLR.mask("CBPR")
 """ICC_CTLR_EL1.CBPR."""
-EOI_MODE: Final = 1 << 1
+EOI_MODE: Final = icc.CTLR.mask("EOImode")
 """ICC_CTLR_EL1.EOImode."""
 _AP_BITS: Final = 0xFFFF_FFFF
-_INTID_MASK: Final = 0xFF_FFFF
+_INTID_MASK: Final = icc.DIR.mask("INTID")
 _MAX_BPR: Final = 7
 
 

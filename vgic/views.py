@@ -3,16 +3,13 @@
 A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist.
 """
 
-from typing import Final
-
 from vgic import affinity
 from vgic.distributor import SharedInterrupts
 from vgic.errors import ConfigError
 from vgic.interrupts import InterruptBank
+from vgic.intids import FIRST_PPI
 
 __all__ = ["Interrupt", "Spi"]
-
-FIRST_PPI: Final = 16
 
 
 class Interrupt:

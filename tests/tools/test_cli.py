@@ -60,7 +60,7 @@ def test_exit_statuses(trace: Path) -> None:
         ("CPU:1 [LOST 12 EVENTS]", ":2: the recorder lost events, so a replay would mean nothing: 'CPU:1 [LOST"),
         (icc("read", "PMR", 4, 0), ":2: no vCPU has affinity 0.0.0.4; the machine has 4: 0.0.0.0 to 0.0.0.3"),
         (redist("read", 0x100, 0, 0), ":2: no vCPU has affinity 0.0.1.0; the machine has 4: 0.0.0.0 to 0.0.0.3"),
-        (spi(288, 1), ":2: no SPI 288: this VM has INTIDs 32 to 287"),
+        (spi(288, 1), ":2: no SPI 288: this VM's SPIs are INTIDs 32 to 287"),
         (sgi(0, 99, 1), ":2: no register can generate this SGI: its INTID, cluster or target list is too large"),
         ("\0binary", ":2: not a text file: there is a byte 0x00 that no UTF-8 text has there"),
     ],

@@ -19,13 +19,13 @@ HOLE = 0x0800_F000
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda gic: gic.spi(31), "no SPI 31: this VM has INTIDs 32 to 95"),
-        (lambda gic: gic.spi(96), "no SPI 96: this VM has INTIDs 32 to 95"),
+        (lambda gic: gic.spi(31), "no SPI 31: this VM's SPIs are INTIDs 32 to 95"),
+        (lambda gic: gic.spi(96), "no SPI 96: this VM's SPIs are INTIDs 32 to 95"),
         (lambda gic: gic.ppi(0, 15), "no PPI 15: PPIs are INTIDs 16 to 31"),
         (lambda gic: gic.ppi(0, 32), "no PPI 32: PPIs are INTIDs 16 to 31"),
         (lambda gic: gic.ppi(2, 16), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.interrupt(2, 31), "no vCPU 2: this VM has vCPUs 0 to 1"),
-        (lambda gic: gic.interrupt(0, -1), "no SPI -1: this VM has INTIDs 32 to 95"),
+        (lambda gic: gic.interrupt(0, -1), "no SPI -1: this VM's SPIs are INTIDs 32 to 95"),
         (lambda gic: gic.sysreg_read(-1, vgic.ICC_PMR_EL1), "no vCPU -1: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.sysreg_write(2, vgic.ICC_PMR_EL1, 0), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.outputs(2), "no vCPU 2: this VM has vCPUs 0 to 1"),

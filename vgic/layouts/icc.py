@@ -97,6 +97,9 @@ SRE: Final = layout(
     res1(1),  # SRE
 )
 
+DIR: Final = layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED)
+SGI1R: Final = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
+
 ICC: Final[list[RegisterLayout]] = [
     layout("ICC_PMR_EL1", ICC_PMR_EL1, 64, RW, res0(56), rw("Priority", 8, "only higher priorities are signalled")),
     layout("ICC_IAR0_EL1", ICC_IAR0_EL1, 64, RO, *ACKNOWLEDGED),
@@ -105,7 +108,7 @@ ICC: Final[list[RegisterLayout]] = [
     layout("ICC_BPR0_EL1", ICC_BPR0_EL1, 64, RW, *BINARY_POINT),
     layout("ICC_AP0R<n>_EL1", ICC_AP0R0_EL1, 64, RW, *ACTIVE, count=4),
     layout("ICC_AP1R<n>_EL1", ICC_AP1R0_EL1, 64, RW, *ACTIVE, count=4),
-    layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED),
+    DIR,
     layout(
         "ICC_RPR_EL1",
         ICC_RPR_EL1,
@@ -114,7 +117,7 @@ ICC: Final[list[RegisterLayout]] = [
         res0(56),
         ro("Priority", 8, "group priority of the highest active interrupt, 0xFF where none"),
     ),
-    layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE),
+    SGI1R,
     layout("ICC_ASGI1R_EL1", ICC_ASGI1R_EL1, 64, WO, *GENERATE),
     layout("ICC_SGI0R_EL1", ICC_SGI0R_EL1, 64, WO, *GENERATE),
     layout("ICC_IAR1_EL1", ICC_IAR1_EL1, 64, RO, *ACKNOWLEDGED),

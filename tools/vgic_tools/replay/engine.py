@@ -21,6 +21,7 @@ from mmio.trace import (
 )
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.intids import FIRST_LPI
 from vgic.layouts.icc import ICC
 from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
@@ -32,7 +33,6 @@ from vgic_tools.replay.witness import Witness
 
 __all__ = ["ReplayError", "replay"]
 
-_FIRST_LPI: Final = 8192
 _NOTHING_PENDING: Final = 255
 _SPECIAL: Final = range(1020, 1024)
 
@@ -149,7 +149,7 @@ class _Replay:
         assert isinstance(event, Candidate | Outputs)
         cpu = self._cpu(event, event.cpu)
         self._evaluations.add(event, cpu)
-        if isinstance(event, Candidate) and event.intid >= _FIRST_LPI and event.priority != _NOTHING_PENDING:
+        if isinstance(event, Candidate) and event.intid >= FIRST_LPI and event.priority != _NOTHING_PENDING:
             self._lpi_priority[cpu] = event.priority
 
     def delivery(self, event: Event) -> None:
@@ -319,7 +319,7 @@ class _Replay:
         self._gic.sysreg_write(sender, encoding, value)
 
     def _acknowledge(self, event: SysReg, cpu: int, encoding: int) -> None:
-        if event.value >= _FIRST_LPI:
+        if event.value >= FIRST_LPI:
             self.result.accepted["LPI acknowledgements"] += 1
             self._count_acknowledged(event, "LPI")
             self._activate_lpi(cpu)

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from mmio.trace import Candidate, Outputs
 from vgic import Gic, Pending
+from vgic.intids import FIRST_LPI
 
 __all__ = ["Compared", "Evaluations"]
 
@@ -21,7 +22,6 @@ Compared: TypeAlias = tuple[Candidate | Outputs, str, str]
 """The event, what it says, and what the model says."""
 
 _NOTHING = 255
-_FIRST_LPI = 8192
 
 
 class _State(NamedTuple):
@@ -43,7 +43,7 @@ class _Evaluation:
     def offers_lpi(self) -> bool:
         """True where the interrupt is one that the model does not know."""
         event = self.candidate
-        return event is not None and event.priority != _NOTHING and event.intid >= _FIRST_LPI
+        return event is not None and event.priority != _NOTHING and event.intid >= FIRST_LPI
 
     def fits_offer(self, state: _State) -> bool:
         """True where the recorded interrupt is the state's."""
