@@ -73,14 +73,6 @@ class Region:
         """Why an access at `offset` has no effect, None where it has one."""
         return Refusal.HOLE
 
-    def ignores_writes(self, offset: int) -> bool:
-        """True where the register at `offset` is read only."""
-        return False
-
-    def ignores_reads(self, offset: int) -> bool:
-        """True where the register at `offset` is write only."""
-        return False
-
     def locate(self, offset: int) -> Location:
         """What lies at `offset` from the base."""
         return Location(self, self.name, offset, None, 0)
@@ -126,14 +118,6 @@ class FrameArray(Region, Generic[OwnerT]):
     def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
         """Why an access at `offset` has no effect, None where it has one."""
         return self._frame(offset).refusal(offset & (FRAME_SIZE - 1), size, write)
-
-    def ignores_writes(self, offset: int) -> bool:
-        """True where the register at `offset` is read only."""
-        return self._frame(offset).ignores_writes(offset & (FRAME_SIZE - 1))
-
-    def ignores_reads(self, offset: int) -> bool:
-        """True where the register at `offset` is write only."""
-        return self._frame(offset).ignores_reads(offset & (FRAME_SIZE - 1))
 
     def locate(self, offset: int) -> Location:
         """The device, register and index at `offset`."""
@@ -197,7 +181,7 @@ class AddressMap:
         if size not in (1, 2, 4, 8):
             return self._refuse(address, size, None, secure, Refusal.SIZE)
         value = region.read(address - region.base, size, secure)
-        if value < 0 or (self._observer is not None and region.ignores_reads(address - region.base)):
+        if value < 0:
             return self._refused_by(region, address, size, None, secure)
         return value
 
@@ -214,7 +198,7 @@ class AddressMap:
             self._refuse(address, size, value, secure, Refusal.SIZE)
             return
         taken = region.write(address - region.base, size, value, secure)
-        if not taken or (self._observer is not None and region.ignores_writes(address - region.base)):
+        if not taken:
             self._refused_by(region, address, size, value, secure)
 
     def _refused_by(self, region: Region, address: int, size: int, value: int | None, secure: bool) -> int:

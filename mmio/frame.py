@@ -63,7 +63,8 @@ class Frame(Generic[OwnerT]):
         self._registers: list[Register[OwnerT] | None] = [None] * slots
         self._layouts: list[RegisterLayout | None] = [None] * slots
         self._indices = [0] * slots
-        self._sizes = [0] * slots
+        self._reads = [0] * slots
+        self._writes = [0] * slots
         self._lanes = [0] * slots
         for layout in layouts:
             if layout.name not in absent:
@@ -88,14 +89,15 @@ class Frame(Generic[OwnerT]):
                 self._layouts[slot] = layout
                 self._indices[slot] = index
                 # Sizes are powers of two, so a set of sizes is their sum and membership is a bit test.
-                self._sizes[slot] = sum(layout.sizes)
+                self._reads[slot] = sum(layout.sizes) if register.readable else 0
+                self._writes[slot] = sum(layout.sizes) if register.writable else 0
                 self._lanes[slot] = width - 1
 
     def read(self, owner: OwnerT, offset: int, size: int, secure: bool) -> int:
         """Read `size` bytes (1, 2, 4 or 8) at `offset`; ILLEGAL where the frame refuses the access."""
         slot = offset >> 2
         register = self._registers[slot]
-        if register is None or not size & self._sizes[slot] or offset & (size - 1):
+        if register is None or not size & self._reads[slot] or offset & (size - 1):
             return ILLEGAL
         value = register.read(owner, self._indices[slot], secure)
         lane = offset & self._lanes[slot]
@@ -105,7 +107,7 @@ class Frame(Generic[OwnerT]):
         """Write the low `size` bytes of `value` at `offset`; False where the frame refuses the access."""
         slot = offset >> 2
         register = self._registers[slot]
-        if register is None or not size & self._sizes[slot] or offset & (size - 1):
+        if register is None or not size & self._writes[slot] or offset & (size - 1):
             return False
         shift = 8 * (offset & self._lanes[slot])
         mask = ((1 << (8 * size)) - 1) << shift
@@ -115,10 +117,10 @@ class Frame(Generic[OwnerT]):
     def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
         """Why an access has no effect, or None where it has one. For reports, not for the hot path."""
         slot = offset >> 2
-        register = self._registers[slot]
-        if register is None:
+        register, layout = self._registers[slot], self._layouts[slot]
+        if register is None or layout is None:
             return Refusal.HOLE
-        if not size & self._sizes[slot]:
+        if size not in layout.sizes:
             return Refusal.WIDTH
         if offset & (size - 1):
             return Refusal.MISALIGNED
@@ -127,16 +129,6 @@ class Frame(Generic[OwnerT]):
         if not write and not register.readable:
             return Refusal.WRITE_ONLY
         return None
-
-    def ignores_writes(self, offset: int) -> bool:
-        """True where the register at `offset` is read only."""
-        register = self._registers[offset >> 2]
-        return register is not None and not register.writable
-
-    def ignores_reads(self, offset: int) -> bool:
-        """True where the register at `offset` is write only."""
-        register = self._registers[offset >> 2]
-        return register is not None and not register.readable
 
     def register_at(self, offset: int) -> tuple[RegisterLayout, int] | None:
         """The layout of the register that covers `offset` and its index in the array, None in a hole."""

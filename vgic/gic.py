@@ -13,7 +13,7 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from mmio import AddressMap, FrameArray, IllegalAccess
+from mmio import ILLEGAL, AddressMap, FrameArray, IllegalAccess
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface import CpuInterface, LineSink, NoLines
@@ -148,20 +148,21 @@ class Gic:
 
         Raises ConfigError for a vCPU that the VM does not have.
         """
-        interface = self.interface(cpu)
-        if self._observer is not None and not self._sysregs.defined(register, write=False):
+        value = self._sysregs.read(self.interface(cpu), register, secure)
+        if value != ILLEGAL:
+            return value
+        if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
-        return self._sysregs.read(interface, register, secure)
+        return 0
 
     def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
         """
-        interface = self.interface(cpu)
-        if self._observer is not None and not self._sysregs.defined(register, write=True):
+        taken = self._sysregs.write(self.interface(cpu), register, value, secure)
+        if not taken and self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
-        self._sysregs.write(interface, register, value, secure)
 
     def sysreg_defined(self, register: int, write: bool) -> bool:
         """False where the access is UNDEFINED, and the emulator should inject the exception instead."""

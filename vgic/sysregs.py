@@ -6,7 +6,7 @@ The registers behave by the same classes as memory-mapped ones (mmio.registers);
 from collections.abc import Callable
 from typing import Final
 
-from mmio import AccessKind, ReadOnly, ReadWrite, Register, Word, WriteOnly
+from mmio import ILLEGAL, AccessKind, ReadOnly, ReadWrite, Register, Word, WriteOnly
 from vgic.config import Config
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.layouts import icc
@@ -185,15 +185,19 @@ class SystemRegisters:
         return found is not None and (found[0].writable if write else found[0].readable)
 
     def read(self, interface: CpuInterface, encoding: int, secure: bool) -> int:
-        """Read a register; 0 where the access is not `defined`."""
+        """Read a register; ILLEGAL where the access is not `defined`."""
         found = self._registers.get(encoding)
-        return 0 if found is None else found[0].read(interface, found[1], secure)
+        if found is None or not found[0].readable:
+            return ILLEGAL
+        return found[0].read(interface, found[1], secure)
 
-    def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> None:
-        """Write the low 64 bits of `value`; nothing where the access is not `defined`."""
+    def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
+        """Write the low 64 bits of `value`; False where the access is not `defined`."""
         found = self._registers.get(encoding)
-        if found is not None:
-            found[0].write(interface, found[1], value & ALL_BITS, ALL_BITS, secure)
+        if found is None or not found[0].writable:
+            return False
+        found[0].write(interface, found[1], value & ALL_BITS, ALL_BITS, secure)
+        return True
 
 
 _Make = Callable[[Word[CpuInterface], int, int], Register[CpuInterface]]
