@@ -6,9 +6,9 @@ Redistributors; what lies before is RAZ/WI. The Redistributor's cover INTIDs 0-3
 
 from typing import Final
 
-from mmio import AccessKind, RegisterLayout, layout, ro, rw
+from mmio import AccessKind, RegisterLayout, layout, res0, ro, rw
 
-__all__ = ["bit_per_intid", "byte_per_intid", "identification", "raz_wi", "two_bits_per_intid"]
+__all__ = ["bit_per_intid", "byte_per_intid", "identification", "implementation", "raz_wi", "two_bits_per_intid"]
 
 BITS: Final = 32
 
@@ -50,6 +50,21 @@ def raz_wi(
     doc = "RAZ/WI here"
     return layout(
         name, offset, BITS, AccessKind.RAZ_WI, ro("bits", BITS, doc), first=first, count=count, sizes=sizes
+    )
+
+
+def implementation(name: str, offset: int) -> RegisterLayout:
+    """Who made this, and in which revision."""
+    return layout(
+        name,
+        offset,
+        BITS,
+        AccessKind.RO,
+        ro("ProductID", 8, "the product"),
+        res0(4),
+        ro("Variant", 4, "major revision"),
+        ro("Revision", 4, "minor revision"),
+        ro("Implementer", 12, "JEP106 code of the implementer"),
     )
 
 

@@ -7,7 +7,14 @@ to them is legal. Not there: the extended SPI range and NMIs (GICv3.1, GICv3.3).
 from typing import Final
 
 from mmio import AccessKind, RegisterLayout, layout, res0, res1, ro, rw
-from vgic.layouts.banks import bit_per_intid, byte_per_intid, identification, raz_wi, two_bits_per_intid
+from vgic.layouts.banks import (
+    bit_per_intid,
+    byte_per_intid,
+    identification,
+    implementation,
+    raz_wi,
+    two_bits_per_intid,
+)
 
 __all__ = ["GICD"]
 
@@ -53,17 +60,7 @@ TYPER: Final = layout(
     ro("ITLinesNumber", 5, "INTIDs 0 to 32 * (ITLinesNumber + 1) - 1 are supported"),
 )
 
-IIDR: Final = layout(
-    "GICD_IIDR",
-    0x0008,
-    32,
-    AccessKind.RO,
-    ro("ProductID", 8, "the product"),
-    res0(4),
-    ro("Variant", 4, "major revision"),
-    ro("Revision", 4, "minor revision"),
-    ro("Implementer", 12, "JEP106 code of the implementer"),
-)
+IIDR: Final = implementation("GICD_IIDR", 0x0008)
 
 TYPER2: Final = layout(
     "GICD_TYPER2",

@@ -7,7 +7,14 @@ LPIs they are RES0. Not there: GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI f
 from typing import Final
 
 from mmio import AccessKind, RegisterLayout, layout, res0, ro, rw
-from vgic.layouts.banks import bit_per_intid, byte_per_intid, identification, raz_wi, two_bits_per_intid
+from vgic.layouts.banks import (
+    bit_per_intid,
+    byte_per_intid,
+    identification,
+    implementation,
+    raz_wi,
+    two_bits_per_intid,
+)
 
 __all__ = ["RD_BASE", "SGI_BASE"]
 
@@ -28,17 +35,7 @@ CTLR: Final = layout(
     ro("EnableLPIs", 1, "LPIs are delivered to this PE"),
 )
 
-IIDR: Final = layout(
-    "GICR_IIDR",
-    0x0004,
-    32,
-    AccessKind.RO,
-    ro("ProductID", 8, "the product"),
-    res0(4),
-    ro("Variant", 4, "major revision"),
-    ro("Revision", 4, "minor revision"),
-    ro("Implementer", 12, "JEP106 code of the implementer"),
-)
+IIDR: Final = implementation("GICR_IIDR", 0x0004)
 
 TYPER: Final = layout(
     "GICR_TYPER",
