@@ -33,8 +33,8 @@ process), at devices chosen at random, and keep a vCPU busy for a random (expone
 service times; the load is the fraction of the time that the vCPUs are busy.
 
 Ideal is the mean wait of a common queue from which every vCPU serves itself (M/M/n): no routing can do better. With
-directed routing every vCPU has a queue of its own. The model places an interrupt once, when it becomes pending:
-where every vCPU is busy then, "first" puts it at the first vCPU, to wait there although others fall idle.
+directed routing every vCPU has a queue of its own. The model lets a vCPU that falls idle take over what waits at a
+busy one, so that both choices come down to the common queue; they differ in who works.
 """
 
 
