@@ -50,6 +50,8 @@ def compare(cpus: int, seeds: range, operations: int, batch: int, directory: Pat
     return total
 
 
+@pytest.mark.rule("ACC-17", "ACC-21", "CPU-3", "DIST-7", "DIST-8", "DIST-19", "PRIO-9")
+@pytest.mark.rule("RED-7", "RED-16", "RED-20", "ROUTE-9", "STATE-8")
 # 125 vCPUs take two regions of Redistributors.
 @pytest.mark.parametrize(
     ("cpus", "seeds", "operations", "batch"),
