@@ -160,10 +160,14 @@ class InterruptBank(ActivationBank):
         word, bit = index >> 5, 1 << (index & 31)
         edge = self.edge[word] & bit != 0
         records = self.records_line or not edge
-        if edge and level and not (records and self.line[word] & bit):
-            self.latch[word] |= bit
         if records:
-            self.line[word] = self.line[word] | bit if level else self.line[word] & ~bit
+            line = self.line[word] | bit if level else self.line[word] & ~bit
+            if line == self.line[word]:
+                # No event, so not even a reason to evaluate what was left for later (rule STATE-8).
+                return
+            self.line[word] = line
+        if edge and level:
+            self.latch[word] |= bit
         self.update(word, bit)
 
     def set_message(self, index: int, level: bool) -> None:

@@ -252,6 +252,18 @@ def test_qemu_leaves_a_change_of_trigger_until_it_next_looks() -> None:
 
 
 @pytest.mark.rule("STATE-8")
+def test_qemu_does_not_look_when_a_line_keeps_its_level() -> None:
+    guest = Guest(profile=QEMU).boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.set_edge(40, True)
+    guest.line(40, True)
+    assert guest.irq()
+    guest.line(40, False)
+    assert not guest.irq()
+
+
+@pytest.mark.rule("STATE-8")
 def test_qemu_looks_when_the_distributor_is_enabled() -> None:
     guest = Guest(profile=QEMU).boot()
     guest.setup(40, edge=True)
