@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TRACES := tests/traces
 DEMO := $(TRACES)/linux_smp4_noits
 
-.PHONY: demo test test-slow lint bench coverage experiments clean help
+.PHONY: demo test test-slow wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,12 @@ test: lint ## Check and run the default test suite.
 test-slow: $(VENV)/dev ## Run the tests that take longer.
 	$(BIN)/pytest -m slow
 
+wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
+	VGIC_COMPILE=1 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+wheel-interpreted: $(VENV)/run ## Build the wheel that runs as it is written, into dist/.
+	VGIC_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
@@ -47,4 +53,4 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -274,7 +274,8 @@ def test_help_shows_what_there_is() -> None:
 
 
 def test_version() -> None:
-    assert run("--version").stdout == f"vgic, version {vgic.__version__}\n"
+    core = "compiled" if vgic.COMPILED else "interpreted"
+    assert run("--version").stdout == f"vgic {vgic.__version__}, {core}\n"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["replay"], ["replay", CORE, "--nonsense"], ["decode", "X"]])

@@ -33,11 +33,13 @@ from vgic_tools.terminal import DIFFERENT, fail, stdout
 
 __all__ = ["main"]
 
+CORE = "compiled" if vgic.COMPILED else "interpreted"
+
 INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(vgic.__version__, prog_name="vgic")
+@click.version_option(vgic.__version__, prog_name="vgic", message=f"%(prog)s %(version)s, {CORE}")
 def main() -> None:
     """A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine."""
 
