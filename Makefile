@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 TRACES := tests/traces
 DEMO := $(TRACES)/linux_smp4_noits
 
-.PHONY: demo test test-slow wheel wheel-interpreted lint bench coverage experiments clean help
+# What `pip install` would build, tested away from the source: the suite imports the packages from site-packages.
+COMPILED := .venv-compiled
+BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py')
+
+.PHONY: demo test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +44,14 @@ wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
 wheel-interpreted: $(VENV)/run ## Build the wheel that runs as it is written, into dist/.
 	VGIC_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
+$(COMPILED)/installed: $(BUILT_FROM)
+	@test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	VGIC_COMPILE=1 $(COMPILED)/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	@touch $@
+
+test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers
+
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
@@ -53,4 +65,4 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
