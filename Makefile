@@ -55,8 +55,9 @@ test-compiled: $(COMPILED)/installed ## Run the default test suite on the compil
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
-bench: $(VENV)/run ## Measure what accesses and a replay cost.
-	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+bench: $(VENV)/run ## Measure what accesses and a replay cost; compiled too, after make test-compiled.
+	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
+		$(if $(wildcard $(COMPILED)/installed),--against $(COMPILED)/bin/vgic)
 
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts
