@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 TRACES := tests/traces
 DEMO := $(TRACES)/linux_smp4_noits
 
-.PHONY: demo test test-slow lint bench coverage experiments clean help
+# What `pip install` would build, tested away from the source: the suite imports the packages from site-packages.
+COMPILED := .venv-compiled
+BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py')
+
+.PHONY: demo test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,11 +38,26 @@ test: lint ## Check and run the default test suite.
 test-slow: $(VENV)/dev ## Run the tests that take longer.
 	$(BIN)/pytest -m slow
 
+wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
+	VGIC_COMPILE=1 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+wheel-interpreted: $(VENV)/run ## Build the wheel that runs as it is written, into dist/.
+	VGIC_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+$(COMPILED)/installed: $(BUILT_FROM)
+	@test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	VGIC_COMPILE=1 $(COMPILED)/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	@touch $@
+
+test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers
+
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
-bench: $(VENV)/run ## Measure what accesses and a replay cost.
-	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+bench: $(VENV)/run ## Measure what accesses and a replay cost; compiled too, after make test-compiled.
+	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
+		$(if $(wildcard $(COMPILED)/installed),--against $(COMPILED)/bin/vgic)
 
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts
@@ -47,4 +66,4 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -7,6 +7,7 @@ frame refuses, reads as zero, writes nothing, and is reported to the observer; i
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from mypy_extensions import mypyc_attr
 from sortedcontainers import SortedDict
 
 from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal
@@ -52,6 +53,8 @@ class Location(NamedTuple):
     """Which register of an array, counted from 0."""
 
 
+# Regions of an embedder are Python, also where this module is compiled.
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Region:
     """A stretch of addresses [base, base + size)."""
 

@@ -10,6 +10,8 @@ mask is the whole secret of partial writes.
 
 from typing import Generic, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 __all__ = [
     "ClearBits",
     "Fixed",
@@ -25,6 +27,8 @@ __all__ = [
 OwnerT = TypeVar("OwnerT", contravariant=True)
 
 
+# Devices of an embedder are Python, also where this module is compiled.
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Word(Generic[OwnerT]):
     """State behind a register: register `index` of an array, in the device `owner`."""
 

@@ -6,6 +6,10 @@
 '0x3b'
 """
 
+from importlib.machinery import EXTENSION_SUFFIXES
+from typing import Final
+
+from vgic import cpu_interface
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
@@ -42,9 +46,13 @@ from vgic.views import Interrupt, Spi
 
 __version__ = "0.1.0"
 
+COMPILED: Final = str(cpu_interface.__file__).endswith(tuple(EXTENSION_SUFFIXES))
+"""True where the hot path runs compiled, False where it is interpreted."""
+
 __all__ = [
     "ARCH",
     "ASGI1R",
+    "COMPILED",
     "ICC_AP0R0_EL1",
     "ICC_AP1R0_EL1",
     "ICC_ASGI1R_EL1",

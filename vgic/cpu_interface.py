@@ -43,6 +43,10 @@ class ActivationBank:
     first: int
     count: int
 
+    def has(self, intid: int) -> bool:
+        """True where the bank holds this INTID."""
+        return 0 <= intid - self.first < self.count
+
     def group(self, index: int) -> int:
         """The group of an interrupt: 0 or 1."""
         raise NotImplementedError
@@ -84,12 +88,13 @@ class CpuInterface:
     """
 
     __slots__ = (
+        "_eoi_checks_group",
+        "_has_lpis",
         "_hides",
         "_idle_hidden",
         "_level_shift",
         "_lines",
         "_private",
-        "_profile",
         "_settler",
         "_shared",
         "active_priorities",
@@ -119,14 +124,15 @@ class CpuInterface:
 
     def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
         self.cpu = cpu
-        self._profile = profile
+        self._eoi_checks_group = profile.eoi_checks_group
+        self._has_lpis = profile.distributor_typer.get("LPIS", 0) != 0
         self._hides = profile.disabled_group_hides
         self._idle_hidden = profile.lowest_priority_is_idle
         self._lines = lines
         self._private: ActivationBank
         self._shared: ActivationBank
         self._settler: Settler
-        self.queues = (PendingQueue(), PendingQueue())
+        self.queues = [PendingQueue(), PendingQueue()]
         """What is forwarded to this PE, by group."""
         self.forwarded_groups = 0
         """Bit n: the Distributor forwards Group n."""
@@ -235,14 +241,13 @@ class CpuInterface:
         Candidates are forwarded interrupts of groups that the Distributor enables and, unless the profile lets a
         disabled group hide the other, that the CPU interface enables too.
         """
-        best, group = NO_KEY, self.best_group
         if self.asleep:
-            return best, group
-        for candidate in (GROUP0, GROUP1):
-            if self._considers(candidate):
-                head = self.queues[candidate].head
-                if head < best:
-                    best, group = head, candidate
+            return NO_KEY, self.best_group
+        head0 = self.queues[GROUP0].head if self._considers(GROUP0) else NO_KEY
+        head1 = self.queues[GROUP1].head if self._considers(GROUP1) else NO_KEY
+        best, group = (head1, GROUP1) if head1 < head0 else (head0, GROUP0)
+        if best == NO_KEY:
+            return NO_KEY, self.best_group
         if self._idle_hidden and best >= IDLE_KEY:
             best = NO_KEY
         return best, group
@@ -336,7 +341,7 @@ class CpuInterface:
         self.drive()
         if bank is not None and not self.eoi_mode:
             index = intid - bank.first
-            if not self._profile.eoi_checks_group or bank.group(index) == group:
+            if not self._eoi_checks_group or bank.group(index) == group:
                 bank.deactivate(index)
         self.settle()
 
@@ -347,17 +352,17 @@ class CpuInterface:
             bank.deactivate(intid - bank.first)
 
     def _is_lpi(self, intid: int) -> bool:
-        return intid >= FIRST_LPI and self._profile.distributor_typer.get("LPIS", 0) != 0
+        return intid >= FIRST_LPI and self._has_lpis
 
     def _highest_active_group(self) -> int | None:
-        lowest0, lowest1 = (bits & -bits for bits in self.active_priorities)
+        active0, active1 = self.active_priorities
+        lowest0, lowest1 = active0 & -active0, active1 & -active1
         if not lowest0 and not lowest1:
             return None
         # The lower bit is the higher priority; Group 0 where both are the same.
         return GROUP1 if lowest1 and (not lowest0 or lowest1 < lowest0) else GROUP0
 
     def _bank(self, intid: int) -> ActivationBank | None:
-        for bank in (self._private, self._shared):
-            if 0 <= intid - bank.first < bank.count:
-                return bank
-        return None
+        if self._private.has(intid):
+            return self._private
+        return self._shared if self._shared.has(intid) else None

@@ -199,10 +199,10 @@ class SharedInterrupts(InterruptBank):
 class Distributor(BankOwner):
     """State of the Distributor that is not an interrupt's."""
 
-    interrupts: SharedInterrupts
-
     def __init__(self, interrupts: SharedInterrupts, config: Config) -> None:
         super().__init__(interrupts)
+        self.spis = interrupts
+        """The bank again, as what it is."""
         profile, features = config.profile, config.features
         self._group_enable_bits = profile.group_enable_bits
         self.typer = gicd.TYPER.encode(
@@ -234,8 +234,8 @@ class Distributor(BankOwner):
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICD_CTLR."""
         self.control = value
-        self.interrupts.forwarder.set_group_enables(self.forwarded_groups)
-        self.interrupts.set_wakes(self.wakes)
+        self.spis.forwarder.set_group_enables(self.forwarded_groups)
+        self.spis.set_wakes(self.wakes)
 
 
 class _Control(Word[Distributor]):
@@ -253,12 +253,12 @@ class _Type(Word[Distributor]):
 
 class _Route(Word[Distributor]):
     def get(self, owner: Distributor, index: int, secure: bool) -> int:
-        bank = owner.interrupts
+        bank = owner.spis
         return bank.route_value(index) if index < bank.count else 0
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        if index < owner.interrupts.count:
-            owner.interrupts.set_route(index, value)
+        if index < owner.spis.count:
+            owner.spis.set_route(index, value)
 
 
 class _Message(Word[Distributor]):
@@ -268,7 +268,7 @@ class _Message(Word[Distributor]):
         self.level = level
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        bank = owner.interrupts
+        bank = owner.spis
         intid = value & _MESSAGE_INTID
         if bank.has(intid):
             bank.set_message(intid - bank.first, self.level)

@@ -5,7 +5,7 @@ choose its highest priority pending interrupt and drive its outputs, and lets in
 theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
@@ -24,7 +24,7 @@ class DeferredBank(Protocol):
 class Forwarder(Settler):
     """Connects the banks of a VM with the CPU interfaces of its vCPUs."""
 
-    def __init__(self, cpus: Sequence[CpuInterface]) -> None:
+    def __init__(self, cpus: list[CpuInterface]) -> None:
         self.cpus = cpus
         self._shared: ActivationBank
         self._roaming: Mapping[int, int] = {}
@@ -53,7 +53,7 @@ class Forwarder(Settler):
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
         for interface in self.cpus:
-            interface.queues = (PendingQueue(), PendingQueue())
+            interface.queues = [PendingQueue(), PendingQueue()]
 
     def touch(self, interface: CpuInterface) -> None:
         """Have `settle` look at this CPU interface."""

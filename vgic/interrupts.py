@@ -69,10 +69,6 @@ class InterruptBank(ActivationBank):
         """The vCPU that the interrupt goes to, NO_VCPU where there is none."""
         raise NotImplementedError
 
-    def has(self, intid: int) -> bool:
-        """True where the bank holds this INTID."""
-        return 0 <= intid - self.first < self.count
-
     def implemented(self, word: int) -> int:
         """The bits of word `word` that stand for interrupts of the bank."""
         beyond = 32 * (word + 1) - self.count

@@ -7,8 +7,6 @@ interrupt, else the first; or, with the choice `rotate`, the search starts behin
 selectable and GICD_CTLR.E1NWF is set, the first sleeping PE that is not kept away is chosen, and asks to be woken.
 """
 
-from collections.abc import Sequence
-
 from vgic.cpu_interface import CpuInterface
 from vgic.topology import NO_VCPU
 
@@ -18,7 +16,7 @@ __all__ = ["OneOfN", "Search"]
 class OneOfN:
     """Chooses PEs. The order of its choices depends on nothing but the state of the VM."""
 
-    def __init__(self, interfaces: Sequence[CpuInterface], rotate: bool) -> None:
+    def __init__(self, interfaces: list[CpuInterface], rotate: bool) -> None:
         self._interfaces = interfaces
         self._rotate = rotate
         self.start = 0
@@ -66,7 +64,7 @@ class Search:
     A PE that would not take an interrupt takes no worse one of the same group either: the search never goes back.
     """
 
-    def __init__(self, choice: OneOfN, interfaces: Sequence[CpuInterface], group: int) -> None:
+    def __init__(self, choice: OneOfN, interfaces: list[CpuInterface], group: int) -> None:
         self._choice = choice
         self._interfaces = interfaces
         self._group = group

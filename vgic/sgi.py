@@ -4,7 +4,6 @@ Who is named is a matter of affinity (rules SGI-1 to SGI-5 in specs/routing.md),
 the SGI has at the target (rule SGI-6).
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from vgic import affinity
@@ -31,7 +30,7 @@ _SECURE_GROUPS: Final = {SGI1R: GROUP0_BIT, ASGI1R: GROUP1_BIT, SGI0R: GROUP0_BI
 class SgiGenerator:
     """Sends SGIs between the vCPUs of a VM."""
 
-    def __init__(self, affinities: AffinityIndex, banks: Sequence[PrivateInterrupts], config: Config) -> None:
+    def __init__(self, affinities: AffinityIndex, banks: list[PrivateInterrupts], config: Config) -> None:
         self._affinities = affinities
         self._banks = banks
         self._range_selector = config.features.rss
@@ -65,5 +64,5 @@ class SgiGenerator:
         if self._range_selector:
             first |= affinity.sgi_range(value)
         target_list = value & _TARGET_LIST
-        found = (self._affinities.find(first | bit) for bit in range(16) if target_list >> bit & 1)
+        found = [self._affinities.find(first | bit) for bit in range(16) if target_list >> bit & 1]
         return [cpu for cpu in found if cpu != NO_VCPU]

@@ -101,7 +101,7 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
         for register in sorted(table, key=lambda register: register.name not in registers):
             if register.get() != values[register.name]:
                 raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
-        shared = parts.distributor.interrupts
+        shared = parts.distributor.spis
         private = [redistributor.interrupts for redistributor in parts.redistributors]
         check(shared.forwarder.cpus, shared, private, shared.forwarder)
     except (AffinityError, InvariantError) as error:
@@ -161,14 +161,14 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
     }
     parts.config.check_aff3(affinities.items())
     parts.affinities.move(affinities)
-    forwarder = parts.distributor.interrupts.forwarder
+    forwarder = parts.distributor.spis.forwarder
     forwarder.clear()
     for register in saved_registers(parts):
         register.put(registers.get(register.name, 0))
     _tell_interfaces(parts)
     for bank in (
         *(redistributor.interrupts for redistributor in parts.redistributors),
-        parts.distributor.interrupts,
+        parts.distributor.spis,
     ):
         _forward(bank)
     forwarder.settle_anew()
@@ -177,7 +177,7 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
 def _tell_interfaces(parts: Parts) -> None:
     """What CPU interfaces and the choice of PEs know of the other devices."""
     distributor = parts.distributor
-    distributor.interrupts.one_of_n.wakes = distributor.wakes
+    distributor.spis.one_of_n.wakes = distributor.wakes
     for redistributor in parts.redistributors:
         interface = redistributor.interface
         interface.forwarded_groups = distributor.forwarded_groups

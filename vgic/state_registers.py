@@ -166,7 +166,7 @@ def _triggers(name: str, bank: InterruptBank, half: int, fixed: bool = False) ->
 
 def _distributor(parts: Parts) -> Iterator[SavedRegister]:
     config, distributor = parts.config, parts.distributor
-    bank = distributor.interrupts
+    bank = distributor.spis
     control = _guest_writable(gicd.CTLR, config)
     yield _attribute("GICD_CTLR", control, distributor, "control", gicd.CTLR.ones)
     yield from _bank("GICD_", "GICD.", bank, first=1)

@@ -14,7 +14,6 @@ from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
-ALL_BITS: Final = (1 << 64) - 1
 CBPR: Final = icc.CTLR.mask("CBPR")
 """ICC_CTLR_EL1.CBPR."""
 EOI_MODE: Final = icc.CTLR.mask("EOImode")
@@ -139,6 +138,16 @@ class _Sgi(Word[CpuInterface]):
         self.generator.send(owner.cpu, self.register, value, secure)
 
 
+class _Entry:
+    """A register in the table of encodings."""
+
+    def __init__(self, register: Register[CpuInterface], index: int, reach: int) -> None:
+        self.register = register
+        self.index = index
+        self.reach = reach
+        """The bits that a write can reach. Without the reserved ones above them, values are small integers."""
+
+
 class SystemRegisters:
     """The ICC_*_EL1 registers of a VM, shared by its vCPUs' CPU interfaces."""
 
@@ -172,31 +181,31 @@ class SystemRegisters:
             words[f"ICC_AP{group}R<n>_EL1"] = _ActivePriorities(group)
         # 32 group priorities a register: five bits of preemption need one register, seven need four.
         active_priority_registers = max(1, (1 << min(priority_bits, 7)) // 32)
-        self._registers: dict[int, tuple[Register[CpuInterface], int]] = {}
+        self._registers: dict[int, _Entry] = {}
         for layout in icc.ICC:
             make = _KINDS[layout.access]
             register = make(words[layout.name], layout.writable, layout.ones)
             for index in range(min(layout.count, active_priority_registers)):
-                self._registers[layout.offset + index] = (register, index)
+                self._registers[layout.offset + index] = _Entry(register, index, layout.writable)
 
     def defined(self, encoding: int, write: bool) -> bool:
         """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
         found = self._registers.get(encoding)
-        return found is not None and (found[0].writable if write else found[0].readable)
+        return found is not None and (found.register.writable if write else found.register.readable)
 
     def read(self, interface: CpuInterface, encoding: int, secure: bool) -> int:
         """Read a register; ILLEGAL where the access is not `defined`."""
         found = self._registers.get(encoding)
-        if found is None or not found[0].readable:
+        if found is None or not found.register.readable:
             return ILLEGAL
-        return found[0].read(interface, found[1], secure)
+        return found.register.read(interface, found.index, secure)
 
     def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
-        """Write the low 64 bits of `value`; False where the access is not `defined`."""
+        """Write the bits of `value` that the register has; False where the access is not `defined`."""
         found = self._registers.get(encoding)
-        if found is None or not found[0].writable:
+        if found is None or not found.register.writable:
             return False
-        found[0].write(interface, found[1], value & ALL_BITS, ALL_BITS, secure)
+        found.register.write(interface, found.index, value & found.reach, found.reach, secure)
         return True
 
 

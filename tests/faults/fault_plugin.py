@@ -120,8 +120,8 @@ def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
 def _half_route(
     self: distributor._Route, owner: distributor.Distributor, index: int, value: int, mask: int, *_: object
 ) -> None:
-    if index < owner.interrupts.count:
-        owner.interrupts.set_route(index, value & mask)
+    if index < owner.spis.count:
+        owner.spis.set_route(index, value & mask)
 
 
 def _broadcast_to_all(patch: pytest.MonkeyPatch) -> None:

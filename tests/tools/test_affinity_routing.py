@@ -11,19 +11,28 @@ def machine(name: str, vcpus: int) -> vgic.Gic:
     return _awake(vgic.Config(LAYOUTS[name].topology(vcpus), a3v=name == "sparse-aff3"))
 
 
+class Spied:
+    """A GIC that remembers what its system registers read as."""
+
+    def __init__(self, gic: vgic.Gic) -> None:
+        self.gic = gic
+        self.taken: list[tuple[int, int]] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.gic, name)
+
+    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
+        value = self.gic.sysreg_read(cpu, register, secure)
+        self.taken.append((cpu, value))
+        return value
+
+
 @pytest.mark.parametrize("layout", ["kvm", "sparse-aff3"])
 @pytest.mark.parametrize(("operation", "targets"), [("SGI to one vCPU", 1), ("SGI to 16 vCPUs, per target", 16),
                                                     ("SGI to all (IRM), per target", 49)])  # fmt: skip
-def test_every_target_takes_and_ends_its_sgi(monkeypatch, layout, operation, targets):
-    gic = machine(layout, 50)
-    taken = []
-    read = gic.sysreg_read
-
-    def spy(cpu: int, register: int, secure: bool = False) -> int:
-        taken.append((cpu, read(cpu, register, secure)))
-        return taken[-1][1]
-
-    monkeypatch.setattr(gic, "sysreg_read", spy)
+def test_every_target_takes_and_ends_its_sgi(layout, operation, targets):
+    gic = Spied(machine(layout, 50))
+    taken = gic.taken
     unit = OPERATIONS[operation].unit(50)
     OPERATIONS[operation].prepare(gic)(2 * max(unit, targets) // (2 if targets == 1 else 1))
     assert {intid for _, intid in taken} == {0}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import recorded_guests
-from vgic_tools.bench import Case, cases, measure, measure_replay, measure_scale
+from vgic_tools.bench import Case, cases, measure, measure_operations, measure_replay, measure_scale
 
 
 def test_every_case_runs() -> None:
@@ -35,6 +35,8 @@ def test_replay(recording: str, tmp_path: Path) -> None:
     assert events == 500
     assert figure.nanoseconds > 0
     assert figure.ratio == figure.nanoseconds / 50
+    alone = measure_operations(log, recorded_guests.cmdline(recording), yardstick=50.0, rounds=1)
+    assert 0 < alone.nanoseconds < figure.nanoseconds
 
 
 @pytest.mark.slow

@@ -252,6 +252,17 @@ def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.exit_code == 0
     assert re.search(r"\nempty method call +[\d,]+ +1\.0 *\n", outcome.stdout)
     assert re.search(r"\n[\d,]+ events replayed per second of CPU\n", outcome.stdout)
+    other = trace.with_name("other")
+    other.write_text(
+        f"""#!{sys.executable}
+import sys
+print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{"ns": 8, "ratio": 0.5}}}}')
+"""
+    )
+    other.chmod(0o755)
+    outcome = run("bench", "--against", other)
+    assert re.search(r" other: ns +calls +times *\nempty method call +[\d,]+ +1\.0 +8 +0\.5 +2\.00", outcome.stdout)
+    assert refusal("bench", "--against", trace).startswith(f"{trace} cannot be compared with: ")
     assert refusal("bench", "--trace", trace) == "--trace and --qemu-cmdline go together"
     missing = trace.with_name("missing")
     assert refusal("bench", "--trace", missing, "--qemu-cmdline", CMDLINE).startswith(
@@ -274,7 +285,8 @@ def test_help_shows_what_there_is() -> None:
 
 
 def test_version() -> None:
-    assert run("--version").stdout == f"vgic, version {vgic.__version__}\n"
+    core = "compiled" if vgic.COMPILED else "interpreted"
+    assert run("--version").stdout == f"vgic {vgic.__version__}, {core}\n"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["replay"], ["replay", CORE, "--nonsense"], ["decode", "X"]])

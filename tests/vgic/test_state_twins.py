@@ -57,10 +57,13 @@ def inside(value: object, seen: dict[int, int]) -> object:
     if id(value) in seen:
         return f"object {seen[id(value)]}"
     seen[id(value)] = len(seen)
-    names = {name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ())}
+    # A compiled class lists its attributes in a place of its own.
+    lists = ("__slots__", "__mypyc_attrs__")
+    names = {name for cls in type(value).__mro__ for kind in lists for name in getattr(cls, kind, ())}
     attributes = {
         name: getattr(value, name) for name in {*names, *getattr(value, "__dict__", {})} if name not in IRRELEVANT
     }
+    assert attributes, f"{type(value)} hides what it holds"
     if attributes.get("best_key") == vgic.pending.NO_KEY:
         del attributes["best_group"]
     return type(value).__name__, {name: inside(attributes[name], seen) for name in sorted(attributes)}

@@ -4,7 +4,10 @@ Machines differ and are shared, so absolute times mean little. Every case is tim
 the others, in thread CPU time, and the median round counts.
 """
 
-from collections.abc import Callable
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,12 +15,25 @@ from time import thread_time_ns
 from typing import Final
 
 import vgic
-from mmio.trace import Event, open_trace
+from mmio.trace import Access, Event, Line, Sgi, SysReg, open_trace
+from vgic import affinity
+from vgic.layouts.icc import ICC
+from vgic_tools.errors import UsageError
 from vgic_tools.machine import Machine
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay import replay
 
-__all__ = ["Case", "Figure", "Scale", "cases", "measure", "measure_replay", "measure_scale"]
+__all__ = [
+    "Case",
+    "Figure",
+    "Scale",
+    "cases",
+    "figures_of",
+    "measure",
+    "measure_operations",
+    "measure_replay",
+    "measure_scale",
+]
 
 ROUNDS: Final = 9
 CALLS: Final = 4000
@@ -195,3 +211,73 @@ def measure_replay(trace: Path, cmdline: Path, yardstick: float, rounds: int = 3
     return Figure(f"replay of {trace.parent.name}, per event", median(times), median(times) / yardstick), len(
         events
     )
+
+
+def _operations(gic: vgic.Gic, events: Sequence[Event]) -> list[tuple[Callable[..., object], tuple[object, ...]]]:
+    """What a trace does to a GIC, as functions and arguments: accesses, SGIs and lines, without their outcomes."""
+    encodings = {
+        layout.title(index).removesuffix("_EL1"): layout.offset + index
+        for layout in ICC
+        for index in range(layout.count)
+    }
+    done: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+    for event in events:
+        match event:
+            case Access(device="gicd" | "gicr", size=size, write=write):
+                cpu = 0 if event.owner is None else gic.find(event.owner)
+                base = gic.config.gicd_base if event.device == "gicd" else gic.redistributor_bases[cpu]
+                if write:
+                    done.append((gic.write, (base + event.offset, size, event.value or 0)))
+                else:
+                    done.append((gic.read, (base + event.offset, size)))
+            case SysReg(register=register) if register in encodings:
+                cpu = gic.find(event.cpu)
+                if event.write:
+                    done.append((gic.sysreg_write, (cpu, encodings[register], event.value)))
+                else:
+                    done.append((gic.sysreg_read, (cpu, encodings[register])))
+            case Sgi():
+                cluster = affinity.to_sgi_cluster(event.cluster)
+                value = cluster | event.intid << 24 | event.irm << 40 | event.target_list
+                done.append((gic.sysreg_write, (gic.find(event.cpu), vgic.ICC_SGI1R_EL1, value)))
+            case Line():
+                cpu = 0 if event.owner is None else gic.find(event.owner)
+                done.append((gic.interrupt(cpu, event.intid).set_level, (event.level,)))
+    return done
+
+
+def measure_operations(trace: Path, cmdline: Path, yardstick: float, rounds: int = 5) -> Figure:
+    """What an operation of a trace costs when nobody compares its outcome: the model alone."""
+    config = config_from_qemu_cmdline(cmdline)
+    events: list[Event] = list(open_trace(trace))
+    times = []
+    for _ in range(rounds):
+        operations = _operations(vgic.Gic(config), events)
+        begin = thread_time_ns()
+        for function, arguments in operations:
+            function(*arguments)
+        times.append((thread_time_ns() - begin) / len(operations))
+    return Figure(f"operations of {trace.parent.name}, each, uncompared", median(times), median(times) / yardstick)
+
+
+def figures_of(command: Path, trace: Path | None, cmdline: Path | None) -> tuple[str, dict[str, Figure]]:
+    """What another `vgic` command says that it is, and the figures that it measures. Raises UsageError."""
+    files = [] if trace is None else ["--trace", str(trace.resolve())]
+    files += [] if cmdline is None else ["--qemu-cmdline", str(cmdline.resolve())]
+    # Not from where we are: Python would look for its modules here first.
+    with tempfile.TemporaryDirectory() as elsewhere:
+        try:
+            version, data = (
+                subprocess.run(
+                    [command.absolute(), *arguments], cwd=elsewhere, capture_output=True, text=True, check=True
+                ).stdout
+                for arguments in (["--version"], ["bench", "--json", *files])
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(f"{command} cannot be compared with: {error}") from error
+    figures = {
+        name: Figure(name, figure["ns"], figure["ratio"])
+        for name, figure in json.loads(data).items()
+        if "ns" in figure
+    }
+    return version.strip().rpartition(", ")[2], figures

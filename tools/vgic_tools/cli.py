@@ -20,7 +20,7 @@ from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
-from vgic_tools.bench import cases, measure, measure_replay, measure_scale
+from vgic_tools.bench import Figure, cases, figures_of, measure, measure_operations, measure_replay, measure_scale
 from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
@@ -33,11 +33,13 @@ from vgic_tools.terminal import DIFFERENT, fail, stdout
 
 __all__ = ["main"]
 
+CORE = "compiled" if vgic.COMPILED else "interpreted"
+
 INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(vgic.__version__, prog_name="vgic")
+@click.version_option(vgic.__version__, prog_name="vgic", message=f"%(prog)s %(version)s, {CORE}")
 def main() -> None:
     """A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine."""
 
@@ -162,16 +164,24 @@ def decode_command(register: str, value: str, **options: object) -> None:
 @click.option(
     "--qemu-cmdline", type=click.Path(path_type=Path), metavar="FILE", help="The command line that made the trace."
 )
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="COMMAND",
+    help="Also show the figures of another vgic command, such as one with the compiled core.",
+)
 @click.option("--json", "as_data", is_flag=True, help="Print the figures as JSON.")
-def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) -> None:
+def bench_command(trace: Path | None, qemu_cmdline: Path | None, against: Path | None, as_data: bool) -> None:
     """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
     if (trace is None) != (qemu_cmdline is None):
         fail(UsageError("--trace and --qemu-cmdline go together"))
     figures = measure(cases())
     scale = measure_scale()
+    other_name, other = "", dict[str, Figure]()
     events = 0
     if trace is not None and qemu_cmdline is not None:
         try:
+            figures.append(measure_operations(trace, qemu_cmdline, figures[0].nanoseconds))
             figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
         except INPUT_ERRORS as error:
             fail(error)
@@ -186,11 +196,20 @@ def bench_command(trace: Path | None, qemu_cmdline: Path | None, as_data: bool) 
             )
         )
         return
+    if against is not None:
+        try:
+            other_name, other = figures_of(against, trace, qemu_cmdline)
+        except UsageError as error:
+            fail(error)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "ns", "empty method calls"):
+    for heading in ("", "ns", "empty method calls", *([f"{other_name}: ns", "calls", "times"] if other else [])):
         table.add_column(heading, justify="right" if heading else "left")
     for figure in figures:
-        table.add_row(figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}")
+        row = [figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}"]
+        if figure.name in other:
+            there = other[figure.name]
+            row += [f"{there.nanoseconds:,.0f}", f"{there.ratio:,.1f}", f"{figure.ratio / there.ratio:.2f}"]
+        table.add_row(*row)
     console = stdout()
     console.print(table)
     console.print(

@@ -1,0 +1,66 @@
+"""Compiles the hot path with mypyc, from the same source that runs as it is; the rest is in pyproject.toml.
+
+The environment variable VGIC_COMPILE says what a wheel gets:
+
+| value | what is built |
+|---|---|
+| not set | the compiled core where there is mypyc and a C compiler that can build it, else the interpreted one |
+| 0 | the interpreted core |
+| 1 | the compiled core, or nothing |
+
+Editable installs and source distributions are not compiled.
+"""
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
+
+CHOICE = os.environ.get("VGIC_COMPILE", "")
+BUILDS = {"bdist_wheel", "build", "build_ext"}
+# `make lint` checks the types; a build has none of the dependencies to check them with.
+OPTIONS = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnull}"]
+
+
+def modules() -> list[str]:
+    """The files of the modules that pyproject.toml lists."""
+    names = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["vgic"]["compiled"]
+    return [f"{name.replace('.', '/')}.py" for name in names]
+
+
+def extensions() -> list[Extension]:
+    """The extension modules that mypyc generates; none where it is not there or not wanted."""
+    if CHOICE == "0" or BUILDS.isdisjoint(sys.argv):
+        return []
+    try:
+        from mypyc.build import mypycify
+
+        return mypycify([*OPTIONS, *modules()], opt_level="3", group_name="vgic")
+    except (ImportError, SystemExit) as error:
+        if CHOICE == "1":
+            raise
+        print(f"vgic is not compiled: {error or 'mypyc refuses the source'}", file=sys.stderr)
+        return []
+
+
+class AllOrNone(build_ext):
+    """Leaves no extension module behind where one cannot be built: they are one library in several files."""
+
+    def run(self) -> None:
+        """Build them."""
+        try:
+            super().run()
+        except (BaseError, CCompilerError) as error:
+            if CHOICE == "1":
+                raise
+            print(f"vgic is not compiled: {error}", file=sys.stderr)
+            for output in self.get_outputs():
+                Path(output).unlink(missing_ok=True)
+            self.extensions = self.distribution.ext_modules = []
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": AllOrNone})

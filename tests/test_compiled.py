@@ -1,0 +1,33 @@
+"""Which core the tests run on, and that all of it is of one kind."""
+
+import importlib
+import os
+import sysconfig
+import tomllib
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+import vgic
+
+ROOT = Path(__file__).parents[1]
+MODULES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vgic"]["compiled"]
+
+
+@pytest.mark.skipif("VGIC_COMPILE" not in os.environ, reason="VGIC_COMPILE does not say which core to expect")
+def test_the_core_is_the_one_that_was_asked_for() -> None:
+    assert vgic.COMPILED is {"1": True, "0": False}[os.environ["VGIC_COMPILE"]]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_core_is_compiled_as_a_whole_or_not_at_all(name: str) -> None:
+    file = importlib.import_module(name).__file__ or ""
+    assert file.endswith(tuple(EXTENSION_SUFFIXES)) is vgic.COMPILED
+
+
+@pytest.mark.parametrize("name", ["mmio", "vgic", "vgic_tools"])
+def test_a_compiled_core_is_not_mixed_with_the_source_tree(name: str) -> None:
+    file = Path(importlib.import_module(name).__file__ or "")
+    installed = file.is_relative_to(sysconfig.get_path("platlib"))
+    assert installed if vgic.COMPILED else installed or file.is_relative_to(ROOT)
