@@ -234,8 +234,8 @@ class Distributor(BankOwner):
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICD_CTLR."""
         self.control = value
-        self.spis.forwarder.set_group_enables(self.forwarded_groups)
         self.spis.set_wakes(self.wakes)
+        self.spis.forwarder.set_group_enables(self.forwarded_groups)
 
 
 class _Control(Word[Distributor]):
