@@ -14,14 +14,14 @@ from vgic.layouts import gicd, gicr
 
 __all__ = ["DPG0", "DPG1NS", "E1NWF", "IRM", "Features", "writable_bits"]
 
-IRM: Final = gicd.IROUTER.mask("Interrupt_Routing_Mode")
+IRM: Final[int] = gicd.IROUTER.mask("Interrupt_Routing_Mode")
 """GICD_IROUTER<n>.Interrupt_Routing_Mode: to any one of the participating PEs."""
 
-E1NWF: Final = gicd.CTLR.mask("E1NWF")
+E1NWF: Final[int] = gicd.CTLR.mask("E1NWF")
 """GICD_CTLR.E1NWF: 1-of-N interrupts may wake a sleeping PE."""
 
-DPG1NS: Final = gicr.CTLR.mask("DPG1NS")
-DPG0: Final = gicr.CTLR.mask("DPG0")
+DPG1NS: Final[int] = gicr.CTLR.mask("DPG1NS")
+DPG0: Final[int] = gicr.CTLR.mask("DPG0")
 
 _LOW_WORD: Final = 0xFFFF_FFFF
 

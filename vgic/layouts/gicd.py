@@ -22,7 +22,7 @@ __all__ = ["GICD"]
 WORDS: Final = 31
 """32-bit registers with a bit for each INTID from 32 to 1023."""
 
-CTLR: Final = layout(
+CTLR: Final[RegisterLayout] = layout(
     "GICD_CTLR",
     0x0000,
     32,
@@ -39,7 +39,7 @@ CTLR: Final = layout(
     rw("EnableGrp0", 1, "Group 0 interrupts are forwarded to the CPU interfaces"),
 )
 
-TYPER: Final = layout(
+TYPER: Final[RegisterLayout] = layout(
     "GICD_TYPER",
     0x0004,
     32,
@@ -60,9 +60,9 @@ TYPER: Final = layout(
     ro("ITLinesNumber", 5, "INTIDs 0 to 32 * (ITLinesNumber + 1) - 1 are supported"),
 )
 
-IIDR: Final = implementation("GICD_IIDR", 0x0008)
+IIDR: Final[RegisterLayout] = implementation("GICD_IIDR", 0x0008)
 
-TYPER2: Final = layout(
+TYPER2: Final[RegisterLayout] = layout(
     "GICD_TYPER2",
     0x000C,
     32,
@@ -74,17 +74,21 @@ TYPER2: Final = layout(
     ro("VID", 5, "bits of vPEID minus one, where VIL = 1"),
 )
 
-STATUSR: Final = raz_wi("GICD_STATUSR", 0x0010)
+STATUSR: Final[RegisterLayout] = raz_wi("GICD_STATUSR", 0x0010)
 
 MESSAGE_FIELDS: Final = (res0(19), rw("INTID", 13, "the SPI"))
 # The architecture lets a 16-bit write name the SPI, because that is what an MSI writes.
 MESSAGE_SIZES: Final = (2, 4)
-SETSPI_NSR: Final = layout("GICD_SETSPI_NSR", 0x0040, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES)
-CLRSPI_NSR: Final = layout("GICD_CLRSPI_NSR", 0x0048, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES)
-SETSPI_SR: Final = raz_wi("GICD_SETSPI_SR", 0x0050, sizes=MESSAGE_SIZES)
-CLRSPI_SR: Final = raz_wi("GICD_CLRSPI_SR", 0x0058, sizes=MESSAGE_SIZES)
+SETSPI_NSR: Final[RegisterLayout] = layout(
+    "GICD_SETSPI_NSR", 0x0040, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES
+)
+CLRSPI_NSR: Final[RegisterLayout] = layout(
+    "GICD_CLRSPI_NSR", 0x0048, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES
+)
+SETSPI_SR: Final[RegisterLayout] = raz_wi("GICD_SETSPI_SR", 0x0050, sizes=MESSAGE_SIZES)
+CLRSPI_SR: Final[RegisterLayout] = raz_wi("GICD_CLRSPI_SR", 0x0058, sizes=MESSAGE_SIZES)
 
-IROUTER: Final = layout(
+IROUTER: Final[RegisterLayout] = layout(
     "GICD_IROUTER",
     0x6100,
     64,

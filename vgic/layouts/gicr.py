@@ -18,7 +18,7 @@ from vgic.layouts.banks import (
 
 __all__ = ["RD_BASE", "SGI_BASE"]
 
-CTLR: Final = layout(
+CTLR: Final[RegisterLayout] = layout(
     "GICR_CTLR",
     0x0000,
     32,
@@ -35,9 +35,9 @@ CTLR: Final = layout(
     ro("EnableLPIs", 1, "LPIs are delivered to this PE"),
 )
 
-IIDR: Final = implementation("GICR_IIDR", 0x0004)
+IIDR: Final[RegisterLayout] = implementation("GICR_IIDR", 0x0004)
 
-TYPER: Final = layout(
+TYPER: Final[RegisterLayout] = layout(
     "GICR_TYPER",
     0x0008,
     64,
@@ -57,7 +57,7 @@ TYPER: Final = layout(
     ro("PLPIS", 1, "physical LPIs are supported"),
 )
 
-WAKER: Final = layout(
+WAKER: Final[RegisterLayout] = layout(
     "GICR_WAKER",
     0x0014,
     32,
@@ -70,7 +70,7 @@ WAKER: Final = layout(
 
 TABLE_ATTRIBUTES: Final = "cacheability or shareability of the table in memory"
 
-PROPBASER: Final = layout(
+PROPBASER: Final[RegisterLayout] = layout(
     "GICR_PROPBASER",
     0x0070,
     64,
@@ -85,7 +85,7 @@ PROPBASER: Final = layout(
     ro("IDbits", 5, "INTID bits covered by the table, minus one"),
 )
 
-PENDBASER: Final = layout(
+PENDBASER: Final[RegisterLayout] = layout(
     "GICR_PENDBASER",
     0x0078,
     64,
@@ -102,7 +102,7 @@ PENDBASER: Final = layout(
     res0(7),
 )
 
-SYNCR: Final = layout(
+SYNCR: Final[RegisterLayout] = layout(
     "GICR_SYNCR",
     0x00C0,
     32,

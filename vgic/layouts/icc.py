@@ -65,7 +65,7 @@ GENERATE: Final = (
 
 RW, RO, WO = AccessKind.RW, AccessKind.RO, AccessKind.WO
 
-CTLR: Final = layout(
+CTLR: Final[RegisterLayout] = layout(
     "ICC_CTLR_EL1",
     ICC_CTLR_EL1,
     64,
@@ -85,7 +85,7 @@ CTLR: Final = layout(
     rw("CBPR", 1, "Group 1 preempts by BPR0 too"),
 )
 
-SRE: Final = layout(
+SRE: Final[RegisterLayout] = layout(
     "ICC_SRE_EL1",
     ICC_SRE_EL1,
     64,
@@ -97,8 +97,8 @@ SRE: Final = layout(
     res1(1),  # SRE
 )
 
-DIR: Final = layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED)
-SGI1R: Final = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
+DIR: Final[RegisterLayout] = layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED)
+SGI1R: Final[RegisterLayout] = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
 
 ICC: Final[list[RegisterLayout]] = [
     layout("ICC_PMR_EL1", ICC_PMR_EL1, 64, RW, res0(56), rw("Priority", 8, "only higher priorities are signalled")),

@@ -14,7 +14,7 @@ __all__ = ["HCR", "ICH", "VTR"]
 ICH_HCR_EL2: Final = sysreg(3, 4, 12, 11, 0)
 ICH_VTR_EL2: Final = sysreg(3, 4, 12, 11, 1)
 
-HCR: Final = layout(
+HCR: Final[RegisterLayout] = layout(
     "ICH_HCR_EL2",
     ICH_HCR_EL2,
     64,
@@ -40,7 +40,7 @@ HCR: Final = layout(
     rw("En", 1, "the virtual CPU interface signals interrupts"),
 )
 
-VTR: Final = layout(
+VTR: Final[RegisterLayout] = layout(
     "ICH_VTR_EL2",
     ICH_VTR_EL2,
     64,
