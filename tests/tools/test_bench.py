@@ -1,11 +1,13 @@
 """The benchmark: that it measures, not what."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import recorded_guests
-from vgic_tools.bench import Case, cases, measure, measure_operations, measure_replay, measure_scale
+from vgic_tools.bench import Case, cases, measure, measure_operations, measure_replay
 
 
 def test_every_case_runs() -> None:
@@ -39,8 +41,15 @@ def test_replay(recording: str, tmp_path: Path) -> None:
     assert 0 < alone.nanoseconds < figure.nanoseconds
 
 
+def scale_in_a_process_of_its_own() -> tuple[float, float]:
+    """Seconds to build 65,536 vCPUs, and the ratio of an SGI's cost; nothing of other tests is timed with them."""
+    code = "from vgic_tools.bench import measure_scale as m; s = m(); print(s.build_seconds, s.sgi_ratio)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    build, ratio = done.stdout.split()
+    return float(build), float(ratio)
+
+
 @pytest.mark.slow
-def test_among_65536_vcpus_an_sgi_costs_what_it_costs_among_16() -> None:
-    # How long the build takes is for `vgic bench` to say: here it would time the garbage of all tests before. A
-    # machine that was disturbed is asked again.
-    assert any(measure_scale().sgi_ratio < 1.2 for _ in range(3))
+def test_65536_vcpus_are_built_in_time_and_cost_an_sgi_nothing() -> None:
+    # Other load on the machine only ever adds: up to three measurements, each of which must hold both bounds.
+    assert any(build < 5 and ratio < 1.2 for build, ratio in (scale_in_a_process_of_its_own() for _ in range(3)))
