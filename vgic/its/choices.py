@@ -47,6 +47,8 @@ class ItsChoices:
     """Collections are kept in the ITS, and their table is written when it is saved only."""
     stalls_on: frozenset[ItsError] = frozenset()
     """The command errors at which the queue stalls; at others the command is skipped."""
+    skips: frozenset[tuple[str, ItsError]] = frozenset()
+    """Commands that are skipped at an error at which others stall."""
     any_write_retries: bool = False
     """Any write of GITS_CWRITER, or of 1 to Enabled, restarts a stalled queue, and Stalled stays 1."""
     queue_alignment: int = 0x1_0000

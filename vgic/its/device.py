@@ -8,7 +8,7 @@ from mmio import Frame, Word
 from vgic.config import Config
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
-from vgic.its.errors import Fault, ItsCommandError, ItsError
+from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
 from vgic.layouts import gits
@@ -18,6 +18,8 @@ __all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_fra
 
 ITS_SIZE: Final = 0x20000
 """Bytes of an ITS: the control frame and the frame that messages are written to."""
+
+_LOW_WORD: Final = 0xFFFF_FFFF
 
 _ENABLED: Final[int] = gits.CTLR.mask("Enabled")
 _QUIESCENT: Final[int] = gits.CTLR.mask("Quiescent")
@@ -120,7 +122,7 @@ class Its:
         try:
             found = self._look_up(device_id, event_id)
         except Fault as fault:
-            outcome = MsiOutcome.ERROR if fault.error is ItsError.UNREADABLE else MsiOutcome.BLOCKED
+            outcome = MsiOutcome.ERROR if fault.error in OUT_OF_RAM else MsiOutcome.BLOCKED
             return MsiResult(outcome, fault.error)
         bank = self._targets.banks[found.cpu]
         if bank.make_pending(found.intid):
@@ -159,7 +161,7 @@ class Its:
         if index >= len(self.choices.tables):
             return
         table = self.choices.tables[index]
-        size = self.tables.entry_size(table.type)
+        size = self.tables.kinds[table.type].entry_size
         fixed = table.type << _TYPE.lsb | size - 1 << _ENTRY_SIZE.lsb | table.constant
         self.basers[index] = value & table.writable | fixed
         self.tables.describe(table.type, self.basers[index])
@@ -196,7 +198,10 @@ class _QueueWriter(Word[Its]):
         return owner.queue.cwriter
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.queue.set_writer(value)
+        if mask & _LOW_WORD:
+            owner.queue.set_writer(value)
+        else:
+            owner.queue.cwriter = value
 
 
 class _QueueReader(Word[Its]):

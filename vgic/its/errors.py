@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
-__all__ = ["EVERY_ERROR", "Fault", "ItsCommandError", "ItsError", "error_code"]
+__all__ = ["EVERY_ERROR", "OUT_OF_RAM", "Fault", "ItsCommandError", "ItsError", "error_code"]
 
 
 class ItsError(Enum):
@@ -18,7 +18,9 @@ class ItsError(Enum):
     COLLECTION_OUT_OF_RANGE = "the ICID is beyond the collection table"
     COLLECTION_UNMAPPED = "no MAPC maps the collection"
     PROCESSOR_OUT_OF_RANGE = "RDbase is no Redistributor of this VM"
-    UNREADABLE = "a table entry or a command is not in RAM"
+    COMMAND_UNREADABLE = "the command is not in RAM"
+    COLLECTION_UNREADABLE = "the entry of the collection is not in RAM"
+    UNREADABLE = "an entry of the device, or of its event, is not in RAM"
     UNKNOWN_COMMAND = "the opcode means no command"
     ITS_DISABLED = "GITS_CTLR.Enabled is 0"
     LPIS_DISABLED = "GICR_CTLR.EnableLPIs of the target is 0"
@@ -26,6 +28,8 @@ class ItsError(Enum):
 
 
 EVERY_ERROR: Final = frozenset(ItsError)
+OUT_OF_RAM: Final = frozenset({ItsError.COLLECTION_UNREADABLE, ItsError.UNREADABLE})
+"""A table points to where there is no RAM."""
 
 
 class Fault(Exception):  # noqa: N818  # never leaves the ITS

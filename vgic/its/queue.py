@@ -136,14 +136,14 @@ class CommandQueue:
     def _read(self, offset: int) -> Words:
         address = (self.cbaser & _ADDRESS & -self._choices.queue_alignment) + offset
         if not self._memory.is_ram(address, its_commands.COMMAND_SIZE):
-            raise Fault(ItsError.UNREADABLE)
+            raise Fault(ItsError.COMMAND_UNREADABLE)
         words: Words = _WORDS.unpack(self._memory.read(address, its_commands.COMMAND_SIZE))
         return words
 
     def _fail(self, offset: int, opcode: int, error: ItsError) -> None:
-        stalls = error in self._choices.stalls_on
+        name = its_commands.name_of(opcode)
+        stalls = error in self._choices.stalls_on and (name, error) not in self._choices.skips
         if stalls:
             self.creadr = self.creadr & ~_OFFSET | offset | _STALLED
             self.waits = True
-        name = its_commands.name_of(opcode)
         self._report(ItsCommandError(self._its, offset, name, error, error_code(opcode, error), stalls))
