@@ -1,13 +1,13 @@
 """A guest's driver of LPIs and of an ITS, which does what Linux does: tables in RAM of its own, commands, MSIs.
 
-    ram = Ram.zeroed(RAM, RAM_SIZE)
-    gic = Gic(Config(Topology.clusters(4, 4), its=(ITS,)), memory=ram)
-    driver = ItsDriver(gic, ram)
-    driver.start()
-    driver.map_device(0x10, events=4)
-    intid = driver.map_event(0x10, 0, cpu=2)
-    gic.msi(0x10, 0)
-    assert driver.take(2) == intid
+ram = Ram.zeroed(RAM, RAM_SIZE)
+gic = Gic(Config(Topology.clusters(4, 4), its=(ITS,)), memory=ram)
+driver = ItsDriver(gic, ram)
+driver.start()
+driver.map_device(0x10, events=4)
+intid = driver.map_event(0x10, 0, cpu=2)
+gic.msi(0x10, 0)
+assert driver.take(2) == intid
 """
 
 from typing import Final

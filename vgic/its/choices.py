@@ -8,7 +8,7 @@ from vgic.its.errors import EVERY_ERROR, ItsError
 from vgic.layouts import gits
 from vgic.layouts.its_tables import ARCH, TableFormat
 
-__all__ = ["COLLECTIONS", "DEVICES", "ItsChoices", "STALLING", "TableRegister"]
+__all__ = ["COLLECTIONS", "DEVICES", "STALLING", "ItsChoices", "TableRegister"]
 
 DEVICES: Final = 1
 """GITS_BASER<n>.Type of the device table."""

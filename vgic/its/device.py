@@ -1,6 +1,5 @@
 """An ITS: the registers of its two frames, and the translation of messages."""
 
-from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -8,11 +7,12 @@ from mmio import Frame, Word
 from vgic.config import Config
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
-from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
+from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError, ItsObserver
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
 from vgic.layouts import gits
 from vgic.memory import GuestMemory
+from vgic.table_registers import Substitutes
 
 __all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_frames"]
 
@@ -60,15 +60,10 @@ _DELIVERED: Final = MsiResult(MsiOutcome.DELIVERED, None)
 
 
 class Its:
-    """ITS number `number` of a VM. `report` is told of every command that is not obeyed."""
+    """ITS number `number` of a VM."""
 
     def __init__(
-        self,
-        number: int,
-        config: Config,
-        memory: GuestMemory,
-        targets: Targets,
-        report: Callable[[ItsCommandError], None],
+        self, number: int, config: Config, memory: GuestMemory, targets: Targets, observer: ItsObserver | None
     ) -> None:
         self.number = number
         self.choices: ItsChoices = config.profile.its
@@ -81,19 +76,21 @@ class Its:
         self.tables = Tables(memory, self.choices, self.device_bits)
         self.last_error: ItsCommandError | None = None
         """The last command that was not obeyed."""
-        self._report = report
+        self._observer = observer
         self._targets = targets
         commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits)
         self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS
         """GITS_BASER<n> (64 bits each)."""
+        self._substitutes = Substitutes(gits.BASER, config.profile.lpi.attributes)
         for index, table in enumerate(self.choices.tables):
             self.set_baser(index, table.reset)
 
     def _failed(self, error: ItsCommandError) -> None:
         self.last_error = error
-        self._report(error)
+        if self._observer is not None:
+            self._observer.its_command_error(error)
 
     @property
     def enabled(self) -> bool:
@@ -111,9 +108,7 @@ class Its:
 
     def _look_up(self, device_id: int, event_id: int) -> Translation:
         event = self.tables.event(self.tables.device(device_id), event_id)
-        return Translation(
-            event.intid, event.collection, self._targets.cpu(self.tables.rdbase(event.collection))
-        )
+        return Translation(event.intid, event.collection, self._targets.cpu(self.tables.rdbase(event.collection)))
 
     def msi(self, device_id: int, event_id: int) -> MsiResult:
         """A device writes an EventID to GITS_TRANSLATER."""
@@ -162,6 +157,7 @@ class Its:
             return
         table = self.choices.tables[index]
         size = self.tables.kinds[table.type].entry_size
+        value = self._substitutes.stored(value)
         fixed = table.type << _TYPE.lsb | size - 1 << _ENTRY_SIZE.lsb | table.constant
         self.basers[index] = value & table.writable | fixed
         self.tables.describe(table.type, self.basers[index])
@@ -185,12 +181,15 @@ class _Type(Word[Its]):
 
 
 class _QueueBase(Word[Its]):
+    def __init__(self, substitutes: Substitutes) -> None:
+        self.substitutes = substitutes
+
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return owner.queue.cbaser
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
         if not owner.enabled:
-            owner.queue.set_base(value)
+            owner.queue.set_base(self.substitutes.stored(value))
 
 
 class _QueueWriter(Word[Its]):
@@ -240,7 +239,7 @@ def its_frames(config: Config) -> list[Frame[Its]]:
     control: dict[str, Word[Its]] = {
         "GITS_CTLR": _Control(),
         "GITS_TYPER": _Type(),
-        "GITS_CBASER": _QueueBase(),
+        "GITS_CBASER": _QueueBase(Substitutes(gits.CBASER, profile.lpi.attributes)),
         "GITS_CWRITER": _QueueWriter(),
         "GITS_CREADR": _QueueReader(),
         "GITS_BASER": _TableBase(),

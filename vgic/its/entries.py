@@ -1,4 +1,4 @@
-"""The entries of the ITS tables as the model reads them: shifts and masks, walked once from the declared formats."""
+"""The entries of the ITS tables as the model reads them: shifts and masks, walked once from their layouts."""
 
 from typing import Final, NamedTuple
 

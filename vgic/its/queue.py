@@ -1,7 +1,8 @@
 """The command queue: a ring in guest RAM between GITS_CREADR, which the ITS moves, and GITS_CWRITER.
 
-An access to the ITS processes at most `BUDGET` steps, a command being one and what it touches beyond the others; what
-is left waits for the next access. So no register write takes longer for what the guest has queued.
+An access to the ITS takes at most `BUDGET` steps, and what its last command touches: a command is one, and so is
+each LPI or page of memory that it touches. What is left waits for the next access, so that no register write takes
+longer for what the guest has queued.
 """
 
 import struct

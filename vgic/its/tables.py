@@ -70,9 +70,7 @@ class Tables:
         self._choices = choices
         self.entries = Entries(choices.entries)
         self.kinds = {
-            DEVICES: Kind(
-                self.entries.device_size, device_bits, ItsError.DEVICE_OUT_OF_RANGE, ItsError.UNREADABLE
-            ),
+            DEVICES: Kind(self.entries.device_size, device_bits, ItsError.DEVICE_OUT_OF_RANGE, ItsError.UNREADABLE),
             COLLECTIONS: Kind(
                 self.entries.collection_size,
                 ICID_BITS,

@@ -99,9 +99,7 @@ def _walk() -> dict[str, CommandField]:
     places: dict[str, CommandField] = {}
     for command in COMMANDS.values():
         for field in command.fields:
-            place = CommandField(
-                field.lsb // _DOUBLEWORD, field.lsb % _DOUBLEWORD, field.mask >> field.lsb
-            )
+            place = CommandField(field.lsb // _DOUBLEWORD, field.lsb % _DOUBLEWORD, field.mask >> field.lsb)
             if places.setdefault(field.name, place) != place:
                 raise LayoutError(f"{command.name}.{field.name} is not where other commands have it")
     return places

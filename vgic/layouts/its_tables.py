@@ -4,8 +4,8 @@ The architecture leaves the entries to the implementation; software knows only t
 
 | format | whose |
 |---|---|
-| arch | this project's: a collection or device entry is the doubleword of the command that makes it, where it fits |
-| kvm | Linux KVM, revision 0 of the format in which it saves tables (Documentation/virt/kvm/devices/arm-vgic-its.rst) |
+| arch | this project's: fields lie where the commands that make the entry have them, as far as they fit |
+| kvm | Linux KVM: revision 0 of the format in which it saves tables (documented in arm-vgic-its.rst) |
 | qemu | QEMU 7.2, as measured |
 """
 
