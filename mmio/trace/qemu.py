@@ -34,6 +34,7 @@ from mmio.trace.events import (
     SysReg,
     Text,
 )
+from mmio.trace.qemu_its import ITS_EVENTS
 
 __all__ = ["read_qemu"]
 
@@ -59,7 +60,7 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
                 if time is None:
                     raise TraceError(path, number, f"malformed time stamp {date!r}: there is no such time")
         name, space, text = body.partition(" ")
-        if parse := _EVENTS.get(name) or _sysreg_parser(name):
+        if parse := _EVENTS.get(name) or ITS_EVENTS.get(name) or _sysreg_parser(name):
             event = parse(number, time, thread, text)
             if event is None:
                 raise TraceError(path, number, f"malformed {name} event: {_shortened(text)}")
