@@ -26,10 +26,11 @@ class Machine:
 
     def __str__(self) -> str:
         config = self.config
-        cpus, regions = len(config.topology), len(config.redistributor_regions)
+        cpus, regions, services = len(config.topology), len(config.redistributor_regions), len(config.its)
+        its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
-            f" {regions} redistributor region{'s' if regions > 1 else ''},"
+            f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
             f" profile {config.profile.name}, from {self.origin}"
         )
 
@@ -68,6 +69,9 @@ def machine_options(command: CommandT) -> CommandT:
             metavar="ADDRESS:COUNT",
             help="A redistributor region with room for COUNT vCPUs; may be given several times.",
         ),
+        click.option(
+            "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -85,6 +89,7 @@ def machine_from_options(
     priority_bits: int | None,
     gicd_base: str | None,
     redistributors: tuple[str, ...],
+    its: tuple[str, ...] = (),
     default_cpus: int | None = None,
 ) -> Machine:
     """The machine that the options describe.
@@ -127,6 +132,8 @@ def machine_from_options(
             changes["gicd_base"] = _number("--gicd-base", gicd_base)
         if redistributors:
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
+        if its:
+            changes["its"] = tuple(_number("--its", text) for text in its)
         return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error
