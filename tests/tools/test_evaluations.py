@@ -9,7 +9,7 @@ class Passed:
     """A machine with one vCPU, which takes PPIs as Group 1, and the evaluations of its trace."""
 
     def __init__(self) -> None:
-        self.evaluations = Evaluations()
+        self.evaluations = Evaluations(lpis=False)
         self.gic = Gic(Config(Topology.qemu(1), profile=QEMU))
         redistributor = self.gic.redistributor_bases[0]
         self.gic.write(self.gic.config.gicd_base, 4, 0b11)

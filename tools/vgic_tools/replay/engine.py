@@ -9,10 +9,16 @@ from mmio import FRAME_SIZE, IllegalAccess, Location, Refusal
 from mmio.trace import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
+    Message,
     Other,
     Outputs,
     Sgi,
@@ -22,10 +28,13 @@ from mmio.trace import (
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.intids import FIRST_LPI
+from vgic.its.device import ITS_SIZE
 from vgic.layouts.icc import ICC
 from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
 from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.its import RebuiltIts
+from vgic_tools.replay.lpi_bytes import LpiBytes
 from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Divergence, Result
 from vgic_tools.replay.sgis import generation, misdelivered
@@ -64,14 +73,18 @@ def replay(
     traps: TrapPlan | None = None,
     migrate: Callable[[vgic.Gic], vgic.State | None] | None = None,
 ) -> Result:
-    """Replay a trace on a machine.
+    """Replay a trace on a machine. With an ITS, it is gone through twice.
 
     Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
     `traps`, counts the accesses that a host would trap by that plan. `migrate` is asked before every event; where
     it returns a state, the rest is replayed on a new GIC in that state. Raises
     ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
-    run = _Replay(path, machine, traps)
+    if len(machine.config.its) > 1:
+        raise ReplayError(f"{path}: a trace does not tell the {len(machine.config.its)} ITSes of the machine apart")
+    if machine.config.its and iter(trace) is trace:
+        trace = list(trace)
+    run = _Replay(path, machine, traps, trace)
     for event in trace:
         if migrate is not None:
             run.migrate(migrate)
@@ -89,13 +102,18 @@ def replay(
 class _Replay:
     """A replay under way; it is the model's line sink and observer too."""
 
-    def __init__(self, path: str, machine: Machine, traps: TrapPlan | None) -> None:
+    def __init__(self, path: str, machine: Machine, traps: TrapPlan | None, trace: Iterable[Event]) -> None:
         self.result = Result(trace=path, machine=str(machine))
         self._traps = traps
         self.result.exits = None if traps is None else Counter()
         self._path = path
-        self._evaluations = Evaluations()
-        self._gic = vgic.Gic(machine.config, lines=self, observer=self)
+        self._evaluations = Evaluations(lpis=bool(machine.config.its))
+        self._its: RebuiltIts | None = None
+        if machine.config.its:
+            self._its = RebuiltIts(self.result, LpiBytes(trace), self._diverge_its, self._present)
+        self._gic = vgic.Gic(machine.config, self, self, None if self._its is None else self._its.memory)
+        if self._its is not None:
+            self._its.follow(self._gic)
         self._topology = machine.config.topology
         self._resets = ResetAttribution()
         self._witness = Witness(self._gic)
@@ -123,8 +141,10 @@ class _Replay:
         """Go on with a new GIC where `migration` gives a state."""
         state = migration(self._gic)
         if state is not None:
-            self._gic = state.build(lines=self, observer=self)
+            self._gic = state.build(self, self, memory=None if self._its is None else self._its.memory)
             self._witness.follow(self._gic)
+            if self._its is not None:
+                self._its.follow(self._gic)
 
     def feed(self, event: Event) -> None:
         """Take the next event."""
@@ -137,6 +157,8 @@ class _Replay:
         self._before_operation(cut=True)
         self._evaluations.present(self._gic)
         self._compare_evaluations(cut=True)
+        if self._its is not None:
+            self._its.finish()
         if self._resets.held:
             self.result.notes.append(
                 f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}"
@@ -218,6 +240,8 @@ class _Replay:
             self._compare(
                 "access taken or refused", event, _legality(event.illegal), _legality(self._refusal is not None)
             )
+        if self._its is not None:
+            self._its.accessed(event)
         self._after_logged_last()
 
     def sysreg(self, event: Event) -> None:
@@ -252,6 +276,18 @@ class _Replay:
         exits, traps = self.result.exits, self._traps
         if exits is not None and traps is not None and traps.traps(event.register, event.write):
             exits[f"{'write' if event.write else 'read'} of {event.register}"] += 1
+
+    def its(self, event: Event) -> None:
+        """A message, a command or a table entry of an ITS."""
+        if self._its is None:
+            self.result.accepted["events of an ITS, which the machine does not have"] += 1
+        elif isinstance(event, Message):
+            self._logged_first()
+            self._its.message(event)
+        elif isinstance(event, CommandStart | Command):
+            self._its.command(event, self.result.events)
+        elif isinstance(event, DeviceEntry | EventEntry | CollectionEntry):
+            self._its.entry(event)
 
     def other(self, event: Event) -> None:
         """An event or text that means nothing to the model."""
@@ -294,6 +330,8 @@ class _Replay:
         """No event waits to be compared."""
         self._evaluations.forget()
         self._witness.settled()
+        if self._its is not None:
+            self._its.settled()
 
     def _compare_evaluations(self, cut: bool = False) -> None:
         for event, expected, got in self._evaluations.compare():
@@ -319,14 +357,14 @@ class _Replay:
         self._gic.sysreg_write(sender, encoding, value)
 
     def _acknowledge(self, event: SysReg, cpu: int, encoding: int) -> None:
-        if event.value >= FIRST_LPI:
+        if event.value >= FIRST_LPI and self._its is None:
             self.result.accepted["LPI acknowledgements"] += 1
             self._count_acknowledged(event, "LPI")
             self._activate_lpi(cpu)
             return
         self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
         if event.value not in _SPECIAL:
-            self._count_acknowledged(event, "SGI" if event.value < 16 else "PPI" if event.value < 32 else "SPI")
+            self._count_acknowledged(event, _kind(event.value))
 
     def _activate_lpi(self, cpu: int) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
@@ -366,6 +404,14 @@ class _Replay:
         cpu = None if pe is None else self._topology.find(pe)
         self._record(what, self._witness.of_outcome(event, what, cpu, expected, got))
 
+    def _diverge_its(self, what: str, event: Event, expected: str, got: str) -> None:
+        self._diverge(what, event, None, expected, got)
+
+    def _present(self) -> None:
+        """The model is in a state that waiting evaluations may show."""
+        if self._evaluations.waiting():
+            self._evaluations.present(self._gic)
+
     def _record(self, what: str, divergence: Divergence) -> None:
         self.result.divergences[what] += 1
         if self.result.first is None:
@@ -389,6 +435,10 @@ class _Replay:
             if event.offset >= FRAME_SIZE:
                 raise self._error(event, f"offset {event.offset:#x} is beyond the distributor")
             return self._gic.config.gicd_base + event.offset
+        if event.device == "gits" and self._its is not None:
+            if event.offset >= ITS_SIZE:
+                raise self._error(event, f"offset {event.offset:#x} is beyond the ITS")
+            return self._gic.config.its[0] + event.offset
         if event.device != "gicr":
             return None
         if event.owner is None or event.offset >= REDISTRIBUTOR_SIZE:
@@ -406,6 +456,12 @@ class _Replay:
 
 def _listed(deliveries: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"SGI {intid} at {affinity.text(pe)}" for intid, pe in deliveries) or "nowhere"
+
+
+def _kind(intid: int) -> str:
+    if intid >= FIRST_LPI:
+        return "LPI"
+    return "SGI" if intid < 16 else "PPI" if intid < 32 else "SPI"
 
 
 def _legality(illegal: bool) -> str:
@@ -426,6 +482,12 @@ _HANDLERS: Final[dict[type, _Handler]] = {
     CpuReset: _Replay.cpu_reset,
     Candidate: _Replay.evaluation,
     Outputs: _Replay.evaluation,
+    Message: _Replay.its,
+    CommandStart: _Replay.its,
+    Command: _Replay.its,
+    DeviceEntry: _Replay.its,
+    EventEntry: _Replay.its,
+    CollectionEntry: _Replay.its,
     Other: _Replay.other,
     Text: _Replay.other,
 }

@@ -41,7 +41,7 @@ class _Evaluation:
     outputs: Outputs | None = None
 
     def offers_lpi(self) -> bool:
-        """True where the interrupt is one that the model does not know."""
+        """True where the interrupt is an LPI."""
         event = self.candidate
         return event is not None and event.priority != _NOTHING and event.intid >= FIRST_LPI
 
@@ -63,9 +63,10 @@ class _Evaluation:
 
 
 class Evaluations:
-    """Collects evaluations and the states that the model passes through."""
+    """Collects evaluations and the states that the model passes through; without `lpis`, it does not know LPIs."""
 
-    def __init__(self) -> None:
+    def __init__(self, lpis: bool) -> None:
+        self._knows_lpis = lpis
         self._waiting: list[_Evaluation] = []
         self._states: dict[int, list[_State]] = {}
         self.lpis = 0
@@ -98,7 +99,7 @@ class Evaluations:
         """
         shown: dict[int, int] = {}
         for evaluation in self._waiting:
-            if evaluation.offers_lpi():
+            if not self._knows_lpis and evaluation.offers_lpi():
                 self.lpis += 1
                 continue
             states = self._states[evaluation.cpu]

@@ -6,6 +6,7 @@ from typing import Final
 from mmio import Location, RegisterLayout
 from mmio.trace import Access, Event, SysReg
 from vgic import Gic, affinity
+from vgic.intids import FIRST_LPI
 from vgic.layouts.intids import intids_in
 from vgic_tools.replay.result import Divergence
 
@@ -95,6 +96,11 @@ class Witness:
         return tuple(history[max(end - _HISTORY, 0) : end])
 
     def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
-        known = 32 + self._gic.config.spis
-        shown = sorted(intid for intid in intids if intid < known)[:_MOST_INTERRUPTS]
-        return tuple(str(self._gic.interrupt(cpu, intid)) for intid in shown)
+        config = self._gic.config
+        lpis = range(FIRST_LPI, 1 << config.id_bits) if config.features.lpis else range(0)
+        known = range(32 + config.spis)
+        shown = sorted(intid for intid in intids if intid in known or intid in lpis)[:_MOST_INTERRUPTS]
+        views = (
+            self._gic.interrupt(cpu, intid) if intid in known else self._gic.lpi(cpu, intid) for intid in shown
+        )
+        return tuple(map(str, views))
