@@ -276,7 +276,7 @@ print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{
 def test_help_shows_what_there_is() -> None:
     text = run("--help").stdout
     shown = re.findall(r"^  (\w+)  ", text[text.index("Commands:") :], re.MULTILINE)
-    assert shown == ["affinity", "bench", "convert", "decode", "map", "replay", "state"]
+    assert shown == ["affinity", "bench", "convert", "decode", "its", "map", "replay", "state"]
     for command in shown:
         for option in ("-h", "--help"):
             outcome = run(command, option)

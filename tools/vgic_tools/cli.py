@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 import vgic
-from mmio import MapError
+from mmio import BitLayout, MapError, RegisterLayout
 from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
@@ -21,9 +21,10 @@ from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
 from vgic_tools.bench import Figure, cases, figures_of, measure, measure_operations, measure_replay, measure_scale
-from vgic_tools.decode import find_by_address, find_by_name, number
+from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.its import its_command
 from vgic_tools.machine import Machine, machine_from_options, machine_options
 from vgic_tools.memory import measure_memory
 from vgic_tools.replay import ReplayError, replay
@@ -125,35 +126,39 @@ def convert_command(trace: str, output: str) -> None:
 
 
 @main.command("decode")
-@click.argument("register", metavar="REGISTER|ADDRESS")
-@click.argument("value", metavar="VALUE")
+@click.argument("register", metavar="REGISTER|ADDRESS|command|DTE|ITE|CTE|L1")
+@click.argument("values", metavar="VALUE...", nargs=-1, required=True)
 @machine_options
-def decode_command(register: str, value: str, **options: object) -> None:
-    """Show the fields of a register value.
+def decode_command(register: str, values: tuple[str, ...], **options: object) -> None:
+    """Show the fields of a register, an ITS command, or an entry of an ITS table.
 
-    The register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
-    unless told.
+    A register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
+    unless told. A command or entry may be written as doublewords, in the order in which they are in memory; the
+    format of entries is that of the profile.
 
     \b
     vgic decode GICR_TYPER 0x301000311
     vgic decode 0x8000004 0x37a0007
+    vgic decode command 0x80000000a 0x200400000004 0x3 0
+    vgic decode ITE 0x3ff0000000380802005 --profile qemu
     """
     try:
-        bits = number(value)
-        if bits is None:
-            raise UsageError(f"{value!r} is no value: write 0x... or a decimal number")
+        bits = value_of(values)
+        layout: BitLayout
+        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
         address = number(register)
-        if address is None:
-            title, layout = find_by_name(register)
-        else:
-            machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
+        if address is not None:
             title, layout = find_by_address(address, vgic.Gic(machine.config))
+        else:
+            found = find_record(register, bits, machine.config.profile.its.entries)
+            title, layout = found or find_by_name(register)
         if bits >> layout.width:
-            raise UsageError(f"{title} has {layout.width} bits; {value} does not fit")
+            raise UsageError(f"{title} has {layout.width} bits; {' '.join(values)} does not fit")
     except INPUT_ERRORS as error:
         fail(error)
     console = stdout()
-    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}  ({layout.access.value})")
+    access = f"  ({layout.access.value})" if isinstance(layout, RegisterLayout) else ""
+    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}{access}")
     console.print(field_table(layout, bits))
 
 
@@ -259,6 +264,7 @@ def map_command(memory: bool, **options: object) -> None:
 
 
 main.add_command(affinity_group)
+main.add_command(its_command)
 main.add_command(state_group)
 
 if __name__ == "__main__":
