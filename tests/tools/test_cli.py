@@ -213,10 +213,44 @@ def test_decode_by_address() -> None:
         ("GICD_CTLR", "zero", "'zero' is no value: write 0x... or a decimal number"),
         ("GICD_CTLR", "0x100000000", "GICD_CTLR has 32 bits; 0x100000000 does not fit"),
         ("0x63", "0", "nothing is mapped at 0x63; `vgic map` shows the machine's address map"),
+        ("command", "0x55", "opcode 0x55 means no ITS command; there are 0x01 MOVI, "),
+        ("DTE", "1 2", "DTE in format arch has 64 bits; 1 2 does not fit"),
     ],
 )
 def test_decode_refuses(register: str, value: str, message: str) -> None:
-    assert refusal("decode", register, value).startswith(message)
+    assert refusal("decode", register, *value.split()).startswith(message)
+
+
+def fields(*arguments: object) -> dict[str, str]:
+    """The values that `vgic decode` shows, by field."""
+    outcome = run("decode", *arguments)
+    assert outcome.exit_code == 0, outcome.output
+    rows = [line.split() for line in outcome.stdout.splitlines()[2:]]
+    return {row[1]: row[2] for row in rows}
+
+
+def test_decode_an_its_command() -> None:
+    shown = fields("command", "0x80000000a", "0x200400000004", "3", "0")
+    assert shown == {"ICID": "0x3", "pINTID": "0x2004", "EventID": "0x4", "DeviceID": "0x8", "Opcode": "0xa"}
+    assert run("decode", "mapti", "0xa").stdout.startswith("MAPTI = 0x" + "0" * 63 + "a\n")
+
+
+def test_decode_table_entries() -> None:
+    assert fields("DTE", "0x8000042ef7e00002") == {"V": "1", "ITT_addr": "0x42ef7e000", "Size": "0x2"}
+    event = fields("ITE", "0x300008013", "0x3ff", "--profile", "qemu")
+    assert event == {
+        "Doorbell": "0x3ff",
+        "vPEID": "0x0",
+        "ICID": "0x3",
+        "pINTID": "0x2004",
+        "INTTYPE": "1",
+        "V": "1",
+    }
+
+
+def test_decode_an_address_in_an_its() -> None:
+    text = run("decode", "0x8080008", "0x1f0001efb1", "--its", "0x8080000").stdout
+    assert text.startswith("GITS_TYPER of GITS = 0x0000001f0001efb1  (read only")
 
 
 # map

@@ -140,7 +140,7 @@ def decode_command(register: str, values: tuple[str, ...], **options: object) ->
     vgic decode GICR_TYPER 0x301000311
     vgic decode 0x8000004 0x37a0007
     vgic decode command 0x80000000a 0x200400000004 0x3 0
-    vgic decode ITE 0x3ff0000000380802005 --profile qemu
+    vgic decode ITE 0x300008013 0x3ff --profile qemu
     """
     try:
         bits = value_of(values)
