@@ -26,6 +26,7 @@ from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.errors import ItsObserver
+from vgic.its.state import check_its
 from vgic.layouts import gits
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
@@ -369,8 +370,11 @@ class Gic:
 
     @property
     def _parts(self) -> Parts:
-        return Parts(self.config, self._affinities, self._distributor, self._redistributors, self._sysregs)
+        devices = self._distributor, self._redistributors, self._sysregs, self._its
+        return Parts(self.config, self._affinities, *devices)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
         check(self._interfaces, self._shared, self._private, self._lpis, self._forwarder)
+        for its in self._its:
+            check_its(its)
