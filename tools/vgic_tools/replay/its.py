@@ -30,7 +30,7 @@ from vgic.its.device import Its, MsiOutcome
 from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device
 from vgic.its.errors import Fault
 from vgic.its.tables import Table
-from vgic.layouts import gicr, gits, its_commands
+from vgic.layouts import gicr, its_commands
 from vgic.lpi_tables import ConfigurationTable
 from vgic.memory import read_word, write_word
 from vgic_tools.replay.describe import describe, entry_text
@@ -52,8 +52,6 @@ _TABLES: Final[dict[type, str]] = {
 _MADE_UP_PAGES: Final = 1 << 50
 """Physical address of the first made-up page: above any RAM that a machine has."""
 _MADE_UP_PAGE: Final = 0x1_0000
-
-_QUEUE_ADDRESS: Final = gits.CBASER.mask("Physical_Address")
 
 _TABLE_SHIFT: Final = 8
 """Commands hold the address of a translation table without its low bits."""
@@ -197,7 +195,7 @@ class RebuiltIts:
         recorded = self._running = self._waiting.pop(0)
         self._result.inputs["ITS commands"] += 1
         self._result.compared["ITS commands"] += 1
-        slot = (address - self._queue_base()) // its_commands.COMMAND_SIZE
+        slot = (address - self._its.queue.base) // its_commands.COMMAND_SIZE
         if isinstance(recorded.start, CommandStart) and recorded.start.slot != slot:
             text = _command_text(recorded)
             self._diverge("ITS commands", recorded.start, f"{text} at {recorded.start.slot:#x}", f"at {slot:#x}")
@@ -213,9 +211,6 @@ class RebuiltIts:
         for entry in recorded.entries:
             if not entry.write:
                 self._compare(entry)
-
-    def _queue_base(self) -> int:
-        return self._its.queue.cbaser & _QUEUE_ADDRESS & -self._its.choices.queue_alignment
 
     def _finish(self) -> None:
         """The command under way has been executed."""
