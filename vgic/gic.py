@@ -170,6 +170,8 @@ class Gic:
 
     def _place_its(self) -> None:
         config, observer = self.config, self._observer
+        if not config.its:
+            return
         banks = [bank for bank in self._lpis if bank is not None]
         by_address = gits.TYPER.field("PTA").extract(gits.TYPER.encode(config.profile.its.typer)) != 0
         targets = Targets(banks, self.redistributor_bases, by_address)

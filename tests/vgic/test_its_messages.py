@@ -375,7 +375,7 @@ def test_tables_that_are_not_there_block() -> None:
     assert driver.gic.msi(0, 0) == MsiResult(MsiOutcome.BLOCKED, ItsError.DEVICE_OUT_OF_RANGE)
 
 
-@pytest.mark.rule("ITS-23", "API-2")
+@pytest.mark.rule("ITS-23")
 @pytest.mark.parametrize(
     ("device", "event", "message"),
     [

@@ -162,7 +162,7 @@ def test_a_state_that_an_its_cannot_have_is_refused(name: str, value: int) -> No
     assert gic.save() == before
 
 
-@pytest.mark.rule("ITS-50", "API-6")
+@pytest.mark.rule("ITS-50")
 def test_check_finds_what_contradicts_itself() -> None:
     for profile, damage in (
         (vgic.ARCH, lambda its: setattr(its.queue, "waits", True)),
