@@ -1,10 +1,25 @@
 """Replaying what a trace shows of an ITS, on logs that are written by hand."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mmio.trace import read_qemu
+from mmio.trace import (
+    CollectionEntry,
+    Command,
+    CommandStart,
+    DeviceEntry,
+    Event,
+    EventEntry,
+    Message,
+    TraceError,
+    open_trace,
+    read_qemu,
+)
 from qemu_log import (
     NAME,
     QUEUE,
@@ -306,6 +321,66 @@ def test_a_trace_does_not_tell_its_from_its() -> None:
 def test_an_offset_beyond_the_its() -> None:
     with pytest.raises(ReplayError, match=r"^boot\.log:1: offset 0x20000 is beyond the ITS"):
         run([gits("read", 0x20000, 0)])
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (Command(7, None, None, "MAPD", device=8, size=32, valid=True), "MAPD.Size has 5 bits; 0x20 does not fit"),
+        (Command(7, None, None, "FOO"), "no ITS command 'FOO'; there are MOVI, INT, "),
+    ],
+)
+def test_commands_that_no_queue_can_hold(command: Command, message: str) -> None:
+    with pytest.raises(ReplayError) as caught:
+        replay([command], NAME, virt(1, its=(GITS,)))
+    assert str(caught.value).startswith(f"{NAME}:7: {message}")
+
+
+def test_a_file_that_breaks_off_is_replayed_up_to_there(tmp_path: Path) -> None:
+    file = tmp_path / NAME
+    wrong = changed(BOOT, TAKEN[0], icc("read", "IAR1", 0, 27))
+    file.write_text("\n".join([*wrong, "gicv3_its_cmd_inv nonsense", ""]))
+    divergence = replay(open_trace(file), NAME, virt(1, its=(GITS,))).first
+    assert divergence is not None
+    assert divergence.event.line == last(wrong, icc("read", "IAR1", 0, 27)) + 1
+    file.write_text("\n".join([*BOOT, "gicv3_its_cmd_inv nonsense", ""]))
+    with pytest.raises(TraceError, match="malformed gicv3_its_cmd_inv event"):
+        replay(open_trace(file), NAME, virt(1, its=(GITS,)))
+
+
+numbers = st.sampled_from([0, 1, 3, 8, 0x2003, 0xFFFF, (1 << 24) - 1, (1 << 32) - 1, (1 << 64) - 1])
+maybe = st.none() | numbers
+its_events = st.one_of(
+    st.builds(Message, *[st.none()] * 3, numbers, st.sampled_from([0, 0x40]), st.just(4), numbers),
+    st.builds(CommandStart, *[st.none()] * 3, numbers, numbers),
+    st.builds(
+        Command,
+        *[st.none()] * 3,
+        st.sampled_from(["MAPD", "MAPC", "MAPTI", "MAPI", "MOVI", "MOVALL", "DISCARD", "INT", "INV", "INVALL"]),
+        *[maybe] * 8,
+        st.none() | st.booleans(),
+    ),
+    st.builds(DeviceEntry, *[st.none()] * 3, numbers, st.booleans(), numbers, numbers, st.booleans()),
+    st.builds(
+        EventEntry,
+        *[st.none()] * 3,
+        numbers,
+        numbers,
+        st.booleans(),
+        st.booleans(),
+        *[numbers] * 4,
+        st.booleans(),
+    ),
+    st.builds(CollectionEntry, *[st.none()] * 3, numbers, st.booleans(), numbers, st.booleans()),
+    st.sampled_from(list(read_qemu(enumerate([*BOOT, gits("write", 0x88, 0x100)], 1), NAME))),
+)
+
+
+@given(st.lists(its_events, max_size=30))
+def test_whatever_a_trace_says_is_replayed_or_refused(events: list[Event]) -> None:
+    setup = list(read_qemu(enumerate([*awake(), *with_its()], 1), NAME))
+    with suppress(ReplayError):
+        replay([*setup, *events], NAME, virt(1, its=(GITS,)), keep_going=True)
 
 
 def test_a_stop_before_the_its_is_set_up() -> None:

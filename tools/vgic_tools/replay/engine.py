@@ -30,6 +30,7 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.icc import ICC
+from vgic.layouts.its_commands import CommandError
 from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
 from vgic_tools.replay.evaluations import Evaluations
@@ -285,7 +286,10 @@ class _Replay:
             self._logged_first()
             self._its.message(event)
         elif isinstance(event, CommandStart | Command):
-            self._its.command(event, self.result.events)
+            try:
+                self._its.command(event, self.result.events)
+            except CommandError as error:
+                raise self._error(event, str(error)) from error
         elif isinstance(event, DeviceEntry | EventEntry | CollectionEntry):
             self._its.entry(event)
 

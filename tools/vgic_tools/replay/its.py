@@ -69,6 +69,8 @@ class _Recorded:
     start: CommandStart | Command
     number: int
     """Of its event in the trace."""
+    data: bytes
+    """As the guest wrote it; what the trace does not tell of it is zero."""
     command: Command | None = None
     entries: list[_Entry] = field(default_factory=list)
     """What it read, and then what it wrote."""
@@ -131,14 +133,18 @@ class RebuiltIts:
         self._result.inputs["MSIs" if outcome is MsiOutcome.DELIVERED else f"MSIs, {outcome.name.lower()}"] += 1
 
     def command(self, event: CommandStart | Command, number: int) -> None:
-        """A command, which is executed when the access that made the ITS take it is known."""
+        """A command, which is executed when the access that made the ITS take it is known.
+
+        Raises CommandError for one that a queue cannot hold.
+        """
         last = self._waiting[-1] if self._waiting else None
         if isinstance(event, CommandStart):
-            self._waiting.append(_Recorded(event, number))
+            opcode = event.opcode.to_bytes(its_commands.COMMAND_SIZE, "little")
+            self._waiting.append(_Recorded(event, number, opcode))
         elif last is not None and last.command is None:
-            last.command, last.number = event, number
+            last.command, last.number, last.data = event, number, _encoded(event)
         else:
-            self._waiting.append(_Recorded(event, number, event))
+            self._waiting.append(_Recorded(event, number, _encoded(event), event))
 
     def entry(self, event: _Entry) -> None:
         """A table entry, to be compared with the model's at the command or message to which it belongs."""
@@ -207,7 +213,7 @@ class RebuiltIts:
         changes = self._lpis.changes(recorded.number)
         self._bytes.update(changes)
         self._place(changes)
-        self.memory.write(address, _encoded(recorded))
+        self.memory.write(address, recorded.data)
         for entry in recorded.entries:
             if not entry.write:
                 self._compare(entry)
@@ -276,13 +282,8 @@ class RebuiltIts:
             return recorded._replace(valid=False)
 
 
-def _encoded(recorded: _Recorded) -> bytes:
-    """The command as the guest wrote it; what the trace does not tell of it is zero."""
-    command = recorded.command
-    if command is None:
-        opcode = recorded.start.opcode if isinstance(recorded.start, CommandStart) else 0
-        return opcode.to_bytes(its_commands.COMMAND_SIZE, "little")
-    address = None if command.address is None else command.address >> _TABLE_SHIFT
+def _encoded(command: Command) -> bytes:
+    """The 32 bytes of a command."""
     fields = {
         "DeviceID": command.device,
         "EventID": command.event,
@@ -291,7 +292,7 @@ def _encoded(recorded: _Recorded) -> bytes:
         "RDbase": command.target,
         "RDbase2": command.to,
         "Size": command.size,
-        "ITT_addr": address,
+        "ITT_addr": None if command.address is None else command.address >> _TABLE_SHIFT,
         "V": command.valid,
     }
     return its_commands.encode(command.name, **{name: value for name, value in fields.items() if value is not None})

@@ -9,10 +9,11 @@ This decides which LPIs can be delivered. Which one is pending, where and when, 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from mmio.trace import Candidate, Command, Event, SysReg
+from mmio.trace import Candidate, Command, Event, SysReg, TraceError
 from vgic.intids import FIRST_LPI
 from vgic_tools.its_history import History
 
@@ -46,28 +47,33 @@ class LpiBytes:
     def __init__(self, trace: Iterable[Event]) -> None:
         self._stretches: dict[int, list[_Stretch]] = {}
         self._priorities: dict[int, int] = {}
-        history = History()
-        for number, event in enumerate(trace, 1):
-            history.feed(event)
-            match event:
-                case Command(name="INV"):
-                    mapping = history.mapping(event.device, event.event)
-                    if mapping is not None:
-                        self._stretches_of(mapping.intid).append(_Stretch(number))
-                case Command(name="INVALL"):
-                    for stretches in self._stretches.values():
-                        stretches.append(_Stretch(number))
-                case Candidate() if event.intid >= FIRST_LPI and event.priority != _NOTHING_PENDING:
-                    self._stretches_of(event.intid)[-1].enabled = True
-                    self._priorities.setdefault(event.intid, event.priority)
-                case SysReg() if event.value >= FIRST_LPI and not event.write and event.register in _SHOWS_INTID:
-                    self._stretches_of(event.value)[-1].enabled = True
-                case _:
-                    pass
+        self._history = History()
+        # What is wrong with the trace, the replay itself will say where it comes to it.
+        with suppress(TraceError):
+            for number, event in enumerate(trace, 1):
+                self._saw(number, event)
         self._changes: dict[int, dict[int, int]] = {}
         for intid, stretches in self._stretches.items():
             for stretch in stretches:
                 self._changes.setdefault(stretch.start, {})[intid] = self._byte(intid, stretch)
+
+    def _saw(self, number: int, event: Event) -> None:
+        self._history.feed(event)
+        match event:
+            case Command(name="INV"):
+                mapping = self._history.mapping(event.device, event.event)
+                if mapping is not None:
+                    self._stretches_of(mapping.intid).append(_Stretch(number))
+            case Command(name="INVALL"):
+                for stretches in self._stretches.values():
+                    stretches.append(_Stretch(number))
+            case Candidate() if event.intid >= FIRST_LPI and event.priority != _NOTHING_PENDING:
+                self._stretches_of(event.intid)[-1].enabled = True
+                self._priorities.setdefault(event.intid, event.priority)
+            case SysReg() if event.value >= FIRST_LPI and not event.write and event.register in _SHOWS_INTID:
+                self._stretches_of(event.value)[-1].enabled = True
+            case _:
+                pass
 
     @property
     def enabled(self) -> int:
