@@ -103,7 +103,9 @@ class TextLines:
         """The lines of a block that ends in a line end; `count` lines came before."""
         bad = _first_bad_byte(block)
         good = block if bad is None else block[: block.rfind(b"\n", 0, bad) + 1]
-        lines = good.replace(b"\r\n", b"\n").split(b"\n")
+        if b"\r" in good:
+            good = good.replace(b"\r\n", b"\n")
+        lines = good.split(b"\n")
         lines.pop()
         if lines:
             yield lines

@@ -61,24 +61,37 @@ class _Evaluation:
         """True where the recorded interrupt is the state's."""
         return self.offer == _ABSENT or self.offer == state >> 2
 
-    def fits(self, state: int) -> bool:
-        """True where both halves are the state's."""
-        return _fits(self.offer, self.outputs, state)
+
+class _Pe:
+    """What a vCPU passed through and showed since states were last forgotten."""
+
+    __slots__ = ("interface", "shown", "states", "waits")
+
+    def __init__(self, interface: CpuInterface) -> None:
+        self.interface = interface
+        self.states: list[int] = []
+        self.shown = 0
+        """The states before this one may not come back."""
+        self.waits = False
+        """An evaluation waits, and so must those that follow."""
+
+    def state(self) -> int:
+        """What the model shows."""
+        interface = self.interface
+        key = interface.best_key
+        offer = _NO_OFFER
+        if key != NO_KEY:
+            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_group
+        return offer << 2 | (2 if interface.irq else 0) | (1 if interface.fiq else 0)
 
 
 class Evaluations:
     """Collects evaluations and the states that the model passes through."""
 
     def __init__(self, gic: Gic) -> None:
-        self.follow(gic)
-        cpus = len(gic.config.topology)
+        self._pes = [_Pe(gic.interface(cpu)) for cpu in range(len(gic.config.topology))]
         self._waiting: list[_Evaluation] = []
-        self._waits = [0] * cpus
-        """By vCPU: how many of its evaluations wait."""
-        self._states: list[list[int]] = [[] for _ in range(cpus)]
-        self._shown = [0] * cpus
-        """By vCPU: the states before this one may not come back."""
-        self._passing: list[int] = []
+        self._passing: list[_Pe] = []
         """The vCPUs that have states."""
         self._half = _ABSENT
         """The vCPU of a pair of which only the first half has come."""
@@ -94,7 +107,8 @@ class Evaluations:
 
     def follow(self, gic: Gic) -> None:
         """The replay goes on with this GIC."""
-        self._interfaces: list[CpuInterface] = [gic.interface(cpu) for cpu in range(len(gic.config.topology))]
+        for cpu, pe in enumerate(self._pes):
+            pe.interface = gic.interface(cpu)
 
     def add_offer(self, cpu: int, intid: int, group: int, priority: int, index: int) -> None:
         """The first half of an evaluation of vCPU `cpu`: event `index` offers an interrupt, priority 255 none."""
@@ -121,10 +135,10 @@ class Evaluations:
 
     def passed_through(self, cpu: int) -> None:
         """What vCPU `cpu` shows now is a state that evaluations may show until `forget`."""
-        states = self._states[cpu]
-        if not states:
-            self._passing.append(cpu)
-        states.append(self._state(cpu))
+        pe = self._pes[cpu]
+        if not pe.states:
+            self._passing.append(pe)
+        pe.states.append(pe.state())
 
     def present(self) -> None:
         """The waiting evaluations may show the present state."""
@@ -144,18 +158,15 @@ class Evaluations:
         """
         differences: list[Difference] = []
         for evaluation in self._waiting:
-            cpu = evaluation.cpu
-            self._waits[cpu] = 0
-            states = self._states[cpu]
-            at = self._shown[cpu]
-            while at < len(states) and not evaluation.fits(states[at]):
-                at += 1
-            if at < len(states):
-                self._shown[cpu] = at
+            pe = self._pes[evaluation.cpu]
+            pe.waits = False
+            at = _find(evaluation.offer, evaluation.outputs, pe)
+            if at >= 0:
+                pe.shown = at
                 self._count(evaluation.offer, evaluation.outputs)
                 continue
-            against = states[-1]
-            for state in states[self._shown[cpu] :]:
+            against = pe.states[-1]
+            for state in pe.states[pe.shown :]:
                 if evaluation.fits_offer(state):
                     against = state
                     break
@@ -166,9 +177,9 @@ class Evaluations:
     def forget(self) -> None:
         """States before now can no longer be shown."""
         if self._passing:
-            for cpu in self._passing:
-                self._states[cpu] = []
-                self._shown[cpu] = 0
+            for pe in self._passing:
+                pe.states.clear()
+                pe.shown = 0
             self._passing.clear()
 
     def _close(self) -> None:
@@ -182,30 +193,21 @@ class Evaluations:
         if offer == _LPI:
             self.lpis += 1
             return
-        if not self._waits[cpu]:
-            states = self._states[cpu]
-            for at in range(self._shown[cpu], len(states)):
-                if _fits(offer, outputs, states[at]):
-                    self._shown[cpu] = at
-                    self._count(offer, outputs)
-                    return
-            if not self.unsettled and _fits(offer, outputs, self._state(cpu)):
-                if states:
-                    self._shown[cpu] = len(states)
+        pe = self._pes[cpu]
+        if not pe.waits:
+            at = _find(offer, outputs, pe) if pe.states else -1
+            if at >= 0:
+                pe.shown = at
+                self._count(offer, outputs)
+                return
+            if not self.unsettled and _fits(offer, outputs, pe.state()):
+                if pe.states:
+                    pe.shown = len(pe.states)
                     self.passed_through(cpu)
                 self._count(offer, outputs)
                 return
-        self._waits[cpu] += 1
+        pe.waits = True
         self._waiting.append(_Evaluation(cpu, offer, offer_index, outputs, outputs_index))
-
-    def _state(self, cpu: int) -> int:
-        """What a vCPU of the model shows."""
-        interface = self._interfaces[cpu]
-        key = interface.best_key
-        offer = _NO_OFFER
-        if key != NO_KEY:
-            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_group
-        return offer << 2 | (2 if interface.irq else 0) | (1 if interface.fiq else 0)
 
     def _count(self, offer: int, outputs: int) -> None:
         if offer != _ABSENT:
@@ -230,6 +232,14 @@ class Evaluations:
                 expected, got = _levels_text(outputs), _levels_text(state & 3)
                 differences.append(Difference(evaluation.outputs_index, OUTPUTS, cpu, expected, got))
         return differences
+
+
+def _find(offer: int, outputs: int, pe: _Pe) -> int:
+    """Which of the states that a vCPU may still show is the first with this offer and these outputs; -1: none."""
+    for at in range(pe.shown, len(pe.states)):
+        if _fits(offer, outputs, pe.states[at]):
+            return at
+    return -1
 
 
 def _fits(offer: int, outputs: int, state: int) -> bool:
