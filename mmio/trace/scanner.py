@@ -95,15 +95,15 @@ class QemuScanner:
         return prefix.end()
 
     def _parse(self, line: bytes, said: bytes, number: int) -> bytes:
+        if len(self._records) >= _MOST_RECORDS:
+            self._records.clear()
+            self._packer.forget_written()
         record = b""
         for event in read_qemu([(number, line.decode())], self._path):
             record = self._packer.pack(event)
         if record[0] != TEXT:
             self.found_event = True
         if len(said) <= _LONGEST:
-            if len(self._records) >= _MOST_RECORDS:
-                self._records.clear()
-                self._packer.forget_written()
             self._records[said] = record
         return record
 
