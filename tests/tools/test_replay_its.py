@@ -350,20 +350,21 @@ def test_a_file_that_breaks_off_is_replayed_up_to_there(tmp_path: Path) -> None:
 
 numbers = st.sampled_from([0, 1, 3, 8, 0x2003, 0xFFFF, (1 << 24) - 1, (1 << 32) - 1, (1 << 64) - 1])
 maybe = st.none() | numbers
+at_line_0 = (st.just(0), st.none(), st.none())
 its_events = st.one_of(
-    st.builds(Message, *[st.none()] * 3, numbers, st.sampled_from([0, 0x40]), st.just(4), numbers),
-    st.builds(CommandStart, *[st.none()] * 3, numbers, numbers),
+    st.builds(Message, *at_line_0, numbers, st.sampled_from([0, 0x40]), st.just(4), numbers),
+    st.builds(CommandStart, *at_line_0, numbers, numbers),
     st.builds(
         Command,
-        *[st.none()] * 3,
+        *at_line_0,
         st.sampled_from(["MAPD", "MAPC", "MAPTI", "MAPI", "MOVI", "MOVALL", "DISCARD", "INT", "INV", "INVALL"]),
         *[maybe] * 8,
         st.none() | st.booleans(),
     ),
-    st.builds(DeviceEntry, *[st.none()] * 3, numbers, st.booleans(), numbers, numbers, st.booleans()),
+    st.builds(DeviceEntry, *at_line_0, numbers, st.booleans(), numbers, numbers, st.booleans()),
     st.builds(
         EventEntry,
-        *[st.none()] * 3,
+        *at_line_0,
         numbers,
         numbers,
         st.booleans(),
@@ -371,7 +372,7 @@ its_events = st.one_of(
         *[numbers] * 4,
         st.booleans(),
     ),
-    st.builds(CollectionEntry, *[st.none()] * 3, numbers, st.booleans(), numbers, st.booleans()),
+    st.builds(CollectionEntry, *at_line_0, numbers, st.booleans(), numbers, st.booleans()),
     st.sampled_from(list(read_qemu(enumerate([*BOOT, gits("write", 0x88, 0x100)], 1), NAME))),
 )
 

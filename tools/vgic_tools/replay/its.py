@@ -15,16 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import vgic
-from mmio.trace import (
-    Access,
-    CollectionEntry,
-    Command,
-    CommandStart,
-    DeviceEntry,
-    Event,
-    EventEntry,
-    Message,
-)
+from mmio.trace import CollectionEntry, Command, CommandStart, DeviceEntry, EventEntry, Message
+from mmio.trace.records import GICR, GITS
 from vgic.intids import FIRST_LPI
 from vgic.its.device import Its, MsiOutcome
 from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device
@@ -35,13 +27,14 @@ from vgic.lpi_tables import ConfigurationTable
 from vgic.memory import read_word, write_word
 from vgic_tools.replay.describe import describe, entry_text
 from vgic_tools.replay.guest_ram import SparseRam
-from vgic_tools.replay.lpi_bytes import ASSUMED_PRIORITY, LpiBytes
+from vgic_tools.replay.lpi_bytes import ASSUMED_PRIORITY, START, LpiBytes
 from vgic_tools.replay.result import Result
 
 __all__ = ["RebuiltIts"]
 
 _Entry: TypeAlias = DeviceEntry | EventEntry | CollectionEntry
-_Diverge: TypeAlias = Callable[[str, Event, str, str], None]
+_Diverge: TypeAlias = Callable[[str, int, str, str], None]
+"""What differs, at which event (its index), what was expected, and what there is."""
 
 _TABLES: Final[dict[type, str]] = {
     DeviceEntry: "device table entries",
@@ -67,13 +60,15 @@ class _Recorded:
     """A recorded command, which the model has not executed yet."""
 
     start: CommandStart | Command
-    number: int
-    """Of its event in the trace."""
+    index: int
+    """Of that event in the trace."""
     data: bytes
     """As the guest wrote it; what the trace does not tell of it is zero."""
     command: Command | None = None
-    entries: list[_Entry] = field(default_factory=list)
-    """What it read, and then what it wrote."""
+    told: int = 0
+    """Index of the event that tells what it is."""
+    entries: list[tuple[_Entry, int]] = field(default_factory=list)
+    """What it read, and then what it wrote, with the indices of the events."""
 
 
 class _Memory(SparseRam):
@@ -106,7 +101,7 @@ class RebuiltIts:
         self._running: _Recorded | None = None
         self._message: Message | None = None
         self._looked_up: set[type] = set()
-        self._bytes = dict(lpis.changes(0))
+        self._bytes = dict(lpis.changes(START))
         self._pages = 0
         if lpis.enabled:
             shown, assumed = lpis.priorities, lpis.enabled - lpis.priorities
@@ -132,7 +127,7 @@ class RebuiltIts:
             outcome = MsiOutcome.BLOCKED
         self._result.inputs["MSIs" if outcome is MsiOutcome.DELIVERED else f"MSIs, {outcome.name.lower()}"] += 1
 
-    def command(self, event: CommandStart | Command, number: int) -> None:
+    def command(self, event: CommandStart | Command, index: int) -> None:
         """A command, which is executed when the access that made the ITS take it is known.
 
         Raises CommandError for one that a queue cannot hold.
@@ -140,35 +135,35 @@ class RebuiltIts:
         last = self._waiting[-1] if self._waiting else None
         if isinstance(event, CommandStart):
             opcode = event.opcode.to_bytes(its_commands.COMMAND_SIZE, "little")
-            self._waiting.append(_Recorded(event, number, opcode))
+            self._waiting.append(_Recorded(event, index, opcode, told=index))
         elif last is not None and last.command is None:
-            last.command, last.number, last.data = event, number, _encoded(event)
+            last.command, last.told, last.data = event, index, _encoded(event)
         else:
-            self._waiting.append(_Recorded(event, number, _encoded(event), event))
+            self._waiting.append(_Recorded(event, index, _encoded(event), event, index))
 
-    def entry(self, event: _Entry) -> None:
+    def entry(self, event: _Entry, index: int) -> None:
         """A table entry, to be compared with the model's at the command or message to which it belongs."""
         if self._waiting:
-            self._waiting[-1].entries.append(event)
+            self._waiting[-1].entries.append((event, index))
         elif self._needed(event):
-            self._compare(event)
+            self._compare(event, index)
         else:
-            self._count(event, entry_text(event), "no MSI and no command that needs it")
+            self._count(event, index, "no MSI and no command that needs it")
 
     def settled(self) -> None:
         """Another operation begins."""
         self._message = None
 
-    def accessed(self, event: Access) -> None:
+    def accessed(self, device: int, offset: int, write: bool) -> None:
         """An access has been carried out: commands that made it take place, if any, are done."""
-        if event.device == "gicr" and event.write and event.offset in _PROPERTIES:
+        if device == GICR and write and offset in _PROPERTIES:
             self._place(self._bytes)
-        elif event.device == "gits":
+        elif device == GITS:
             self._finish()
             for left in self._waiting:
                 self._result.compared["ITS commands"] += 1
                 place = f"GITS_CREADR is {self._its.queue.creadr:#x}"
-                self._diverge("ITS commands", left.start, _command_text(left), f"not taken, {place}")
+                self._diverge("ITS commands", left.index, _command_text(left), f"not taken, {place}")
             self._waiting.clear()
 
     def finish(self) -> None:
@@ -204,27 +199,27 @@ class RebuiltIts:
         slot = (address - self._its.queue.base) // its_commands.COMMAND_SIZE
         if isinstance(recorded.start, CommandStart) and recorded.start.slot != slot:
             text = _command_text(recorded)
-            self._diverge("ITS commands", recorded.start, f"{text} at {recorded.start.slot:#x}", f"at {slot:#x}")
+            self._diverge("ITS commands", recorded.index, f"{text} at {recorded.start.slot:#x}", f"at {slot:#x}")
         command = recorded.command
         if command is not None and command.valid and command.device is not None:
             self._add_page(self._its.tables.devices, command.device)
         elif command is not None and command.valid and command.collection is not None:
             self._add_page(self._its.tables.collections, command.collection)
-        changes = self._lpis.changes(recorded.number)
+        changes = self._lpis.changes(recorded.told)
         self._bytes.update(changes)
         self._place(changes)
         self.memory.write(address, recorded.data)
-        for entry in recorded.entries:
+        for entry, index in recorded.entries:
             if not entry.write:
-                self._compare(entry)
+                self._compare(entry, index)
 
     def _finish(self) -> None:
         """The command under way has been executed."""
         recorded, self._running = self._running, None
         if recorded is not None:
-            for entry in recorded.entries:
+            for entry, index in recorded.entries:
                 if entry.write:
-                    self._compare(entry)
+                    self._compare(entry, index)
             self._passed()
 
     # Guest RAM.
@@ -254,14 +249,14 @@ class RebuiltIts:
 
     # Comparing.
 
-    def _compare(self, recorded: _Entry) -> None:
-        self._count(recorded, entry_text(recorded), entry_text(self._of_model(recorded)))
+    def _compare(self, recorded: _Entry, index: int) -> None:
+        self._count(recorded, index, entry_text(self._of_model(recorded)))
 
-    def _count(self, recorded: _Entry, expected: str, got: str) -> None:
-        what = _TABLES[type(recorded)]
+    def _count(self, recorded: _Entry, index: int, got: str) -> None:
+        what, expected = _TABLES[type(recorded)], entry_text(recorded)
         self._result.compared[what] += 1
         if expected != got:
-            self._diverge(what, recorded, expected, got)
+            self._diverge(what, index, expected, got)
 
     def _of_model(self, recorded: _Entry) -> _Entry:
         """The entry in the model's table."""

@@ -13,14 +13,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from mmio.trace import Candidate, Command, Event, SysReg, TraceError
+from mmio.trace import Command, Event, TraceError, TraceReader
+from mmio.trace.records import (
+    CANDIDATE,
+    SYSREG,
+    WRITE,
+    WRITTEN,
+    Packer,
+    RecordError,
+    RecordSink,
+    Tables,
+    number_of,
+    value_of,
+)
 from vgic.intids import FIRST_LPI
 from vgic_tools.its_history import History
 
-__all__ = ["ASSUMED_PRIORITY", "LpiBytes"]
+__all__ = ["ASSUMED_PRIORITY", "START", "LpiBytes"]
 
 ASSUMED_PRIORITY: Final = 0xA0
 """What Linux gives every interrupt."""
+
+START: Final = -1
+"""Before the first event of a trace."""
 
 _NOTHING_PENDING: Final = 255
 _SHOWS_INTID: Final = ("ICC_IAR0", "ICC_IAR1", "ICC_HPPIR0", "ICC_HPPIR1")
@@ -41,39 +56,17 @@ class _Stretch:
 class LpiBytes:
     """What must have been in the LPI configuration table, and from which event of the trace on.
 
-    Events are counted from 1, as `Result.events` does.
+    Events are counted from 0.
     """
 
     def __init__(self, trace: Iterable[Event]) -> None:
-        self._stretches: dict[int, list[_Stretch]] = {}
-        self._priorities: dict[int, int] = {}
-        self._history = History()
-        # What is wrong with the trace, the replay itself will say where it comes to it.
-        with suppress(TraceError):
-            for number, event in enumerate(trace, 1):
-                self._saw(number, event)
+        found = _found(trace)
+        self._stretches = found.stretches
+        self._priorities = found.priorities
         self._changes: dict[int, dict[int, int]] = {}
         for intid, stretches in self._stretches.items():
             for stretch in stretches:
                 self._changes.setdefault(stretch.start, {})[intid] = self._byte(intid, stretch)
-
-    def _saw(self, number: int, event: Event) -> None:
-        self._history.feed(event)
-        match event:
-            case Command(name="INV"):
-                mapping = self._history.mapping(event.device, event.event)
-                if mapping is not None:
-                    self._stretches_of(mapping.intid).append(_Stretch(number))
-            case Command(name="INVALL"):
-                for stretches in self._stretches.values():
-                    stretches.append(_Stretch(number))
-            case Candidate() if event.intid >= FIRST_LPI and event.priority != _NOTHING_PENDING:
-                self._stretches_of(event.intid)[-1].enabled = True
-                self._priorities.setdefault(event.intid, event.priority)
-            case SysReg() if event.value >= FIRST_LPI and not event.write and event.register in _SHOWS_INTID:
-                self._stretches_of(event.value)[-1].enabled = True
-            case _:
-                pass
 
     @property
     def enabled(self) -> int:
@@ -85,12 +78,67 @@ class LpiBytes:
         """How many of them have a priority that the trace shows; the others' is assumed."""
         return len(self._priorities)
 
-    def changes(self, number: int) -> Mapping[int, int]:
-        """The bytes by INTID that are different from event `number` on; 0 stands for the start."""
-        return self._changes.get(number, {})
-
-    def _stretches_of(self, intid: int) -> list[_Stretch]:
-        return self._stretches.setdefault(intid, [_Stretch(0)])
+    def changes(self, index: int) -> Mapping[int, int]:
+        """The bytes by INTID that are different from event `index` on; START stands for the start."""
+        return self._changes.get(index, {})
 
     def _byte(self, intid: int, stretch: _Stretch) -> int:
         return self._priorities.get(intid, ASSUMED_PRIORITY) & _PRIORITY | _RES1 | (stretch.enabled and _ENABLE)
+
+
+class _Finder(RecordSink):
+    """Looks for what a trace shows of LPIs."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.stretches: dict[int, list[_Stretch]] = {}
+        self.priorities: dict[int, int] = {}
+        self._tables = tables
+        self._history = History()
+
+    def take(self, data: bytes, at: int, index: int, thread: int) -> bool:
+        """The next event."""
+        kind = data[at]
+        if kind == CANDIDATE:
+            intid, priority = number_of(data, at), value_of(data, at)
+            if intid >= FIRST_LPI and priority != _NOTHING_PENDING:
+                self._of(intid)[-1].enabled = True
+                self.priorities.setdefault(intid, priority)
+        elif kind == SYSREG:
+            intid = value_of(data, at)
+            if intid >= FIRST_LPI and not data[at + 1] & WRITE:
+                names, place = self._tables.registers, number_of(data, at)
+                if place < len(names) and names[place] in _SHOWS_INTID:
+                    self._of(intid)[-1].enabled = True
+        elif kind == WRITTEN and number_of(data, at) < len(self._tables.written):
+            self._command(self._tables.written[number_of(data, at)], index)
+        return False
+
+    def _command(self, event: Event, index: int) -> None:
+        self._history.feed(event)
+        match event:
+            case Command(name="INV"):
+                mapping = self._history.mapping(event.device, event.event)
+                if mapping is not None:
+                    self._of(mapping.intid).append(_Stretch(index))
+            case Command(name="INVALL"):
+                for stretches in self.stretches.values():
+                    stretches.append(_Stretch(index))
+            case _:
+                pass
+
+    def _of(self, intid: int) -> list[_Stretch]:
+        return self.stretches.setdefault(intid, [_Stretch(START)])
+
+
+def _found(trace: Iterable[Event]) -> _Finder:
+    """What there is in a trace. What is wrong with it, the replay itself will say where it comes to it."""
+    with suppress(TraceError, RecordError):
+        if isinstance(trace, TraceReader):
+            finder = _Finder(trace.tables)
+            trace.feed(finder)
+        else:
+            packer = Packer()
+            finder = _Finder(packer.tables)
+            for index, event in enumerate(trace):
+                finder.take(packer.pack(event), 0, index, 0)
+    return finder
