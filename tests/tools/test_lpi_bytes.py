@@ -44,6 +44,15 @@ def test_an_offer_tells_the_priority_too() -> None:
     assert (configured.enabled, configured.priorities) == (1, 1)
 
 
+def test_a_priority_may_change_where_the_lpi_is_invalidated() -> None:
+    offers = [evaluation(0, 0x2004, priority, irq=1)[0] for priority in (0x48, 0x40)]
+    configured = found([*INVALL, *MAPTI, offers[0], *INV, TAKEN, *INV, offers[1]])
+    assert configured.changes(START) == {0x2004: 0x48 | 3}
+    assert configured.changes(6) == {0x2004: 0x48 | 3}
+    assert configured.changes(9) == {0x2004: 0x40 | 3}
+    assert (configured.enabled, configured.priorities) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -3,7 +3,7 @@
 A guest that changes the byte of an LPI invalidates what the GIC may have kept of it, by an INV of its event or by
 an INVALL. So a trace falls into stretches, for each LPI, in which its byte is the same. In a stretch in which the
 LPI was offered or acknowledged it was enabled. In any other one nothing would have shown that it was, and it counts
-as disabled. An offer tells the priority too; without any, it is `ASSUMED_PRIORITY`.
+as disabled. An offer tells the priority too. Without one, it is as in another stretch, or else `ASSUMED_PRIORITY`.
 
 This decides which LPIs can be delivered. Which one is pending, where and when, it does not touch.
 """
@@ -51,6 +51,7 @@ class _Stretch:
 
     start: int
     enabled: bool = False
+    priority: int | None = None
 
 
 class LpiBytes:
@@ -83,7 +84,10 @@ class LpiBytes:
         return self._changes.get(index, {})
 
     def _byte(self, intid: int, stretch: _Stretch) -> int:
-        return self._priorities.get(intid, ASSUMED_PRIORITY) & _PRIORITY | _RES1 | (stretch.enabled and _ENABLE)
+        priority = stretch.priority
+        if priority is None:
+            priority = self._priorities.get(intid, ASSUMED_PRIORITY)
+        return priority & _PRIORITY | _RES1 | (_ENABLE if stretch.enabled else 0)
 
 
 class _Finder(RecordSink):
@@ -101,7 +105,10 @@ class _Finder(RecordSink):
         if kind == CANDIDATE:
             intid, priority = number_of(data, at), value_of(data, at)
             if intid >= FIRST_LPI and priority != _NOTHING_PENDING:
-                self._of(intid)[-1].enabled = True
+                stretch = self._of(intid)[-1]
+                stretch.enabled = True
+                if stretch.priority is None:
+                    stretch.priority = priority
                 self.priorities.setdefault(intid, priority)
         elif kind == SYSREG:
             intid = value_of(data, at)
