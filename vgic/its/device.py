@@ -7,11 +7,12 @@ from mmio import Frame, Word
 from vgic.config import Config
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
-from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError, ItsObserver
+from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
 from vgic.layouts import gits
 from vgic.memory import GuestMemory
+from vgic.observer import ItsObserver
 from vgic.table_registers import Substitutes
 
 __all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_frames"]
