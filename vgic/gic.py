@@ -26,7 +26,6 @@ from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
-from vgic.layouts import gits
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.memory import GuestMemory, NoMemory
@@ -154,7 +153,7 @@ class Gic:
             return
         observer = self._observer if isinstance(self._observer, ItsObserver) else None
         banks = [bank for bank in self._lpis if bank is not None]
-        by_address = gits.TYPER.field("PTA").extract(gits.TYPER.encode(config.profile.its.typer)) != 0
+        by_address = config.profile.its.typer.get("PTA", 0) != 0
         targets = Targets(banks, self.redistributor_bases, by_address)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
