@@ -4,6 +4,7 @@
     gic.read(0x0800_0004, 4)                           # a guest's load from GICD_TYPER
     gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF0)        # a guest's MSR on vCPU 0
     gic.spi(42).set_level(True)                        # a device raises its line
+    gic.msi(0x10, 3)                                   # a device writes to the ITS, where the Config has one
     intid = gic.sysreg_read(0, vgic.ICC_IAR1_EL1)
 
 Nothing that a guest does raises: an access that the GIC does not take reads as zero, changes nothing, and is told
