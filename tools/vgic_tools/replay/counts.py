@@ -8,6 +8,7 @@ from vgic import Topology, affinity
 from vgic.trap_plan import TrapPlan
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS, Evaluations
 from vgic_tools.replay.result import Result
+from vgic_tools.replay.sgis import SGI1R_NAME
 from vgic_tools.replay.system_registers import SystemRegister
 
 __all__ = ["LPI", "PPI", "SGI", "SPI", "Counts"]
@@ -27,6 +28,10 @@ class Counts:
         self.line_changes = 0
         self.legality = 0
         """Accesses that were compared as to whether they are taken or refused."""
+        self.sgis = 0
+        """SGIs by ICC_SGI1R."""
+        self.deliveries = 0
+        """Deliveries of SGIs."""
         self._accesses = [0] * (2 * len(DEVICES))
         """By device, reads and writes."""
         self._others: list[int] = []
@@ -65,6 +70,8 @@ class Counts:
             _add(inputs, f"{device.upper()} reads", self._accesses[2 * place])
             _add(inputs, f"{device.upper()} writes", self._accesses[2 * place + 1])
         _add(inputs, "line changes", self.line_changes)
+        _add(inputs, f"SGIs by {SGI1R_NAME}", self.sgis)
+        _add(compared, "SGI deliveries", self.deliveries)
         _add(compared, "access taken or refused", self.legality)
         for register in registers:
             _add(inputs, "ICC reads", register.reads)

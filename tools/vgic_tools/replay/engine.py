@@ -10,19 +10,7 @@ from typing import Final
 
 import vgic
 from mmio import FRAME_SIZE, IllegalAccess, Refusal
-from mmio.trace import (
-    CollectionEntry,
-    Command,
-    CommandStart,
-    Delivery,
-    DeviceEntry,
-    Event,
-    EventEntry,
-    Message,
-    Sgi,
-    TraceError,
-    TraceReader,
-)
+from mmio.trace import Event, Message, TraceError, TraceReader
 from mmio.trace.records import (
     ACCESS,
     CANDIDATE,
@@ -68,17 +56,19 @@ from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.evaluations import Evaluations
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
-from vgic_tools.replay.its import RebuiltIts
+from vgic_tools.replay.its import ITS_EVENTS, RebuiltIts
 from vgic_tools.replay.lpi_bytes import LpiBytes
+from vgic_tools.replay.pending_sgi import PendingSgi
 from vgic_tools.replay.places import Places, ReplayError
 from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Result
-from vgic_tools.replay.sgis import PendingSgi, misdelivered
+from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
 from vgic_tools.replay.witness import HISTORY, Witness
 
 __all__ = ["ReplayError", "replay"]
 
+_ICC_SGI1R_EL1: Final = vgic.ICC_SGI1R_EL1
 _NOTHING_PENDING: Final = 255
 _SPECIAL_FIRST: Final = 1020
 _SPECIAL_LAST: Final = 1023
@@ -266,7 +256,7 @@ class _Replay(RecordSink):
         cpu = self._places.cpu(data, at, index)
         if not self._sgi.waits:
             raise self._places.error(index, "an SGI is delivered that nobody generated")
-        self._sgi.deliver(cpu, Delivery(index, None, None, self._tables.pes[pe_of(data, at)], number_of(data, at)))
+        self._sgi.deliver(cpu, self._tables.pes[pe_of(data, at)], number_of(data, at), index)
 
     def _generated(self, data: bytes, at: int, index: int) -> None:
         """Keep an SGI until its deliveries are known."""
@@ -279,7 +269,7 @@ class _Replay(RecordSink):
         self._logged_first(index)
         self._evaluations.unsettled = True
         pe, irm = self._tables.pes[pe_of(data, at)], data[at + 1] & IRM != 0
-        self._sgi.begin(cpu, Sgi(index, None, None, pe, intid, irm, value >> 16, value & 0xFFFF))
+        self._sgi.begin(cpu, pe, intid, irm, value, index)
 
     def _line(self, data: bytes, at: int, index: int) -> None:
         """Drive an input line."""
@@ -380,20 +370,17 @@ class _Replay(RecordSink):
         if number >= len(self._tables.written):
             raise RecordError(f"record {index} names written event {number} of {len(self._tables.written)}")
         event = self._tables.written[number]
-        if not isinstance(event, Message | CommandStart | Command | DeviceEntry | EventEntry | CollectionEntry):
+        if not isinstance(event, ITS_EVENTS):
             raise self._places.error(index, f"no machine does this: {describe(event)}")
         if self._its is None:
             self.result.accepted["events of an ITS, which the machine does not have"] += 1
-        elif isinstance(event, Message):
+            return
+        if isinstance(event, Message):
             self._logged_first(index)
-            self._its.message(event)
-        elif isinstance(event, CommandStart | Command):
-            try:
-                self._its.command(event, index)
-            except CommandError as error:
-                raise self._places.error(index, str(error)) from error
-        else:
-            self._its.entry(event, index)
+        try:
+            self._its.feed(event, index)
+        except CommandError as error:
+            raise self._places.error(index, str(error)) from error
 
     # Operations and the evaluations around them.
 
@@ -444,17 +431,22 @@ class _Replay(RecordSink):
     def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
         sgi = self._sgi
-        generated = sgi.likeliest(self._gic, cut)
-        self.result.inputs[f"SGIs by {generated.register}"] += 1
-        self.result.compared["SGI deliveries"] += len(sgi.deliveries)
-        if not sgi.in_full:
-            wrong = misdelivered(sgi.event, sgi.deliveries, generated.reach, cut)
-            if wrong is not None:
-                recorded = _listed([(item.intid, item.cpu) for item in sgi.deliveries])
-                got = _listed([(sgi.event.intid, pe) for pe in generated.reach])
-                # The line of these events is their index.
-                self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
-        self._gic.sysreg_write(sgi.sender, generated.encoding, generated.value)
+        sgi.waits = False
+        self._counts.deliveries += sgi.deliveries()
+        if sgi.fits_sgi1r(self._gic):
+            self._counts.sgis += 1
+            self._gic.sysreg_write(sgi.sender, _ICC_SGI1R_EL1, sgi.value)
+            return
+        event, deliveries = sgi.as_event(), sgi.deliveries_as_events()
+        register, encoding, value, reach = generation(self._gic, sgi.sender, sgi.value, deliveries, cut)
+        self.result.inputs[f"SGIs by {register}"] += 1
+        wrong = misdelivered(event, deliveries, reach, cut)
+        if wrong is not None:
+            recorded = _listed([(item.intid, item.cpu) for item in deliveries])
+            got = _listed([(event.intid, pe) for pe in reach])
+            # The line of these events is their index.
+            self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
+        self._gic.sysreg_write(sgi.sender, encoding, value)
 
     def _acknowledge(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
         if value >= FIRST_LPI and self._its is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import vgic
-from mmio.trace import CollectionEntry, Command, CommandStart, DeviceEntry, EventEntry, Message
+from mmio.trace import CollectionEntry, Command, CommandStart, DeviceEntry, Event, EventEntry, Message
 from mmio.trace.records import GICR, GITS
 from vgic.intids import FIRST_LPI
 from vgic.its.device import Its, MsiOutcome
@@ -30,11 +30,14 @@ from vgic_tools.replay.guest_ram import SparseRam
 from vgic_tools.replay.lpi_bytes import ASSUMED_PRIORITY, START, LpiBytes
 from vgic_tools.replay.result import Result
 
-__all__ = ["RebuiltIts"]
+__all__ = ["ITS_EVENTS", "RebuiltIts"]
 
 _Entry: TypeAlias = DeviceEntry | EventEntry | CollectionEntry
 _Diverge: TypeAlias = Callable[[str, int, str, str], None]
 """What differs, at which event (its index), what was expected, and what there is."""
+
+ITS_EVENTS: Final = (Message, CommandStart, Command, DeviceEntry, EventEntry, CollectionEntry)
+"""What `RebuiltIts.feed` takes."""
 
 _TABLES: Final[dict[type, str]] = {
     DeviceEntry: "device table entries",
@@ -117,7 +120,19 @@ class RebuiltIts:
 
     # Events.
 
-    def message(self, event: Message) -> None:
+    def feed(self, event: Event, index: int) -> None:
+        """Take an event of `ITS_EVENTS`. Raises CommandError for a command that a queue cannot hold."""
+        match event:
+            case Message():
+                self._signal(event)
+            case CommandStart() | Command():
+                self._queue(event, index)
+            case DeviceEntry() | EventEntry() | CollectionEntry():
+                self._entry(event, index)
+            case _:
+                pass
+
+    def _signal(self, event: Message) -> None:
         """A device writes to GITS_TRANSLATER."""
         self._message = event
         self._looked_up.clear()
@@ -127,11 +142,8 @@ class RebuiltIts:
             outcome = MsiOutcome.BLOCKED
         self._result.inputs["MSIs" if outcome is MsiOutcome.DELIVERED else f"MSIs, {outcome.name.lower()}"] += 1
 
-    def command(self, event: CommandStart | Command, index: int) -> None:
-        """A command, which is executed when the access that made the ITS take it is known.
-
-        Raises CommandError for one that a queue cannot hold.
-        """
+    def _queue(self, event: CommandStart | Command, index: int) -> None:
+        """A command, which is executed when the access that made the ITS take it is known."""
         last = self._waiting[-1] if self._waiting else None
         if isinstance(event, CommandStart):
             opcode = event.opcode.to_bytes(its_commands.COMMAND_SIZE, "little")
@@ -141,7 +153,7 @@ class RebuiltIts:
         else:
             self._waiting.append(_Recorded(event, index, _encoded(event), event, index))
 
-    def entry(self, event: _Entry, index: int) -> None:
+    def _entry(self, event: _Entry, index: int) -> None:
         """A table entry, to be compared with the model's at the command or message to which it belongs."""
         if self._waiting:
             self._waiting[-1].entries.append((event, index))
