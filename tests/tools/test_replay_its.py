@@ -103,6 +103,14 @@ def test_a_message_becomes_pending_and_is_taken() -> None:
     }
 
 
+def test_a_device_that_writes_elsewhere_signals_nothing() -> None:
+    beside = MSI[0].replace("offset 0x40", "offset 0x44")
+    result = run([*MAPPED, beside])
+    assert result.accepted["writes of devices beside GITS_TRANSLATER"] == 1
+    assert result.inputs["MSIs"] == 0
+    assert first([*MAPPED, beside, MSI[1]])[2] == UNNEEDED
+
+
 def test_each_lpi_is_taken_once() -> None:
     assert first([*BOOT, TAKEN[0]]) == (TAKEN[0], "0x2003", "0x3ff")
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from mmio.trace import Access, Command, Event, Message, SysReg
 from vgic.intids import FIRST_LPI
-from vgic.layouts import gicr
+from vgic.layouts import gicr, gits
 
 __all__ = ["Collection", "Device", "EventMapping", "History"]
 
@@ -84,7 +84,7 @@ class History:
         match event:
             case Command():
                 self._command(event)
-            case Message():
+            case Message(offset=gits.TRANSLATER.offset):
                 self._message(event)
             case SysReg() if event.value >= FIRST_LPI and not event.write and event.register in _ACKNOWLEDGES:
                 self._acknowledged(event)

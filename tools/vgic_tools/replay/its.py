@@ -22,7 +22,7 @@ from vgic.its.device import Its, MsiOutcome
 from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device
 from vgic.its.errors import Fault
 from vgic.its.tables import Table
-from vgic.layouts import gicr, its_commands
+from vgic.layouts import gicr, gits, its_commands
 from vgic.lpi_tables import ConfigurationTable
 from vgic.memory import read_word, write_word
 from vgic_tools.replay.describe import describe, entry_text
@@ -106,12 +106,13 @@ class RebuiltIts:
         self._looked_up: set[type] = set()
         self._bytes = dict(lpis.changes(START))
         self._pages = 0
-        if lpis.enabled:
-            shown, assumed = lpis.priorities, lpis.enabled - lpis.priorities
-            result.accepted["LPIs enabled, because they were taken or offered"] = lpis.enabled
-            result.accepted["priorities of LPIs, as they were offered"] = shown
-            result.accepted[f"priorities of LPIs, assumed to be {ASSUMED_PRIORITY:#x}"] = assumed
-            result.accepted = +result.accepted
+        for what, count in (
+            ("LPIs enabled, because they were taken or offered", lpis.enabled),
+            ("priorities of LPIs, as they were offered", lpis.priorities),
+            (f"priorities of LPIs, assumed to be {ASSUMED_PRIORITY:#x}", lpis.enabled - lpis.priorities),
+        ):
+            if count:
+                result.accepted[what] = count
 
     def follow(self, gic: vgic.Gic) -> None:
         """The replay goes on with this GIC."""
@@ -133,7 +134,10 @@ class RebuiltIts:
                 pass
 
     def _signal(self, event: Message) -> None:
-        """A device writes to GITS_TRANSLATER."""
+        """A device writes to GITS_TRANSLATER, or beside it."""
+        if event.offset != gits.TRANSLATER.offset:
+            self._result.accepted["writes of devices beside GITS_TRANSLATER"] += 1
+            return
         self._message = event
         self._looked_up.clear()
         try:
