@@ -719,7 +719,7 @@ def test_a_vm_without_lpis_holds_nothing_of_them() -> None:
     assert sys.getsizeof(vgic.Gic(vgic.Config(Topology([0]), lpis=True)).lpis(0).configuration.cached) < 100
 
 
-# Views and invariants.
+# Views.
 
 
 @pytest.mark.rule("LPI-25")
@@ -758,34 +758,3 @@ def test_a_view_shows_and_drives_an_lpi() -> None:
 def test_an_lpi_that_cannot_be_is_refused(cpu: int, intid: int, message: str) -> None:
     with pytest.raises(vgic.ConfigError, match=message):
         booted(cpus=2).gic.lpi(cpu, intid)
-
-
-@pytest.mark.rule("LPI-25")
-@pytest.mark.parametrize(
-    ("intid", "byte", "message"),
-    [
-        (LPI, 0xA3, "queue holds"),
-        (LPI, 0xA0, "pending by configuration 0xa0"),
-        (LPI, 0x1A3, "pending by configuration 0x1a3"),
-        (100, 0xA2, "INTID 100 is pending as an LPI"),
-        (1 << 24, 0xA2, "INTID 16777216 is pending as an LPI"),
-    ],
-)
-def test_a_contradiction_is_found(intid: int, byte: int, message: str) -> None:
-    guest = booted()
-    guest.gic.lpis(0).pending[intid] = byte
-    with pytest.raises(vgic.InvariantError, match=message):
-        guest.gic.check()
-
-
-@pytest.mark.rule("LPI-25")
-def test_contradictions_between_lpis_and_registers_are_found() -> None:
-    guest = booted(lpi5=0xA0)
-    guest.arrive(LPI)
-    guest.gic.lpis(0).enabled = False
-    with pytest.raises(vgic.InvariantError, match="EnableLPIs is 0"):
-        guest.gic.check()
-    guest.gic.lpis(0).enabled = True
-    guest.gic.lpis(0).configuration.cached[0] = 0xA1
-    with pytest.raises(vgic.InvariantError, match="0xa1 is cached"):
-        guest.gic.check()
