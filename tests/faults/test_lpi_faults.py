@@ -7,6 +7,7 @@ import pytest
 
 import vgic
 from random_lpis import run
+from vgic.lpi_rescan import RescanningLpiBank
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.redistributor import Redistributor
@@ -54,10 +55,12 @@ FAULTS: Final[dict[str, tuple[vgic.Profile, type, str, Callable[..., Any] | prop
     "moves-anywhere": (vgic.ARCH, LpiBank, "move", moves_anywhere),
     # The last LPI of the pending table is forgotten.
     "table-too-short": (vgic.QEMU, PendingTable, "load", one_short),
-    # What is behind the best LPI goes by what it had.
-    "no-rescan": (vgic.QEMU, LpiBank, "_is_best", lambda self, intid: False),
+    # The best LPI is only looked for when the table is read.
+    "arrivals-wait": (vgic.QEMU, RescanningLpiBank, "_consider", nothing),
+    # What is behind the best LPI is not looked for when that is gone.
+    "no-rescan": (vgic.QEMU, RescanningLpiBank, "_rescan", nothing),
     # The pending table is not written.
-    "table-not-written": (vgic.QEMU, PendingTable, "holds", lambda self, intid: False),
+    "table-not-written": (vgic.QEMU, PendingTable, "set", lambda self, intid, pending: True),
     # GICR_CTLR.EnableLPIs cannot be cleared.
     "enable-stuck": (vgic.ARCH, Redistributor, "enables_lpis", property(lambda self: True)),
     # Acknowledging leaves the LPI pending.

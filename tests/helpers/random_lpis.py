@@ -153,8 +153,7 @@ class Pair:
         self.gic.lpis(cpu).move(intid, self.gic.lpis(to))
 
     def move_all(self, cpu: int, to: int) -> None:
-        for intid in sorted(self.reference.pes[cpu].pending):
-            self.reference.move(self.reference.pes[cpu], self.reference.pes[to], intid)
+        self.reference.move_all(self.reference.pes[cpu], self.reference.pes[to])
         self.gic.lpis(cpu).move_all(self.gic.lpis(to))
 
     def acknowledge(self, cpu: int) -> None:

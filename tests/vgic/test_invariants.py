@@ -148,6 +148,6 @@ def test_contradictions_between_lpis_and_registers_are_found() -> None:
     with pytest.raises(vgic.InvariantError, match="EnableLPIs is 0"):
         guest.gic.check()
     guest.gic.lpis(0).enabled = True
-    guest.gic.lpis(0).configuration.cached[0] = 0xA1
+    guest.gic.lpis(0).configuration.keep(8192, 0xA1)
     with pytest.raises(vgic.InvariantError, match="0xa1 is cached"):
         guest.gic.check()
