@@ -18,6 +18,7 @@ from typing import Final
 from vgic.config import Config
 from vgic.errors import InvariantError
 from vgic.its.device import Its
+from vgic.its.tables import ICID_BITS
 from vgic.layouts import gits, its_commands
 from vgic.saved_register import SavedRegister, attribute, flag
 
@@ -81,7 +82,8 @@ def _collection(name: str, its: Its, number: int) -> SavedRegister:
         return 0 if rdbase is None else _VALID | rdbase << _RDBASE_SHIFT
 
     def put(value: int) -> None:
-        if value & _VALID and number < tables.collections.count:
+        # One that the guest mapped stays when it makes the table smaller.
+        if value & _VALID and tables.collections.count and number < 1 << ICID_BITS:
             tables.kept[number] = value >> _RDBASE_SHIFT & _RDBASE_MASK
         else:
             tables.kept.pop(number, None)
@@ -96,5 +98,5 @@ def check_its(its: Its) -> None:
         raise InvariantError(f"{name}: the queue waits, and GITS_CREADR {queue.creadr:#x} is not Stalled")
     if not its.reader_writable and queue.creadr & _OFFSET and queue.creadr & _OFFSET >= queue.size:
         raise InvariantError(f"{name}: GITS_CREADR {queue.creadr:#x} is beyond the {queue.size:#x} bytes of queue")
-    if its.tables.kept and max(its.tables.kept) >= its.tables.collections.count:
-        raise InvariantError(f"{name}: collection {max(its.tables.kept)} is kept, which the table has no room for")
+    if its.tables.kept and not its.tables.collections.count:
+        raise InvariantError(f"{name}: {len(its.tables.kept)} collections are kept without a table")

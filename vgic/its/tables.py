@@ -12,7 +12,7 @@ from vgic.its.errors import Fault, ItsError
 from vgic.layouts import gits
 from vgic.memory import UNREADABLE, GuestMemory, read_word, write_word
 
-__all__ = ["CHUNK", "Table", "Tables"]
+__all__ = ["CHUNK", "ICID_BITS", "Kind", "Table", "Tables"]
 
 _VALID: Final[int] = gits.BASER.mask("Valid")
 _INDIRECT: Final[int] = gits.BASER.mask("Indirect")
@@ -24,6 +24,7 @@ _PAGE_SIZES: Final = (0x1000, 0x4000, 0x1_0000, 0x1_0000)
 _LARGE_PAGE: Final = 0x1_0000
 
 ICID_BITS: Final = 16
+"""Bits of an ICID."""
 
 CHUNK: Final = 4096
 """Bytes that are written at once."""
