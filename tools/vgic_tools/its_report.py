@@ -207,9 +207,15 @@ def _mapped_collections(walk: Walk) -> Table:
 
 
 def _pending(walk: Walk) -> Table:
+    """What is pending where, as far as the model or a mapped event tells: one profile keeps it in RAM alone."""
     table = _table("pending LPIs", "INTIDs")
+    mapped: dict[int, set[int]] = {}
+    for event in walk.events:
+        if event.target is not None:
+            mapped.setdefault(event.target, set()).add(event.intid)
     for cpu in range(len(walk.gic.config.topology)):
-        if pending := sorted(walk.gic.lpis(cpu).pending):
+        bank = walk.gic.lpis(cpu)
+        if pending := sorted({*bank.pending, *filter(bank.is_pending, mapped.get(cpu, ()))}):
             more = f" and {len(pending) - _MOST_NOTES} more" if len(pending) > _MOST_NOTES else ""
             table.add_row(_vcpu(walk, cpu), ", ".join(map(str, pending[:_MOST_NOTES])) + more)
     return table
