@@ -112,6 +112,7 @@ def test_what_was_left_of_the_queue_goes_on_after_restoring() -> None:
     driver.write(gits.CWRITER, 0x8_0000)
     other = twin(driver, vgic.ARCH)
     assert other.gic.its().queue.creadr == driver.gic.its().queue.creadr < 0x8_0000
+    assert other.gic.its().queue.unfinished
     assert other.read(gits.CREADR) == driver.read(gits.CREADR)
 
 

@@ -171,7 +171,7 @@ class Commands:
         event = self._tables.event(device, event_id)
         source = self._targets.bank(self._tables.rdbase(event.collection))
         target = self._targets.bank(self._tables.rdbase(collection))
-        self._tables.map_event(device, event_id, Event(event.intid, collection))
+        self._tables.move_event(device, event_id, collection)
         source.move(event.intid, target)
         return self._steps(source) + self._steps(target)
 

@@ -5,6 +5,7 @@ Names are as `vgic.state_registers` says. What no register shows:
 | name | what it is |
 |---|---|
 | waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
+| unfinished | an access has left commands that the next one goes on with |
 | collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
 
 The tables are in guest RAM and are saved with it.
@@ -49,6 +50,7 @@ def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -
     yield _reader(f"{device}GITS_CREADR", its, writable.get("GITS_CREADR", 0))
     if its.choices.any_write_retries:
         yield flag(f"{device}waits_for_retry", 1, queue, "waits")
+    yield flag(f"{device}unfinished", 1, queue, "unfinished")
     for index, table in enumerate(its.choices.tables):
         yield SavedRegister(
             f"{device}GITS_BASER{index}",

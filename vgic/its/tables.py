@@ -151,6 +151,10 @@ class Tables:
         """Give an event of a device its LPI and collection."""
         self._write_event(device, event_id, self.entries.pack_event(event.intid, event.collection))
 
+    def move_event(self, device: Device, event_id: int, collection: int) -> None:
+        """Give an event of a device another collection; the rest of its entry stays as it is."""
+        self._write_event(device, event_id, self.entries.moved(self._event_entry(device, event_id), collection))
+
     def unmap_event(self, device: Device, event_id: int) -> None:
         """Forget an event of a device."""
         self._write_event(device, event_id, 0)
