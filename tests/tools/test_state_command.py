@@ -192,6 +192,9 @@ def test_registers_in_words() -> None:
     assert describe("GICD.next_choice", 3) == "number 0x3"
     assert describe("GICD.chosen_mpidr40", 0x1_8000_0002) == "1.0.0.2"
     assert describe("GICR[1].GICR_PENDBASER", 1 << 62 | 1) == "PTZ 1, reserved bits 1"
+    assert describe("GICR[1].pending_lpi8197", 0xA3) == "INTID 8197 0xa3"
+    assert describe("LPI.cached_configuration8192", 0xA3_A3_00) == "INTIDs 8193-8194 0xa3"
+    assert difference("GICR[1].pending_lpi8197", 0xA3, 0) == "INTID 8197 0xa3 -> 0"
     assert difference("GICD.forwarded2", 0b1011, 0b0000) == "INTIDs 64-65 1 -> 0, INTID 67 1 -> 0"
     assert difference("GICD.chosen_mpidr40", 0, 0x8000_0000) == "none -> 0.0.0.0"
 
