@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 import vgic
-from live_qemu import DISTRIBUTOR, Counts, Difference, LiveQemu, config
+from live_qemu import DISTRIBUTOR, Counts, Difference, LiveQemu, arguments, config
 from qtest import BINARY, Qtest, QtestError, read, version, write
 
 FOUND = version()
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.skipif(
 def machine(cpus: int, directory: Path, profile: vgic.Profile = vgic.QEMU) -> Iterator[LiveQemu]:
     """QEMU and the model with this profile, just reset. What QEMU writes is removed."""
     directory.mkdir()
-    with LiveQemu(replace(config(cpus, directory), profile=profile), directory) as live:
+    gic = vgic.Gic(replace(config(cpus, directory), profile=profile))
+    with LiveQemu(gic, arguments(cpus), directory) as live:
         yield live
     for path in directory.iterdir():
         path.unlink()
