@@ -17,7 +17,7 @@ from typing import Final
 
 import command_words as cw
 import vgic
-from random_accesses import ITS, Access, Line, Operation, random_operations
+from random_accesses import DISTRIBUTOR, GICD_CTLR, GICR_CTLR, ITS, Access, Line, Operation, random_operations
 
 RAM: Final = 0x4000_0000
 RAM_SIZE: Final = 0x100_0000
@@ -44,7 +44,6 @@ GITS_CWRITER: Final = 0x0088
 GITS_CREADR: Final = 0x0090
 GITS_BASER: Final = 0x0100
 GITS_TRANSLATER: Final = 0x1_0040
-GICR_CTLR: Final = 0x0000
 GICR_PROPBASER: Final = 0x0070
 GICR_PENDBASER: Final = 0x0078
 
@@ -55,6 +54,8 @@ INDIRECT: Final = 1 << 62
 EVENT_BITS: Final = 5
 ITT_SIZE: Final = 0x200
 """Room for the 12 byte entries of that many bits of EventID."""
+LPIS: Final = 24
+"""INTIDs from 8192 on that most events translate into."""
 CONFIGURATIONS: Final = (0x00, 0x01, 0x21, 0x41, 0x43, 0xA0, 0xA1, 0xA3, 0xF9, 0xFD, 0xFF)
 
 
@@ -115,7 +116,8 @@ class _Source:
         """Enable everything, and map some devices to some collections."""
         for _ in range(1000 if self._distributor_share else 1):
             yield from self._distributor()
-        yield Access(-1, 0, 4, 3)
+        yield Access(DISTRIBUTOR, GICD_CTLR, 4, 3)
+        yield Store(CONFIGURATION, bytes(self._random.choices((*CONFIGURATIONS, 0x81, 0xA1), k=LPIS)))
         for cpu in range(self._cpus):
             yield from self._enable_lpis(cpu)
         yield from self._start()
@@ -159,7 +161,7 @@ class _Source:
     def _intid(self) -> int:
         random = self._random
         if random.random() < 0.9:
-            return 8192 + random.randrange(24)
+            return 8192 + random.randrange(LPIS)
         return random.choice([0, 1023, 8191, 0x3FFF, 0x4000, 0x7FFF, 0x8000, 0xFFFF, 0x1_0000, 0x1_2000, 0xFFFF_FFFF])
 
     def _rdbase(self) -> int:
