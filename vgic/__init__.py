@@ -38,6 +38,7 @@ from vgic.layouts.icc import (
     ICC_SRE_EL1,
     sysreg,
 )
+from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state import SavedState
 from vgic.state_file import State
@@ -84,13 +85,17 @@ __all__ = [
     "Config",
     "ConfigError",
     "Gic",
+    "GuestMemory",
     "IllegalSysReg",
     "Interrupt",
     "InvariantError",
     "LineSink",
+    "NoMemory",
     "Observer",
     "Pending",
     "Profile",
+    "Ram",
+    "RamRegions",
     "RedistributorRegion",
     "SavedState",
     "Spi",

@@ -17,6 +17,11 @@ OneOfNChoice: TypeAlias = Literal["first", "rotate"]
 MAX_SPIS: Final = 988
 """INTIDs 32 to 1019."""
 
+MIN_LPI_ID_BITS: Final = 14
+MAX_LPI_ID_BITS: Final = 24
+SPI_ID_BITS: Final = 10
+"""Bits of an INTID in a VM without LPIs."""
+
 REDISTRIBUTOR_SIZE: Final = 0x20000
 """Bytes of a Redistributor: RD_base and SGI_base."""
 
@@ -52,6 +57,12 @@ class Config:
     """SGIs reach Aff0 values above 15; None: as the profile."""
     one_of_n: bool | None = None
     """SPIs can be sent to any one of the participating PEs; None: as the profile."""
+    lpis: bool | None = None
+    """There are LPIs; None: where there is an ITS, and else as the profile."""
+    lpi_id_bits: int = 16
+    """Bits of the INTIDs of LPIs, 14 to 24."""
+    its: tuple[int, ...] = ()
+    """Physical address of each ITS, a multiple of 64 KiB."""
     one_of_n_choice: OneOfNChoice = "first"
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
 
@@ -69,6 +80,10 @@ class Config:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
         if self.one_of_n_choice not in get_args(OneOfNChoice):
             raise ConfigError(f"one_of_n_choice is first or rotate, not {self.one_of_n_choice}")
+        if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
+            raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
+        if self.its and self.lpis is False:
+            raise ConfigError(f"the ITS at {self.its[0]:#x} needs LPIs, but lpis is False")
         self.check_aff3(enumerate(self.topology.affinities))
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:
@@ -82,7 +97,13 @@ class Config:
             a3v=default.a3v if self.a3v is None else self.a3v,
             rss=default.rss if self.rss is None else self.rss,
             one_of_n=default.one_of_n if self.one_of_n is None else self.one_of_n,
+            lpis=default.lpis or bool(self.its) if self.lpis is None else self.lpis,
         )
+
+    @property
+    def id_bits(self) -> int:
+        """Bits of the widest INTID that the VM has, as GICD_TYPER.IDbits says."""
+        return self.lpi_id_bits if self.features.lpis else SPI_ID_BITS
 
     def check_aff3(self, affinities: Iterable[tuple[int, int]]) -> None:
         """Raise AffinityError where a vCPU (number, packed affinity) has an Aff3 that this VM cannot show."""

@@ -6,7 +6,7 @@ are in vgic/sysregs.py; this is the state behind them and what it does.
 
 from typing import Final, Protocol
 
-from vgic.intids import FIRST_LPI, SPURIOUS
+from vgic.intids import SPURIOUS
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
 from vgic.profile import Profile
 
@@ -89,11 +89,11 @@ class CpuInterface:
 
     __slots__ = (
         "_eoi_checks_group",
-        "_has_lpis",
         "_hides",
         "_idle_hidden",
         "_level_shift",
         "_lines",
+        "_lpis",
         "_private",
         "_settler",
         "_shared",
@@ -125,12 +125,12 @@ class CpuInterface:
     def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
         self.cpu = cpu
         self._eoi_checks_group = profile.eoi_checks_group
-        self._has_lpis = profile.distributor_typer.get("LPIS", 0) != 0
         self._hides = profile.disabled_group_hides
         self._idle_hidden = profile.lowest_priority_is_idle
         self._lines = lines
         self._private: ActivationBank
         self._shared: ActivationBank
+        self._lpis: ActivationBank | None = None
         self._settler: Settler
         self.queues = [PendingQueue(), PendingQueue()]
         """What is forwarded to this PE, by group."""
@@ -163,10 +163,13 @@ class CpuInterface:
         self.best_group = GROUP1
         self._reset_registers()
 
-    def connect(self, private: ActivationBank, shared: ActivationBank, settler: Settler) -> None:
-        """Give the interface the bank of its PE's INTIDs, the bank of SPIs, and who settles it."""
+    def connect(
+        self, private: ActivationBank, shared: ActivationBank, lpis: ActivationBank | None, settler: Settler
+    ) -> None:
+        """Give the interface the bank of its PE's INTIDs, that of SPIs, its LPIs if any, and who settles it."""
         self._private = private
         self._shared = shared
+        self._lpis = lpis
         self._settler = settler
 
     def _reset_registers(self) -> None:
@@ -334,12 +337,12 @@ class CpuInterface:
         to the other group (rules CPU-9 and CPU-10). An LPI has no active state: only the priority drops.
         """
         bank = self._bank(intid)
-        if (bank is None and not self._is_lpi(intid)) or self._highest_active_group() != group:
+        if bank is None or self._highest_active_group() != group:
             return
         active = self.active_priorities[group]
         self.active_priorities[group] = active & (active - 1)
         self.drive()
-        if bank is not None and not self.eoi_mode:
+        if not self.eoi_mode:
             index = intid - bank.first
             if not self._eoi_checks_group or bank.group(index) == group:
                 bank.deactivate(index)
@@ -350,9 +353,6 @@ class CpuInterface:
         bank = self._bank(intid)
         if self.eoi_mode and bank is not None:
             bank.deactivate(intid - bank.first)
-
-    def _is_lpi(self, intid: int) -> bool:
-        return intid >= FIRST_LPI and self._has_lpis
 
     def _highest_active_group(self) -> int | None:
         active0, active1 = self.active_priorities
@@ -365,4 +365,6 @@ class CpuInterface:
     def _bank(self, intid: int) -> ActivationBank | None:
         if self._private.has(intid):
             return self._private
-        return self._shared if self._shared.has(intid) else None
+        if self._shared.has(intid):
+            return self._shared
+        return self._lpis if self._lpis is not None and self._lpis.has(intid) else None

@@ -211,6 +211,8 @@ class Distributor(BankOwner):
                 "A3V": int(features.a3v),
                 "RSS": int(features.rss),
                 "No1N": int(not features.one_of_n),
+                "IDbits": config.id_bits - 1,
+                "LPIS": int(features.lpis),
                 **profile.distributor_typer,
             }
         )

@@ -4,6 +4,7 @@
 |---|---|
 | a3v | GICD_TYPER.A3V, ICC_CTLR_EL1.A3V, the upper word of GICD_IROUTER<n>, GICR_TYPER[63:56], CommonLPIAff |
 | rss | GICD_TYPER.RSS, ICC_CTLR_EL1.RSS, the RS field of the SGI registers |
+| lpis | GICD_TYPER.LPIS and IDbits, GICR_TYPER.PLPIS and DirectLPI, GICR_CTLR, the registers of LPI tables |
 | one_of_n | GICD_TYPER.No1N, GICD_IROUTER<n>.IRM, GICD_CTLR.E1NWF, GICR_TYPER.DPGS, GICR_CTLR.DPG* |
 """
 
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 
 from vgic.layouts import gicd, gicr
 
-__all__ = ["DPG0", "DPG1NS", "E1NWF", "IRM", "Features", "writable_bits"]
+__all__ = ["DPG0", "DPG1NS", "E1NWF", "ENABLE_LPIS", "IRM", "Features", "writable_bits"]
 
 IRM: Final[int] = gicd.IROUTER.mask("Interrupt_Routing_Mode")
 """GICD_IROUTER<n>.Interrupt_Routing_Mode: to any one of the participating PEs."""
@@ -22,6 +23,8 @@ E1NWF: Final[int] = gicd.CTLR.mask("E1NWF")
 
 DPG1NS: Final[int] = gicr.CTLR.mask("DPG1NS")
 DPG0: Final[int] = gicr.CTLR.mask("DPG0")
+
+ENABLE_LPIS: Final[int] = gicr.CTLR.mask("EnableLPIs")
 
 _LOW_WORD: Final = 0xFFFF_FFFF
 
@@ -35,6 +38,8 @@ class Features(NamedTuple):
     """SGIs reach Aff0 values above 15."""
     one_of_n: bool
     """An SPI may be sent to any one of the participating PEs."""
+    lpis: bool
+    """There are LPIs."""
 
 
 def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str, int]:
@@ -44,12 +49,20 @@ def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str,
     has not, nothing can be, but for what the profile stores without meaning (QEMU: reserved bits of IROUTER).
     """
     one_of_n = {"GICD_IROUTER": IRM, "GICD_CTLR": E1NWF, "GICR_CTLR": DPG1NS | DPG0}
-    plain = {"GICD_IROUTER": gicd.IROUTER, "GICD_CTLR": gicd.CTLR, "GICR_CTLR": gicr.CTLR}
-    writable = {name: layout.writable & ~one_of_n[name] for name, layout in plain.items()}
+    lpis = {
+        "GICR_CTLR": ENABLE_LPIS,
+        "GICR_PROPBASER": gicr.PROPBASER.writable,
+        "GICR_PENDBASER": gicr.PENDBASER.writable,
+    }
+    plain = (gicd.IROUTER, gicd.CTLR, gicr.CTLR, gicr.PROPBASER, gicr.PENDBASER)
+    writable = {
+        layout.name: layout.writable & ~one_of_n.get(layout.name, 0) & ~lpis.get(layout.name, 0) for layout in plain
+    }
     writable.update(overrides)
-    if features.one_of_n:
-        for name, bits in one_of_n.items():
-            writable[name] |= bits
+    for wanted, bits in ((features.one_of_n, one_of_n), (features.lpis, lpis)):
+        if wanted:
+            for name in bits:
+                writable[name] |= bits[name]
     if not features.a3v:
         writable["GICD_IROUTER"] &= _LOW_WORD
     return writable

@@ -23,6 +23,9 @@ from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.intids import FIRST_PPI, FIRST_SPI
 from vgic.invariants import check
+from vgic.lpi_tables import ConfigurationTable, PendingTable
+from vgic.lpis import LpiBank, LpiConfiguration
+from vgic.memory import GuestMemory, NoMemory
 from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.redistributor import Redistributor, redistributor_frames
@@ -67,11 +70,20 @@ class Pending(NamedTuple):
 class Gic:
     """A distributor, and a redistributor and CPU interface for every vCPU.
 
-    `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect.
+    `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect. `memory` is the
+    guest's RAM, where its LPI tables are.
     """
 
-    def __init__(self, config: Config, lines: LineSink | None = None, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        lines: LineSink | None = None,
+        observer: Observer | None = None,
+        memory: GuestMemory | None = None,
+    ) -> None:
         self.config = config
+        self.memory: GuestMemory = NoMemory() if memory is None else memory
+        """The guest's RAM."""
         self._observer = observer
         profile = config.profile
         cpus = range(len(config.topology))
@@ -87,8 +99,9 @@ class Gic:
         self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
         self._forwarder.connect(self._shared, self._shared.placement()[0])
         self._reset_groups()
-        for interface, private in zip(self._interfaces, self._private, strict=True):
-            interface.connect(private, self._shared, self._forwarder)
+        self._lpis = self._lpi_banks() if config.features.lpis else [None] * len(cpus)
+        for interface, private, lpis in zip(self._interfaces, self._private, self._lpis, strict=True):
+            interface.connect(private, self._shared, lpis, self._forwarder)
 
         self.map = AddressMap(observer)
         """The address map; `str(gic.map)` prints it."""
@@ -111,6 +124,20 @@ class Gic:
             private.edge[0] = 0xFFFF  # SGIs
             private.enabled[0] = 0xFFFF if profile.sgis_enabled_at_reset else 0
 
+    def _lpi_banks(self) -> list[LpiBank | None]:
+        config, choices = self.config, self.config.profile.lpi
+        bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
+        configuration = LpiConfiguration(config.lpi_id_bits, choices.caches_configuration)
+        table = ConfigurationTable(config.lpi_id_bits, self.memory)
+        banks: list[LpiBank | None] = []
+        for cpu in range(len(config.topology)):
+            if cpu and not choices.one_propbaser:
+                table = ConfigurationTable(config.lpi_id_bits, self.memory)
+            pending = PendingTable(self.memory)
+            pending.register = choices.pendbaser_reset
+            banks.append(LpiBank(cpu, self._forwarder, configuration, table, pending, bits, choices))
+        return banks
+
     def _place_redistributors(self) -> None:
         config, topology = self.config, self.config.topology
         for region in config.redistributor_regions:
@@ -121,7 +148,7 @@ class Gic:
         taken = set(self.redistributor_bases)
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
-            parts = self._private[cpu], self._interfaces[cpu]
+            parts = self._private[cpu], self._interfaces[cpu], self._lpis[cpu]
             self._redistributors.append(Redistributor(*parts, self._affinities, config, last))
         frames = redistributor_frames(config)
         placed = 0
@@ -204,6 +231,13 @@ class Gic:
                 f"this VM's SPIs are INTIDs {FIRST_SPI} to {last}" if self._shared.count else "this VM has no SPIs"
             )
             raise ConfigError(f"no SPI {intid}: {there}")
+
+    def lpis(self, cpu: int) -> LpiBank:
+        """The LPIs of a vCPU's Redistributor. Raises ConfigError where the VM has none, or no such vCPU."""
+        bank = self._lpis[self.interface(cpu).cpu]
+        if bank is None:
+            raise ConfigError("this VM has no LPIs")
+        return bank
 
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""

@@ -12,11 +12,12 @@ from typing import Final
 from vgic.errors import ConfigError
 from vgic.features import Features
 
-__all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "Profile", "profile_named"]
+__all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "ItsChoices", "LpiChoices", "Profile", "profile_named"]
 
 ALL_64: Final = (1 << 64) - 1
 
-EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True)
+EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True, lpis=False)
+"""LPIs need guest RAM, so a VM has them where its Config says so."""
 
 GROUP0_BIT: Final = 0b01
 GROUP1_BIT: Final = 0b10
@@ -26,6 +27,39 @@ _CIDR: Final = {"CIDR0": 0x0D, "CIDR1": 0xF0, "CIDR2": 0x05, "CIDR3": 0xB1}
 
 def _identification(prefix: str, **registers: int) -> dict[str, int]:
     return {f"{prefix}_{name}": value for name, value in registers.items()}
+
+
+@dataclass(frozen=True)
+class LpiChoices:
+    """How an implementation treats LPIs; the defaults are those of `ARCH`.
+
+    Which of GICR_SETLPIR, GICR_CLRLPIR, GICR_INVLPIR, GICR_INVALLR and GICR_SYNCR there are is in `Profile.absent`.
+    """
+
+    priority_bits: int | None = None
+    """Bits of an LPI's priority that count, six at most; None: as many as the CPU interface implements."""
+    caches_configuration: bool = True
+    """A configuration byte is read when it is first needed and then again only when the guest asks for it."""
+    one_propbaser: bool = False
+    """GICR_PROPBASER is one register that every Redistributor shows."""
+    tables_locked: bool = True
+    """GICR_PROPBASER and GICR_PENDBASER ignore writes while GICR_CTLR.EnableLPIs is 1."""
+    heeds_ptz: bool = True
+    """GICR_PENDBASER.PTZ reads as zero, and a pending table that is said to be zero is not read."""
+    consumes_table: bool = False
+    """Bits of the pending table are cleared when they have been read."""
+    saves_on_disable: bool = True
+    """What is pending is written to the pending table when GICR_CTLR.EnableLPIs is cleared; else it is lost."""
+    rescans: bool = False
+    """Every change goes to the pending table at once, and when the best LPI of a PE is gone, all is read again."""
+    pendbaser_reset: int = 0
+    attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Fields of GICR_PROPBASER and GICR_PENDBASER of which values (keys) are stored as others."""
+
+
+@dataclass(frozen=True)
+class ItsChoices:
+    """How an implementation's ITS behaves; the defaults are those of `ARCH`."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +78,13 @@ class Profile:
     absent: frozenset[str] = frozenset()
     """Registers of the layouts that this implementation does not have: an access is illegal."""
     distributor_typer: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICD_TYPER other than ITLinesNumber, and those of features where it contradicts them."""
+    """Fields of GICD_TYPER other than ITLinesNumber and IDbits, and of features where it contradicts them."""
     unreported_spi_words: int = 0
     """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
     redistributor_typer: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICR_TYPER other than the affinity, the processor number and Last."""
+    """Fields of GICR_TYPER other than the affinity, the processor number, Last, and those of features."""
     redistributor_ctlr: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICR_CTLR that always read so."""
+    """Fields of GICR_CTLR that always read so, with LPIs or without."""
     cpu_interface_ctlr: Mapping[str, int] = field(default_factory=dict)
     """Fields of ICC_CTLR_EL1 that always read so, other than PRIbits."""
     stored_priority_bits: int | None = None
@@ -76,6 +110,8 @@ class Profile:
     """EOIR deactivates only an interrupt of its own group."""
     sgi1r_groups: int = GROUP0_BIT | GROUP1_BIT
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
+    lpi: LpiChoices = field(default_factory=LpiChoices)
+    its: ItsChoices = field(default_factory=ItsChoices)
 
 
 _ARM_CORESIGHT: Final = {"PIDR1": 0xB4, "PIDR2": 0x3B, "PIDR4": 0x44, **_CIDR}
@@ -89,12 +125,12 @@ ARCH: Final = Profile(
         **_identification("GICD", PIDR0=0x92, **_ARM_CORESIGHT),
         **_identification("GICR", PIDR0=0x93, **_ARM_CORESIGHT),
     },
-    distributor_typer={"IDbits": 9, "MBIS": 1},
+    distributor_typer={"MBIS": 1},
 )
 
 KVM: Final = Profile(
     name="kvm",
-    features=Features(a3v=False, rss=False, one_of_n=False),
+    features=Features(a3v=False, rss=False, one_of_n=False, lpis=False),
     hidden_aff3=True,
     fixed={
         "GICD_IIDR": 0x4B00_343B,
@@ -116,10 +152,12 @@ KVM: Final = Profile(
             "GICD_CPENDSGIR",
             "GICD_SPENDSGIR",
             "GICD_NSACR",
+            "GICR_SETLPIR",
+            "GICR_CLRLPIR",
         }
     ),
     # No1N = 0 promises 1-of-N routing, which KVM does not have.
-    distributor_typer={"IDbits": 9, "No1N": 0},
+    distributor_typer={"No1N": 0},
     redistributor_ctlr={"IR": 1, "CES": 1},
     stored_priority_bits=5,
     group_enable_bits=(GROUP1_BIT, GROUP1_BIT),
@@ -127,11 +165,24 @@ KVM: Final = Profile(
     sgis_enabled_at_reset=True,
     asleep_at_reset=False,
     edge_records_line=False,
+    lpi=LpiChoices(
+        priority_bits=6,
+        one_propbaser=True,
+        consumes_table=True,
+        saves_on_disable=False,
+        pendbaser_reset=0x580,
+        # Inner shareable instead of outer; inner write-back instead of uncached; outer as inner, but for uncached.
+        attributes={
+            "Shareability": {2: 1},
+            "InnerCache": {0: 3, 1: 3},
+            "OuterCache": dict.fromkeys(range(2, 8), 0),
+        },
+    ),
 )
 
 QEMU: Final = Profile(
     name="qemu",
-    features=Features(a3v=True, rss=False, one_of_n=False),
+    features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
@@ -151,12 +202,15 @@ QEMU: Final = Profile(
             "GICD_CLRSPI_NSR",
             "GICD_SETSPI_SR",
             "GICD_CLRSPI_SR",
+            "GICR_SETLPIR",
+            "GICR_CLRLPIR",
+            "GICR_INVLPIR",
+            "GICR_INVALLR",
             "GICR_SYNCR",
         }
     ),
-    distributor_typer={"IDbits": 15, "LPIS": 1},
     unreported_spi_words=1,
-    redistributor_typer={"CommonLPIAff": 1, "PLPIS": 1},
+    redistributor_typer={"CommonLPIAff": 1},
     redistributor_ctlr={"CES": 1},
     cpu_interface_ctlr={"IDbits": 1},
     stored_priority_bits=8,
@@ -166,6 +220,14 @@ QEMU: Final = Profile(
     lowest_priority_is_idle=True,
     eoi_checks_group=False,
     sgi1r_groups=GROUP1_BIT,
+    lpi=LpiChoices(
+        priority_bits=6,
+        caches_configuration=False,
+        tables_locked=False,
+        heeds_ptz=False,
+        saves_on_disable=False,
+        rescans=True,
+    ),
 )
 
 PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (ARCH, KVM, QEMU)}

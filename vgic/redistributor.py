@@ -2,20 +2,24 @@
 
 from typing import Final
 
-from mmio import Frame, Word
+from mmio import Frame, RegisterLayout, Word
 from vgic import affinity
 from vgic.bank_registers import BankOwner, bank_words
 from vgic.config import Config
 from vgic.cpu_interface import CpuInterface
-from vgic.features import DPG0, DPG1NS, writable_bits
+from vgic.features import DPG0, DPG1NS, ENABLE_LPIS, writable_bits
 from vgic.interrupts import PrivateInterrupts
 from vgic.layouts import gicr
+from vgic.lpis import LpiBank
+from vgic.profile import LpiChoices
 from vgic.topology import AffinityIndex
 
 __all__ = ["Redistributor", "redistributor_frames"]
 
 _CHILDREN_ASLEEP: Final = gicr.WAKER.mask("ChildrenAsleep")
 _PROCESSOR_SLEEP: Final = gicr.WAKER.mask("ProcessorSleep")
+
+_LOW_WORD: Final = 0xFFFF_FFFF
 
 _SAME_AFF3: Final = 1
 """GICR_TYPER.CommonLPIAff: PEs of the same Aff3 share an LPI configuration table."""
@@ -32,26 +36,30 @@ class Redistributor(BankOwner):
         "ctlr",
         "ctlr_constant",
         "interface",
-        "pendbaser",
+        "lpis",
         "processor_sleep",
-        "propbaser",
     )
 
     def __init__(
         self,
         interrupts: PrivateInterrupts,
         interface: CpuInterface,
+        lpis: LpiBank | None,
         affinities: AffinityIndex,
         config: Config,
         last: bool,
     ) -> None:
         super().__init__(interrupts)
         self.interface = interface
+        self.lpis = lpis
+        """None where the VM has no LPIs."""
         self._affinities = affinities
         profile, features = config.profile, config.features
         self._a3v = features.a3v
         self._sleep_gates = profile.sleep_gates
         fields = {
+            "PLPIS": int(features.lpis),
+            "DirectLPI": int(features.lpis and "GICR_SETLPIR" not in profile.absent),
             **profile.redistributor_typer,
             "Processor_Number": interface.cpu,
             "Last": int(last),
@@ -60,10 +68,14 @@ class Redistributor(BankOwner):
         if not features.a3v and fields.get("CommonLPIAff") == _SAME_AFF3:
             fields["CommonLPIAff"] = 0  # Without Aff3, all PEs have the same.
         self._constant = gicr.TYPER.encode(fields)
-        self.ctlr_constant = gicr.CTLR.encode(profile.redistributor_ctlr)
+        self.ctlr_constant = gicr.CTLR.encode(
+            {
+                "CES": int(features.lpis),
+                "IR": int(features.lpis and "GICR_INVLPIR" not in profile.absent),
+                **profile.redistributor_ctlr,
+            }
+        )
         self.ctlr = 0
-        self.propbaser = 0
-        self.pendbaser = 0
         self.processor_sleep = profile.asleep_at_reset
         self._tell_interface()
 
@@ -79,6 +91,11 @@ class Redistributor(BankOwner):
         return self.processor_sleep and self._sleep_gates
 
     @property
+    def enables_lpis(self) -> bool:
+        """GICR_CTLR.EnableLPIs."""
+        return self.ctlr & ENABLE_LPIS != 0
+
+    @property
     def declines(self) -> list[bool]:
         """By group: 1-of-N interrupts are kept away from the PE."""
         return [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
@@ -86,6 +103,12 @@ class Redistributor(BankOwner):
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICR_CTLR."""
         self.ctlr = value
+        lpis = self.lpis
+        if lpis is not None and lpis.enabled != self.enables_lpis:
+            if self.enables_lpis:
+                lpis.enable()
+            else:
+                lpis.disable()
         self._tell_interface()
 
     def set_sleep(self, asleep: bool) -> None:
@@ -123,36 +146,108 @@ class _Waker(Word[Redistributor]):
         owner.set_sleep(value & _PROCESSOR_SLEEP != 0)
 
 
-class _PropBaser(Word[Redistributor]):
+class _TableBase(Word[Redistributor]):
+    """A register that says where a table is; RES0 without LPIs."""
+
+    def __init__(self, layout: RegisterLayout, choices: LpiChoices) -> None:
+        self.locked = choices.tables_locked
+        self.substitutes = [(layout.field(name), values) for name, values in choices.attributes.items()]
+
+    def stored(self, value: int) -> int:
+        """What is stored where `value` is written."""
+        for field, values in self.substitutes:
+            written = field.extract(value)
+            value += (values.get(written, written) - written) << field.lsb
+        return value
+
+    def writable(self, owner: Redistributor) -> LpiBank | None:
+        """The LPIs whose register may be written now."""
+        lpis = owner.lpis
+        return None if lpis is None or (self.locked and lpis.enabled) else lpis
+
+
+class _PropBaser(_TableBase):
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
-        return owner.propbaser
+        return 0 if owner.lpis is None else owner.lpis.propbaser
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.propbaser = value
+        lpis = self.writable(owner)
+        if lpis is not None:
+            lpis.propbaser = self.stored(value)
 
 
-class _PendBaser(Word[Redistributor]):
+class _PendBaser(_TableBase):
+    """PTZ is kept, since it says what the table holds, but not shown."""
+
+    def __init__(self, layout: RegisterLayout, choices: LpiChoices) -> None:
+        super().__init__(layout, choices)
+        self.hidden = layout.mask("PTZ") if choices.heeds_ptz else 0
+
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
-        return owner.pendbaser
+        return 0 if owner.lpis is None else owner.lpis.pendbaser
+
+    def view(self, owner: Redistributor, index: int, secure: bool) -> int:
+        return self.get(owner, index, secure) & ~self.hidden
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.pendbaser = value
+        lpis = self.writable(owner)
+        if lpis is not None:
+            lpis.pendbaser = self.stored(value)
+
+
+class _LpiCommand(Word[Redistributor]):
+    """A register that acts on an LPI when its lower half is written."""
+
+    def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
+        if owner.lpis is not None and mask & _LOW_WORD:
+            self.act(owner.lpis, value & _LOW_WORD)
+
+    def act(self, lpis: LpiBank, intid: int) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+class _SetLpi(_LpiCommand):
+    def act(self, lpis: LpiBank, intid: int) -> None:
+        lpis.make_pending(intid)
+
+
+class _ClearLpi(_LpiCommand):
+    def act(self, lpis: LpiBank, intid: int) -> None:
+        lpis.clear_pending(intid)
+
+
+class _InvalidateLpi(_LpiCommand):
+    def act(self, lpis: LpiBank, intid: int) -> None:
+        lpis.reload(intid)
+
+
+class _InvalidateAll(_LpiCommand):
+    def act(self, lpis: LpiBank, intid: int) -> None:
+        lpis.reload_all()
 
 
 def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     """The RD_base and SGI_base frames of a VM."""
+    profile = config.profile
     control: dict[str, Word[Redistributor]] = {
         "GICR_CTLR": _Control(),
         "GICR_TYPER": _Type(),
         "GICR_WAKER": _Waker(),
-        "GICR_PROPBASER": _PropBaser(),
-        "GICR_PENDBASER": _PendBaser(),
+        "GICR_SETLPIR": _SetLpi(),
+        "GICR_CLRLPIR": _ClearLpi(),
+        "GICR_PROPBASER": _PropBaser(gicr.PROPBASER, profile.lpi),
+        "GICR_PENDBASER": _PendBaser(gicr.PENDBASER, profile.lpi),
+        "GICR_INVLPIR": _InvalidateLpi(),
+        "GICR_INVALLR": _InvalidateAll(),
     }
     banks: dict[str, Word[Redistributor]] = {}
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
     banks.update(bank_words("GICR", "GICR_ICFGR1", first_half=1))
-    profile = config.profile
-    choices = (profile.fixed, writable_bits(config.features, profile.writable), profile.absent)
+    absent = profile.absent
+    if not config.features.lpis:
+        absent |= {layout.name for layout in gicr.OF_LPIS}
+    choices = (profile.fixed, writable_bits(config.features, profile.writable), absent)
     return [
         Frame("GICR RD_base", gicr.RD_BASE, control, *choices),
         Frame("GICR SGI_base", gicr.SGI_BASE, banks, *choices),

@@ -171,6 +171,9 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
         parts.distributor.spis,
     ):
         _forward(bank)
+    for redistributor in parts.redistributors:
+        if redistributor.lpis is not None:
+            redistributor.lpis.forward_all()
     forwarder.settle_anew()
 
 
@@ -183,6 +186,8 @@ def _tell_interfaces(parts: Parts) -> None:
         interface.forwarded_groups = distributor.forwarded_groups
         interface.asleep = redistributor.asleep
         interface.declines = redistributor.declines
+        if redistributor.lpis is not None:
+            redistributor.lpis.enabled = redistributor.enables_lpis
 
 
 def _forward(bank: InterruptBank) -> None:

@@ -26,6 +26,7 @@ from vgic.config import Config
 from vgic.cpu_interface import LineSink
 from vgic.errors import StateError
 from vgic.gic import Gic, Observer
+from vgic.memory import GuestMemory
 from vgic.profile import Profile
 from vgic.state import SavedState
 from vgic.state_document import Document, config_of, from_document, to_document
@@ -66,10 +67,14 @@ class State:
         return config_of(self.data["vm"], profile)
 
     def build(
-        self, lines: LineSink | None = None, observer: Observer | None = None, profile: Profile | None = None
+        self,
+        lines: LineSink | None = None,
+        observer: Observer | None = None,
+        profile: Profile | None = None,
+        memory: GuestMemory | None = None,
     ) -> Gic:
         """A VM like the one that was saved, in the same state. Raises as `config` and `Gic.restore` do."""
-        gic = Gic(self.config(profile), lines, observer)
+        gic = Gic(self.config(profile), lines, observer, memory)
         gic.restore(self.data)
         return gic
 

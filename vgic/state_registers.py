@@ -242,8 +242,11 @@ def _redistributor(device: str, redistributor: Redistributor, config: Config) ->
     # ChildrenAsleep follows ProcessorSleep.
     sleep = 0b110 if _guest_writable(gicr.WAKER, config) else 0
     yield _flag(f"{device}GICR_WAKER", sleep, redistributor, "processor_sleep")
-    for layout, attribute in ((gicr.PROPBASER, "propbaser"), (gicr.PENDBASER, "pendbaser")):
-        yield _attribute(f"{device}{layout.name}", _guest_writable(layout, config), redistributor, attribute)
+    if redistributor.lpis is not None:
+        for layout, attribute in ((gicr.PROPBASER, "propbaser"), (gicr.PENDBASER, "pendbaser")):
+            yield _attribute(
+                f"{device}{layout.name}", _guest_writable(layout, config), redistributor.lpis, attribute
+            )
     yield from _bank(f"{device}GICR_", device, bank, first=0)
     yield _triggers(f"{device}GICR_ICFGR1", bank, 1, fixed="GICR_ICFGR1" in config.profile.fixed)
 

@@ -21,6 +21,8 @@ EOI_MODE: Final = icc.CTLR.mask("EOImode")
 _AP_BITS: Final = 0xFFFF_FFFF
 _INTID_MASK: Final = icc.DIR.mask("INTID")
 _MAX_BPR: Final = 7
+_NARROW_ID_BITS: Final = 16
+"""Bits of INTID that a CPU interface has at least."""
 
 
 class _Pmr(Word[CpuInterface]):
@@ -158,6 +160,7 @@ class SystemRegisters:
                 "PRIbits": priority_bits - 1,
                 "A3V": int(features.a3v),
                 "RSS": int(features.rss),
+                "IDbits": int(config.id_bits > _NARROW_ID_BITS),
                 **config.profile.cpu_interface_ctlr,
             }
         )

@@ -321,7 +321,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("GICD_IPRIORITYR9", 0x04, "cannot be"),
     ("GICR[1].GICR_WAKER", 2, "cannot be"),
     ("GICR[1].GICR_CTLR", 1, "cannot be"),
-    ("GICR[1].GICR_PROPBASER", 0x1000, "cannot be"),
+    ("GICR[1].GICR_PROPBASER", 0x1000, "no such register"),
     ("ICC[2].ICC_PMR_EL1", 0xFF, "cannot be"),
     ("ICC[2].ICC_BPR0_EL1", 1, "with the other registers it would be 0x2"),
     ("ICC[2].ICC_BPR1_EL1", 8, "cannot be"),

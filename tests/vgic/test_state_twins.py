@@ -36,8 +36,8 @@ CONFIGS: Final = {
 }
 
 # What may differ inside: tables without state, memories of the last access, and what depends on history only.
-STATELESS: Final = (vgic.Config, vgic.Profile, AddressMap, Frame, Register, Word)
-IRRELEVANT: Final = ("_heap", "_lines", "_observer")
+STATELESS: Final = (vgic.Config, vgic.Profile, vgic.profile.LpiChoices, AddressMap, Frame, Register, Word)
+IRRELEVANT: Final = ("_heap", "_lines", "_memory", "_observer", "memory")
 
 
 def inside(value: object, seen: dict[int, int]) -> object:

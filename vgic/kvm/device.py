@@ -84,6 +84,7 @@ class VgicV3Device:
             default.a3v if a3v is None else a3v,
             default.rss if rss is None else rss,
             default.one_of_n if one_of_n is None else one_of_n,
+            default.lpis,
         )
         shown = profile_on(profile, host, a3v_must_match)
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer)

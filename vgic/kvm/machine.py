@@ -154,6 +154,7 @@ class Machine:
                 a3v=features.a3v,
                 rss=features.rss,
                 one_of_n=features.one_of_n,
+                lpis=features.lpis,
             )
             placed = self.placement.complete(len(affinities))
             # Before the addresses are known, any do: no guest can run and see them.

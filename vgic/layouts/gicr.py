@@ -1,7 +1,7 @@
 """A Redistributor's two frames, GICv3.0 with one Security state: RD_base and SGI_base, 64 KiB each.
 
-IHI 0069 sections 12.10 and 12.11. LPI registers are declared with their fields; where the configuration has no
-LPIs they are RES0. Not there: GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
+IHI 0069 sections 12.10 and 12.11. LPI registers are declared as they are in a VM with LPIs; in one without
+they are RES0, or not there. Not there either: GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ from vgic.layouts.banks import (
     two_bits_per_intid,
 )
 
-__all__ = ["RD_BASE", "SGI_BASE"]
+__all__ = ["OF_LPIS", "RD_BASE", "SGI_BASE"]
 
 CTLR: Final[RegisterLayout] = layout(
     "GICR_CTLR",
@@ -32,7 +32,7 @@ CTLR: Final[RegisterLayout] = layout(
     ro("RWP", 1, "a write to this register or to GICR_ICENABLER0 is still taking effect"),
     ro("IR", 1, "GICR_INVLPIR, GICR_INVALLR and GICR_SYNCR are implemented"),
     ro("CES", 1, "EnableLPIs can be cleared again"),
-    ro("EnableLPIs", 1, "LPIs are delivered to this PE"),
+    rw("EnableLPIs", 1, "LPIs are delivered to this PE"),
 )
 
 IIDR: Final[RegisterLayout] = implementation("GICR_IIDR", 0x0004)
@@ -70,19 +70,27 @@ WAKER: Final[RegisterLayout] = layout(
 
 TABLE_ATTRIBUTES: Final = "cacheability or shareability of the table in memory"
 
+# A write of the lower half acts, with zeros for the upper one; a write of the upper half does nothing.
+SETLPIR: Final[RegisterLayout] = layout(
+    "GICR_SETLPIR", 0x0040, 64, AccessKind.WO, res0(32), rw("pINTID", 32, "the LPI to make pending")
+)
+CLRLPIR: Final[RegisterLayout] = layout(
+    "GICR_CLRLPIR", 0x0048, 64, AccessKind.WO, res0(32), rw("pINTID", 32, "the LPI to take back")
+)
+
 PROPBASER: Final[RegisterLayout] = layout(
     "GICR_PROPBASER",
     0x0070,
     64,
     AccessKind.RW,
     res0(5),
-    ro("OuterCache", 3, TABLE_ATTRIBUTES),
+    rw("OuterCache", 3, TABLE_ATTRIBUTES),
     res0(4),
-    ro("Physical_Address", 40, "bits [51:12] of the address of the LPI configuration table"),
-    ro("Shareability", 2, TABLE_ATTRIBUTES),
-    ro("InnerCache", 3, TABLE_ATTRIBUTES),
+    rw("Physical_Address", 40, "bits [51:12] of the address of the LPI configuration table"),
+    rw("Shareability", 2, TABLE_ATTRIBUTES),
+    rw("InnerCache", 3, TABLE_ATTRIBUTES),
     res0(2),
-    ro("IDbits", 5, "INTID bits covered by the table, minus one"),
+    rw("IDbits", 5, "INTID bits covered by the table, minus one"),
 )
 
 PENDBASER: Final[RegisterLayout] = layout(
@@ -91,16 +99,22 @@ PENDBASER: Final[RegisterLayout] = layout(
     64,
     AccessKind.RW,
     res0(1),
-    ro("PTZ", 1, "the pending table is all zero"),
+    rw("PTZ", 1, "the pending table is all zero"),
     res0(3),
-    ro("OuterCache", 3, TABLE_ATTRIBUTES),
+    rw("OuterCache", 3, TABLE_ATTRIBUTES),
     res0(4),
-    ro("Physical_Address", 36, "bits [51:16] of the address of the LPI pending table"),
+    rw("Physical_Address", 36, "bits [51:16] of the address of the LPI pending table"),
     res0(4),
-    ro("Shareability", 2, TABLE_ATTRIBUTES),
-    ro("InnerCache", 3, TABLE_ATTRIBUTES),
+    rw("Shareability", 2, TABLE_ATTRIBUTES),
+    rw("InnerCache", 3, TABLE_ATTRIBUTES),
     res0(7),
 )
+
+INVLPIR: Final[RegisterLayout] = layout(
+    "GICR_INVLPIR", 0x00A0, 64, AccessKind.WO, res0(32), rw("INTID", 32, "the LPI whose configuration has changed")
+)
+# The value is that of GICv4.1's vPEs: without them, any write concerns every LPI of the Redistributor.
+INVALLR: Final[RegisterLayout] = layout("GICR_INVALLR", 0x00B0, 64, AccessKind.WO, res0(64))
 
 SYNCR: Final[RegisterLayout] = layout(
     "GICR_SYNCR",
@@ -111,12 +125,16 @@ SYNCR: Final[RegisterLayout] = layout(
     ro("Busy", 1, "an LPI operation of this Redistributor is in progress"),
 )
 
+OF_LPIS: Final[list[RegisterLayout]] = [SETLPIR, CLRLPIR, INVLPIR, INVALLR]
+"""Registers that are not there in a VM without LPIs."""
+
 RD_BASE: Final[list[RegisterLayout]] = [
     CTLR,
     IIDR,
     TYPER,
     raz_wi("GICR_STATUSR", 0x0010),
     WAKER,
+    *OF_LPIS,
     PROPBASER,
     PENDBASER,
     SYNCR,

@@ -1,0 +1,280 @@
+"""LPIs: message-signalled interrupts, INTID 8192 and up, which each Redistributor keeps for its PE.
+
+An LPI is configured by a byte in a table in guest RAM: its priority and whether it is enabled. It is pending or
+not, and never active (specs/lpis.md). The model keeps what is pending, and the configuration bytes that it has
+needed; everything else is in the guest's tables.
+
+Every method that changes state ends by bringing queues and CPU interfaces up to date.
+"""
+
+from typing import Final
+
+from vgic.cpu_interface import GROUP1, ActivationBank
+from vgic.forwarding import Forwarder
+from vgic.intids import FIRST_LPI
+from vgic.lpi_tables import ENABLED, ConfigurationTable, PendingTable
+from vgic.pending import INTID_BITS
+from vgic.profile import LpiChoices
+
+__all__ = ["LpiBank", "LpiConfiguration"]
+
+_PRIORITY: Final = 0xFC
+"""The bits of a configuration byte that are a priority."""
+
+_EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
+
+
+class LpiConfiguration:
+    """The configuration bytes of a VM's LPIs, cached from when they are first needed until they are read again.
+
+    1 byte for each INTID of `id_bits` bits from 8192 on, once one of them has been needed.
+    """
+
+    def __init__(self, id_bits: int, caches: bool) -> None:
+        self._size = (1 << id_bits) - FIRST_LPI
+        self._caches = caches
+        self.cached = bytearray()
+        """By INTID from 8192 on; 0: not cached, since a configuration byte is never 0. Empty where nothing is."""
+
+    def byte(self, table: ConfigurationTable, intid: int) -> int:
+        """The configuration byte of an LPI of this table."""
+        byte = self.cached[intid - FIRST_LPI] if self.cached else 0
+        return byte or self.read(table, intid)
+
+    def read(self, table: ConfigurationTable, intid: int) -> int:
+        """The same, read again."""
+        byte = table.read(intid)
+        if self._caches:
+            if not self.cached:
+                self.cached = bytearray(self._size)
+            self.cached[intid - FIRST_LPI] = byte
+        return byte
+
+    def forget(self) -> None:
+        """Have every byte read again when it is needed."""
+        self.cached = bytearray()
+
+
+class LpiBank(ActivationBank):
+    """The LPIs of one Redistributor: which are pending, and how they are forwarded to its PE.
+
+    Any INTID may be asked for; one that GICR_PROPBASER leaves out does not exist.
+    """
+
+    __slots__ = (
+        "_choices",
+        "_configuration",
+        "_forwarder",
+        "_pending_table",
+        "_priority_mask",
+        "cpu",
+        "enabled",
+        "pending",
+        "table",
+    )
+
+    def __init__(
+        self,
+        cpu: int,
+        forwarder: Forwarder,
+        configuration: LpiConfiguration,
+        table: ConfigurationTable,
+        pending_table: PendingTable,
+        priority_bits: int,
+        choices: LpiChoices,
+    ) -> None:
+        self.first = FIRST_LPI
+        self.count = _EVERY_LPI
+        self.cpu = cpu
+        self._forwarder = forwarder
+        self._configuration = configuration
+        self.table = table
+        """Behind GICR_PROPBASER."""
+        self._pending_table = pending_table
+        self._priority_mask = _PRIORITY & 0xFF00 >> priority_bits
+        self._choices = choices
+        self.enabled = False
+        """GICR_CTLR.EnableLPIs."""
+        self.pending: dict[int, int] = {}
+        """The pending LPIs, each with the configuration byte by which it is forwarded, or is not."""
+
+    # What the registers are.
+
+    @property
+    def propbaser(self) -> int:
+        """GICR_PROPBASER (64 bits)."""
+        return self.table.register
+
+    @propbaser.setter
+    def propbaser(self, value: int) -> None:
+        self.table.set_register(value)
+
+    @property
+    def pendbaser(self) -> int:
+        """GICR_PENDBASER (64 bits), with PTZ as it was written."""
+        return self._pending_table.register
+
+    @pendbaser.setter
+    def pendbaser(self, value: int) -> None:
+        self._pending_table.register = value
+
+    def enable(self) -> None:
+        """Set GICR_CTLR.EnableLPIs: what is pending in the guest's table becomes pending here. O(table)."""
+        self.enabled = True
+        self._configuration.forget()
+        self._load()
+        self._forwarder.settle()
+
+    def disable(self) -> None:
+        """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more."""
+        if self._choices.saves_on_disable:
+            self.flush()
+        self.enabled = False
+        for intid in list(self.pending):
+            self._drop(intid)
+        self._forwarder.settle()
+
+    def flush(self) -> None:
+        """Write what is pending to the guest's pending table. O(table)."""
+        if self.enabled:
+            self._pending_table.store(self.table.limit, self.pending)
+
+    # What becomes pending, and what does not any more.
+
+    def in_range(self, intid: int) -> bool:
+        """True where GICR_PROPBASER has room for the INTID."""
+        return FIRST_LPI <= intid < self.table.limit
+
+    def is_pending(self, intid: int) -> bool:
+        """True where the LPI is pending at this PE."""
+        return intid in self.pending
+
+    def make_pending(self, intid: int) -> bool:
+        """An LPI has arrived; False, and nothing happens, where LPIs are not enabled or it does not exist."""
+        if not self.enabled or not FIRST_LPI <= intid < self.table.limit:
+            return False
+        if self._changes(intid, True):
+            self._hold(intid, self._configuration.byte(self.table, intid))
+            self._forwarder.settle()
+        return True
+
+    def clear_pending(self, intid: int) -> bool:
+        """Take an LPI back; False, and nothing happens, where LPIs are not enabled or it does not exist."""
+        if not self.enabled or not self.in_range(intid):
+            return False
+        self._remove(intid)
+        self._forwarder.settle()
+        return True
+
+    def move(self, intid: int, to: "LpiBank") -> None:
+        """Give what is pending of one LPI to another PE, if that can take it."""
+        if to is not self and to.enabled and to.in_range(intid) and self._remove(intid):
+            to.make_pending(intid)
+        self._forwarder.settle()
+
+    def move_all(self, to: "LpiBank") -> None:
+        """Give every pending LPI that another PE can take to it. O(pending)."""
+        for intid in list(self.pending):
+            self.move(intid, to)
+
+    def acknowledge(self, index: int) -> None:
+        """The PE takes the LPI: it is pending no longer, and never active."""
+        self._remove(index + FIRST_LPI)
+        self._forwarder.settle()
+
+    def deactivate(self, index: int) -> None:
+        """Nothing: an LPI is never active."""
+
+    def group(self, index: int) -> int:
+        """LPIs are in Group 1."""
+        return GROUP1
+
+    # What the guest has changed in its tables.
+
+    def reload(self, intid: int) -> None:
+        """Read the configuration of one LPI again, and forward it accordingly where it is pending here."""
+        if self._choices.rescans:
+            self.reload_all()
+        elif self.enabled and self.in_range(intid):
+            byte = self._configuration.read(self.table, intid)
+            if intid in self.pending:
+                self._hold(intid, byte)
+            self._forwarder.settle()
+
+    def reload_all(self) -> None:
+        """Read the configuration of every LPI again. O(pending), or O(table) where it is read too."""
+        if not self.enabled:
+            return
+        if self._choices.rescans:
+            self._rescan()
+        else:
+            self._configuration.forget()
+            for intid in list(self.pending):
+                self._hold(intid, self._configuration.byte(self.table, intid))
+        self._forwarder.settle()
+
+    def take_from_table(self, intid: int) -> bool:
+        """Make an LPI pending if the guest's pending table says so, and consume the bit; True where it does."""
+        if not self.enabled or not self.in_range(intid) or not self._pending_table.set(intid, False):
+            return False
+        return self.make_pending(intid)
+
+    def forward_all(self) -> None:
+        """Put the pending LPIs into the pending queue, which does not have them."""
+        for intid, byte in self.pending.items():
+            self._forward(intid, byte)
+
+    # How.
+
+    def _load(self) -> None:
+        if self._choices.heeds_ptz and self._pending_table.is_zero:
+            return
+        loaded = self._pending_table.load(self.table.limit)
+        for intid in loaded:
+            self._hold(intid, self._configuration.byte(self.table, intid))
+        if self._choices.consumes_table and loaded:
+            self._pending_table.store(self.table.limit, ())
+
+    def _rescan(self) -> None:
+        for intid in list(self.pending):
+            self._drop(intid)
+        self._load()
+
+    def _changes(self, intid: int, pending: bool) -> bool:
+        """Note that an LPI becomes pending, or not any more; False where it is so already."""
+        if self._choices.rescans:
+            return self._pending_table.set(intid, pending)
+        return (intid in self.pending) != pending
+
+    def _remove(self, intid: int) -> bool:
+        """Let an LPI be pending no longer; False where it was not."""
+        if not self._changes(intid, False):
+            return False
+        best = self._choices.rescans and self._is_best(intid)
+        self._drop(intid)
+        if best:
+            self._rescan()
+        return True
+
+    def _is_best(self, intid: int) -> bool:
+        forwarded = [self.key(other, byte) for other, byte in self.pending.items() if byte & ENABLED]
+        return intid in self.pending and min(forwarded, default=-1) == self.key(intid, self.pending[intid])
+
+    def _hold(self, intid: int, byte: int) -> None:
+        """Keep an LPI pending by this configuration byte."""
+        self._drop(intid)
+        self.pending[intid] = byte
+        self._forward(intid, byte)
+
+    def _forward(self, intid: int, byte: int) -> None:
+        if byte & ENABLED:
+            self._forwarder.forward(self.cpu, GROUP1, self.key(intid, byte))
+
+    def _drop(self, intid: int) -> None:
+        byte = self.pending.pop(intid, 0)
+        if byte & ENABLED:
+            self._forwarder.withdraw(self.cpu, GROUP1, self.key(intid, byte))
+
+    def key(self, intid: int, byte: int) -> int:
+        """What the pending queue sorts an LPI of this configuration byte by."""
+        return (byte & self._priority_mask) << INTID_BITS | intid
