@@ -277,7 +277,7 @@ class _Source:
             return Access(frame, offset, size)
         value = self._value(size)
         if frame != DISTRIBUTOR and offset == GICR_CTLR:
-            # EnableLPIs would have QEMU read the tables of LPIs, which the model does not have.
+            # EnableLPIs would have the LPIs' tables be anywhere, also in QEMU's own devices.
             value &= ~1
         elif frame == DISTRIBUTOR and offset == GICD_CTLR:
             value |= 3
