@@ -1,6 +1,6 @@
-"""Register layouts, declared once with Construct and walked once into flat tables.
+"""Layouts of registers and of records in memory, declared once with Construct and walked once into flat tables.
 
-A layout is data: where a register is, how wide, which fields it has, how it reacts to an access. Its fields are
+A register's layout is data: where it is, how wide, which fields it has, how it reacts to an access. Its fields are
 a Construct `BitStruct`, written from the most significant bit down as the architecture's manuals do:
 
     TYPER = layout(
@@ -12,6 +12,8 @@ a Construct `BitStruct`, written from the most significant bit down as the archi
 
 Construct stays the source of truth and the oracle in tests. The tables made from it (`RegisterLayout.fields`,
 `.writable`, `.ones`) are what the model reads: parsing by Construct costs some 10 us an access.
+
+A `record` has fields only: an entry of a table or a command, whose bytes are little-endian.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,11 +25,13 @@ import construct
 
 __all__ = [
     "AccessKind",
+    "BitLayout",
     "Field",
     "FieldKind",
     "LayoutError",
     "RegisterLayout",
     "layout",
+    "record",
     "res0",
     "res1",
     "ro",
@@ -111,39 +115,19 @@ def res1(bits: int) -> construct.Construct:
     return _Declared(construct.Padding(bits, pattern=b"\x01"), "", FieldKind.RES1, "reserved, one")
 
 
-@dataclass(frozen=True)
-class RegisterLayout:
-    """One register, or an array of equal registers `stride` bytes apart."""
+@dataclass(frozen=True, kw_only=True)
+class BitLayout:
+    """What the bits of a register, or of a record in memory, mean."""
 
     name: str
-    offset: int
-    """Bytes from the start of the frame to the first register of the array."""
     width: int
-    """Bits: 32 or 64."""
-    access: AccessKind
+    """Bits; of a register 32 or 64."""
     bits: construct.Construct = field(repr=False, compare=False)
     """The Construct `BitStruct` of the fields."""
-    count: int = 1
-    stride: int = 4
-    """Bytes from one register of the array to the next."""
-    first: int | None = None
-    """The number that the manuals give to the first register, None where the name has no number."""
-    sizes: tuple[int, ...] = (4,)
-    """Legal access sizes in bytes."""
-    reset: int = 0
     fields: tuple[Field, ...] = field(default=(), repr=False)
     """The named fields, most significant first."""
-    writable: int = 0
-    """The bits that a write can change."""
     ones: int = 0
     """The bits that always read as one."""
-
-    def title(self, index: int = 0) -> str:
-        """The name of register `index` of the array, numbered in place of "<n>", or at the end."""
-        if self.first is None:
-            return self.name
-        number = str(self.first + index)
-        return self.name.replace("<n>", number) if "<n>" in self.name else self.name + number
 
     def field(self, name: str) -> Field:
         """The named field. Raises LayoutError for a name that the register does not have."""
@@ -179,6 +163,32 @@ class RegisterLayout:
         for f in self.fields:
             covered |= f.mask
         return value & ~covered
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterLayout(BitLayout):
+    """One register, or an array of equal registers `stride` bytes apart."""
+
+    offset: int
+    """Bytes from the start of the frame to the first register of the array."""
+    access: AccessKind
+    count: int = 1
+    stride: int = 4
+    """Bytes from one register of the array to the next."""
+    first: int | None = None
+    """The number that the manuals give to the first register, None where the name has no number."""
+    sizes: tuple[int, ...] = (4,)
+    """Legal access sizes in bytes."""
+    reset: int = 0
+    writable: int = 0
+    """The bits that a write can change."""
+
+    def title(self, index: int = 0) -> str:
+        """The name of register `index` of the array, numbered in place of "<n>", or at the end."""
+        if self.first is None:
+            return self.name
+        number = str(self.first + index)
+        return self.name.replace("<n>", number) if "<n>" in self.name else self.name + number
 
 
 def _walk(name: str, width: int, declared: tuple[construct.Construct, ...]) -> Iterator[Field]:
@@ -233,4 +243,19 @@ def layout(
         fields=tuple(f for f in table if f.name),
         writable=writable,
         ones=ones,
+    )
+
+
+def record(name: str, width: int, *declared: construct.Construct) -> BitLayout:
+    """Declare a record of `width` bits in memory whose fields are `declared`, most significant first.
+
+    Raises LayoutError where the fields do not add up to the width.
+    """
+    table = tuple(_walk(name, width, declared))
+    return BitLayout(
+        name=name,
+        width=width,
+        bits=construct.BitStruct(*declared),
+        fields=tuple(f for f in table if f.name),
+        ones=sum(f.mask for f in table if f.kind is FieldKind.RES1),
     )

@@ -15,6 +15,8 @@ from vgic.cpu_interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
 from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, IllegalSysReg, Observer, Pending
 from vgic.intids import SPURIOUS
+from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
+from vgic.its.errors import ItsCommandError, ItsError, ItsObserver
 from vgic.layouts.icc import (
     ICC_AP0R0_EL1,
     ICC_AP1R0_EL1,
@@ -89,7 +91,13 @@ __all__ = [
     "IllegalSysReg",
     "Interrupt",
     "InvariantError",
+    "Its",
+    "ItsCommandError",
+    "ItsError",
+    "ItsObserver",
     "LineSink",
+    "MsiOutcome",
+    "MsiResult",
     "NoMemory",
     "Observer",
     "Pending",
@@ -102,6 +110,7 @@ __all__ = [
     "State",
     "StateError",
     "Topology",
+    "Translation",
     "VgicError",
     "profile_named",
     "sysreg",

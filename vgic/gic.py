@@ -23,6 +23,10 @@ from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.intids import FIRST_PPI, FIRST_SPI
 from vgic.invariants import check
+from vgic.its.commands import Targets
+from vgic.its.device import Its, MsiResult, its_frames
+from vgic.its.errors import ItsObserver
+from vgic.layouts import gits
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.memory import GuestMemory, NoMemory
@@ -71,7 +75,8 @@ class Gic:
     """A distributor, and a redistributor and CPU interface for every vCPU.
 
     `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect. `memory` is the
-    guest's RAM, where its LPI tables are.
+    guest's RAM, where the tables of its LPIs and ITSes are. An observer with the method of `ItsObserver` is told of
+    commands that an ITS did not obey, too.
     """
 
     def __init__(
@@ -112,6 +117,8 @@ class Gic:
         """The address of each vCPU's RD_base frame."""
         self._redistributors: list[Redistributor] = []
         self._place_redistributors()
+        self._its: list[Its] = []
+        self._place_its()
         self._sgis = SgiGenerator(self._affinities, self._private, config)
         self._sysregs = SystemRegisters(config, self._sgis)
 
@@ -159,6 +166,19 @@ class Gic:
                 owners = [self._redistributors[cpu] for cpu in here]
                 labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
                 self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
+
+    def _place_its(self) -> None:
+        config, observer = self.config, self._observer
+        banks = [bank for bank in self._lpis if bank is not None]
+        by_address = gits.TYPER.field("PTA").extract(gits.TYPER.encode(config.profile.its.typer)) != 0
+        targets = Targets(banks, self.redistributor_bases, by_address)
+        frames = its_frames(config)
+        for number, base in enumerate(config.its):
+            told = observer if isinstance(observer, ItsObserver) else None
+            its = Its(number, config, self.memory, targets, told)
+            label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
+            self._its.append(its)
+            self.map.add(FrameArray(label, base, frames, [its], [label]))
 
     # What a guest does.
 
@@ -231,6 +251,26 @@ class Gic:
                 f"this VM's SPIs are INTIDs {FIRST_SPI} to {last}" if self._shared.count else "this VM has no SPIs"
             )
             raise ConfigError(f"no SPI {intid}: {there}")
+
+    def its(self, number: int = 0) -> Its:
+        """An ITS, counted as in `Config.its`. Raises ConfigError where the VM does not have it."""
+        if not 0 <= number < len(self._its):
+            raise ConfigError(f"no ITS {number}: this VM has {len(self._its)}")
+        return self._its[number]
+
+    def msi(self, device_id: int, event_id: int, its: int = 0) -> MsiResult:
+        """A device writes an EventID to GITS_TRANSLATER of an ITS; whether the LPI is pending now, or why not.
+
+        Raises ConfigError for an ITS that the VM does not have, and an id of more bits than the ITS has.
+        """
+        target = self.its(its)
+        for name, value, bits in (
+            ("DeviceID", device_id, target.device_bits),
+            ("EventID", event_id, target.event_bits),
+        ):
+            if not 0 <= value < 1 << bits:
+                raise ConfigError(f"{name} {value:#x}: the ITS has {bits} bits of it")
+        return target.msi(device_id, event_id)
 
     def lpis(self, cpu: int) -> LpiBank:
         """The LPIs of a vCPU's Redistributor. Raises ConfigError where the VM has none, or no such vCPU."""

@@ -11,6 +11,9 @@ from typing import Final
 
 from vgic.errors import ConfigError
 from vgic.features import Features
+from vgic.its.choices import COLLECTIONS, DEVICES, ItsChoices, TableRegister
+from vgic.its.errors import OUT_OF_RAM, ItsError
+from vgic.layouts import gits, its_tables
 
 __all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "ItsChoices", "LpiChoices", "Profile", "profile_named"]
 
@@ -18,6 +21,9 @@ ALL_64: Final = (1 << 64) - 1
 
 EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True, lpis=False)
 """LPIs need guest RAM, so a VM has them where its Config says so."""
+
+_BELOW_64K: Final = 0xF000
+"""Bits [15:12] of an address, which one that is a multiple of 64 KiB does not have."""
 
 GROUP0_BIT: Final = 0b01
 GROUP1_BIT: Final = 0b10
@@ -54,12 +60,8 @@ class LpiChoices:
     """Every change goes to the pending table at once, and when the best LPI of a PE is gone, all is read again."""
     pendbaser_reset: int = 0
     attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    """Fields of GICR_PROPBASER and GICR_PENDBASER of which values (keys) are stored as others."""
-
-
-@dataclass(frozen=True)
-class ItsChoices:
-    """How an implementation's ITS behaves; the defaults are those of `ARCH`."""
+    """Fields of GICR_PROPBASER, GICR_PENDBASER, GITS_CBASER and GITS_BASER<n> of which values (keys) are stored as
+    others."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,18 @@ ARCH: Final = Profile(
         # Product 'V', no revision, Arm as implementer: no driver keys a workaround to it.
         "GICD_IIDR": 0x5600_043B,
         "GICR_IIDR": 0x5600_043B,
+        "GITS_IIDR": 0x5600_043B,
         **_identification("GICD", PIDR0=0x92, **_ARM_CORESIGHT),
         **_identification("GICR", PIDR0=0x93, **_ARM_CORESIGHT),
+        **_identification("GITS", PIDR0=0x94, **_ARM_CORESIGHT),
     },
     distributor_typer={"MBIS": 1},
 )
+
+_PAGES_OF_64K: Final = gits.BASER.encode({"Page_Size": 2})
+_KVM_DEVICES: Final = gits.BASER.writable & ~gits.BASER.mask("Page_Size")
+_KVM_COLLECTIONS: Final = _KVM_DEVICES & ~gits.BASER.mask("Indirect")
+_KVM_TABLE_RESET: Final = gits.BASER.encode({"InnerCache": 3, "Shareability": 1})
 
 KVM: Final = Profile(
     name="kvm",
@@ -135,13 +144,15 @@ KVM: Final = Profile(
     fixed={
         "GICD_IIDR": 0x4B00_343B,
         "GICR_IIDR": 0x4B00_043B,
+        "GITS_IIDR": 0x4B00_043B,
         "GICD_STATUSR": 0xFFFF_FFFF,
         "GICR_ICFGR1": 0,
         **_identification("GICD", PIDR2=0x3B),
         **_identification("GICR", PIDR2=0x3B),
+        **_identification("GITS", PIDR0=0x92, PIDR1=0xB4, PIDR2=0x3B, PIDR4=0x40, **_CIDR),
     },
     # KVM has one group enable, and never sleeps.
-    writable={"GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0},
+    writable={"GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0, "GITS_CBASER": gits.CBASER.writable & ~_BELOW_64K},
     absent=frozenset(
         {
             "GICD_SETSPI_NSR",
@@ -154,6 +165,9 @@ KVM: Final = Profile(
             "GICD_NSACR",
             "GICR_SETLPIR",
             "GICR_CLRLPIR",
+            "GITS_MPIDR",
+            "GITS_STATUSR",
+            "GITS_TRANSLATER",
         }
     ),
     # No1N = 0 promises 1-of-N routing, which KVM does not have.
@@ -178,6 +192,23 @@ KVM: Final = Profile(
             "OuterCache": dict.fromkeys(range(2, 8), 0),
         },
     ),
+    its=ItsChoices(
+        tables=(
+            TableRegister(DEVICES, writable=_KVM_DEVICES, constant=_PAGES_OF_64K, reset=_KVM_TABLE_RESET),
+            TableRegister(COLLECTIONS, writable=_KVM_COLLECTIONS, constant=_PAGES_OF_64K, reset=_KVM_TABLE_RESET),
+        ),
+        entries=its_tables.KVM,
+        keeps_collections=True,
+        queue_reset_clears_writer=True,
+        refuses_offset_beyond_queue=True,
+        enable_needs_tables=True,
+        quiescent="idle",
+        mapd_clears_events=True,
+        mapti_keeps_mapping=True,
+        mapti_checks_properties=True,
+        mapti_reads_tables=True,
+        mapc_always_checks_target=True,
+    ),
 )
 
 QEMU: Final = Profile(
@@ -187,6 +218,7 @@ QEMU: Final = Profile(
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
         "GICR_IIDR": 0x0000_043B,
+        "GITS_IIDR": 0x0000_043B,
     },
     # QEMU 7.2 stores these as written, reserved bits included.
     writable={
@@ -194,6 +226,9 @@ QEMU: Final = Profile(
         "GICR_PROPBASER": ALL_64,
         "GICR_PENDBASER": ALL_64,
         "GICR_CTLR": 1,
+        "GITS_CBASER": ALL_64,
+        "GITS_CWRITER": ALL_64,
+        "GITS_CREADR": ALL_64,
     },
     absent=frozenset(
         {
@@ -207,6 +242,8 @@ QEMU: Final = Profile(
             "GICR_INVLPIR",
             "GICR_INVALLR",
             "GICR_SYNCR",
+            "GITS_MPIDR",
+            "GITS_STATUSR",
         }
     ),
     unreported_spi_words=1,
@@ -227,6 +264,30 @@ QEMU: Final = Profile(
         heeds_ptz=False,
         saves_on_disable=False,
         rescans=True,
+    ),
+    its=ItsChoices(
+        typer={
+            "Physical": 1,
+            "ITT_entry_size": 11,
+            "ID_bits": 15,
+            "Devbits": 15,
+            "CIL": 1,
+            "CIDbits": 15,
+        },
+        tables=(
+            TableRegister(DEVICES, reset=_PAGES_OF_64K),
+            TableRegister(COLLECTIONS, reset=_PAGES_OF_64K),
+        ),
+        entries=its_tables.QEMU,
+        stalls_on=OUT_OF_RAM,
+        skips=frozenset((name, ItsError.COLLECTION_UNREADABLE) for name in ("INT", "CLEAR", "DISCARD")),
+        any_write_retries=True,
+        queue_alignment=0x1000,
+        quiescent="always",
+        missing_page_is_empty=True,
+        mapd_always_checks_size=True,
+        invall_needs_collection=False,
+        translater_device=0,
     ),
 )
 

@@ -12,6 +12,7 @@ from vgic.interrupts import PrivateInterrupts
 from vgic.layouts import gicr
 from vgic.lpis import LpiBank
 from vgic.profile import LpiChoices
+from vgic.table_registers import Substitutes
 from vgic.topology import AffinityIndex
 
 __all__ = ["Redistributor", "redistributor_frames"]
@@ -151,14 +152,7 @@ class _TableBase(Word[Redistributor]):
 
     def __init__(self, layout: RegisterLayout, choices: LpiChoices) -> None:
         self.locked = choices.tables_locked
-        self.substitutes = [(layout.field(name), values) for name, values in choices.attributes.items()]
-
-    def stored(self, value: int) -> int:
-        """What is stored where `value` is written."""
-        for field, values in self.substitutes:
-            written = field.extract(value)
-            value += (values.get(written, written) - written) << field.lsb
-        return value
+        self.substitutes = Substitutes(layout, choices.attributes)
 
     def writable(self, owner: Redistributor) -> LpiBank | None:
         """The LPIs whose register may be written now."""
@@ -173,7 +167,7 @@ class _PropBaser(_TableBase):
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
         lpis = self.writable(owner)
         if lpis is not None:
-            lpis.propbaser = self.stored(value)
+            lpis.propbaser = self.substitutes.stored(value)
 
 
 class _PendBaser(_TableBase):
@@ -192,7 +186,7 @@ class _PendBaser(_TableBase):
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
         lpis = self.writable(owner)
         if lpis is not None:
-            lpis.pendbaser = self.stored(value)
+            lpis.pendbaser = self.substitutes.stored(value)
 
 
 class _LpiCommand(Word[Redistributor]):

@@ -1,16 +1,32 @@
 """Layouts: the flat tables agree with Construct, and a declaration that contradicts itself is refused."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmio import AccessKind, FieldKind, LayoutError, RegisterLayout, layout, res0, res1, ro, rw
-from vgic.layouts import gicd, gicr, icc
+from mmio import AccessKind, BitLayout, FieldKind, LayoutError, RegisterLayout, layout, record, res0, res1, ro, rw
+from vgic.layouts import gicd, gicr, gits, icc, its_commands, its_tables
 
-EVERY_LAYOUT = [*gicd.GICD, *gicr.RD_BASE, *gicr.SGI_BASE, *icc.ICC]
-LAYOUTS = pytest.mark.parametrize(
-    "register", EVERY_LAYOUT, ids=[f"{register.name}@{register.offset:x}" for register in EVERY_LAYOUT]
+EVERY_REGISTER = [
+    *gicd.GICD,
+    *gicr.RD_BASE,
+    *gicr.SGI_BASE,
+    *gits.CONTROL,
+    *gits.TRANSLATION,
+    *icc.ICC,
+]
+REGISTERS = pytest.mark.parametrize(
+    "register", EVERY_REGISTER, ids=[f"{register.name}@{register.offset:x}" for register in EVERY_REGISTER]
 )
+
+ENTRIES = chain.from_iterable(
+    (entries.device, entries.translation, entries.collection, entries.level1)
+    for entries in its_tables.FORMATS.values()
+)
+EVERY_LAYOUT: list[BitLayout] = [*EVERY_REGISTER, *its_commands.COMMANDS.values(), *ENTRIES]
+LAYOUTS = pytest.mark.parametrize("bits", EVERY_LAYOUT, ids=[bits.name for bits in EVERY_LAYOUT])
 
 SAMPLE = layout(
     "SAMPLE",
@@ -25,44 +41,55 @@ SAMPLE = layout(
 )
 
 
-def by_construct(register: RegisterLayout, value: int) -> dict[str, int]:
+def by_construct(bits: BitLayout, value: int) -> dict[str, int]:
     """The named fields as Construct parses them."""
-    parsed = register.bits.parse(value.to_bytes(register.width // 8, "big"))
+    parsed = bits.bits.parse(value.to_bytes(bits.width // 8, "big"))
     return {name: number for name, number in parsed.items() if not name.startswith("_")}
 
 
 @LAYOUTS
 @settings(max_examples=25)
 @given(data=st.data())
-def test_decode_agrees_with_construct(register: RegisterLayout, data: st.DataObject) -> None:
-    value = data.draw(st.integers(0, (1 << register.width) - 1))
+def test_decode_agrees_with_construct(bits: BitLayout, data: st.DataObject) -> None:
+    value = data.draw(st.integers(0, (1 << bits.width) - 1))
     # Construct insists on the pattern of padding; the reserved bits are therefore given it.
-    named = sum(field.mask for field in register.fields)
-    legal = value & named | register.ones
-    assert register.decode(legal) == by_construct(register, legal)
-    assert register.decode(value) == register.decode(legal)
-    assert register.reserved_bits_set(value) == value & ~named & ~register.ones
+    named = sum(field.mask for field in bits.fields)
+    legal = value & named | bits.ones
+    assert bits.decode(legal) == by_construct(bits, legal)
+    assert bits.decode(value) == bits.decode(legal)
+    assert bits.reserved_bits_set(value) == value & ~named & ~bits.ones
 
 
 @LAYOUTS
 @settings(max_examples=25)
 @given(data=st.data())
-def test_encode_agrees_with_construct(register: RegisterLayout, data: st.DataObject) -> None:
-    fields = {field.name: data.draw(st.integers(0, (1 << field.width) - 1)) for field in register.fields}
-    value = register.encode(fields)
-    assert value == int.from_bytes(register.bits.build(fields), "big")
-    assert register.decode(value) == fields
+def test_encode_agrees_with_construct(bits: BitLayout, data: st.DataObject) -> None:
+    fields = {field.name: data.draw(st.integers(0, (1 << field.width) - 1)) for field in bits.fields}
+    value = bits.encode(fields)
+    assert value == int.from_bytes(bits.bits.build(fields), "big")
+    assert bits.decode(value) == fields
 
 
 @LAYOUTS
+def test_fields_are_named_once_and_from_the_top(bits: BitLayout) -> None:
+    names = [field.name for field in bits.fields]
+    assert len(set(names)) == len(names)
+    assert all(field.doc for field in bits.fields)
+    assert [field.lsb for field in bits.fields] == sorted((f.lsb for f in bits.fields), reverse=True)
+
+
+@REGISTERS
 def test_the_tables_add_up(register: RegisterLayout) -> None:
     assert register.width in (32, 64)
     assert register.writable & register.ones == 0
     assert register.writable == sum(f.mask for f in register.fields if f.kind is FieldKind.RW)
-    names = [field.name for field in register.fields]
-    assert len(set(names)) == len(names)
-    assert all(field.doc for field in register.fields)
-    assert [field.lsb for field in register.fields] == sorted((f.lsb for f in register.fields), reverse=True)
+
+
+def test_a_record_has_fields_and_no_address() -> None:
+    entry = record("ENTRY", 96, rw("high", 32, "the top"), res0(31), res1(1), rw("low", 32, "the bottom"))
+    assert entry.encode({"high": 0xABCD, "low": 1}) == 0xABCD_0000_0001_0000_0001
+    with pytest.raises(LayoutError, match="ENTRY: the fields take 32 bits of 64"):
+        record("ENTRY", 64, rw("low", 32, "the bottom"))
 
 
 def test_fields_are_declared_from_the_top() -> None:

@@ -1,0 +1,217 @@
+"""What the ITS commands do: each looks up or changes the tables, and moves pending state between Redistributors.
+
+A command that cannot be obeyed raises `Fault` and has changed nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from vgic.intids import FIRST_LPI
+from vgic.its.choices import ItsChoices
+from vgic.its.entries import Event
+from vgic.its.errors import Fault, ItsError
+from vgic.its.tables import Tables
+from vgic.layouts import its_commands
+from vgic.lpis import LpiBank
+
+__all__ = ["Commands", "Targets", "Words"]
+
+Words = tuple[int, ...]
+"""The four doublewords of a command."""
+
+_FIELDS: Final = its_commands.FIELDS
+_OPCODE: Final = _FIELDS["Opcode"]
+_DEVICE_ID: Final = _FIELDS["DeviceID"]
+_EVENT_ID: Final = _FIELDS["EventID"]
+_PINTID: Final = _FIELDS["pINTID"]
+_ICID: Final = _FIELDS["ICID"]
+_VALID: Final = _FIELDS["V"]
+_RDBASE: Final = _FIELDS["RDbase"]
+_RDBASE2: Final = _FIELDS["RDbase2"]
+_SIZE: Final = _FIELDS["Size"]
+_ITT: Final = _FIELDS["ITT_addr"]
+
+_ITT_GRANULE: Final = 8
+_CLEARED_IN_A_STEP: Final = 4096
+"""Bytes."""
+
+
+class Targets:
+    """The Redistributors as RDbase names them: by processor number or, where `by_address`, by bits [51:16]."""
+
+    _NUMBER: Final = 0xFFFF
+    """GICR_TYPER.Processor_Number has 16 bits; those above are reserved in RDbase."""
+
+    def __init__(self, banks: Sequence[LpiBank], bases: Sequence[int], by_address: bool) -> None:
+        self.banks = banks
+        """The LPIs of each vCPU."""
+        self._by_address = by_address
+        self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
+
+    def cpu(self, rdbase: int) -> int:
+        """The vCPU of an RDbase. Raises Fault."""
+        if self._by_address:
+            cpu = self._addressed.get(rdbase)
+        else:
+            number = rdbase & self._NUMBER
+            cpu = number if number < len(self.banks) else None
+        if cpu is None:
+            raise Fault(ItsError.PROCESSOR_OUT_OF_RANGE)
+        return cpu
+
+    def bank(self, rdbase: int) -> LpiBank:
+        """The LPIs of the vCPU of an RDbase. Raises Fault."""
+        return self.banks[self.cpu(rdbase)]
+
+
+class Commands:
+    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits."""
+
+    def __init__(
+        self, tables: Tables, targets: Targets, choices: ItsChoices, event_bits: int, intid_bits: int
+    ) -> None:
+        self._tables = tables
+        self._targets = targets
+        self._choices = choices
+        self._event_bits = event_bits
+        self._intid_end = 1 << intid_bits
+        self._handlers: Mapping[int, Callable[[Words], int]] = {
+            0x01: self._movi,
+            0x03: self._int,
+            0x04: self._clear,
+            0x05: self._sync,
+            0x08: self._mapd,
+            0x09: self._mapc,
+            0x0A: self._mapti,
+            0x0B: self._mapi,
+            0x0C: self._inv,
+            0x0D: self._invall,
+            0x0E: self._movall,
+            0x0F: self._discard,
+        }
+
+    def execute(self, words: Words) -> int:
+        """Obey a command; how many LPIs, or pages of memory, it touched beyond a few. Raises Fault."""
+        handler = self._handlers.get(_OPCODE.extract(words))
+        if handler is None:
+            raise Fault(ItsError.UNKNOWN_COMMAND)
+        return handler(words)
+
+    # Mapping.
+
+    def _mapd(self, words: Words) -> int:
+        device_id, size, valid = _DEVICE_ID.extract(words), _SIZE.extract(words) + 1, _VALID.extract(words)
+        too_many = size > self._event_bits and bool(valid or self._choices.mapd_always_checks_size)
+        if too_many and device_id < self._tables.devices.count:
+            raise Fault(ItsError.SIZE_OUT_OF_RANGE)
+        if not valid:
+            self._tables.unmap_device(device_id)
+            return 0
+        self._tables.map_device(device_id, _ITT.extract(words) << _ITT_GRANULE, size)
+        cleared = self._tables.entries.event_size << size if self._choices.mapd_clears_events else 0
+        return cleared // _CLEARED_IN_A_STEP
+
+    def _mapc(self, words: Words) -> int:
+        collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)
+        self._tables.check_collection(collection)
+        if _VALID.extract(words):
+            self._targets.cpu(rdbase)
+            self._tables.map_collection(collection, rdbase)
+        else:
+            if self._choices.mapc_always_checks_target:
+                self._targets.cpu(rdbase)
+            self._tables.unmap_collection(collection)
+        return 0
+
+    def _mapti(self, words: Words) -> int:
+        return self._map_event(words, _PINTID.extract(words))
+
+    def _mapi(self, words: Words) -> int:
+        return self._map_event(words, _EVENT_ID.extract(words))
+
+    def _map_event(self, words: Words, intid: int) -> int:
+        event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
+        device = self._tables.device(_DEVICE_ID.extract(words))
+        self._tables.check_event(device, event_id)
+        if not FIRST_LPI <= intid < self._intid_end:
+            raise Fault(ItsError.INTID_OUT_OF_RANGE)
+        # One GICR_PROPBASER for all, so any bank knows.
+        if self._choices.mapti_checks_properties and not self._targets.banks[0].in_range(intid):
+            raise Fault(ItsError.INTID_OUT_OF_RANGE)
+        self._tables.check_collection(collection)
+        if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
+            return 0
+        self._tables.map_event(device, event_id, Event(intid, collection))
+        if self._choices.mapti_reads_tables:
+            self._read_tables(intid, collection)
+        return 0
+
+    def _read_tables(self, intid: int, collection: int) -> None:
+        """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""
+        try:
+            bank = self._targets.bank(self._tables.rdbase(collection))
+        except Fault:
+            return
+        bank.reload(intid)
+        bank.take_from_table(intid)
+
+    def _movi(self, words: Words) -> int:
+        event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
+        device = self._tables.device(_DEVICE_ID.extract(words))
+        event = self._tables.event(device, event_id)
+        source = self._targets.bank(self._tables.rdbase(event.collection))
+        target = self._targets.bank(self._tables.rdbase(collection))
+        self._tables.map_event(device, event_id, Event(event.intid, collection))
+        source.move(event.intid, target)
+        return 1
+
+    def _discard(self, words: Words) -> int:
+        event_id = _EVENT_ID.extract(words)
+        device = self._tables.device(_DEVICE_ID.extract(words))
+        event = self._tables.event(device, event_id)
+        bank = self._targets.bank(self._tables.rdbase(event.collection))
+        self._tables.unmap_event(device, event_id)
+        bank.clear_pending(event.intid)
+        return 1
+
+    # Pending state and configuration.
+
+    def _find(self, words: Words) -> tuple[int, LpiBank]:
+        """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
+        device = self._tables.device(_DEVICE_ID.extract(words))
+        event = self._tables.event(device, _EVENT_ID.extract(words))
+        return event.intid, self._targets.bank(self._tables.rdbase(event.collection))
+
+    def _int(self, words: Words) -> int:
+        intid, bank = self._find(words)
+        bank.make_pending(intid)
+        return 1
+
+    def _clear(self, words: Words) -> int:
+        intid, bank = self._find(words)
+        bank.clear_pending(intid)
+        return 1
+
+    def _inv(self, words: Words) -> int:
+        intid, bank = self._find(words)
+        bank.reload(intid)
+        return 1
+
+    def _invall(self, words: Words) -> int:
+        banks = self._targets.banks
+        if self._choices.invall_needs_collection:
+            banks = [self._targets.bank(self._tables.rdbase(_ICID.extract(words)))]
+        for bank in banks:
+            bank.reload_all()
+        return sum(1 + len(bank.pending) for bank in banks)
+
+    def _movall(self, words: Words) -> int:
+        source = self._targets.bank(_RDBASE.extract(words))
+        target = self._targets.bank(_RDBASE2.extract(words))
+        moved = len(source.pending)
+        source.move_all(target)
+        return moved
+
+    def _sync(self, words: Words) -> int:
+        """Nothing: commands take effect in order, and at once."""
+        return 0

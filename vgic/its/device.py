@@ -1,0 +1,251 @@
+"""An ITS: the registers of its two frames, and the translation of messages."""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from mmio import Frame, Word
+from vgic.config import Config
+from vgic.its.choices import ItsChoices
+from vgic.its.commands import Commands, Targets
+from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError, ItsObserver
+from vgic.its.queue import CommandQueue
+from vgic.its.tables import Tables
+from vgic.layouts import gits
+from vgic.memory import GuestMemory
+from vgic.table_registers import Substitutes
+
+__all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_frames"]
+
+ITS_SIZE: Final = 0x20000
+"""Bytes of an ITS: the control frame and the frame that messages are written to."""
+
+_LOW_WORD: Final = 0xFFFF_FFFF
+
+_ENABLED: Final[int] = gits.CTLR.mask("Enabled")
+_QUIESCENT: Final[int] = gits.CTLR.mask("Quiescent")
+_TABLE_VALID: Final[int] = gits.BASER.mask("Valid")
+_QUEUE_VALID: Final[int] = gits.CBASER.mask("Valid")
+_TYPE: Final = gits.BASER.field("Type")
+_ENTRY_SIZE: Final = gits.BASER.field("Entry_Size")
+
+
+class Translation(NamedTuple):
+    """Where the tables send a message."""
+
+    intid: int
+    """The LPI."""
+    collection: int
+    """Its ICID."""
+    cpu: int
+    """The vCPU that the collection goes to."""
+
+
+class MsiOutcome(Enum):
+    """What became of a message."""
+
+    DELIVERED = "the LPI is pending"
+    BLOCKED = "the guest has not set it up, or has turned it off"
+    ERROR = "the guest's tables cannot be read"
+
+
+class MsiResult(NamedTuple):
+    """What became of a message, and why."""
+
+    outcome: MsiOutcome
+    error: ItsError | None
+    """What kept it from being delivered."""
+
+
+_DELIVERED: Final = MsiResult(MsiOutcome.DELIVERED, None)
+
+
+class Its:
+    """ITS number `number` of a VM."""
+
+    def __init__(
+        self, number: int, config: Config, memory: GuestMemory, targets: Targets, observer: ItsObserver | None
+    ) -> None:
+        self.number = number
+        self.choices: ItsChoices = config.profile.its
+        self.typer = gits.TYPER.encode(self.choices.typer)
+        """GITS_TYPER (64 bits)."""
+        self.device_bits = gits.TYPER.field("Devbits").extract(self.typer) + 1
+        """Bits of a DeviceID."""
+        self.event_bits = gits.TYPER.field("ID_bits").extract(self.typer) + 1
+        """Bits of an EventID."""
+        self.tables = Tables(memory, self.choices, self.device_bits)
+        self.last_error: ItsCommandError | None = None
+        """The last command that was not obeyed."""
+        self._observer = observer
+        self._targets = targets
+        commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits)
+        self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
+        self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
+        self.basers = [0] * gits.BASERS
+        """GITS_BASER<n> (64 bits each)."""
+        self._substitutes = Substitutes(gits.BASER, config.profile.lpi.attributes)
+        for index, table in enumerate(self.choices.tables):
+            self.set_baser(index, table.reset)
+
+    def _failed(self, error: ItsCommandError) -> None:
+        self.last_error = error
+        if self._observer is not None:
+            self._observer.its_command_error(error)
+
+    @property
+    def enabled(self) -> bool:
+        """GITS_CTLR.Enabled."""
+        return self.queue.enabled
+
+    # Messages.
+
+    def translate(self, device_id: int, event_id: int) -> Translation | ItsError:
+        """Where the tables send an event of a device, whether the ITS is enabled or not; changes nothing."""
+        try:
+            return self._look_up(device_id, event_id)
+        except Fault as fault:
+            return fault.error
+
+    def _look_up(self, device_id: int, event_id: int) -> Translation:
+        event = self.tables.event(self.tables.device(device_id), event_id)
+        return Translation(event.intid, event.collection, self._targets.cpu(self.tables.rdbase(event.collection)))
+
+    def msi(self, device_id: int, event_id: int) -> MsiResult:
+        """A device writes an EventID to GITS_TRANSLATER."""
+        if not self.enabled:
+            return MsiResult(MsiOutcome.BLOCKED, ItsError.ITS_DISABLED)
+        try:
+            found = self._look_up(device_id, event_id)
+        except Fault as fault:
+            outcome = MsiOutcome.ERROR if fault.error in OUT_OF_RAM else MsiOutcome.BLOCKED
+            return MsiResult(outcome, fault.error)
+        bank = self._targets.banks[found.cpu]
+        if bank.make_pending(found.intid):
+            return _DELIVERED
+        error = ItsError.LPI_OUT_OF_RANGE if bank.enabled else ItsError.LPIS_DISABLED
+        return MsiResult(MsiOutcome.BLOCKED, error)
+
+    def store(self, event_id: int) -> None:
+        """A vCPU, which is no device, stores to GITS_TRANSLATER."""
+        if self.choices.translater_device is not None:
+            self.msi(self.choices.translater_device, event_id)
+
+    # Registers.
+
+    def process(self) -> None:
+        """Go on with the command queue."""
+        self.queue.process()
+
+    @property
+    def ctlr(self) -> int:
+        """GITS_CTLR (32 bits)."""
+        quiescent = {"disabled": not self.enabled, "idle": self.queue.idle, "always": True}
+        return (_ENABLED if self.enabled else 0) | (_QUIESCENT if quiescent[self.choices.quiescent] else 0)
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Write GITS_CTLR.Enabled."""
+        self.queue.set_enabled(enabled and (self._ready or not self.choices.enable_needs_tables))
+
+    @property
+    def _ready(self) -> bool:
+        tables = self.basers[: len(self.choices.tables)]
+        return self.queue.cbaser & _QUEUE_VALID != 0 and all(value & _TABLE_VALID for value in tables)
+
+    def set_baser(self, index: int, value: int) -> None:
+        """Write GITS_BASER<n>; bits that cannot be written are ignored."""
+        if index >= len(self.choices.tables):
+            return
+        table = self.choices.tables[index]
+        size = self.tables.kinds[table.type].entry_size
+        value = self._substitutes.stored(value)
+        fixed = table.type << _TYPE.lsb | size - 1 << _ENTRY_SIZE.lsb | table.constant
+        self.basers[index] = value & table.writable | fixed
+        self.tables.describe(table.type, self.basers[index])
+
+
+class _Control(Word[Its]):
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return _ENABLED if owner.enabled else 0
+
+    def view(self, owner: Its, index: int, secure: bool) -> int:
+        owner.process()
+        return owner.ctlr
+
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        owner.set_enabled(value & _ENABLED != 0)
+
+
+class _Type(Word[Its]):
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return owner.typer
+
+
+class _QueueBase(Word[Its]):
+    def __init__(self, substitutes: Substitutes) -> None:
+        self.substitutes = substitutes
+
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return owner.queue.cbaser
+
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        if not owner.enabled:
+            owner.queue.set_base(self.substitutes.stored(value))
+
+
+class _QueueWriter(Word[Its]):
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return owner.queue.cwriter
+
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        if mask & _LOW_WORD:
+            owner.queue.set_writer(value)
+        else:
+            owner.queue.cwriter = value
+
+
+class _QueueReader(Word[Its]):
+    """A guest that polls it lets the ITS go on."""
+
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return owner.queue.creadr
+
+    def view(self, owner: Its, index: int, secure: bool) -> int:
+        owner.process()
+        return owner.queue.creadr
+
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        if owner.reader_writable:
+            owner.queue.set_reader(value)
+
+
+class _TableBase(Word[Its]):
+    def get(self, owner: Its, index: int, secure: bool) -> int:
+        return owner.basers[index]
+
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        if not owner.enabled:
+            owner.set_baser(index, value)
+
+
+class _Translater(Word[Its]):
+    def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
+        if mask & 1:
+            owner.store(value)
+
+
+def its_frames(config: Config) -> list[Frame[Its]]:
+    """The two frames of every ITS of a VM."""
+    profile = config.profile
+    control: dict[str, Word[Its]] = {
+        "GITS_CTLR": _Control(),
+        "GITS_TYPER": _Type(),
+        "GITS_CBASER": _QueueBase(Substitutes(gits.CBASER, profile.lpi.attributes)),
+        "GITS_CWRITER": _QueueWriter(),
+        "GITS_CREADR": _QueueReader(),
+        "GITS_BASER": _TableBase(),
+    }
+    choices = (profile.fixed, profile.writable, profile.absent)
+    return [
+        Frame("GITS control", gits.CONTROL, control, *choices),
+        Frame("GITS translation", gits.TRANSLATION, {"GITS_TRANSLATER": _Translater()}, *choices),
+    ]
