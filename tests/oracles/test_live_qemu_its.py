@@ -19,6 +19,8 @@ from live_qemu import Counts, Difference, config
 from qtest import BINARY, version
 from random_accesses import ITS
 
+ITSES = (0x0808_0000,)
+
 FOUND = version()
 pytestmark = pytest.mark.skipif(
     not (FOUND or "").startswith("7.2."), reason=f"needs {BINARY} 7.2 on PATH, found {FOUND or 'none'}"
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 def machine(cpus: int, directory: Path, profile: vgic.Profile = vgic.QEMU) -> Iterator[LiveIts]:
     """QEMU and the model with this profile, just reset. What QEMU writes is removed."""
     directory.mkdir()
-    with LiveIts(replace(config(cpus, directory, its=True), profile=profile), directory) as live:
+    with LiveIts(replace(config(cpus, directory, its=True), profile=profile, its=ITSES), directory) as live:
         yield live
     for path in directory.iterdir():
         path.unlink()
