@@ -45,7 +45,7 @@ from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state import SavedState
 from vgic.state_file import State
 from vgic.topology import MAX_VCPUS, Topology
-from vgic.views import Interrupt, Spi
+from vgic.views import Interrupt, Lpi, Spi
 
 __version__ = "0.1.0"
 
@@ -96,6 +96,7 @@ __all__ = [
     "ItsError",
     "ItsObserver",
     "LineSink",
+    "Lpi",
     "MsiOutcome",
     "MsiResult",
     "NoMemory",

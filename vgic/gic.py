@@ -21,7 +21,7 @@ from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
 from vgic.errors import ConfigError
 from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank, PrivateInterrupts
-from vgic.intids import FIRST_PPI, FIRST_SPI
+from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
@@ -38,7 +38,7 @@ from vgic.state import SavedState, load, rehearse, save
 from vgic.state_registers import Parts
 from vgic.sysregs import SystemRegisters
 from vgic.topology import AffinityIndex
-from vgic.views import Interrupt, Spi
+from vgic.views import Interrupt, Lpi, Spi
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
 
@@ -234,6 +234,17 @@ class Gic:
             return Interrupt(intid, self._private[self.interface(cpu).cpu])
         return self.spi(intid)
 
+    def lpi(self, cpu: int, intid: int) -> Lpi:
+        """The LPI of this INTID, 8192 and up, at the Redistributor of a vCPU.
+
+        Raises ConfigError where the VM has no LPIs, or none with so many bits, or no such vCPU.
+        """
+        bank = self.lpis(cpu)
+        if not FIRST_LPI <= intid < 1 << self.config.lpi_id_bits:
+            last = (1 << self.config.lpi_id_bits) - 1
+            raise ConfigError(f"no LPI {intid}: this VM's LPIs are INTIDs {FIRST_LPI} to {last}")
+        return Lpi(intid, bank)
+
     def bank(self, cpu: int, intid: int) -> InterruptBank:
         """The raw state of vCPU `cpu`'s private interrupts or of the SPIs, whichever have this INTID.
 
@@ -362,4 +373,4 @@ class Gic:
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
-        check(self._interfaces, self._shared, self._private, self._forwarder)
+        check(self._interfaces, self._shared, self._private, self._lpis, self._forwarder)

@@ -5,28 +5,38 @@ computes all of it again from the interrupt state alone and compares. It is slow
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.distributor import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.forwarding import Forwarder
 from vgic.interrupts import InterruptBank
-from vgic.pending import NO_KEY
+from vgic.intids import FIRST_LPI
+from vgic.lpi_tables import ALWAYS_ONE, ENABLED
+from vgic.lpis import LpiBank
+from vgic.pending import INTID_MASK, NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
+
+_CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE)])
 
 
 def check(
     interfaces: Sequence[CpuInterface],
     shared: SharedInterrupts,
     private: Sequence[InterruptBank],
+    lpis: Sequence[LpiBank | None],
     forwarder: Forwarder,
 ) -> None:
     """Raise InvariantError naming the first contradiction."""
     expected: list[list[set[int]]] = [[set(), set()] for _ in interfaces]
     for bank in (shared, *private):
         _check_bank(bank, forwarder, expected)
+    for lpi_bank in lpis:
+        if lpi_bank is not None:
+            _check_lpis(lpi_bank, expected)
     _check_placement(shared, interfaces)
     for interface, groups in zip(interfaces, expected, strict=True):
         _check_interface(interface, groups)
@@ -58,6 +68,22 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder, expected: list[list[s
         target = bank.target(index)
         if bank.is_queued(index) and target != NO_VCPU:
             expected[target][bank.group(index)].add(bank.key(index))
+
+
+def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
+    name = f"vCPU {bank.cpu}"
+    if bank.pending and not bank.enabled:
+        raise InvariantError(f"{name}: LPIs are pending although GICR_CTLR.EnableLPIs is 0")
+    for intid, byte in bank.pending.items():
+        if not FIRST_LPI <= intid <= INTID_MASK:
+            raise InvariantError(f"{name}: INTID {intid} is pending as an LPI")
+        if byte >> 8 or not byte & ALWAYS_ONE:
+            raise InvariantError(f"{name}: LPI {intid} is pending by configuration {byte:#x}")
+        if byte & ENABLED:
+            expected[bank.cpu][GROUP1].add(bank.key(intid, byte))
+    impossible = bank.configuration.cached.translate(None, _CACHEABLE)
+    if impossible:
+        raise InvariantError(f"LPI configuration {impossible[0]:#x} is cached")
 
 
 def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface]) -> None:

@@ -15,12 +15,16 @@ from vgic.intids import FIRST_LPI
 from vgic.layouts import gicr
 from vgic.memory import UNREADABLE, GuestMemory, read_word, write_word
 
-__all__ = ["ENABLED", "ConfigurationTable", "PendingTable"]
+__all__ = ["ALWAYS_ONE", "ENABLED", "PRIORITY", "ConfigurationTable", "PendingTable"]
 
 ENABLED: Final = 0b01
 """Bit 0 of a configuration byte."""
 
-_ALWAYS_ONE: Final = 0b10
+ALWAYS_ONE: Final = 0b10
+"""Bit 1 of a configuration byte, RES1: no configuration is 0."""
+
+PRIORITY: Final = 0xFC
+"""The priority in a configuration byte."""
 
 _MIN_ID_BITS: Final = 14
 _ID_BITS: Final = gicr.PROPBASER.field("IDbits")
@@ -55,7 +59,7 @@ class ConfigurationTable:
     def read(self, intid: int) -> int:
         """The configuration byte of an LPI that is in the table: never 0, and disabled where it is not RAM."""
         byte = read_word(self._memory, self.address + intid - FIRST_LPI, 1)
-        return _ALWAYS_ONE if byte == UNREADABLE else byte | _ALWAYS_ONE
+        return ALWAYS_ONE if byte == UNREADABLE else byte | ALWAYS_ONE
 
 
 class PendingTable:

@@ -12,14 +12,11 @@ from typing import Final
 from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpi_tables import ENABLED, ConfigurationTable, PendingTable
+from vgic.lpi_tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
 from vgic.pending import INTID_BITS
 from vgic.profile import LpiChoices
 
 __all__ = ["LpiBank", "LpiConfiguration"]
-
-_PRIORITY: Final = 0xFC
-"""The bits of a configuration byte that are a priority."""
 
 _EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
 
@@ -45,10 +42,18 @@ class LpiConfiguration:
         """The same, read again."""
         byte = table.read(intid)
         if self._caches:
-            if not self.cached:
-                self.cached = bytearray(self._size)
-            self.cached[intid - FIRST_LPI] = byte
+            self.keep(intid, byte)
         return byte
+
+    def keep(self, intid: int, byte: int) -> None:
+        """Cache a configuration byte."""
+        if not self.cached:
+            self.cached = bytearray(self._size)
+        self.cached[intid - FIRST_LPI] = byte
+
+    def peek(self, table: ConfigurationTable, intid: int) -> int:
+        """The same as `byte`, leaving everything as it is."""
+        return (self.cached[intid - FIRST_LPI] if self.cached else 0) or table.read(intid)
 
     def forget(self) -> None:
         """Have every byte read again when it is needed."""
@@ -63,13 +68,13 @@ class LpiBank(ActivationBank):
 
     __slots__ = (
         "_choices",
-        "_configuration",
         "_forwarder",
         "_pending_table",
-        "_priority_mask",
+        "configuration",
         "cpu",
         "enabled",
         "pending",
+        "priority_mask",
         "table",
     )
 
@@ -87,11 +92,13 @@ class LpiBank(ActivationBank):
         self.count = _EVERY_LPI
         self.cpu = cpu
         self._forwarder = forwarder
-        self._configuration = configuration
+        self.configuration = configuration
+        """Shared by the banks of the VM."""
         self.table = table
         """Behind GICR_PROPBASER."""
         self._pending_table = pending_table
-        self._priority_mask = _PRIORITY & 0xFF00 >> priority_bits
+        self.priority_mask = PRIORITY & 0xFF00 >> priority_bits
+        """The bits of a priority that count."""
         self._choices = choices
         self.enabled = False
         """GICR_CTLR.EnableLPIs."""
@@ -121,7 +128,7 @@ class LpiBank(ActivationBank):
     def enable(self) -> None:
         """Set GICR_CTLR.EnableLPIs: what is pending in the guest's table becomes pending here. O(table)."""
         self.enabled = True
-        self._configuration.forget()
+        self.configuration.forget()
         self._load()
         self._forwarder.settle()
 
@@ -154,7 +161,7 @@ class LpiBank(ActivationBank):
         if not self.enabled or not FIRST_LPI <= intid < self.table.limit:
             return False
         if self._changes(intid, True):
-            self._hold(intid, self._configuration.byte(self.table, intid))
+            self._hold(intid, self.configuration.byte(self.table, intid))
             self._forwarder.settle()
         return True
 
@@ -196,7 +203,7 @@ class LpiBank(ActivationBank):
         if self._choices.rescans:
             self.reload_all()
         elif self.enabled and self.in_range(intid):
-            byte = self._configuration.read(self.table, intid)
+            byte = self.configuration.read(self.table, intid)
             if intid in self.pending:
                 self._hold(intid, byte)
             self._forwarder.settle()
@@ -208,9 +215,9 @@ class LpiBank(ActivationBank):
         if self._choices.rescans:
             self._rescan()
         else:
-            self._configuration.forget()
+            self.configuration.forget()
             for intid in list(self.pending):
-                self._hold(intid, self._configuration.byte(self.table, intid))
+                self._hold(intid, self.configuration.byte(self.table, intid))
         self._forwarder.settle()
 
     def take_from_table(self, intid: int) -> bool:
@@ -224,6 +231,17 @@ class LpiBank(ActivationBank):
         for intid, byte in self.pending.items():
             self._forward(intid, byte)
 
+    def configuration_of(self, intid: int) -> int:
+        """The configuration byte by which an LPI is, or would be, forwarded."""
+        if intid in self.pending:
+            return self.pending[intid]
+        return self.configuration.peek(self.table, intid) if self.in_range(intid) else 0
+
+    def clear(self) -> None:
+        """Forget what is pending and what is cached: the state of the VM is being replaced."""
+        self.pending.clear()
+        self.configuration.forget()
+
     # How.
 
     def _load(self) -> None:
@@ -231,7 +249,7 @@ class LpiBank(ActivationBank):
             return
         loaded = self._pending_table.load(self.table.limit)
         for intid in loaded:
-            self._hold(intid, self._configuration.byte(self.table, intid))
+            self._hold(intid, self.configuration.byte(self.table, intid))
         if self._choices.consumes_table and loaded:
             self._pending_table.store(self.table.limit, ())
 
@@ -277,4 +295,4 @@ class LpiBank(ActivationBank):
 
     def key(self, intid: int, byte: int) -> int:
         """What the pending queue sorts an LPI of this configuration byte by."""
-        return (byte & self._priority_mask) << INTID_BITS | intid
+        return (byte & self.priority_mask) << INTID_BITS | intid

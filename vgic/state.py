@@ -44,6 +44,9 @@ class VmDescription(TypedDict):
     rss: bool
     one_of_n: bool
     one_of_n_choice: OneOfNChoice
+    lpis: bool
+    lpi_id_bits: int
+    its: list[int]
     gicd_base: int
     redistributor_regions: list[RegionDescription]
 
@@ -69,6 +72,9 @@ def describe(config: Config) -> VmDescription:
         "rss": features.rss,
         "one_of_n": features.one_of_n,
         "one_of_n_choice": config.one_of_n_choice,
+        "lpis": features.lpis,
+        "lpi_id_bits": config.lpi_id_bits,
+        "its": list(config.its),
         "gicd_base": config.gicd_base,
         "redistributor_regions": [
             {"base": region.base, "count": region.count} for region in config.redistributor_regions
@@ -77,7 +83,7 @@ def describe(config: Config) -> VmDescription:
 
 
 def save(parts: Parts) -> SavedState:
-    """The state of a VM. O(vCPUs + SPIs)."""
+    """The state of a VM. O(vCPUs + SPIs + LPIs that are pending or cached)."""
     registers = {register.name: register.get() for register in saved_registers(parts)}
     return {"vm": describe(parts.config), "registers": {name: value for name, value in registers.items() if value}}
 
@@ -91,7 +97,7 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
     if not isinstance(vm, Mapping) or not isinstance(registers, Mapping) or len(state) != 2:
         raise StateError('a state consists of "vm" and "registers"')
     _check_description(parts.config, vm)
-    table = list(saved_registers(parts))
+    table = list(saved_registers(parts, registers))
     for name in registers.keys() - {register.name for register in table}:
         raise StateError(f"{name} = {_shown(registers[name])}: this VM has no such register")
     values = {register.name: _fitting(register, registers) for register in table}
@@ -103,7 +109,8 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
                 raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
         shared = parts.distributor.spis
         private = [redistributor.interrupts for redistributor in parts.redistributors]
-        check(shared.forwarder.cpus, shared, private, shared.forwarder)
+        lpis = [redistributor.lpis for redistributor in parts.redistributors]
+        check(shared.forwarder.cpus, shared, private, lpis, shared.forwarder)
     except (AffinityError, InvariantError) as error:
         raise StateError(f"the registers contradict each other: {error}") from error
     return values
@@ -163,7 +170,10 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
     parts.affinities.move(affinities)
     forwarder = parts.distributor.spis.forwarder
     forwarder.clear()
-    for register in saved_registers(parts):
+    for redistributor in parts.redistributors:
+        if redistributor.lpis is not None:
+            redistributor.lpis.clear()
+    for register in saved_registers(parts, registers):
         register.put(registers.get(register.name, 0))
     _tell_interfaces(parts)
     for bank in (

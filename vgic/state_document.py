@@ -30,7 +30,12 @@ def to_document(state: SavedState) -> Document:
     vm = state["vm"]
     regions = [{"base": hex(region["base"]), "count": region["count"]} for region in vm["redistributor_regions"]]
     return {
-        "vm": {**vm, "gicd_base": hex(vm["gicd_base"]), "redistributor_regions": regions},
+        "vm": {
+            **vm,
+            "its": [hex(base) for base in vm["its"]],
+            "gicd_base": hex(vm["gicd_base"]),
+            "redistributor_regions": regions,
+        },
         "registers": {name: hex(value) for name, value in state["registers"].items()},
     }
 
@@ -64,6 +69,9 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         rss=vm["rss"],
         one_of_n=vm["one_of_n"],
         one_of_n_choice=vm["one_of_n_choice"],
+        lpis=vm["lpis"],
+        lpi_id_bits=vm["lpi_id_bits"],
+        its=tuple(vm["its"]),
     )
 
 
@@ -82,6 +90,9 @@ def _vm(vm: Document) -> VmDescription:
         "rss": _take(vm, "rss", bool),
         "one_of_n": _take(vm, "one_of_n", bool),
         "one_of_n_choice": _CHOICES[choice],
+        "lpis": _take(vm, "lpis", bool),
+        "lpi_id_bits": _take(vm, "lpi_id_bits", int),
+        "its": [_number(item, "its") for item in _items(vm, "its", str)],
         "gicd_base": _hexadecimal(vm, "gicd_base"),
         "redistributor_regions": [_region(region) for region in _items(vm, "redistributor_regions", dict)],
     }
@@ -115,7 +126,10 @@ def _expect(value: object, key: str, kind: type[ItemT]) -> ItemT:
 
 
 def _hexadecimal(document: Document, key: str) -> int:
-    text = _take(document, key, str)
+    return _number(_take(document, key, str), key)
+
+
+def _number(text: str, key: str) -> int:
     if not _HEX.fullmatch(text):
         raise StateError(f"{key} is {text!r}, which is no hexadecimal number such as 0x1f")
     return int(text, 16)

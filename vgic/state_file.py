@@ -1,6 +1,6 @@
 """The state file: a VM's state as JSON that a person can read, and that loads as it was written or is refused.
 
-    {"format": "vgic-state", "version": 1, "sha256": "6cb0...",
+    {"format": "vgic-state", "version": 2, "sha256": "6cb0...",
      "vm": {
       "profile": "arch",
       ...
@@ -27,18 +27,29 @@ from vgic.cpu_interface import LineSink
 from vgic.errors import StateError
 from vgic.gic import Gic, Observer
 from vgic.memory import GuestMemory
-from vgic.profile import Profile
+from vgic.profile import PROFILES, Profile
 from vgic.state import SavedState
 from vgic.state_document import Document, config_of, from_document, to_document
 
 __all__ = ["UPGRADES", "VERSION", "State", "Upgrade"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the files that are written; older ones are read too."""
 
 Upgrade: TypeAlias = Callable[[Document], Document]
 
-UPGRADES: Final[dict[int, Upgrade]] = {}
+
+def _with_lpis(document: Document) -> Document:
+    """Version 1 knew no LPIs; a VM had their registers where its profile has LPIs in every VM."""
+    vm = document.get("vm")
+    if not isinstance(vm, dict):
+        return document
+    profile = PROFILES.get(vm.get("profile", ""))
+    lpis = profile is not None and profile.features.lpis
+    return {**document, "vm": {**vm, "lpis": lpis, "lpi_id_bits": 16, "its": []}}
+
+
+UPGRADES: Final[dict[int, Upgrade]] = {1: _with_lpis}
 """For each older version, what makes its document one of the next version."""
 
 _FIRST_LINE: Final = '{{"format": "vgic-state", "version": {version}, "sha256": "{checksum}",'

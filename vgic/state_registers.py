@@ -11,6 +11,8 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | message_level<n> | levels raised by GICD_SETSPI_NSR and not yet lowered by GICD_CLRSPI_NSR |
 | chosen_mpidr<n> | MPIDR_EL1 of the vCPU at which a 1-of-N SPI waits, by INTID |
 | next_choice | the number of the vCPU at which the next search for one begins |
+| pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor |
+| cached_configuration<n> | the cached configuration bytes of LPIs n to n + 7, 0 where there is none |
 | unevaluated<n> | the n-th word, n from 0, whose change of trigger is yet to take effect; words count from 1 |
 | forwarded<n> | what of such a word is forwarded meanwhile |
 
@@ -18,7 +20,8 @@ Reading and writing here goes past the rules for guests. A write changes that st
 derives from it is stale until `vgic.state` has it derived again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
@@ -31,13 +34,23 @@ from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.distributor import Distributor, SharedInterrupts
 from vgic.features import writable_bits
 from vgic.interrupts import InterruptBank
+from vgic.intids import FIRST_LPI
 from vgic.layouts import gicd, gicr, icc
+from vgic.lpi_tables import ALWAYS_ONE
+from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.one_of_n import OneOfN
 from vgic.redistributor import Redistributor
 from vgic.sysregs import CBPR, EOI_MODE, SystemRegisters
 from vgic.topology import MAX_VCPUS, NO_VCPU, AffinityIndex
 
 __all__ = ["Parts", "SavedRegister", "mpidr_name", "saved_registers"]
+
+# No state file is as long as a number that matches could be.
+_LPI_NAME: Final = re.compile(
+    r"(?:GICR\[(?P<cpu>0|[1-9][0-9]{0,4})\]\.pending_lpi|LPI\.cached_configuration)(?P<intid>[1-9][0-9]{3,7})",
+    re.ASCII,
+)
+_CACHED: Final = re.compile(rb"[^\0]")
 
 _ALL_64: Final = (1 << 64) - 1
 _AP_BITS: Final = 0xFFFF_FFFF
@@ -70,13 +83,18 @@ def mpidr_name(cpu: int) -> str:
     return f"vCPU[{cpu}].MPIDR_EL1"
 
 
-def saved_registers(parts: Parts) -> Iterator[SavedRegister]:
-    """Every register of the VM, device by device, in an order in which they can be written."""
+def saved_registers(parts: Parts, named: Iterable[str] = ()) -> Iterator[SavedRegister]:
+    """Every register of the VM, device by device, in an order in which they can be written.
+
+    Of the LPIs there are those that have a state, and those in `named` that could.
+    """
     yield from _distributor(parts)
     for cpu, redistributor in enumerate(parts.redistributors):
         yield SavedRegister(mpidr_name(cpu), affinity.IROUTER_AFFINITY, partial(_mpidr, parts, cpu), _elsewhere)
         yield from _redistributor(f"GICR[{cpu}].", redistributor, parts.config)
         yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, parts.sysregs)
+    if parts.config.features.lpis:
+        yield from _lpis(parts, named)
 
 
 def _mpidr(parts: Parts, cpu: int) -> int:
@@ -249,6 +267,53 @@ def _redistributor(device: str, redistributor: Redistributor, config: Config) ->
             )
     yield from _bank(f"{device}GICR_", device, bank, first=0)
     yield _triggers(f"{device}GICR_ICFGR1", bank, 1, fixed="GICR_ICFGR1" in config.profile.fixed)
+
+
+# LPIs: there may be millions, of which few have a state.
+
+
+def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
+    banks = [redistributor.lpis for redistributor in parts.redistributors if redistributor.lpis is not None]
+    end = 1 << parts.config.lpi_id_bits
+    pending = {(bank.cpu, intid) for bank in banks for intid in bank.pending}
+    cached = banks[0].configuration.cached
+    groups = {FIRST_LPI + place.start() // 8 * 8 for place in _CACHED.finditer(cached)}
+    for name in named:
+        match = _LPI_NAME.fullmatch(name)
+        if match is not None and FIRST_LPI <= int(match["intid"]) < end:
+            if match["cpu"] is None:
+                groups.add(int(match["intid"]))
+            elif int(match["cpu"]) < len(banks):
+                pending.add((int(match["cpu"]), int(match["intid"])))
+    for cpu, intid in sorted(pending):
+        yield _pending_lpi(f"GICR[{cpu}].pending_lpi{intid}", banks[cpu], intid)
+    if parts.config.profile.lpi.caches_configuration:
+        for intid in sorted(groups):
+            if intid % 8 == 0:
+                yield _cached(f"LPI.cached_configuration{intid}", banks[0].configuration, intid)
+
+
+def _pending_lpi(name: str, bank: LpiBank, intid: int) -> SavedRegister:
+    def put(value: int) -> None:
+        if value:
+            bank.pending[intid] = value | ALWAYS_ONE
+        else:
+            bank.pending.pop(intid, None)
+
+    return SavedRegister(name, 0xFF, lambda: bank.pending.get(intid, 0), put)
+
+
+def _cached(name: str, configuration: LpiConfiguration, intid: int) -> SavedRegister:
+    def get() -> int:
+        start = intid - FIRST_LPI
+        return int.from_bytes(configuration.cached[start : start + 8], "little")
+
+    def put(value: int) -> None:
+        for place, byte in enumerate(value.to_bytes(8, "little")):
+            if byte:
+                configuration.keep(intid + place, byte | ALWAYS_ONE)
+
+    return SavedRegister(name, _ALL_64, get, put)
 
 
 def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:

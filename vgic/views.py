@@ -4,12 +4,15 @@ A view holds no state. It reads and drives the bank that the interrupt lives in,
 """
 
 from vgic import affinity
+from vgic.cpu_interface import GROUP1
 from vgic.distributor import SharedInterrupts
 from vgic.errors import ConfigError
 from vgic.interrupts import InterruptBank
 from vgic.intids import FIRST_PPI
+from vgic.lpi_tables import ENABLED
+from vgic.lpis import LpiBank
 
-__all__ = ["Interrupt", "Spi"]
+__all__ = ["Interrupt", "Lpi", "Spi"]
 
 
 class Interrupt:
@@ -112,3 +115,51 @@ class Spi(Interrupt):
             return ", routed to any vCPU" + (f" (now vCPU {self.target})" if self.target >= 0 else "")
         where = "no vCPU has it" if self.target < 0 else f"vCPU {self.target}"
         return f", routed to {affinity.text(self.affinity)} ({where})"
+
+
+class Lpi:
+    """An LPI at the Redistributor of one PE. Its configuration is what a pending one is forwarded by."""
+
+    def __init__(self, intid: int, bank: LpiBank) -> None:
+        self.intid = intid
+        self._bank = bank
+
+    @property
+    def pending(self) -> bool:
+        """Pending at this PE."""
+        return self._bank.is_pending(self.intid)
+
+    @property
+    def enabled(self) -> bool:
+        """Bit 0 of its configuration; False where GICR_PROPBASER leaves the INTID out."""
+        return self._bank.configuration_of(self.intid) & ENABLED != 0
+
+    @property
+    def group(self) -> int:
+        """LPIs are in Group 1."""
+        return GROUP1
+
+    @property
+    def priority(self) -> int:
+        """8 bits, 0 is the highest."""
+        return self._bank.configuration_of(self.intid) & self._bank.priority_mask
+
+    @property
+    def target(self) -> int:
+        """The vCPU whose Redistributor this is."""
+        return self._bank.cpu
+
+    def set_pending(self) -> bool:
+        """The LPI arrives, as a write of GICR_SETLPIR has it; False where the PE cannot take it."""
+        return self._bank.make_pending(self.intid)
+
+    def clear_pending(self) -> bool:
+        """It is taken back, as a write of GICR_CLRLPIR has it; False where the PE has no such LPI."""
+        return self._bank.clear_pending(self.intid)
+
+    def __str__(self) -> str:
+        state = [name for name in ("pending", "enabled") if getattr(self, name)]
+        return (
+            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; group {self.group},"
+            f" priority {self.priority:#04x}, LPI of vCPU {self.target}"
+        )

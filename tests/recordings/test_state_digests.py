@@ -16,10 +16,10 @@ from vgic_tools.replay import replay
 STATES = 20
 
 DIGESTS = {
-    ("linux_smp1_icount", "core"): "462ee10dab5ef958ac3e9ad218669e70aa53d22c3fbb2f06aa7337ff2103d47d",
-    ("linux_smp4_noits", "full"): "a70677574bda3aa006491d6fcc144e6e7147db3b5f8b91f72b51a4d8e0ceeca6",
-    ("linux_smp126_hi_noits", "core"): "30c9a9e2cad61fd458a1a2d074ac22fa70e763b0893870f00141ff946004774c",
-    ("fuzz_ds1_smp4", "core"): "50133cc62cf68518414e051b18063130d5722fd90bd8575dcc159bbfccce082f",
+    ("linux_smp1_icount", "core"): "5d1b60854439b2620d15108f5954b1dd848a306aedd614500bf9c60022f5bb03",
+    ("linux_smp4_noits", "full"): "82090b20d821a236da3ceab636e3a574e8c83f4b6ec102a6ab651d9157e05fcf",
+    ("linux_smp126_hi_noits", "core"): "6778166d6f5510d37e85fcb947a58a44e0da71afa22fe74cf73668614de886a0",
+    ("fuzz_ds1_smp4", "core"): "b77f0eaa52d02dd94275515f7ad446216d4ac36f61757593b7e7ab8c4c3cd05d",
 }
 
 

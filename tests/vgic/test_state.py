@@ -106,6 +106,9 @@ def test_the_vm_is_described_beside() -> None:
         "rss": True,
         "one_of_n": True,
         "one_of_n_choice": "rotate",
+        "lpis": True,
+        "lpi_id_bits": 16,
+        "its": [],
         "gicd_base": 0x4000_0000,
         "redistributor_regions": [{"base": 0x1000_0000, "count": 1}, {"base": 0x2000_0000, "count": 9}],
     }

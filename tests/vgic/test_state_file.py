@@ -27,7 +27,7 @@ def state(config: vgic.Config = CONFIG, pmr: int = 0xF0) -> vgic.State:
     return vgic.State.of(gic)
 
 
-def signed(body: str, version: int = 1) -> bytes:
+def signed(body: str, version: int = state_file.VERSION) -> bytes:
     """A file with this body and the right checksum."""
     checksum = hashlib.sha256(f"vgic-state {version}\n{body}".encode()).hexdigest()
     return f'{{"format": "vgic-state", "version": {version}, "sha256": "{checksum}",\n{body}'.encode()
@@ -51,7 +51,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.rule("SAVE-9")
 def test_people_can_read_it() -> None:
     lines = state().to_bytes().decode("ascii").splitlines()
-    assert lines[0].startswith('{"format": "vgic-state", "version": 1, "sha256": "')
+    assert lines[0].startswith('{"format": "vgic-state", "version": 2, "sha256": "')
     assert ' "registers": {' in lines
     assert '  "ICC[0].ICC_PMR_EL1": "0xf0",' in lines
     assert '  "GICD.line_level1": "0x400",' in lines
@@ -128,7 +128,7 @@ def test_every_truncation_is_found() -> None:
         lambda good: good.replace(b'{"format"', b'{ "format"'),
         lambda good: good.replace(b"  ", b"\t"),
         lambda good: good.replace(b'"registers"', b'"\\u0072egisters"'),
-        lambda good: good.replace(b'"version": 1', b'"version": 01'),
+        lambda good: good.replace(b'"version": 2', b'"version": 02'),
         lambda good: good[: good.index(b"sha256") + 10] + good[good.index(b"sha256") + 10 :].upper(),
         lambda good: json.dumps(json.loads(good)).encode(),
         lambda good: b"\xef\xbb\xbf" + good,
@@ -151,10 +151,10 @@ def test_the_file_is_named_and_the_reason_said(tmp_path: Path) -> None:
         (b"\x1f\x8b packed", "the first line"),
         (good[:-1], "damaged"),
         (
-            good.replace(b'"version": 1', b'"version": 7'),
-            "version 7 of the format is not known; the latest known is 1",
+            good.replace(b'"version": 2', b'"version": 7'),
+            "version 7 of the format is not known; the latest known is 2",
         ),
-        (good.replace(b'"version": 1', b'"version": 0'), "damaged"),
+        (good.replace(b'"version": 2', b'"version": 1'), "damaged"),
     ):
         path.write_bytes(data)
         with pytest.raises(vgic.StateError, match=f"^{path}: .*{reason}"):
@@ -273,9 +273,22 @@ def test_older_versions_are_upgraded_step_by_step(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.rule("SAVE-12")
+@pytest.mark.parametrize(("profile", "lpis"), [(vgic.ARCH, False), (vgic.KVM, False), (vgic.QEMU, True)])
+def test_a_file_from_before_there_were_lpis_loads(profile: vgic.Profile, lpis: bool) -> None:
+    now = state(vgic.Config(vgic.Topology([0]), spis=32, profile=profile), pmr=0xF0)
+    document = json.loads(now.to_bytes())
+    then = {key: document["vm"][key] for key in document["vm"].keys() - {"lpis", "lpi_id_bits", "its"}}
+    first = vgic.State.from_bytes(signed(body_of({"vm": then, "registers": document["registers"]}), version=1))
+    assert first == now
+    assert first.config().features.lpis == lpis
+    with pytest.raises(vgic.StateError, match="vm"):
+        vgic.State.from_bytes(signed(body_of({"registers": {}}), version=1))
+
+
+@pytest.mark.rule("SAVE-12")
 def test_versions_without_a_way_to_the_latest_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = body_of({"vm": VM, "registers": REGISTERS})
-    for version in (0, 2, 10, 999_999_999):
+    for version in (0, 3, 10, 999_999_999):
         with pytest.raises(vgic.StateError, match=f"version {version} of the format is not known"):
             vgic.State.from_bytes(signed(body, version))
     monkeypatch.setattr(state_file, "VERSION", 3)
