@@ -12,8 +12,22 @@ assert driver.take(2) == intid
 
 from typing import Final
 
+from guest import Recorder
 from mmio import RegisterLayout
-from vgic import ICC_EOIR1_EL1, ICC_IAR1_EL1, ICC_IGRPEN1_EL1, ICC_PMR_EL1, Gic, Ram
+from vgic import (
+    ARCH,
+    ICC_EOIR1_EL1,
+    ICC_IAR1_EL1,
+    ICC_IGRPEN1_EL1,
+    ICC_PMR_EL1,
+    Config,
+    Gic,
+    ItsCommandError,
+    ItsError,
+    Profile,
+    Ram,
+    Topology,
+)
 from vgic.layouts import gicd, gicr, gits, its_commands
 
 RAM: Final = 0x4000_0000
@@ -32,6 +46,23 @@ _COLLECTIONS: Final = 1
 ENABLED: Final = 0b11
 """A configuration byte without its priority, of an LPI that is enabled."""
 DISABLED: Final = 0b10
+
+
+class Heard(Recorder):
+    """An observer that remembers the commands that were not obeyed, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[ItsCommandError] = []
+
+    def its_command_error(self, error: ItsCommandError) -> None:
+        self.errors.append(error)
+
+    def take(self) -> list[tuple[str, ItsError]]:
+        """Command and error of what was heard since the last time."""
+        heard = [(error.command, error.error) for error in self.errors]
+        self.errors.clear()
+        return heard
 
 
 class Memory:
@@ -261,3 +292,13 @@ class ItsDriver:
             while (intid := self.take(cpu)) != SPURIOUS:
                 taken.append((cpu, intid))
         return taken
+
+
+def vm(cpus: int = 4, profile: Profile = ARCH, started: bool = True, **choices: int) -> tuple[ItsDriver, Heard]:
+    """A VM with an ITS and a driver, which has brought it up; `choices` are those of `ItsDriver`."""
+    ram, heard = Ram.zeroed(RAM, RAM_SIZE), Heard()
+    config = Config(Topology.clusters(cpus, 16), spis=32, profile=profile, its=(ITS,))
+    driver = ItsDriver(Gic(config, lines=heard, observer=heard, memory=ram), ram, **choices)
+    if started:
+        driver.start()
+    return driver, heard

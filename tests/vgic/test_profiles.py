@@ -9,7 +9,7 @@ from guest import Guest
 from mmio import Refusal
 from offsets import GICD, GICR, ID
 from vgic import ARCH, KVM, PROFILES, QEMU
-from vgic.layouts import gicd, gicr, icc
+from vgic.layouts import gicd, gicr, gits, icc
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 MESSAGES = {GICD.SETSPI_NSR, GICD.CLRSPI_NSR, GICD.SETSPI_SR, GICD.CLRSPI_SR}
@@ -123,7 +123,8 @@ def test_affinity_level_3_is_advertised_alike_everywhere(profile: vgic.Profile) 
 @pytest.mark.rule("API-9")
 @EVERY
 def test_a_profile_names_registers_and_fields_that_exist(profile: vgic.Profile) -> None:
-    names = {layout.name for layout in (*gicd.GICD, *gicr.RD_BASE, *gicr.SGI_BASE)}
+    frames = (gicd.GICD, gicr.RD_BASE, gicr.SGI_BASE, gits.CONTROL, gits.TRANSLATION)
+    names = {layout.name for frame in frames for layout in frame}
     for mentioned in (profile.fixed, profile.writable, profile.absent):
         assert set(mentioned) <= names
     for layout, fields in (
@@ -131,6 +132,7 @@ def test_a_profile_names_registers_and_fields_that_exist(profile: vgic.Profile) 
         (gicr.TYPER, profile.redistributor_typer),
         (gicr.CTLR, profile.redistributor_ctlr),
         (icc.CTLR, profile.cpu_interface_ctlr),
+        (gits.TYPER, profile.its.typer),
     ):
         assert set(fields) <= {field.name for field in layout.fields}
 
