@@ -7,7 +7,9 @@ memory is read, or would have QEMU use its own devices as memory:
 
 * a vCPU's pending table, GICR_PROPBASER and GICR_PENDBASER do not change while its LPIs are enabled;
 * all GICR_PROPBASER have the same value while LPIs are enabled anywhere (GICR_TYPER.CommonLPIAff);
-* tables are in RAM or where nothing is, and do not overlap the pending and configuration tables.
+* tables are in RAM or where nothing is, and do not overlap the pending and configuration tables;
+* what the guest edits into tables has no fields of virtual LPIs, which QEMU's MOVI would carry along, and no more
+  EventIDs than MAPD can give a device, where QEMU's address of an entry would overflow.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,6 +58,7 @@ ITT_SIZE: Final = 0x200
 """Room for the 12 byte entries of that many bits of EventID."""
 LPIS: Final = 24
 """INTIDs from 8192 on that most events translate into."""
+NO_DOORBELL: Final = (1023).to_bytes(4, "little")
 CONFIGURATIONS: Final = (0x00, 0x01, 0x21, 0x41, 0x43, 0xA0, 0xA1, 0xA3, 0xF9, 0xFD, 0xFF)
 
 
@@ -109,6 +112,7 @@ class _Source:
         self._queue_size = 0x1000
         self._written = 0
         self._device_entries = self._collection_entries = 0
+        self._device_table, self._collection_table = DEVICES, COLLECTIONS
         # Where little else is pending, LPIs compete with each other.
         self._distributor_share = random.choice([0, 0, 20, 60])
 
@@ -189,8 +193,9 @@ class _Source:
             return cw.words(random.choice([0, 2, 6, 7, 0x10, 0x21, 0x22, 0x23, 0x25, 0x29, 0x2A, 0x2B, 0x2D, 0x2E]))
         command = self._meant()
         if kind < 0.1:
-            # A bit of some field, or of one that is reserved.
-            at = random.randrange(8, 8 * cw.SIZE)
+            # A bit of some field, or of one that is reserved; but tables stay where there is RAM, or nothing.
+            table = range(128 + 8, 128 + 52) if command[0] == cw.MAPD else ()
+            at = random.choice([bit for bit in range(8, 8 * cw.SIZE) if bit not in table])
             command = (int.from_bytes(command, "little") ^ 1 << at).to_bytes(cw.SIZE, "little")
         return command
 
@@ -277,13 +282,14 @@ class _Source:
         for table in (DEVICES, DEVICES + K64, DEVICE_PAGES, DEVICE_PAGES + K64, COLLECTIONS, COLLECTION_PAGES):
             yield Store(table, zeros)
         tables = [(DEVICES, DEVICE_PAGES, 2 * K64), (COLLECTIONS, COLLECTION_PAGES, K64)]
-        entries = []
+        entries, first_pages = [], []
         for number, (base, pages, room) in enumerate(tables):
             page_size, indirect = random.randrange(4), random.random() < 0.4
             page = PAGE_SIZES[page_size]
             size = random.choice([1, 1, 2]) if room >= 2 * page else 1
             value = self._attributes(base | page_size << 8 | size - 1 | indirect * INDIRECT)
             yield from self._wide(GITS_BASER + 8 * number, value)
+            first_pages.append(pages if indirect else base)
             entries.append(min(size * page // 8 * (page // 8 if indirect else 1), 0x1_0000))
             if indirect:
                 for index in range(2 if room >= 2 * page else 1):
@@ -291,6 +297,7 @@ class _Source:
                 if random.random() < 0.3:
                     yield Store(base + 16, (cw.VALID | NOWHERE).to_bytes(8, "little"))
         self._device_entries, self._collection_entries = entries
+        self._device_table, self._collection_table = first_pages
         pages = random.choice([1, 1, 1, 2, 16])
         self._queue = QUEUE if pages == 16 else QUEUE + K64 // 2 * random.randrange(2)
         self._queue_size = 0x1000 * pages
@@ -332,17 +339,16 @@ class _Source:
         random = self._random
         kind = random.randrange(3)
         if kind == 0:
-            entry = (random.random() < 0.9) | random.choice([4, 4, 3, 15, 31]) << 1 | self._itt() >> 8 << 6
+            entry = (random.random() < 0.9) | random.choice([4, 4, 3, 15]) << 1 | self._itt() >> 8 << 6
             entry |= random.choice([0, 0x3FFF]) << 50
-            yield Store(random.choice([DEVICES, DEVICE_PAGES]) + 8 * random.randrange(4), entry.to_bytes(8, "little"))
+            yield Store(self._device_table + 8 * random.randrange(4), entry.to_bytes(8, "little"))
         elif kind == 1:
             entry = (random.random() < 0.9) | self._rdbase() % 0x1_0000 << 1 | random.choice([0, 1]) << 40
-            place = random.choice([COLLECTIONS, COLLECTION_PAGES])
-            yield Store(place + 8 * random.randrange(6), entry.to_bytes(8, "little"))
+            yield Store(self._collection_table + 8 * random.randrange(6), entry.to_bytes(8, "little"))
         else:
             entry = random.choice([3, 3, 3, 1, 2]) | (self._intid() & 0xFF_FFFF) << 2 | self._collection() << 32
             place = ITTS + ITT_SIZE * random.randrange(4) + 12 * random.randrange(12)
-            yield Store(place, entry.to_bytes(8, "little") + random.randbytes(4))
+            yield Store(place, entry.to_bytes(8, "little") + NO_DOORBELL)
 
     # LPIs.
 
