@@ -4,6 +4,7 @@
     gic.read(0x0800_0004, 4)                           # a guest's load from GICD_TYPER
     gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF0)        # a guest's MSR on vCPU 0
     gic.spi(42).set_level(True)                        # a device raises its line
+    gic.msi(0x10, 3)                                   # a device writes to the ITS, where the Config has one
     intid = gic.sysreg_read(0, vgic.ICC_IAR1_EL1)
 
 Nothing that a guest does raises: an access that the GIC does not take reads as zero, changes nothing, and is told
@@ -26,7 +27,6 @@ from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
-from vgic.layouts import gits
 from vgic.lpi_rescan import RescanningLpiBank
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
@@ -156,7 +156,7 @@ class Gic:
             return
         observer = self._observer if isinstance(self._observer, ItsObserver) else None
         banks = [bank for bank in self._lpis if bank is not None]
-        by_address = gits.TYPER.field("PTA").extract(gits.TYPER.encode(config.profile.its.typer)) != 0
+        by_address = config.profile.its.typer.get("PTA", 0) != 0
         targets = Targets(banks, self.redistributor_bases, by_address)
         frames = its_frames(config)
         for number, base in enumerate(config.its):

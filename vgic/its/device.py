@@ -68,7 +68,8 @@ class Its:
     ) -> None:
         self.number = number
         self.choices: ItsChoices = config.profile.its
-        self.typer = gits.TYPER.encode(self.choices.typer)
+        entry_size = self.choices.entries.translation.width // 8
+        self.typer = gits.TYPER.encode({**self.choices.typer, "ITT_entry_size": entry_size - 1})
         """GITS_TYPER (64 bits)."""
         self.device_bits = gits.TYPER.field("Devbits").extract(self.typer) + 1
         """Bits of a DeviceID."""

@@ -67,8 +67,8 @@ class CommandQueue:
 
     @property
     def size(self) -> int:
-        """Bytes of the queue, 0 where there is none."""
-        return _PAGE * (_PAGES.extract(self.cbaser) + 1) if self.cbaser & _VALID else 0
+        """Bytes of the queue."""
+        return _PAGE * (_PAGES.extract(self.cbaser) + 1)
 
     @property
     def idle(self) -> bool:
@@ -120,7 +120,7 @@ class CommandQueue:
             self._busy = False
 
     def _runs(self) -> bool:
-        if not self.enabled or self.waits or self.idle:
+        if not self.enabled or not self.cbaser & _VALID or self.waits or self.idle:
             return False
         size = self.size
         return self.creadr & _OFFSET < size and self.cwriter & _OFFSET < size
