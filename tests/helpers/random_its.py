@@ -7,6 +7,8 @@ memory is read, or would have QEMU use its own devices as memory:
 
 * a vCPU's pending table, GICR_PROPBASER and GICR_PENDBASER do not change while its LPIs are enabled;
 * all GICR_PROPBASER have the same value while LPIs are enabled anywhere (GICR_TYPER.CommonLPIAff);
+* the bits of an RDbase above those of a Processor_Number are zero: QEMU's MAPC ignores them, its MOVALL does not;
+* QEMU's memory system breaks stores of 8 bytes to GITS_TRANSLATER up into two of 4 bytes;
 * tables are in RAM or where nothing is, and do not overlap the pending and configuration tables;
 * what the guest edits into tables has no fields of virtual LPIs, which QEMU's MOVI would carry along, and no more
   EventIDs than MAPD can give a device, where QEMU's address of an entry would overflow.
@@ -170,7 +172,7 @@ class _Source:
 
     def _rdbase(self) -> int:
         random = self._random
-        return self._cpu() if random.random() < 0.9 else random.choice([self._cpus, 0xFFFF, 1 << 16, 0xF_FFFF_FFFF])
+        return self._cpu() if random.random() < 0.9 else random.choice([self._cpus, 0xFFFF])
 
     def _itt(self) -> int:
         """Mostly one of a few places with room for all events, which devices may come to share."""
@@ -180,7 +182,7 @@ class _Source:
             return ITTS + ITT_SIZE * random.randrange(8)
         if place < 0.95:
             return ITTS + 0x100 * random.randrange(32)
-        return random.choice([NOWHERE, RAM + RAM_SIZE - 0x100, RAM + RAM_SIZE - 0x200, DEVICES, 1 << 51])
+        return random.choice([NOWHERE, RAM + RAM_SIZE - 0x100, RAM + RAM_SIZE - 0x200, COLLECTIONS, 1 << 51])
 
     # Commands.
 
@@ -193,9 +195,9 @@ class _Source:
             return cw.words(random.choice([0, 2, 6, 7, 0x10, 0x21, 0x22, 0x23, 0x25, 0x29, 0x2A, 0x2B, 0x2D, 0x2E]))
         command = self._meant()
         if kind < 0.1:
-            # A bit of some field, or of one that is reserved; but tables stay where there is RAM, or nothing.
-            table = range(128 + 8, 128 + 52) if command[0] == cw.MAPD else ()
-            at = random.choice([bit for bit in range(8, 8 * cw.SIZE) if bit not in table])
+            # A bit of some field, or of one that is reserved; but no other table, and no higher bit of an RDbase.
+            kept = range(*{cw.MAPD: (136, 180), cw.MAPC: (160, 180), cw.MOVALL: (160, 244)}.get(command[0], (0, 0)))
+            at = random.choice([bit for bit in range(8, 8 * cw.SIZE) if bit not in kept])
             command = (int.from_bytes(command, "little") ^ 1 << at).to_bytes(cw.SIZE, "little")
         return command
 
@@ -268,7 +270,7 @@ class _Source:
         if kind < 0.85:
             yield Access(ITS, GITS_TRANSLATER, 4, event)
         elif kind < 0.95:
-            size = random.choice([1, 2, 8])
+            size = random.choice([1, 2])
             yield Access(ITS, GITS_TRANSLATER, size, event & (1 << 8 * size) - 1)
         else:
             yield Access(ITS, random.choice([0x1_0000, 0x1_0038, 0x1_003C, 0x1_0044, 0x1_0048]), 4, event)

@@ -326,6 +326,33 @@ def attack(profile: vgic.Profile, seed: int, sequences: int) -> None:
     assert guest.acknowledged > sequences // 100
 
 
+LONGEST: Final = {
+    "MOVALL": [cw.movall(0, 1), cw.movall(1, 0)],
+    "INVALL": [cw.invall(0)],
+    "INV": [cw.on_event(cw.INV, 0, 0)],
+    "INT and DISCARD": [cw.mapti(0, 0, 8192, 0), cw.on_event(cw.INT, 0, 0), cw.on_event(cw.DISCARD, 0, 0)],
+    "MOVI": [cw.movi(0, 0, 1), cw.movi(0, 0, 0)],
+    "MAPD": [cw.mapd(0, 16, ITTS)],
+}
+
+
+@pytest.mark.parametrize("name", LONGEST)
+@pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
+def test_the_longest_that_an_access_can_take(profile: vgic.Profile, name: str) -> None:
+    guest = Hostile(config(profile), seed=1)
+    guest.behave()
+    guest.saturate_lpis()
+    its = guest.its
+    commands = LONGEST[name] * (2000 // len(LONGEST[name]))
+    guest.queue(its, commands)
+    reads = 0
+    while guest.read(ITSES[its] + 0x90, 8) != guest.read(ITSES[its] + 0x88, 8) and reads < 5:
+        reads += 1
+    guest.gic.check()
+    assert guest.most_accesses <= MOST_ACCESSES
+    # The bound is not far from what can be reached.
+
+
 @pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 def test_no_guest_can_harm(profile: vgic.Profile) -> None:
     attack(profile, seed=1, sequences=300)

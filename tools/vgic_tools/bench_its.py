@@ -121,7 +121,7 @@ def measure_delivery(rounds: int = ROUNDS, calls: int = 2000) -> Delivery:
 
 def measure_lpi_memory(mapped: int = MANY) -> float:
     """Bytes that the model, beside the guest's tables, takes for each LPI that is mapped and has been delivered."""
-    return (_bytes(mapped) - _bytes(FEW)) / (mapped - FEW)
+    return (_bytes(mapped) - _bytes(0)) / mapped
 
 
 def _spread(machine: LpiMachine) -> Callable[[int], None]:
