@@ -18,11 +18,14 @@ __all__ = ["RescanningLpiBank"]
 
 _NONE: Final = 0
 
+_LPIS_OF_A_PIECE: Final = 8 * 4096
+"""Bits of the pending table that are read at once."""
+
 
 class RescanningLpiBank(LpiBank):
     """A bank that holds the best LPI only: `pending` has one entry, or none."""
 
-    __slots__ = ("last_best",)
+    __slots__ = ("_read", "last_best")
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class RescanningLpiBank(LpiBank):
         choices: LpiChoices,
     ) -> None:
         super().__init__(cpu, forwarder, configuration, table, pending_table, priority_bits, choices)
+        self._read = 0
         self.last_best = 0
         """The INTID of the best LPI, also when nothing is offered any more; 0 where there was none."""
 
@@ -109,6 +113,11 @@ class RescanningLpiBank(LpiBank):
         """Nothing: what the table says is pending already."""
         return self.is_pending(intid)
 
+    @property
+    def reading_cost(self) -> int:
+        """The LPIs that were pending when everything was last read, and the pieces of the pending table."""
+        return self._read + self.table.limit // _LPIS_OF_A_PIECE
+
     def _arrive(self, intid: int) -> None:
         if self.pending_table.set(intid, True):
             self._consider(intid)
@@ -124,7 +133,9 @@ class RescanningLpiBank(LpiBank):
 
     def _rescan(self) -> None:
         self._offer_nothing()
-        for intid in self.pending_table.load(self.table.limit):
+        found = self.pending_table.load(self.table.limit)
+        self._read = len(found)
+        for intid in found:
             self._consider(intid)
         self.forwarder.settle()
 

@@ -235,6 +235,11 @@ class LpiBank(ActivationBank):
             return False
         return self.make_pending(intid)
 
+    @property
+    def reading_cost(self) -> int:
+        """How many LPIs and pieces of tables reading everything again touches, about."""
+        return len(self.pending)
+
     def forward_all(self) -> None:
         """Put the pending LPIs into the pending queue, which does not have them."""
         for intid, byte in self.pending.items():

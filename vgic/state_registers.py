@@ -266,7 +266,7 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
                 pending.add((int(match["cpu"]), int(match["intid"])))
     for bank in banks:
         if isinstance(bank, RescanningLpiBank):
-            yield _attribute(f"GICR[{bank.cpu}].last_best_lpi", end - 1, bank, "last_best")
+            yield attribute(f"GICR[{bank.cpu}].last_best_lpi", end - 1, bank, "last_best")
     for cpu, intid in sorted(pending):
         yield _pending_lpi(f"GICR[{cpu}].pending_lpi{intid}", banks[cpu], intid)
     if parts.config.profile.lpi.caches_configuration:
