@@ -60,4 +60,8 @@ class LiveIts(LiveQemu):
         return super()._model(operation)
 
     def _command(self, operation: ItsOperation) -> str:
-        return store(operation.address, operation.data) if isinstance(operation, Store) else super()._command(operation)
+        return (
+            store(operation.address, operation.data)
+            if isinstance(operation, Store)
+            else super()._command(operation)
+        )

@@ -168,7 +168,9 @@ class _Source:
         random = self._random
         if random.random() < 0.9:
             return 8192 + random.randrange(LPIS)
-        return random.choice([0, 1023, 8191, 0x3FFF, 0x4000, 0x7FFF, 0x8000, 0xFFFF, 0x1_0000, 0x1_2000, 0xFFFF_FFFF])
+        return random.choice(
+            [0, 1023, 8191, 0x3FFF, 0x4000, 0x7FFF, 0x8000, 0xFFFF, 0x1_0000, 0x1_2000, 0xFFFF_FFFF]
+        )
 
     def _rdbase(self) -> int:
         random = self._random
@@ -205,7 +207,19 @@ class _Source:
         random = self._random
         device, event, collection = self._device(), self._event(), self._collection()
         opcode = random.choices(
-            [cw.INT, cw.MAPTI, cw.MOVI, cw.CLEAR, cw.INV, cw.MAPC, cw.DISCARD, cw.MAPD, cw.INVALL, cw.MOVALL, cw.MAPI],
+            [
+                cw.INT,
+                cw.MAPTI,
+                cw.MOVI,
+                cw.CLEAR,
+                cw.INV,
+                cw.MAPC,
+                cw.DISCARD,
+                cw.MAPD,
+                cw.INVALL,
+                cw.MOVALL,
+                cw.MAPI,
+            ],
             [30, 20, 10, 8, 8, 6, 4, 4, 3, 3, 2],
         )[0]
         match opcode:
@@ -311,12 +325,18 @@ class _Source:
         yield Access(ITS, GITS_CTLR, 4, 1)
         commands = [cw.mapd(device, EVENT_BITS, ITTS + ITT_SIZE * device) for device in range(4)]
         commands += [cw.mapc(collection, self._cpu()) for collection in range(4)]
-        commands += [cw.mapti(device, event, self._intid(), self._collection()) for device in range(4) for event in range(8)]
+        commands += [
+            cw.mapti(device, event, self._intid(), self._collection()) for device in range(4) for event in range(8)
+        ]
         yield from self._queued(commands)
 
     def _attributes(self, value: int) -> int:
         """With Valid, and cacheability and shareability, which change nothing, at random."""
-        return value | (self._random.random() < 0.95) * cw.VALID | self._random.choice([0, 0x20 << 54, 7 << 59, 3 << 10])
+        return (
+            value
+            | (self._random.random() < 0.95) * cw.VALID
+            | self._random.choice([0, 0x20 << 54, 7 << 59, 3 << 10])
+        )
 
     def _wide(self, offset: int, value: int) -> Iterator[Access]:
         """A store of 64 bits, perhaps as two halves."""
@@ -391,7 +411,9 @@ class _Source:
         """A load or store of a register, or near one. Addresses of tables are not made up."""
         random = self._random
         size = random.choice([1, 2, 4, 4, 8, 8])
-        offset = random.choice([0, 4, 8, 0xC, 0x18, 0x40, 0x80, 0x88, 0x90, 0x94, 0x100, 0x108, 0x110, 0x138, 0xFFE8])
+        offset = random.choice(
+            [0, 4, 8, 0xC, 0x18, 0x40, 0x80, 0x88, 0x90, 0x94, 0x100, 0x108, 0x110, 0x138, 0xFFE8]
+        )
         offset = offset // size * size
         if random.random() < 0.5:
             offset = random.randrange(0, 0x2_0000, size) if random.random() < 0.3 else offset

@@ -1,4 +1,4 @@
-"""LPIs and the ITS do what those of a running QEMU do: random operations on both, and all that can be seen compared.
+"""LPIs and the ITS do what those of a running QEMU do: random operations on both, everything visible compared.
 
 As in test_live_qemu.py, QEMU's CPUs never run: what is acknowledged cannot be compared, and messages can only be
 sent as DeviceID 0; commands act on any. After every operation what it read and what every vCPU is offered are
@@ -18,6 +18,8 @@ from live_its import LiveIts
 from live_qemu import Counts, Difference, config
 from qtest import BINARY, version
 from random_accesses import ITS
+from vgic.its.choices import ItsChoices
+from vgic.layouts import its_tables
 
 ITSES = (0x0808_0000,)
 
@@ -47,6 +49,7 @@ def compare(cpus: int, seeds: range, operations: int, batch: int, directory: Pat
     return total
 
 
+@pytest.mark.rule("ITS-40", "ITS-41", "ITS-42", "ITS-43", "LPI-8", "LPI-24")
 @pytest.mark.parametrize(("cpus", "seeds"), [(1, range(2)), (2, range(10, 14)), (4, range(20, 23))])
 def test_the_same_as_qemu(cpus: int, seeds: range, tmp_path: Path) -> None:
     total = compare(cpus, seeds, 1000, 100, tmp_path)
@@ -65,3 +68,29 @@ def test_every_address_reads_the_same(size: int, tmp_path: Path) -> None:
     with machine(2, tmp_path / "qemu") as live:
         live.compare_random_its(seed=size, count=600, batch=600)
         live.compare_addresses(ITS, size)
+
+
+@pytest.mark.parametrize(
+    ("difference", "noticed"),
+    [
+        (replace(vgic.QEMU.its, entries=its_tables.ARCH), "memory at 0x40.*, QEMU"),
+        (replace(vgic.QEMU.its, translater_device=None), r"write GITS\+0x10040, .*is offered .*, by QEMU Pending"),
+        (replace(vgic.QEMU.its, stalls_on=frozenset()), r"read GITS\+0x90, .*, QEMU 0x.*[13579bdf]$"),
+        (replace(vgic.QEMU.its, any_write_retries=False), r"read GITS\+0x90, .*, QEMU"),
+        (replace(vgic.QEMU.its, queue_alignment=0x1_0000), "QEMU"),
+        (replace(vgic.QEMU.its, invall_needs_collection=True), "is offered .*, by QEMU"),
+    ],
+    ids=["entries", "messages", "stalls", "retries", "queue", "invall"],
+)
+def test_another_its_is_noticed(difference: ItsChoices, noticed: str, tmp_path: Path) -> None:
+    with (
+        machine(4, tmp_path / "qemu", replace(vgic.QEMU, its=difference)) as live,
+        pytest.raises(Difference, match=noticed),
+    ):
+        live.compare_random_its(seed=20, count=3000, batch=100)
+
+
+def test_lpis_that_are_not_read_again_are_noticed(tmp_path: Path) -> None:
+    profile = replace(vgic.QEMU, lpi=replace(vgic.QEMU.lpi, rescans=False))
+    with machine(1, tmp_path / "qemu", profile) as live, pytest.raises(Difference, match="is offered .*, by QEMU"):
+        live.compare_random_its(seed=3, count=3000, batch=100)

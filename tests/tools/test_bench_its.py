@@ -16,13 +16,14 @@ def test_what_is_timed_arrives(mapped: int) -> None:
     machine.gic.check()
 
 
+@pytest.mark.rule("ITS-61", "LPI-23")
 def test_a_mapped_lpi_takes_at_most_12_bytes() -> None:
     # The configuration cache has a byte for each INTID that there may be, whether it is mapped or not.
     assert measure_lpi_memory(mapped=16_384) <= 12
 
 
 def delivery_ratio() -> float:
-    """Of the cost among many to that among few, in a process of its own: nothing of other tests is timed with it."""
+    """Of the cost among many to that among few; in a process of its own, nothing of other tests is timed with it."""
     code = "from vgic_tools.bench_its import measure_delivery as m; print(m().delivery_ratio)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     return float(done.stdout)

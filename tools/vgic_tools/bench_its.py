@@ -82,7 +82,9 @@ class LpiMachine:
                 self.gic.write(GITS + 0x88, 8, at)
         self.gic.write(GITS + 0x88, 8, at)
         if self.gic.read(GITS + 0x90, 8) != at:
-            raise RuntimeError(f"the ITS stopped at {self.gic.read(GITS + 0x90, 8):#x} of its queue, not at {at:#x}")
+            raise RuntimeError(
+                f"the ITS stopped at {self.gic.read(GITS + 0x90, 8):#x} of its queue, not at {at:#x}"
+            )
 
     def deliver(self, calls: int) -> None:
         """Send messages, all over the LPIs; take and end each LPI where it arrives."""
