@@ -8,6 +8,7 @@
 What is not RAM reads as zero and takes no writes.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -31,6 +32,8 @@ _ID_BITS: Final = gicr.PROPBASER.field("IDbits")
 _CONFIGURATION_ADDRESS: Final[int] = gicr.PROPBASER.mask("Physical_Address")
 _PENDING_ADDRESS: Final[int] = gicr.PENDBASER.mask("Physical_Address")
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
+
+_NOT_ZERO: Final = re.compile(rb"[^\0]")
 
 _CHUNK: Final = 4096
 """Bytes that are read or written at once: RAM comes in pages."""
@@ -73,13 +76,26 @@ class PendingTable:
         """GICR_PENDBASER (64 bits), with PTZ as it was written."""
 
     @property
+    def address(self) -> int:
+        """Physical address of the table."""
+        return self.register & _PENDING_ADDRESS
+
+    @property
     def is_zero(self) -> bool:
         """GICR_PENDBASER.PTZ: the guest says that no bit is set."""
         return self.register & _PTZ != 0
 
+    def has_changed(self) -> None:
+        """What the guest said of the table with PTZ is no longer so."""
+        self.register &= ~_PTZ
+
+    def holds(self, intid: int) -> bool:
+        """True where the bit of an LPI is in RAM."""
+        return self._memory.is_ram(self.address + (intid >> 3), 1)
+
     def set(self, intid: int, pending: bool) -> bool:
         """Set or clear the bit of an LPI; False where it was so already."""
-        address, bit = (self.register & _PENDING_ADDRESS) + (intid >> 3), 1 << (intid & 7)
+        address, bit = self.address + (intid >> 3), 1 << (intid & 7)
         byte = max(0, read_word(self._memory, address, 1))
         if (byte & bit != 0) == pending:
             return False
@@ -90,22 +106,21 @@ class PendingTable:
         """The LPIs below `limit` whose bits are set, in ascending order."""
         found: list[int] = []
         for first, size in _chunks(limit):
-            address = (self.register & _PENDING_ADDRESS) + first
+            address = self.address + first
             data = self._memory.read(address, size) if self._memory.is_ram(address, size) else b""
-            if any(data):
-                for offset, byte in enumerate(data):
-                    for bit in range(8):
-                        if byte >> bit & 1:
-                            found.append(8 * (first + offset) + bit)
+            for place in _NOT_ZERO.finditer(data):
+                byte = data[place.start()]
+                found += [8 * (first + place.start()) + bit for bit in range(8) if byte >> bit & 1]
         return found
 
     def store(self, limit: int, pending: Iterable[int]) -> None:
-        """Set the bits of the LPIs in `pending`, all below `limit`, and clear those of the others below `limit`."""
+        """Set the bits of the LPIs in `pending`, and clear those of the others; neither from `limit` on."""
         bits = bytearray(limit >> 3)
         for intid in pending:
-            bits[intid >> 3] |= 1 << (intid & 7)
+            if intid < limit:
+                bits[intid >> 3] |= 1 << (intid & 7)
         for first, size in _chunks(limit):
-            address = (self.register & _PENDING_ADDRESS) + first
+            address = self.address + first
             if self._memory.is_ram(address, size):
                 self._memory.write(address, bytes(bits[first : first + size]))
 

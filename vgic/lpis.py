@@ -13,7 +13,7 @@ from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpi_tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
-from vgic.pending import INTID_BITS
+from vgic.pending import INTID_BITS, NO_KEY
 from vgic.profile import LpiChoices
 
 __all__ = ["LpiBank", "LpiConfiguration"]
@@ -136,6 +136,7 @@ class LpiBank(ActivationBank):
         """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more."""
         if self._choices.saves_on_disable:
             self.flush()
+            self._pending_table.has_changed()
         self.enabled = False
         for intid in list(self.pending):
             self._drop(intid)
@@ -255,19 +256,21 @@ class LpiBank(ActivationBank):
 
     def _rescan(self) -> None:
         for intid in list(self.pending):
-            self._drop(intid)
+            if self._pending_table.holds(intid):
+                self._drop(intid)
         self._load()
 
     def _changes(self, intid: int, pending: bool) -> bool:
         """Note that an LPI becomes pending, or not any more; False where it is so already."""
-        if self._choices.rescans:
+        if self._choices.rescans and self._pending_table.holds(intid):
             return self._pending_table.set(intid, pending)
         return (intid in self.pending) != pending
 
     def _remove(self, intid: int) -> bool:
         """Let an LPI be pending no longer; False where it was not."""
-        if not self._changes(intid, False):
-            return False
+        was_pending = self._changes(intid, False)
+        if intid not in self.pending:
+            return was_pending
         best = self._choices.rescans and self._is_best(intid)
         self._drop(intid)
         if best:
@@ -276,7 +279,7 @@ class LpiBank(ActivationBank):
 
     def _is_best(self, intid: int) -> bool:
         forwarded = [self.key(other, byte) for other, byte in self.pending.items() if byte & ENABLED]
-        return intid in self.pending and min(forwarded, default=-1) == self.key(intid, self.pending[intid])
+        return min(forwarded, default=NO_KEY) == self.key(intid, self.pending[intid])
 
     def _hold(self, intid: int, byte: int) -> None:
         """Keep an LPI pending by this configuration byte."""

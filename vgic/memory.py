@@ -9,6 +9,7 @@ what is not RAM reads as `UNREADABLE` and takes no writes, and no exception leav
 
 from collections.abc import Iterable
 from itertools import pairwise
+from mmap import mmap
 from typing import Final, Protocol, TypeAlias
 
 from vgic.errors import ConfigError
@@ -47,14 +48,14 @@ class NoMemory:
         """Nothing."""
 
 
-Buffer: TypeAlias = bytearray | memoryview
-"""A writable buffer; `memoryview` wraps any other, such as an mmap."""
+Buffer: TypeAlias = bytearray | memoryview | mmap
+"""A writable buffer; a memoryview wraps any other."""
 
 
 class Ram:
     """One stretch of RAM from the physical address `base` on: a view of `buffer`, which is not copied.
 
-    Any writable buffer does: a bytearray, an mmap, a memoryview. Raises ConfigError for one that cannot be written.
+    Raises ConfigError for a buffer that cannot be written.
     """
 
     def __init__(self, base: int, buffer: Buffer) -> None:

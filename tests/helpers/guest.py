@@ -45,6 +45,9 @@ class Guest:
         regions: tuple[vgic.RedistributorRegion, ...] = (),
         rss: bool | None = None,
         one_of_n: bool | None = None,
+        lpis: bool | None = None,
+        lpi_id_bits: int = 16,
+        memory: vgic.GuestMemory | None = None,
     ) -> None:
         topology = vgic.Topology.kvm(cpus) if isinstance(cpus, int) else cpus
         self.config = vgic.Config(
@@ -55,10 +58,12 @@ class Guest:
             redistributor_regions=regions,
             rss=rss,
             one_of_n=one_of_n,
+            lpis=lpis,
+            lpi_id_bits=lpi_id_bits,
         )
         self.cpus = range(len(topology))
         self.heard = Recorder()
-        self.gic = vgic.Gic(self.config, lines=self.heard, observer=self.heard)
+        self.gic = vgic.Gic(self.config, lines=self.heard, observer=self.heard, memory=memory)
 
     # Registers.
 

@@ -30,8 +30,12 @@ class GICR:
     TYPER = 0x0008
     STATUSR = 0x0010
     WAKER = 0x0014
+    SETLPIR = 0x0040
+    CLRLPIR = 0x0048
     PROPBASER = 0x0070
     PENDBASER = 0x0078
+    INVLPIR = 0x00A0
+    INVALLR = 0x00B0
     SYNCR = 0x00C0
     SGI_BASE = 0x1_0000
     """Offset of the second frame."""

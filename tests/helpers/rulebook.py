@@ -149,13 +149,14 @@ def _tests_wrong(rules: list[Rule], tests: dict[str, list[str]]) -> Iterator[str
 
 
 def profile_fields(root: Path) -> list[str]:
-    """The fields of `vgic.Profile`, from its source."""
+    """The fields of the classes in vgic/profile.py, each as Class.field, from its source."""
     tree = ast.parse((root / "vgic" / "profile.py").read_text(encoding="utf-8"))
-    [profile] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Profile"]
     return [
-        node.target.id
-        for node in profile.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        f"{node.name}.{item.target.id}"
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
     ]
 
 

@@ -1,0 +1,233 @@
+"""LPIs once more, as slow and plain as possible, for the model to be compared with.
+
+It shares nothing with the model: a PE's pending LPIs are a dictionary that is searched whole for the best one, and
+the tables are looked up byte by byte. Only Group 1, and 5 bits of priority that all decide preemption.
+"""
+
+FIRST = 8192
+SPURIOUS = 1023
+IDLE = 0xFF
+
+
+class Pe:
+    """A Redistributor with its CPU interface."""
+
+    def __init__(self) -> None:
+        self.lpis_enabled = False
+        self.propbaser = 0
+        self.pendbaser = 0
+        self.ptz = False
+        self.pending: dict[int, int] = {}
+        """INTID to the configuration byte that it was last seen with."""
+        self.asleep = False
+        self.pmr = IDLE
+        self.active: list[int] = []
+        """Priorities that were acknowledged and not yet dropped."""
+
+
+class LpiReference:
+    """A VM of the architecture's choices; INTIDs have `id_bits` bits. `ram` is at physical address `base`."""
+
+    priority_mask = 0xF8
+
+    def __init__(self, pes: int, id_bits: int, base: int, size: int) -> None:
+        self.pes = [Pe() for _ in range(pes)]
+        self.id_bits = id_bits
+        self.base = base
+        self.ram = bytearray(size)
+        self.cache: dict[int, int] = {}
+        self.group_enabled = True
+
+    # Memory.
+
+    def load(self, address: int) -> int:
+        return self.ram[address - self.base] if self.base <= address < self.base + len(self.ram) else 0
+
+    def store(self, address: int, byte: int) -> None:
+        if self.base <= address < self.base + len(self.ram):
+            self.ram[address - self.base] = byte
+
+    def table_bit(self, pe: Pe, intid: int) -> bool:
+        return self.load(pe.pendbaser + intid // 8) >> intid % 8 & 1 == 1
+
+    def set_table_bit(self, pe: Pe, intid: int, value: bool) -> None:
+        address = pe.pendbaser + intid // 8
+        self.store(address, self.load(address) & ~(1 << intid % 8) | value << intid % 8)
+
+    def table_bits(self, pe: Pe) -> set[int]:
+        """The LPIs whose bits are set."""
+        bytes_of_lpis = range(FIRST // 8, self.intids(pe).stop // 8)
+        marked = [
+            intid
+            for byte in bytes_of_lpis
+            if self.load(pe.pendbaser + byte)
+            for intid in range(8 * byte, 8 * byte + 8)
+        ]
+        return {intid for intid in marked if self.table_bit(pe, intid)}
+
+    def intids(self, pe: Pe) -> range:
+        bits = pe.propbaser % 32 + 1
+        return range(FIRST, 1 << min(bits, self.id_bits)) if bits >= 14 else range(0)
+
+    def read_configuration(self, pe: Pe, intid: int) -> int:
+        return self.load((pe.propbaser >> 12 << 12) + intid - FIRST) | 0b10
+
+    def configuration(self, pe: Pe, intid: int) -> int:
+        if intid not in self.cache:
+            self.cache[intid] = self.read_configuration(pe, intid)
+        return self.cache[intid]
+
+    # Registers.
+
+    def place_tables(self, pe: Pe, propbaser: int, pendbaser: int, ptz: bool) -> None:
+        if not pe.lpis_enabled:
+            pe.propbaser, pe.pendbaser, pe.ptz = propbaser, pendbaser, ptz
+
+    def enable(self, pe: Pe, enabled: bool) -> None:
+        if enabled == pe.lpis_enabled:
+            return
+        pe.lpis_enabled = enabled
+        if enabled:
+            self.cache.clear()
+            self.take_table(pe)
+        else:
+            self.leave_table(pe)
+            pe.pending.clear()
+
+    def take_table(self, pe: Pe) -> None:
+        if not pe.ptz:
+            for intid in self.table_bits(pe):
+                pe.pending[intid] = self.configuration(pe, intid)
+
+    def leave_table(self, pe: Pe) -> None:
+        for intid in self.table_bits(pe) | pe.pending.keys():
+            self.set_table_bit(pe, intid, intid in pe.pending)
+        pe.ptz = False
+
+    # LPIs.
+
+    def arrive(self, pe: Pe, intid: int) -> None:
+        if pe.lpis_enabled and intid in self.intids(pe) and intid not in pe.pending:
+            pe.pending[intid] = self.configuration(pe, intid)
+
+    def take_back(self, pe: Pe, intid: int) -> None:
+        if pe.lpis_enabled and intid in self.intids(pe):
+            pe.pending.pop(intid, None)
+
+    def invalidate(self, pe: Pe, intid: int) -> None:
+        if pe.lpis_enabled and intid in self.intids(pe):
+            self.cache[intid] = self.read_configuration(pe, intid)
+            if intid in pe.pending:
+                pe.pending[intid] = self.cache[intid]
+
+    def invalidate_all(self, pe: Pe) -> None:
+        if pe.lpis_enabled:
+            self.cache.clear()
+            for intid in pe.pending:
+                pe.pending[intid] = self.configuration(pe, intid)
+
+    def move(self, pe: Pe, other: Pe, intid: int) -> None:
+        if other.lpis_enabled and intid in self.intids(other) and intid in pe.pending and pe is not other:
+            del pe.pending[intid]
+            self.arrive(other, intid)
+
+    # The CPU interface.
+
+    def best(self, pe: Pe) -> tuple[int, int] | None:
+        """Priority and INTID of what the PE would be offered."""
+        if pe.asleep or not self.group_enabled:
+            return None
+        offered = [(byte & self.priority_mask, intid) for intid, byte in pe.pending.items() if byte & 1]
+        return min(offered, default=None)
+
+    def signalled(self, pe: Pe) -> bool:
+        best = self.best(pe)
+        return best is not None and best[0] < pe.pmr and best[0] & 0xF8 < min(pe.active, default=IDLE)
+
+    def acknowledge(self, pe: Pe) -> int:
+        best = self.best(pe)
+        if best is None or not self.signalled(pe):
+            return SPURIOUS
+        pe.active.append(best[0] & 0xF8)
+        self.taken(pe, best[1])
+        return best[1]
+
+    def taken(self, pe: Pe, intid: int) -> None:
+        del pe.pending[intid]
+
+    def end(self, pe: Pe) -> None:
+        if pe.active:
+            pe.active.remove(min(pe.active))
+
+
+class KvmLpiReference(LpiReference):
+    """One GICR_PROPBASER; pending bits are consumed when read and lost when LPIs are disabled."""
+
+    priority_mask = 0xFC
+
+    def place_tables(self, pe: Pe, propbaser: int, pendbaser: int, ptz: bool) -> None:
+        if not pe.lpis_enabled:
+            pe.pendbaser, pe.ptz = pendbaser, ptz
+            for every in self.pes:
+                every.propbaser = propbaser
+
+    def take_table(self, pe: Pe) -> None:
+        super().take_table(pe)
+        if not pe.ptz:
+            for intid in self.table_bits(pe):
+                self.set_table_bit(pe, intid, False)
+
+    def leave_table(self, pe: Pe) -> None:
+        pass
+
+
+class QemuLpiReference(LpiReference):
+    """Pending bits are in RAM, and all of them are read again when the best LPI is gone."""
+
+    priority_mask = 0xFC
+
+    def configuration(self, pe: Pe, intid: int) -> int:
+        return self.read_configuration(pe, intid)
+
+    def place_tables(self, pe: Pe, propbaser: int, pendbaser: int, ptz: bool) -> None:
+        pe.propbaser, pe.pendbaser = propbaser, pendbaser
+
+    def leave_table(self, pe: Pe) -> None:
+        pass
+
+    def rescan(self, pe: Pe) -> None:
+        pe.pending.clear()
+        self.take_table(pe)
+
+    def arrive(self, pe: Pe, intid: int) -> None:
+        if pe.lpis_enabled and intid in self.intids(pe) and not self.table_bit(pe, intid):
+            self.set_table_bit(pe, intid, True)
+            pe.pending[intid] = self.configuration(pe, intid)
+
+    def remove(self, pe: Pe, intid: int) -> bool:
+        was_pending = self.table_bit(pe, intid) or intid in pe.pending
+        self.set_table_bit(pe, intid, False)
+        enabled = [(byte & self.priority_mask, other) for other, byte in pe.pending.items() if byte & 1]
+        pe.pending.pop(intid, None)
+        if enabled and min(enabled)[1] == intid:
+            self.rescan(pe)
+        return was_pending
+
+    def take_back(self, pe: Pe, intid: int) -> None:
+        if pe.lpis_enabled and intid in self.intids(pe):
+            self.remove(pe, intid)
+
+    def taken(self, pe: Pe, intid: int) -> None:
+        self.remove(pe, intid)
+
+    def move(self, pe: Pe, other: Pe, intid: int) -> None:
+        reachable = other.lpis_enabled and intid in self.intids(other) and pe is not other
+        if reachable and self.remove(pe, intid):
+            self.arrive(other, intid)
+
+    def invalidate(self, pe: Pe, intid: int) -> None:
+        self.invalidate_all(pe)
+
+    def invalidate_all(self, pe: Pe) -> None:
+        if pe.lpis_enabled:
+            self.rescan(pe)
