@@ -13,10 +13,10 @@ from vgic import cpu_interface
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
-from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, IllegalSysReg, Observer, Pending
+from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, Pending
 from vgic.intids import SPURIOUS
 from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
-from vgic.its.errors import ItsCommandError, ItsError, ItsObserver
+from vgic.its.errors import ItsCommandError, ItsError
 from vgic.layouts.icc import (
     ICC_AP0R0_EL1,
     ICC_AP1R0_EL1,
@@ -41,6 +41,7 @@ from vgic.layouts.icc import (
     sysreg,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
+from vgic.observer import IllegalSysReg, ItsObserver, Observer
 from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state import SavedState
 from vgic.state_file import State

@@ -4,6 +4,7 @@
     gic.read(0x0800_0004, 4)                           # a guest's load from GICD_TYPER
     gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF0)        # a guest's MSR on vCPU 0
     gic.spi(42).set_level(True)                        # a device raises its line
+    gic.msi(0x10, 3)                                   # a device writes to the ITS, where the Config has one
     intid = gic.sysreg_read(0, vgic.ICC_IAR1_EL1)
 
 Nothing that a guest does raises: an access that the GIC does not take reads as zero, changes nothing, and is told
@@ -11,9 +12,9 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from mmio import ILLEGAL, AddressMap, FrameArray, IllegalAccess
+from mmio import ILLEGAL, AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface import CpuInterface, LineSink, NoLines
@@ -25,11 +26,11 @@ from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
-from vgic.its.errors import ItsObserver
-from vgic.layouts import gits
+from vgic.its.state import check_its
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.memory import GuestMemory, NoMemory
+from vgic.observer import IllegalSysReg, ItsObserver, Observer
 from vgic.one_of_n import OneOfN
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.redistributor import Redistributor, redistributor_frames
@@ -41,26 +42,6 @@ from vgic.topology import AffinityIndex
 from vgic.views import Interrupt, Lpi, Spi
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
-
-
-class IllegalSysReg(NamedTuple):
-    """An access to a system register that the CPU interface does not have, or not in this direction."""
-
-    cpu: int
-    register: int
-    """Encoding: op0[15:14] op1[13:11] CRn[10:7] CRm[6:3] op2[2:0]."""
-    value: int | None
-    """The value written, None for a read."""
-
-
-class Observer(Protocol):
-    """Is told of guest accesses that had no effect. It must not access the GIC in turn."""
-
-    def illegal_access(self, access: IllegalAccess) -> None:
-        """A memory access was answered RAZ/WI."""
-
-    def illegal_sysreg(self, access: IllegalSysReg) -> None:
-        """A system register access was ignored; a PE would take an Undefined Instruction exception."""
 
 
 class Pending(NamedTuple):
@@ -168,14 +149,16 @@ class Gic:
                 self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
 
     def _place_its(self) -> None:
-        config, observer = self.config, self._observer
+        config = self.config
+        if not config.its:
+            return
+        observer = self._observer if isinstance(self._observer, ItsObserver) else None
         banks = [bank for bank in self._lpis if bank is not None]
-        by_address = gits.TYPER.field("PTA").extract(gits.TYPER.encode(config.profile.its.typer)) != 0
+        by_address = config.profile.its.typer.get("PTA", 0) != 0
         targets = Targets(banks, self.redistributor_bases, by_address)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
-            told = observer if isinstance(observer, ItsObserver) else None
-            its = Its(number, config, self.memory, targets, told)
+            its = Its(number, config, self.memory, targets, observer)
             label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
             self._its.append(its)
             self.map.add(FrameArray(label, base, frames, [its], [label]))
@@ -369,8 +352,11 @@ class Gic:
 
     @property
     def _parts(self) -> Parts:
-        return Parts(self.config, self._affinities, self._distributor, self._redistributors, self._sysregs)
+        devices = self._distributor, self._redistributors, self._sysregs, self._its
+        return Parts(self.config, self._affinities, *devices)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
         check(self._interfaces, self._shared, self._private, self._lpis, self._forwarder)
+        for its in self._its:
+            check_its(its)

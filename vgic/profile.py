@@ -266,14 +266,7 @@ QEMU: Final = Profile(
         rescans=True,
     ),
     its=ItsChoices(
-        typer={
-            "Physical": 1,
-            "ITT_entry_size": 11,
-            "ID_bits": 15,
-            "Devbits": 15,
-            "CIL": 1,
-            "CIDbits": 15,
-        },
+        typer={"Physical": 1, "ID_bits": 15, "Devbits": 15, "CIL": 1, "CIDbits": 15},
         tables=(
             TableRegister(DEVICES, reset=_PAGES_OF_64K),
             TableRegister(COLLECTIONS, reset=_PAGES_OF_64K),

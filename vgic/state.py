@@ -19,7 +19,9 @@ from vgic.config import Config, OneOfNChoice
 from vgic.errors import AffinityError, InvariantError, StateError
 from vgic.interrupts import ALL_BITS, InterruptBank
 from vgic.invariants import check
-from vgic.state_registers import Parts, SavedRegister, mpidr_name, saved_registers
+from vgic.its.state import check_its
+from vgic.saved_register import SavedRegister
+from vgic.state_registers import Parts, mpidr_name, saved_registers
 
 __all__ = ["RegionDescription", "SavedState", "VmDescription", "describe", "load", "rehearse", "save"]
 
@@ -111,6 +113,8 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
         private = [redistributor.interrupts for redistributor in parts.redistributors]
         lpis = [redistributor.lpis for redistributor in parts.redistributors]
         check(shared.forwarder.cpus, shared, private, lpis, shared.forwarder)
+        for its in parts.itses:
+            check_its(its)
     except (AffinityError, InvariantError) as error:
         raise StateError(f"the registers contradict each other: {error}") from error
     return values
@@ -173,6 +177,8 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
     for redistributor in parts.redistributors:
         if redistributor.lpis is not None:
             redistributor.lpis.clear()
+    for its in parts.itses:
+        its.tables.kept.clear()
     for register in saved_registers(parts, registers):
         register.put(registers.get(register.name, 0))
     _tell_interfaces(parts)

@@ -16,13 +16,14 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | unevaluated<n> | the n-th word, n from 0, whose change of trigger is yet to take effect; words count from 1 |
 | forwarded<n> | what of such a word is forwarded meanwhile |
 
+Those of an ITS are in `vgic.its.state`.
+
 Reading and writing here goes past the rules for guests. A write changes that state and nothing else: what the model
 derives from it is stale until `vgic.state` has it derived again.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -35,15 +36,18 @@ from vgic.distributor import Distributor, SharedInterrupts
 from vgic.features import writable_bits
 from vgic.interrupts import InterruptBank
 from vgic.intids import FIRST_LPI
+from vgic.its.device import Its
+from vgic.its.state import its_registers
 from vgic.layouts import gicd, gicr, icc
 from vgic.lpi_tables import ALWAYS_ONE
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.one_of_n import OneOfN
 from vgic.redistributor import Redistributor
+from vgic.saved_register import SavedRegister, attribute, flag
 from vgic.sysregs import CBPR, EOI_MODE, SystemRegisters
 from vgic.topology import MAX_VCPUS, NO_VCPU, AffinityIndex
 
-__all__ = ["Parts", "SavedRegister", "mpidr_name", "saved_registers"]
+__all__ = ["Parts", "mpidr_name", "saved_registers"]
 
 # No state file is as long as a number that matches could be.
 _LPI_NAME: Final = re.compile(
@@ -65,17 +69,7 @@ class Parts(NamedTuple):
     distributor: Distributor
     redistributors: Sequence[Redistributor]
     sysregs: SystemRegisters
-
-
-@dataclass(frozen=True, slots=True)
-class SavedRegister:
-    """One register of a VM, with its device."""
-
-    name: str
-    writable: int
-    """The bits that are state; the others are the same whatever the state."""
-    get: Callable[[], int]
-    put: Callable[[int], None]
+    itses: Sequence[Its]
 
 
 def mpidr_name(cpu: int) -> str:
@@ -86,7 +80,7 @@ def mpidr_name(cpu: int) -> str:
 def saved_registers(parts: Parts, named: Iterable[str] = ()) -> Iterator[SavedRegister]:
     """Every register of the VM, device by device, in an order in which they can be written.
 
-    Of the LPIs there are those that have a state, and those in `named` that could.
+    Of LPIs and collections there are those that have a state, and those in `named` that could.
     """
     yield from _distributor(parts)
     for cpu, redistributor in enumerate(parts.redistributors):
@@ -95,6 +89,8 @@ def saved_registers(parts: Parts, named: Iterable[str] = ()) -> Iterator[SavedRe
         yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, parts.sysregs)
     if parts.config.features.lpis:
         yield from _lpis(parts, named)
+    for its in parts.itses:
+        yield from its_registers(f"GITS[{its.number}].", its, parts.config, named)
 
 
 def _mpidr(parts: Parts, cpu: int) -> int:
@@ -103,26 +99,6 @@ def _mpidr(parts: Parts, cpu: int) -> int:
 
 def _elsewhere(value: int) -> None:
     """MPIDRs are written before all else and all at once, since vCPUs may have exchanged theirs."""
-
-
-def _attribute(name: str, writable: int, device: object, attribute: str, constant: int = 0) -> SavedRegister:
-    """A register whose state is an attribute of a device; the bits of `constant` are ones beside it."""
-    return SavedRegister(
-        name,
-        writable,
-        lambda: int(getattr(device, attribute)) | constant,
-        lambda value: setattr(device, attribute, value & ~constant),
-    )
-
-
-def _flag(name: str, writable: int, device: object, attribute: str) -> SavedRegister:
-    """A register of which all that can be written follows one flag."""
-    return SavedRegister(
-        name,
-        writable,
-        lambda: writable if getattr(device, attribute) else 0,
-        lambda value: setattr(device, attribute, value != 0),
-    )
 
 
 def _guest_writable(layout: RegisterLayout, config: Config) -> int:
@@ -186,7 +162,7 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
     config, distributor = parts.config, parts.distributor
     bank = distributor.spis
     control = _guest_writable(gicd.CTLR, config)
-    yield _attribute("GICD_CTLR", control, distributor, "control", gicd.CTLR.ones)
+    yield attribute("GICD_CTLR", control, distributor, "control", gicd.CTLR.ones)
     yield from _bank("GICD_", "GICD.", bank, first=1)
     for half in range(2 * len(bank.edge)):
         yield _triggers(f"GICD_ICFGR{2 + half}", bank, half)
@@ -256,15 +232,13 @@ def _forwarded(name: str, bank: SharedInterrupts, word: int) -> SavedRegister:
 def _redistributor(device: str, redistributor: Redistributor, config: Config) -> Iterator[SavedRegister]:
     bank = redistributor.interrupts
     control = _guest_writable(gicr.CTLR, config)
-    yield _attribute(f"{device}GICR_CTLR", control, redistributor, "ctlr", redistributor.ctlr_constant)
+    yield attribute(f"{device}GICR_CTLR", control, redistributor, "ctlr", redistributor.ctlr_constant)
     # ChildrenAsleep follows ProcessorSleep.
     sleep = 0b110 if _guest_writable(gicr.WAKER, config) else 0
-    yield _flag(f"{device}GICR_WAKER", sleep, redistributor, "processor_sleep")
+    yield flag(f"{device}GICR_WAKER", sleep, redistributor, "processor_sleep")
     if redistributor.lpis is not None:
-        for layout, attribute in ((gicr.PROPBASER, "propbaser"), (gicr.PENDBASER, "pendbaser")):
-            yield _attribute(
-                f"{device}{layout.name}", _guest_writable(layout, config), redistributor.lpis, attribute
-            )
+        for layout, held in ((gicr.PROPBASER, "propbaser"), (gicr.PENDBASER, "pendbaser")):
+            yield attribute(f"{device}{layout.name}", _guest_writable(layout, config), redistributor.lpis, held)
     yield from _bank(f"{device}GICR_", device, bank, first=0)
     yield _triggers(f"{device}GICR_ICFGR1", bank, 1, fixed="GICR_ICFGR1" in config.profile.fixed)
 
@@ -317,7 +291,7 @@ def _cached(name: str, configuration: LpiConfiguration, intid: int) -> SavedRegi
 
 
 def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
-    yield _attribute(f"{device}ICC_PMR_EL1", interface.priority_mask, interface, "pmr")
+    yield attribute(f"{device}ICC_PMR_EL1", interface.priority_mask, interface, "pmr")
     yield _binary_point(f"{device}ICC_BPR0_EL1", interface, "bpr0", interface.min_bpr0)
     # The stored value, which a read does not show while CBPR is 1.
     yield _binary_point(f"{device}ICC_BPR1_EL1", interface, "bpr1", interface.min_bpr1)

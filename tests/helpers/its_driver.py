@@ -31,7 +31,7 @@ from vgic import (
 from vgic.layouts import gicd, gicr, gits, its_commands
 
 RAM: Final = 0x4000_0000
-RAM_SIZE: Final = 0x0200_0000
+RAM_SIZE: Final = 0x0080_0000
 ITS: Final = 0x0808_0000
 
 FIRST_LPI: Final = 8192

@@ -149,12 +149,12 @@ def _tests_wrong(rules: list[Rule], tests: dict[str, list[str]]) -> Iterator[str
 
 
 def profile_fields(root: Path) -> list[str]:
-    """The fields of the classes in vgic/profile.py, each as Class.field, from its source."""
-    tree = ast.parse((root / "vgic" / "profile.py").read_text(encoding="utf-8"))
+    """The fields of a profile and of the choices in it, each as Class.field, from their sources."""
     return [
         f"{node.name}.{item.target.id}"
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
+        for file in ("profile.py", "its/choices.py")
+        for node in ast.parse((root / "vgic" / file).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Profile", "Choices"))
         for item in node.body
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
     ]

@@ -38,7 +38,7 @@ def test_an_its_is_two_frames_where_the_config_says() -> None:
     assert vgic.Gic(vgic.Config(vgic.Topology([0]), its=(ITS,))).map.locate(ITS).owner == "GITS"
 
 
-@pytest.mark.rule("ITS-1", "API-2")
+@pytest.mark.rule("ITS-1")
 @pytest.mark.parametrize("number", [-1, 1])
 def test_an_its_that_is_not_there_is_refused(number: int) -> None:
     gic = off().gic

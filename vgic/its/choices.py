@@ -35,10 +35,8 @@ class TableRegister:
 class ItsChoices:
     """The choices of one implementation; the defaults are those of the profile `arch`."""
 
-    typer: Mapping[str, int] = field(
-        default_factory=lambda: {"Physical": 1, "ITT_entry_size": 7, "ID_bits": 15, "Devbits": 15}
-    )
-    """Fields of GITS_TYPER."""
+    typer: Mapping[str, int] = field(default_factory=lambda: {"Physical": 1, "ID_bits": 15, "Devbits": 15})
+    """Fields of GITS_TYPER other than ITT_entry_size, which is as `entries` has it."""
     tables: tuple[TableRegister, ...] = (TableRegister(DEVICES), TableRegister(COLLECTIONS))
     """GITS_BASER0, 1, ...; those beyond are RES0."""
     entries: TableFormat = ARCH

@@ -34,6 +34,8 @@ _ITT: Final = _FIELDS["ITT_addr"]
 _ITT_GRANULE: Final = 8
 _CLEARED_IN_A_STEP: Final = 4096
 """Bytes."""
+_LPIS_IN_A_STEP: Final = 8 * 4096
+"""Bits of a pending table."""
 
 
 class Targets:
@@ -65,16 +67,26 @@ class Targets:
 
 
 class Commands:
-    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits."""
+    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits.
+
+    With `rescans`, a Redistributor that loses an LPI or reads one again may read them all (`LpiChoices.rescans`).
+    """
 
     def __init__(
-        self, tables: Tables, targets: Targets, choices: ItsChoices, event_bits: int, intid_bits: int
+        self,
+        tables: Tables,
+        targets: Targets,
+        choices: ItsChoices,
+        event_bits: int,
+        intid_bits: int,
+        rescans: bool,
     ) -> None:
         self._tables = tables
         self._targets = targets
         self._choices = choices
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
+        self._rescans = rescans
         self._handlers: Mapping[int, Callable[[Words], int]] = {
             0x01: self._movi,
             0x03: self._int,
@@ -163,7 +175,7 @@ class Commands:
         target = self._targets.bank(self._tables.rdbase(collection))
         self._tables.map_event(device, event_id, Event(event.intid, collection))
         source.move(event.intid, target)
-        return 1
+        return self._steps(source) + self._steps(target)
 
     def _discard(self, words: Words) -> int:
         event_id = _EVENT_ID.extract(words)
@@ -172,9 +184,13 @@ class Commands:
         bank = self._targets.bank(self._tables.rdbase(event.collection))
         self._tables.unmap_event(device, event_id)
         bank.clear_pending(event.intid)
-        return 1
+        return self._steps(bank)
 
     # Pending state and configuration.
+
+    def _steps(self, bank: LpiBank) -> int:
+        """What one LPI of a Redistributor costs at most, if all that are pending there may be read again."""
+        return 1 + (len(bank.pending) + bank.table.limit // _LPIS_IN_A_STEP if self._rescans else 0)
 
     def _find(self, words: Words) -> tuple[int, LpiBank]:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
@@ -190,12 +206,12 @@ class Commands:
     def _clear(self, words: Words) -> int:
         intid, bank = self._find(words)
         bank.clear_pending(intid)
-        return 1
+        return self._steps(bank)
 
     def _inv(self, words: Words) -> int:
         intid, bank = self._find(words)
         bank.reload(intid)
-        return 1
+        return self._steps(bank)
 
     def _invall(self, words: Words) -> int:
         banks = self._targets.banks
@@ -203,14 +219,14 @@ class Commands:
             banks = [self._targets.bank(self._tables.rdbase(_ICID.extract(words)))]
         for bank in banks:
             bank.reload_all()
-        return sum(1 + len(bank.pending) for bank in banks)
+        return sum(len(bank.pending) + self._steps(bank) for bank in banks)
 
     def _movall(self, words: Words) -> int:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
         moved = len(source.pending)
         source.move_all(target)
-        return moved
+        return moved + self._steps(source) + self._steps(target)
 
     def _sync(self, words: Words) -> int:
         """Nothing: commands take effect in order, and at once."""

@@ -7,11 +7,12 @@ from mmio import Frame, Word
 from vgic.config import Config
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
-from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError, ItsObserver
+from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
 from vgic.layouts import gits
 from vgic.memory import GuestMemory
+from vgic.observer import ItsObserver
 from vgic.table_registers import Substitutes
 
 __all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_frames"]
@@ -67,7 +68,8 @@ class Its:
     ) -> None:
         self.number = number
         self.choices: ItsChoices = config.profile.its
-        self.typer = gits.TYPER.encode(self.choices.typer)
+        entry_size = self.choices.entries.translation.width // 8
+        self.typer = gits.TYPER.encode({**self.choices.typer, "ITT_entry_size": entry_size - 1})
         """GITS_TYPER (64 bits)."""
         self.device_bits = gits.TYPER.field("Devbits").extract(self.typer) + 1
         """Bits of a DeviceID."""
@@ -78,7 +80,9 @@ class Its:
         """The last command that was not obeyed."""
         self._observer = observer
         self._targets = targets
-        commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits)
+        commands = Commands(
+            self.tables, targets, self.choices, self.event_bits, config.id_bits, config.profile.lpi.rescans
+        )
         self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS

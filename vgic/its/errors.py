@@ -1,9 +1,9 @@
 """What can be wrong with a message or a command of the guest's: a report, never an exception of the embedder's."""
 
 from enum import Enum
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple
 
-__all__ = ["EVERY_ERROR", "OUT_OF_RAM", "Fault", "ItsCommandError", "ItsError", "ItsObserver", "error_code"]
+__all__ = ["EVERY_ERROR", "OUT_OF_RAM", "Fault", "ItsCommandError", "ItsError", "error_code"]
 
 
 class ItsError(Enum):
@@ -54,14 +54,6 @@ class ItsCommandError(NamedTuple):
     """Arm's syndrome for this command and error (24 bits), 0 where it has none."""
     stalled: bool
     """The queue waits for GITS_CWRITER.Retry; otherwise it goes on with the next command."""
-
-
-@runtime_checkable
-class ItsObserver(Protocol):
-    """An observer that is also told of commands of an ITS. It must not access the GIC in turn."""
-
-    def its_command_error(self, error: ItsCommandError) -> None:
-        """A command was not obeyed."""
 
 
 _SYNDROMES: Final = {

@@ -61,9 +61,14 @@ class CommandQueue:
         """GITS_CREADR (64 bits)."""
 
     @property
+    def base(self) -> int:
+        """Physical address of the queue."""
+        return self.cbaser & _ADDRESS & -self._choices.queue_alignment
+
+    @property
     def size(self) -> int:
-        """Bytes of the queue, 0 where there is none."""
-        return _PAGE * (_PAGES.extract(self.cbaser) + 1) if self.cbaser & _VALID else 0
+        """Bytes of the queue."""
+        return _PAGE * (_PAGES.extract(self.cbaser) + 1)
 
     @property
     def idle(self) -> bool:
@@ -115,7 +120,7 @@ class CommandQueue:
             self._busy = False
 
     def _runs(self) -> bool:
-        if not self.enabled or self.waits or self.idle:
+        if not self.enabled or not self.cbaser & _VALID or self.waits or self.idle:
             return False
         size = self.size
         return self.creadr & _OFFSET < size and self.cwriter & _OFFSET < size
@@ -135,7 +140,7 @@ class CommandQueue:
             return 0
 
     def _read(self, offset: int) -> Words:
-        address = (self.cbaser & _ADDRESS & -self._choices.queue_alignment) + offset
+        address = self.base + offset
         if not self._memory.is_ram(address, its_commands.COMMAND_SIZE):
             raise Fault(ItsError.COMMAND_UNREADABLE)
         words: Words = _WORDS.unpack(self._memory.read(address, its_commands.COMMAND_SIZE))

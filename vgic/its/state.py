@@ -1,0 +1,100 @@
+"""The registers of an ITS that are saved, and the collections that it keeps itself.
+
+Names are as `vgic.state_registers` says. What no register shows:
+
+| name | what it is |
+|---|---|
+| waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
+| collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
+
+The tables are in guest RAM and are saved with it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Final
+
+from vgic.config import Config
+from vgic.errors import InvariantError
+from vgic.its.device import Its
+from vgic.layouts import gits, its_commands
+from vgic.saved_register import SavedRegister, attribute, flag
+
+__all__ = ["check_its", "its_registers"]
+
+_ENABLED: Final[int] = gits.CTLR.mask("Enabled")
+_RETRY: Final[int] = gits.CWRITER.mask("Retry")
+_OFFSET: Final[int] = gits.CREADR.mask("Offset")
+_STALLED: Final[int] = gits.CREADR.mask("Stalled")
+_MAPC: Final = its_commands.by_name("MAPC")
+_VALID: Final[int] = _MAPC.mask("V") >> 128
+_RDBASE_SHIFT: Final[int] = its_commands.FIELDS["RDbase"].shift
+_RDBASE_MASK: Final[int] = its_commands.FIELDS["RDbase"].mask
+
+_COLLECTION: Final = re.compile(r"collection(0|[1-9][0-9]{0,4})", re.ASCII)
+
+
+def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -> Iterator[SavedRegister]:
+    """What is saved of an ITS, whose names begin with `device`, in an order in which it can be written.
+
+    Of the collections there are those that have a state, and those in `named` that could.
+    """
+    queue, writable = its.queue, config.profile.writable
+    yield flag(f"{device}GITS_CTLR", _ENABLED, queue, "enabled")
+    yield attribute(f"{device}GITS_CBASER", writable.get("GITS_CBASER", gits.CBASER.writable), queue, "cbaser")
+    writer = writable.get("GITS_CWRITER", gits.CWRITER.writable)
+    yield attribute(f"{device}GITS_CWRITER", writer & ~_RETRY, queue, "cwriter")
+    yield _reader(f"{device}GITS_CREADR", its, writable.get("GITS_CREADR", 0))
+    if its.choices.any_write_retries:
+        yield flag(f"{device}waits_for_retry", 1, queue, "waits")
+    for index, table in enumerate(its.choices.tables):
+        yield SavedRegister(
+            f"{device}GITS_BASER{index}",
+            table.writable,
+            partial(its.basers.__getitem__, index),
+            partial(its.set_baser, index),
+        )
+    if its.choices.keeps_collections:
+        matches = [_COLLECTION.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
+        numbers = {int(match[1]) for match in matches if match is not None}
+        for number in sorted(numbers | its.tables.kept.keys()):
+            yield _collection(f"{device}collection{number}", its, number)
+
+
+def _reader(name: str, its: Its, writable: int) -> SavedRegister:
+    queue = its.queue
+
+    def put(value: int) -> None:
+        queue.creadr = value
+        if not its.choices.any_write_retries:
+            queue.waits = value & _STALLED != 0
+
+    return SavedRegister(name, writable | _OFFSET | _STALLED, lambda: queue.creadr, put)
+
+
+def _collection(name: str, its: Its, number: int) -> SavedRegister:
+    tables = its.tables
+
+    def get() -> int:
+        rdbase = tables.kept.get(number)
+        return 0 if rdbase is None else _VALID | rdbase << _RDBASE_SHIFT
+
+    def put(value: int) -> None:
+        if value & _VALID and number < tables.collections.count:
+            tables.kept[number] = value >> _RDBASE_SHIFT & _RDBASE_MASK
+        else:
+            tables.kept.pop(number, None)
+
+    return SavedRegister(name, _VALID | _RDBASE_MASK << _RDBASE_SHIFT, get, put)
+
+
+def check_its(its: Its) -> None:
+    """Raise InvariantError where the state of an ITS contradicts itself."""
+    name, queue = f"GITS[{its.number}]", its.queue
+    if queue.waits and not queue.creadr & _STALLED:
+        raise InvariantError(f"{name}: the queue waits, and GITS_CREADR {queue.creadr:#x} is not Stalled")
+    if not its.reader_writable and queue.creadr & _OFFSET and queue.creadr & _OFFSET >= queue.size:
+        raise InvariantError(f"{name}: GITS_CREADR {queue.creadr:#x} is beyond the {queue.size:#x} bytes of queue")
+    if its.tables.kept and max(its.tables.kept) >= its.tables.collections.count:
+        raise InvariantError(f"{name}: collection {max(its.tables.kept)} is kept, which the table has no room for")

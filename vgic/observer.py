@@ -1,0 +1,37 @@
+"""What an embedder can be told of a guest's mistakes."""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from mmio import IllegalAccess
+from vgic.its.errors import ItsCommandError
+
+__all__ = ["IllegalSysReg", "ItsObserver", "Observer"]
+
+
+class IllegalSysReg(NamedTuple):
+    """An access to a system register that the CPU interface does not have, or not in this direction."""
+
+    cpu: int
+    register: int
+    """Encoding: op0[15:14] op1[13:11] CRn[10:7] CRm[6:3] op2[2:0]."""
+    value: int | None
+    """The value written, None for a read."""
+
+
+class Observer(Protocol):
+    """Is told of guest accesses that had no effect. It must not access the GIC in turn."""
+
+    def illegal_access(self, access: IllegalAccess) -> None:
+        """A memory access was answered RAZ/WI."""
+
+    def illegal_sysreg(self, access: IllegalSysReg) -> None:
+        """A system register access was ignored; a PE would take an Undefined Instruction exception."""
+
+
+# Any observer may have the method; whether it has is asked of the object.
+@runtime_checkable
+class ItsObserver(Observer, Protocol):
+    """An observer that is also told of commands of an ITS that were not obeyed."""
+
+    def its_command_error(self, error: ItsCommandError) -> None:
+        """A command was skipped, or stalls the queue."""
