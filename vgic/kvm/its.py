@@ -35,9 +35,7 @@ _REVISION: Final = 0xF000
 """GITS_IIDR.Revision: that of the format of the tables."""
 
 _VALID: Final[int] = gits.BASER.mask("Valid")
-_OFFSET: Final = gits.CREADR.mask("Offset")
-_PAGES: Final = gits.CBASER.field("Size")
-_PAGE: Final = 0x1000
+_OFFSET: Final[int] = gits.CREADR.mask("Offset")
 
 
 class VgicItsDevice:
@@ -155,10 +153,10 @@ class VgicItsDevice:
     def _set_reader(what: str, its: Its, value: int) -> None:
         if its.enabled:
             raise KvmError(errno.EBUSY, f"{what}: the ITS is enabled")
-        size = (_PAGES.extract(its.queue.cbaser) + 1) * _PAGE
-        if value & _OFFSET >= size:
-            raise KvmError(errno.EINVAL, f"{what}: {value & _OFFSET:#x} is beyond the queue of {size:#x} bytes")
-        its.queue.set_reader(value & _OFFSET)
+        offset = value & _OFFSET
+        if offset >= its.queue.size:
+            raise KvmError(errno.EINVAL, f"{what}: {offset:#x} is beyond the queue of {its.queue.size:#x} bytes")
+        its.queue.set_reader(offset)
 
     def _open(self, what: str, attr: int) -> Its:
         """The ITS, once it is clear that this register can be accessed now."""
