@@ -339,7 +339,7 @@ def test_there_is_one_revision_of_the_tables() -> None:
 # Messages.
 
 
-@pytest.mark.rule("KVM-53")
+@pytest.mark.rule("KVM-52")
 def test_a_message_is_delivered_or_blocked() -> None:
     vm = ItsVm()
     driver = vm.driver()
@@ -356,7 +356,7 @@ def test_a_message_is_delivered_or_blocked() -> None:
     assert vm.device.signal_msi(TRANSLATER, 3, 0x10) == 0
 
 
-@pytest.mark.rule("KVM-53")
+@pytest.mark.rule("KVM-52")
 def test_a_message_that_cannot_be_sent() -> None:
     assert "no ITS" in refused(errno.ENODEV, lambda: bare(1).signal_msi(TRANSLATER, 0, 0))
     vm = ItsVm()
@@ -377,7 +377,7 @@ def test_a_message_that_cannot_be_sent() -> None:
     refused(errno.EBUSY, lambda: device.signal_msi(TRANSLATER, 0, 0))
 
 
-@pytest.mark.rule("KVM-53")
+@pytest.mark.rule("KVM-52")
 def test_messages_of_several_itses() -> None:
     vm = ItsVm(itses=2)
     first = vm.driver()

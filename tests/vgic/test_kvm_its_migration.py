@@ -223,14 +223,14 @@ KINDS = [
 ]
 
 
-@pytest.mark.rule("KVM-36", "KVM-57")
+@pytest.mark.rule("KVM-36", "KVM-55")
 @pytest.mark.parametrize(("profile", "layout", "indirect"), KINDS)
 def test_a_guest_goes_on_after_every_migration(profile: vgic.Profile, layout: str, indirect: bool) -> None:
     run(1, profile, layout, indirect)
 
 
 @pytest.mark.slow
-@pytest.mark.rule("KVM-36", "KVM-57")
+@pytest.mark.rule("KVM-36", "KVM-55")
 @pytest.mark.parametrize(("profile", "layout", "indirect"), KINDS)
 @pytest.mark.parametrize("seed", range(2, 27))
 def test_many_guests_go_on_after_every_migration(

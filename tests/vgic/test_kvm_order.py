@@ -49,7 +49,7 @@ def test_a_sequence_in_kvms_own_order_has_no_findings() -> None:
     assert check_log(lines, device=VgicV3Device(HostCapabilities(a3v=False), a3v=True)) == []
 
 
-@pytest.mark.rule("KVM-36", "KVM-58")
+@pytest.mark.rule("KVM-36", "KVM-56")
 def test_a_sequence_with_an_its_in_kvms_own_order_has_no_findings() -> None:
     vm = ItsVm(itses=2)
     driver = vm.driver()
@@ -219,7 +219,7 @@ READER, WRITER = "set_its 0 ITS_REGS 0x90 0x40", "set_its 0 ITS_REGS 0x88 0x40"
 RESTORE, ENABLE = "set_its 0 CTRL 2", "set_its 0 ITS_REGS 0x0 1"
 
 
-@pytest.mark.rule("KVM-58")
+@pytest.mark.rule("KVM-56")
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
@@ -270,7 +270,7 @@ def test_an_its_in_its_order(steps: list[str], expected: list[str]) -> None:
     assert findings(ITS + "\n".join(steps)) == expected
 
 
-@pytest.mark.rule("KVM-58")
+@pytest.mark.rule("KVM-56")
 def test_the_guests_ram_is_blank_unless_it_is_at_hand() -> None:
     ram = BlankRam()
     ram.write(1 << 60, b"1")

@@ -1,7 +1,7 @@
 """KVM_DEV_TYPE_ARM_VGIC_ITS: an ITS as a VMM sees it that runs its VM with KVM, and the messages that it sends.
 
 A VM has as many as its VMM creates, each a device of its own: `VgicV3Device.create_its`. Every call answers as KVM
-does. Rules KVM-43 to KVM-56 in specs/kvm.md.
+does. Rules KVM-43 to KVM-60 in specs/kvm.md.
 """
 
 import errno
