@@ -27,6 +27,7 @@ from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
+from vgic.lpi_rescan import RescanningLpiBank
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.memory import GuestMemory, NoMemory
@@ -115,7 +116,8 @@ class Gic:
     def _lpi_banks(self) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
-        configuration = LpiConfiguration(config.lpi_id_bits, choices.caches_configuration)
+        configuration = LpiConfiguration(choices.caches_configuration)
+        kind = RescanningLpiBank if choices.rescans else LpiBank
         table = ConfigurationTable(config.lpi_id_bits, self.memory)
         banks: list[LpiBank | None] = []
         for cpu in range(len(config.topology)):
@@ -123,7 +125,7 @@ class Gic:
                 table = ConfigurationTable(config.lpi_id_bits, self.memory)
             pending = PendingTable(self.memory)
             pending.register = choices.pendbaser_reset
-            banks.append(LpiBank(cpu, self._forwarder, configuration, table, pending, bits, choices))
+            banks.append(kind(cpu, self._forwarder, configuration, table, pending, bits, choices))
         return banks
 
     def _place_redistributors(self) -> None:

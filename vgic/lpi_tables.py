@@ -89,9 +89,10 @@ class PendingTable:
         """What the guest said of the table with PTZ is no longer so."""
         self.register &= ~_PTZ
 
-    def holds(self, intid: int) -> bool:
-        """True where the bit of an LPI is in RAM."""
-        return self._memory.is_ram(self.address + (intid >> 3), 1)
+    def get(self, intid: int) -> bool:
+        """The bit of an LPI."""
+        byte = read_word(self._memory, self.address + (intid >> 3), 1)
+        return byte != UNREADABLE and byte >> (intid & 7) & 1 != 0
 
     def set(self, intid: int, pending: bool) -> bool:
         """Set or clear the bit of an LPI; False where it was so already."""

@@ -13,10 +13,13 @@ from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpi_tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
-from vgic.pending import INTID_BITS, NO_KEY
+from vgic.pending import INTID_BITS
 from vgic.profile import LpiChoices
 
 __all__ = ["LpiBank", "LpiConfiguration"]
+
+_PIECE_BITS: Final = 12
+_IN_PIECE: Final = (1 << _PIECE_BITS) - 1
 
 _EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
 
@@ -24,22 +27,25 @@ _EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
 class LpiConfiguration:
     """The configuration bytes of a VM's LPIs, cached from when they are first needed until they are read again.
 
-    1 byte for each INTID of `id_bits` bits from 8192 on, once one of them has been needed.
+    1 byte for each LPI, in pieces of 4 KiB where one of them has been needed.
     """
 
-    def __init__(self, id_bits: int, caches: bool) -> None:
-        self._size = (1 << id_bits) - FIRST_LPI
+    def __init__(self, caches: bool) -> None:
         self._caches = caches
-        self.cached = bytearray()
-        """By INTID from 8192 on; 0: not cached, since a configuration byte is never 0. Empty where nothing is."""
+        self.cached: dict[int, bytearray] = {}
+        """By INTID >> 12, the bytes of 4096 LPIs; 0: not cached, since a configuration byte is never 0."""
 
     def byte(self, table: ConfigurationTable, intid: int) -> int:
         """The configuration byte of an LPI of this table."""
-        byte = self.cached[intid - FIRST_LPI] if self.cached else 0
-        return byte or self.read(table, intid)
+        return self.held(intid) or self.read(table, intid)
+
+    def held(self, intid: int) -> int:
+        """The byte as it is cached, 0 where it is not."""
+        piece = self.cached.get(intid >> _PIECE_BITS)
+        return 0 if piece is None else piece[intid & _IN_PIECE]
 
     def read(self, table: ConfigurationTable, intid: int) -> int:
-        """The same, read again."""
+        """The same as `byte`, read again."""
         byte = table.read(intid)
         if self._caches:
             self.keep(intid, byte)
@@ -47,17 +53,14 @@ class LpiConfiguration:
 
     def keep(self, intid: int, byte: int) -> None:
         """Cache a configuration byte."""
-        if not self.cached:
-            self.cached = bytearray(self._size)
-        self.cached[intid - FIRST_LPI] = byte
-
-    def peek(self, table: ConfigurationTable, intid: int) -> int:
-        """The same as `byte`, leaving everything as it is."""
-        return (self.cached[intid - FIRST_LPI] if self.cached else 0) or table.read(intid)
+        piece = self.cached.get(intid >> _PIECE_BITS)
+        if piece is None:
+            piece = self.cached[intid >> _PIECE_BITS] = bytearray(1 << _PIECE_BITS)
+        piece[intid & _IN_PIECE] = byte
 
     def forget(self) -> None:
         """Have every byte read again when it is needed."""
-        self.cached = bytearray()
+        self.cached.clear()
 
 
 class LpiBank(ActivationBank):
@@ -68,12 +71,12 @@ class LpiBank(ActivationBank):
 
     __slots__ = (
         "_choices",
-        "_forwarder",
-        "_pending_table",
         "configuration",
         "cpu",
         "enabled",
+        "forwarder",
         "pending",
+        "pending_table",
         "priority_mask",
         "table",
     )
@@ -91,12 +94,13 @@ class LpiBank(ActivationBank):
         self.first = FIRST_LPI
         self.count = _EVERY_LPI
         self.cpu = cpu
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self.configuration = configuration
         """Shared by the banks of the VM."""
         self.table = table
         """Behind GICR_PROPBASER."""
-        self._pending_table = pending_table
+        self.pending_table = pending_table
+        """Behind GICR_PENDBASER."""
         self.priority_mask = PRIORITY & 0xFF00 >> priority_bits
         """The bits of a priority that count."""
         self._choices = choices
@@ -119,33 +123,42 @@ class LpiBank(ActivationBank):
     @property
     def pendbaser(self) -> int:
         """GICR_PENDBASER (64 bits), with PTZ as it was written."""
-        return self._pending_table.register
+        return self.pending_table.register
 
     @pendbaser.setter
     def pendbaser(self, value: int) -> None:
-        self._pending_table.register = value
+        self.pending_table.register = value
 
     def enable(self) -> None:
         """Set GICR_CTLR.EnableLPIs: what is pending in the guest's table becomes pending here. O(table)."""
+        if self.enabled:
+            return
         self.enabled = True
         self.configuration.forget()
-        self._load()
-        self._forwarder.settle()
+        if not (self._choices.heeds_ptz and self.pending_table.is_zero):
+            loaded = self.pending_table.load(self.table.limit)
+            for intid in loaded:
+                self._hold(intid, self.configuration.byte(self.table, intid))
+            if self._choices.consumes_table and loaded:
+                self.pending_table.store(self.table.limit, ())
+        self.forwarder.settle()
 
     def disable(self) -> None:
         """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more."""
+        if not self.enabled:
+            return
         if self._choices.saves_on_disable:
             self.flush()
-            self._pending_table.has_changed()
+            self.pending_table.has_changed()
         self.enabled = False
         for intid in list(self.pending):
             self._drop(intid)
-        self._forwarder.settle()
+        self.forwarder.settle()
 
     def flush(self) -> None:
         """Write what is pending to the guest's pending table. O(table)."""
         if self.enabled:
-            self._pending_table.store(self.table.limit, self.pending)
+            self.pending_table.store(self.table.limit, self.pending)
 
     # What becomes pending, and what does not any more.
 
@@ -161,24 +174,25 @@ class LpiBank(ActivationBank):
         """An LPI has arrived; False, and nothing happens, where LPIs are not enabled or it does not exist."""
         if not self.enabled or not FIRST_LPI <= intid < self.table.limit:
             return False
-        if self._changes(intid, True):
+        if intid not in self.pending:
             self._hold(intid, self.configuration.byte(self.table, intid))
-            self._forwarder.settle()
+            self.forwarder.settle()
         return True
 
     def clear_pending(self, intid: int) -> bool:
         """Take an LPI back; False, and nothing happens, where LPIs are not enabled or it does not exist."""
         if not self.enabled or not self.in_range(intid):
             return False
-        self._remove(intid)
-        self._forwarder.settle()
+        self._drop(intid)
+        self.forwarder.settle()
         return True
 
     def move(self, intid: int, to: "LpiBank") -> None:
         """Give what is pending of one LPI to another PE, if that can take it."""
-        if to is not self and to.enabled and to.in_range(intid) and self._remove(intid):
+        if to is not self and intid in self.pending and to.enabled and to.in_range(intid):
+            self._drop(intid)
             to.make_pending(intid)
-        self._forwarder.settle()
+            self.forwarder.settle()
 
     def move_all(self, to: "LpiBank") -> None:
         """Give every pending LPI that another PE can take to it. O(pending)."""
@@ -187,8 +201,8 @@ class LpiBank(ActivationBank):
 
     def acknowledge(self, index: int) -> None:
         """The PE takes the LPI: it is pending no longer, and never active."""
-        self._remove(index + FIRST_LPI)
-        self._forwarder.settle()
+        self._drop(index + FIRST_LPI)
+        self.forwarder.settle()
 
     def deactivate(self, index: int) -> None:
         """Nothing: an LPI is never active."""
@@ -201,31 +215,30 @@ class LpiBank(ActivationBank):
 
     def reload(self, intid: int) -> None:
         """Read the configuration of one LPI again, and forward it accordingly where it is pending here."""
-        if self._choices.rescans:
-            self.reload_all()
-        elif self.enabled and self.in_range(intid):
+        if self.enabled and self.in_range(intid):
             byte = self.configuration.read(self.table, intid)
             if intid in self.pending:
                 self._hold(intid, byte)
-            self._forwarder.settle()
+            self.forwarder.settle()
 
     def reload_all(self) -> None:
-        """Read the configuration of every LPI again. O(pending), or O(table) where it is read too."""
-        if not self.enabled:
-            return
-        if self._choices.rescans:
-            self._rescan()
-        else:
+        """Read the configuration of every LPI again. O(pending)."""
+        if self.enabled:
             self.configuration.forget()
             for intid in list(self.pending):
                 self._hold(intid, self.configuration.byte(self.table, intid))
-        self._forwarder.settle()
+            self.forwarder.settle()
 
     def take_from_table(self, intid: int) -> bool:
         """Make an LPI pending if the guest's pending table says so, and consume the bit; True where it does."""
-        if not self.enabled or not self.in_range(intid) or not self._pending_table.set(intid, False):
+        if not self.enabled or not self.in_range(intid) or not self.pending_table.set(intid, False):
             return False
         return self.make_pending(intid)
+
+    @property
+    def reading_cost(self) -> int:
+        """How many LPIs and pieces of tables reading everything again touches, about."""
+        return len(self.pending)
 
     def forward_all(self) -> None:
         """Put the pending LPIs into the pending queue, which does not have them."""
@@ -236,7 +249,9 @@ class LpiBank(ActivationBank):
         """The configuration byte by which an LPI is, or would be, forwarded."""
         if intid in self.pending:
             return self.pending[intid]
-        return self.configuration.peek(self.table, intid) if self.in_range(intid) else 0
+        if not self.in_range(intid):
+            return 0
+        return self.configuration.held(intid) or self.table.read(intid)
 
     def clear(self) -> None:
         """Forget what is pending and what is cached: the state of the VM is being replaced."""
@@ -244,42 +259,6 @@ class LpiBank(ActivationBank):
         self.configuration.forget()
 
     # How.
-
-    def _load(self) -> None:
-        if self._choices.heeds_ptz and self._pending_table.is_zero:
-            return
-        loaded = self._pending_table.load(self.table.limit)
-        for intid in loaded:
-            self._hold(intid, self.configuration.byte(self.table, intid))
-        if self._choices.consumes_table and loaded:
-            self._pending_table.store(self.table.limit, ())
-
-    def _rescan(self) -> None:
-        for intid in list(self.pending):
-            if self._pending_table.holds(intid):
-                self._drop(intid)
-        self._load()
-
-    def _changes(self, intid: int, pending: bool) -> bool:
-        """Note that an LPI becomes pending, or not any more; False where it is so already."""
-        if self._choices.rescans and self._pending_table.holds(intid):
-            return self._pending_table.set(intid, pending)
-        return (intid in self.pending) != pending
-
-    def _remove(self, intid: int) -> bool:
-        """Let an LPI be pending no longer; False where it was not."""
-        was_pending = self._changes(intid, False)
-        if intid not in self.pending:
-            return was_pending
-        best = self._choices.rescans and self._is_best(intid)
-        self._drop(intid)
-        if best:
-            self._rescan()
-        return True
-
-    def _is_best(self, intid: int) -> bool:
-        forwarded = [self.key(other, byte) for other, byte in self.pending.items() if byte & ENABLED]
-        return min(forwarded, default=NO_KEY) == self.key(intid, self.pending[intid])
 
     def _hold(self, intid: int, byte: int) -> None:
         """Keep an LPI pending by this configuration byte."""
@@ -289,12 +268,12 @@ class LpiBank(ActivationBank):
 
     def _forward(self, intid: int, byte: int) -> None:
         if byte & ENABLED:
-            self._forwarder.forward(self.cpu, GROUP1, self.key(intid, byte))
+            self.forwarder.forward(self.cpu, GROUP1, self.key(intid, byte))
 
     def _drop(self, intid: int) -> None:
         byte = self.pending.pop(intid, 0)
         if byte & ENABLED:
-            self._forwarder.withdraw(self.cpu, GROUP1, self.key(intid, byte))
+            self.forwarder.withdraw(self.cpu, GROUP1, self.key(intid, byte))
 
     def key(self, intid: int, byte: int) -> int:
         """What the pending queue sorts an LPI of this configuration byte by."""

@@ -104,12 +104,11 @@ class Redistributor(BankOwner):
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICR_CTLR."""
         self.ctlr = value
-        lpis = self.lpis
-        if lpis is not None and lpis.enabled != self.enables_lpis:
+        if self.lpis is not None:
             if self.enables_lpis:
-                lpis.enable()
+                self.lpis.enable()
             else:
-                lpis.disable()
+                self.lpis.disable()
         self._tell_interface()
 
     def set_sleep(self, asleep: bool) -> None:

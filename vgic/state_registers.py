@@ -12,6 +12,7 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | chosen_mpidr<n> | MPIDR_EL1 of the vCPU at which a 1-of-N SPI waits, by INTID |
 | next_choice | the number of the vCPU at which the next search for one begins |
 | pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor |
+| last_best_lpi | the LPI that was offered last, where the profile remembers it |
 | cached_configuration<n> | the cached configuration bytes of LPIs n to n + 7, 0 where there is none |
 | unevaluated<n> | the n-th word, n from 0, whose change of trigger is yet to take effect; words count from 1 |
 | forwarded<n> | what of such a word is forwarded meanwhile |
@@ -39,6 +40,7 @@ from vgic.intids import FIRST_LPI
 from vgic.its.device import Its
 from vgic.its.state import its_registers
 from vgic.layouts import gicd, gicr, icc
+from vgic.lpi_rescan import RescanningLpiBank
 from vgic.lpi_tables import ALWAYS_ONE
 from vgic.lpis import LpiBank, LpiConfiguration
 from vgic.one_of_n import OneOfN
@@ -250,8 +252,11 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
     banks = [redistributor.lpis for redistributor in parts.redistributors if redistributor.lpis is not None]
     end = 1 << parts.config.lpi_id_bits
     pending = {(bank.cpu, intid) for bank in banks for intid in bank.pending}
-    cached = banks[0].configuration.cached
-    groups = {FIRST_LPI + place.start() // 8 * 8 for place in _CACHED.finditer(cached)}
+    groups = {
+        (number << 12) + place.start() // 8 * 8
+        for number, piece in banks[0].configuration.cached.items()
+        for place in _CACHED.finditer(piece)
+    }
     for name in named:
         match = _LPI_NAME.fullmatch(name)
         if match is not None and FIRST_LPI <= int(match["intid"]) < end:
@@ -259,6 +264,9 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
                 groups.add(int(match["intid"]))
             elif int(match["cpu"]) < len(banks):
                 pending.add((int(match["cpu"]), int(match["intid"])))
+    for bank in banks:
+        if isinstance(bank, RescanningLpiBank):
+            yield attribute(f"GICR[{bank.cpu}].last_best_lpi", end - 1, bank, "last_best")
     for cpu, intid in sorted(pending):
         yield _pending_lpi(f"GICR[{cpu}].pending_lpi{intid}", banks[cpu], intid)
     if parts.config.profile.lpi.caches_configuration:
@@ -279,8 +287,7 @@ def _pending_lpi(name: str, bank: LpiBank, intid: int) -> SavedRegister:
 
 def _cached(name: str, configuration: LpiConfiguration, intid: int) -> SavedRegister:
     def get() -> int:
-        start = intid - FIRST_LPI
-        return int.from_bytes(configuration.cached[start : start + 8], "little")
+        return int.from_bytes([configuration.held(intid + place) for place in range(8)], "little")
 
     def put(value: int) -> None:
         for place, byte in enumerate(value.to_bytes(8, "little")):

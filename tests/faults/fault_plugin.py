@@ -110,9 +110,9 @@ def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
     original = Redistributor.__init__
 
     def init(
-        self: Redistributor, interrupts: Any, interface: Any, affinities: Any, config: Any, last: bool
+        self: Redistributor, interrupts: Any, interface: Any, lpis: Any, affinities: Any, config: Any, last: bool
     ) -> None:
-        original(self, interrupts, interface, affinities, config, interface.cpu == len(config.topology) - 1)
+        original(self, interrupts, interface, lpis, affinities, config, interface.cpu == len(config.topology) - 1)
 
     patch.setattr(Redistributor, "__init__", init)
 

@@ -19,6 +19,8 @@ class Pe:
         self.ptz = False
         self.pending: dict[int, int] = {}
         """INTID to the configuration byte that it was last seen with."""
+        self.last_best = 0
+        """The INTID of what was offered last, which only QEMU remembers."""
         self.asleep = False
         self.pmr = IDLE
         self.active: list[int] = []
@@ -131,6 +133,10 @@ class LpiReference:
             del pe.pending[intid]
             self.arrive(other, intid)
 
+    def move_all(self, pe: Pe, other: Pe) -> None:
+        for intid in list(pe.pending):
+            self.move(pe, other, intid)
+
     # The CPU interface.
 
     def best(self, pe: Pe) -> tuple[int, int] | None:
@@ -182,48 +188,65 @@ class KvmLpiReference(LpiReference):
 
 
 class QemuLpiReference(LpiReference):
-    """Pending bits are in RAM, and all of them are read again when the best LPI is gone."""
+    """Pending bits are in RAM. `Pe.pending` is the best LPI alone, which is all that a PE is offered."""
 
     priority_mask = 0xFC
-
-    def configuration(self, pe: Pe, intid: int) -> int:
-        return self.read_configuration(pe, intid)
 
     def place_tables(self, pe: Pe, propbaser: int, pendbaser: int, ptz: bool) -> None:
         pe.propbaser, pe.pendbaser = propbaser, pendbaser
 
-    def leave_table(self, pe: Pe) -> None:
-        pass
+    def enable(self, pe: Pe, enabled: bool) -> None:
+        pe.lpis_enabled = enabled
+        if enabled:
+            self.rescan(pe)
+        else:
+            pe.pending.clear()
+
+    def consider(self, pe: Pe, intid: int) -> None:
+        byte = self.read_configuration(pe, intid)
+        ranks = [(held & self.priority_mask, other) for other, held in pe.pending.items()]
+        if byte & 1 and all((byte & self.priority_mask, intid) < rank for rank in ranks):
+            pe.pending = {intid: byte}
+            pe.last_best = intid
 
     def rescan(self, pe: Pe) -> None:
         pe.pending.clear()
-        self.take_table(pe)
+        for intid in sorted(self.table_bits(pe)):
+            self.consider(pe, intid)
 
     def arrive(self, pe: Pe, intid: int) -> None:
-        if pe.lpis_enabled and intid in self.intids(pe) and not self.table_bit(pe, intid):
-            self.set_table_bit(pe, intid, True)
-            pe.pending[intid] = self.configuration(pe, intid)
+        if pe.lpis_enabled and intid in self.intids(pe):
+            self.arrived(pe, intid)
 
-    def remove(self, pe: Pe, intid: int) -> bool:
-        was_pending = self.table_bit(pe, intid) or intid in pe.pending
-        self.set_table_bit(pe, intid, False)
-        enabled = [(byte & self.priority_mask, other) for other, byte in pe.pending.items() if byte & 1]
-        pe.pending.pop(intid, None)
-        if enabled and min(enabled)[1] == intid:
-            self.rescan(pe)
-        return was_pending
+    def arrived(self, pe: Pe, intid: int) -> None:
+        if not self.table_bit(pe, intid):
+            self.set_table_bit(pe, intid, True)
+            self.consider(pe, intid)
 
     def take_back(self, pe: Pe, intid: int) -> None:
-        if pe.lpis_enabled and intid in self.intids(pe):
-            self.remove(pe, intid)
+        if pe.lpis_enabled and intid in self.intids(pe) and self.table_bit(pe, intid):
+            self.set_table_bit(pe, intid, False)
+            if intid == pe.last_best:
+                self.rescan(pe)
 
     def taken(self, pe: Pe, intid: int) -> None:
-        self.remove(pe, intid)
+        self.set_table_bit(pe, intid, False)
+        self.rescan(pe)
 
     def move(self, pe: Pe, other: Pe, intid: int) -> None:
-        reachable = other.lpis_enabled and intid in self.intids(other) and pe is not other
-        if reachable and self.remove(pe, intid):
-            self.arrive(other, intid)
+        enabled = pe.lpis_enabled and other.lpis_enabled and pe is not other
+        if enabled and intid in self.intids(pe) and self.table_bit(pe, intid):
+            self.take_back(pe, intid)
+            self.arrived(other, intid)
+
+    def move_all(self, pe: Pe, other: Pe) -> None:
+        if pe.lpis_enabled and other.lpis_enabled and pe is not other:
+            for intid in self.table_bits(pe):
+                if intid in self.intids(other):
+                    self.set_table_bit(pe, intid, False)
+                    self.set_table_bit(other, intid, True)
+            self.rescan(pe)
+            self.rescan(other)
 
     def invalidate(self, pe: Pe, intid: int) -> None:
         self.invalidate_all(pe)

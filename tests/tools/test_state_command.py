@@ -194,6 +194,9 @@ def test_registers_in_words() -> None:
     assert describe("GICR[1].GICR_PENDBASER", 1 << 62 | 1) == "PTZ 1, reserved bits 1"
     assert difference("GICD.forwarded2", 0b1011, 0b0000) == "INTIDs 64-65 1 -> 0, INTID 67 1 -> 0"
     assert difference("GICD.chosen_mpidr40", 0, 0x8000_0000) == "none -> 0.0.0.0"
+    assert describe("GITS[1].GITS_CTLR", 0x1) == "Enabled 1"
+    assert describe("GITS[0].collection7", 1 << 63 | 0x30000) == "V 1, RDbase 0x3"
+    assert difference("GITS[0].GITS_BASER1", 1 << 63, 1 << 62) == "Valid 1 -> 0, Indirect 0 -> 1"
 
 
 def test_check_order_says_what_a_vmm_would_lose(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import vgic
 from guest import Guest
+from lpi_guest import LpiGuest
 from vgic import InvariantError
 
 
@@ -119,3 +120,34 @@ def test_check_changes_nothing() -> None:
     guest.gic.check()
     assert guest.heard.lines == []
     guest.take(41, group=0)
+
+
+@pytest.mark.rule("API-6")
+@pytest.mark.parametrize(
+    ("intid", "byte", "message"),
+    [
+        (8197, 0xA3, "queue holds"),
+        (8197, 0xA0, "pending by configuration 0xa0"),
+        (8197, 0x1A3, "pending by configuration 0x1a3"),
+        (100, 0xA2, "INTID 100 is pending as an LPI"),
+        (1 << 24, 0xA2, "INTID 16777216 is pending as an LPI"),
+    ],
+)
+def test_a_contradiction_of_an_lpi_is_found(intid: int, byte: int, message: str) -> None:
+    guest = LpiGuest().boot_lpis()
+    guest.gic.lpis(0).pending[intid] = byte
+    with pytest.raises(vgic.InvariantError, match=message):
+        guest.gic.check()
+
+
+@pytest.mark.rule("API-6")
+def test_contradictions_between_lpis_and_registers_are_found() -> None:
+    guest = LpiGuest().boot_lpis()
+    guest.arrive(8197)
+    guest.gic.lpis(0).enabled = False
+    with pytest.raises(vgic.InvariantError, match="EnableLPIs is 0"):
+        guest.gic.check()
+    guest.gic.lpis(0).enabled = True
+    guest.gic.lpis(0).configuration.keep(8192, 0xA1)
+    with pytest.raises(vgic.InvariantError, match="0xa1 is cached"):
+        guest.gic.check()

@@ -354,6 +354,21 @@ def test_the_embedder_can_let_the_queue_go_on() -> None:
     assert queue.idle
 
 
+@pytest.mark.rule("ITS-40", "ITS-10")
+def test_a_read_starts_nothing_that_no_access_has_left() -> None:
+    driver, _, intid = mapped(vgic.QEMU)
+    driver.send("INT", DeviceID=DEVICE, EventID=0)
+    assert driver.take(1) == intid
+    again = driver.read(gits.CREADR) - COMMAND_SIZE
+    driver.write(gits.CREADR, again)
+    for _ in range(2):
+        assert driver.read(gits.CREADR) == again
+        driver.read(gits.CTLR)
+    assert driver.take_all() == []
+    driver.write(gits.CWRITER, driver.read(gits.CWRITER))
+    assert driver.take(1) == intid
+
+
 class Meddler:
     """A line sink that writes ITS registers when a line rises, as a vCPU that runs at once may."""
 

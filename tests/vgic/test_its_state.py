@@ -112,6 +112,7 @@ def test_what_was_left_of_the_queue_goes_on_after_restoring() -> None:
     driver.write(gits.CWRITER, 0x8_0000)
     other = twin(driver, vgic.ARCH)
     assert other.gic.its().queue.creadr == driver.gic.its().queue.creadr < 0x8_0000
+    assert other.gic.its().queue.unfinished
     assert other.read(gits.CREADR) == driver.read(gits.CREADR)
 
 
@@ -167,7 +168,7 @@ def test_check_finds_what_contradicts_itself() -> None:
     for profile, damage in (
         (vgic.ARCH, lambda its: setattr(its.queue, "waits", True)),
         (vgic.ARCH, lambda its: setattr(its.queue, "creadr", 0xF_FFE0)),
-        (vgic.KVM, lambda its: its.tables.kept.update({0x1_0000: 0})),
+        (vgic.KVM, lambda its: its.set_baser(1, 0) or its.tables.kept.update({0: 0})),
     ):
         gic = vm(profile=profile)[0].gic
         gic.check()
@@ -181,3 +182,15 @@ def test_the_state_says_which_itses_there_are() -> None:
     driver = vm()[0]
     assert driver.gic.save()["vm"]["its"] == [ITS]
     assert vgic.State.from_bytes(vgic.State.of(driver.gic).to_bytes()).config().its == (ITS,)
+
+
+@pytest.mark.rule("ITS-32", "ITS-50")
+def test_kvms_collections_stay_when_their_table_becomes_smaller() -> None:
+    driver = vm(profile=vgic.KVM)[0]
+    driver.send("MAPC", ICID=0xFFFF, RDbase=2, V=1)
+    driver.enable(False)
+    driver.write(gits.BASER, driver.read(gits.BASER, 1) & ~0xFF, 1)
+    driver.enable()
+    driver.gic.check()
+    assert driver.gic.its().tables.rdbase(0xFFFF) == 2
+    assert twin(driver, vgic.KVM).gic.its().tables.rdbase(0xFFFF) == 2

@@ -174,7 +174,7 @@ def test_moving_and_rereading_many_lpis_counts() -> None:
             driver.put(start + 32 * index, encode("INVALL", ICID=1))
         driver.write(gits.CWRITER, start + 32 * 64)
         assert 0 < (driver.gic.its().queue.creadr - start) // 32 <= BUDGET // 1000 + 1
-        assert len(driver.gic.lpis(1).pending) == 1000
+        assert all(driver.gic.lpis(1).is_pending(8192 + event) for event in range(1000))
 
 
 @pytest.mark.rule("ITS-11")
@@ -273,3 +273,21 @@ def test_the_entries_of_kvm_as_they_lie_in_ram() -> None:
     driver.enable(False)
     driver.write(gits.BASER, 0, 1)
     assert driver.gic.its().tables.kept == {}
+
+
+@pytest.mark.rule("ITS-16")
+@EVERY
+def test_moving_an_event_changes_nothing_else_in_its_entry(profile: vgic.Profile) -> None:
+    driver, _ = vm(profile=profile)
+    itt = driver.map_device(DEVICE, 4)
+    intid = driver.map_event(DEVICE, 0, cpu=2)
+    layout = profile.its.entries.translation
+    size = layout.width // 8
+    [collection] = [field for field in layout.fields if field.name == "ICID"]
+    before = int.from_bytes(driver.ram.read(itt, size), "little") | ~layout.mask("ICID") & ~layout.mask("pINTID")
+    before &= (1 << layout.width) - 1
+    driver.ram.write(itt, before.to_bytes(size, "little"))
+    driver.send("MOVI", DeviceID=DEVICE, EventID=0, ICID=1)
+    after = int.from_bytes(driver.ram.read(itt, size), "little")
+    assert after == before & ~collection.mask | 1 << collection.lsb
+    assert driver.gic.its().translate(DEVICE, 0) == (intid, 1, 1)

@@ -1,6 +1,5 @@
 """LPIs in the Redistributor and the CPU interface; an ITS is not needed for any of it."""
 
-import sys
 import tracemalloc
 
 import pytest
@@ -398,17 +397,51 @@ def test_qemu_reads_all_again_when_the_best_lpi_is_gone() -> None:
 
 
 @pytest.mark.rule("LPI-24")
-def test_in_qemu_what_the_table_cannot_hold_is_kept_all_the_same() -> None:
+def test_in_qemu_what_the_table_cannot_hold_is_offered_until_the_table_is_read() -> None:
     guest = LpiGuest(profile=QEMU)
     guest.configure(LPI)
-    guest.configure(LPI + 1)
     guest.boot()
     guest.set_gicr(GICR.PROPBASER, RAM | 13, 8)
     guest.enable_lpis()
     assert guest.arrive(LPI)
-    assert guest.arrive(LPI + 1)
+    assert guest.drain() == [LPI]
+    assert guest.arrive(LPI)
+    assert guest.irq()
     guest.invalidate_all()
-    assert guest.drain() == [LPI, LPI + 1]
+    assert guest.drain() == []
+
+
+@pytest.mark.rule("LPI-24")
+def test_in_qemu_losing_the_last_best_lpi_reads_all_again_even_when_it_was_disabled_since() -> None:
+    guest = booted(QEMU, lpi5=0x40, lpi6=0xA0)
+    guest.configure(LPI + 1, enabled=False)
+    guest.arrive(LPI)
+    guest.arrive(LPI + 1)
+    guest.configure(LPI, enabled=False)
+    guest.invalidate_all()
+    assert not guest.irq()
+    guest.configure(LPI + 1)
+    guest.gic.lpis(0).clear_pending(LPI)
+    assert guest.drain() == [LPI + 1]
+
+
+@pytest.mark.rule("LPI-24")
+def test_in_qemu_enabling_what_is_enabled_reads_the_table() -> None:
+    guest = booted(QEMU, lpi5=0xA0)
+    guest.set_table_bit(LPI)
+    assert not guest.irq()
+    guest.enable_lpis()
+    assert guest.drain() == [LPI]
+
+
+@pytest.mark.rule("LPI-3")
+def test_enabling_what_is_enabled_does_nothing() -> None:
+    guest = booted(lpi5=0xA0)
+    guest.arrive(LPI)
+    guest.set_table_bit(LPI + 1)
+    guest.enable_lpis()
+    guest.invalidate_all()
+    assert guest.drain() == [LPI]
 
 
 @pytest.mark.rule("LPI-18")
@@ -681,7 +714,7 @@ def test_every_lpi_pending_at_once(profile: vgic.Profile) -> None:
     guest.ram.write(RAM, b"\xa1" * 8192)
     guest.ram.write(guest.pending_table(), b"\xff" * 2048)
     guest.boot_lpis()
-    assert len(guest.gic.lpis(0).pending) == 8192
+    assert all(guest.gic.lpis(0).is_pending(intid) for intid in (8192, 9000, 16_383))
     guest.take(8192)
     guest.ram.write(RAM, b"\x00" * 8192)
     guest.invalidate_all()
@@ -716,10 +749,10 @@ def test_a_vm_without_lpis_holds_nothing_of_them() -> None:
     gic = vgic.Gic(vgic.Config(Topology([0])))
     with pytest.raises(vgic.ConfigError, match="no LPIs"):
         gic.lpis(0)
-    assert sys.getsizeof(vgic.Gic(vgic.Config(Topology([0]), lpis=True)).lpis(0).configuration.cached) < 100
+    assert vgic.Gic(vgic.Config(Topology([0]), lpis=True)).lpis(0).configuration.cached == {}
 
 
-# Views and invariants.
+# Views.
 
 
 @pytest.mark.rule("LPI-25")
@@ -758,34 +791,3 @@ def test_a_view_shows_and_drives_an_lpi() -> None:
 def test_an_lpi_that_cannot_be_is_refused(cpu: int, intid: int, message: str) -> None:
     with pytest.raises(vgic.ConfigError, match=message):
         booted(cpus=2).gic.lpi(cpu, intid)
-
-
-@pytest.mark.rule("LPI-25")
-@pytest.mark.parametrize(
-    ("intid", "byte", "message"),
-    [
-        (LPI, 0xA3, "queue holds"),
-        (LPI, 0xA0, "pending by configuration 0xa0"),
-        (LPI, 0x1A3, "pending by configuration 0x1a3"),
-        (100, 0xA2, "INTID 100 is pending as an LPI"),
-        (1 << 24, 0xA2, "INTID 16777216 is pending as an LPI"),
-    ],
-)
-def test_a_contradiction_is_found(intid: int, byte: int, message: str) -> None:
-    guest = booted()
-    guest.gic.lpis(0).pending[intid] = byte
-    with pytest.raises(vgic.InvariantError, match=message):
-        guest.gic.check()
-
-
-@pytest.mark.rule("LPI-25")
-def test_contradictions_between_lpis_and_registers_are_found() -> None:
-    guest = booted(lpi5=0xA0)
-    guest.arrive(LPI)
-    guest.gic.lpis(0).enabled = False
-    with pytest.raises(vgic.InvariantError, match="EnableLPIs is 0"):
-        guest.gic.check()
-    guest.gic.lpis(0).enabled = True
-    guest.gic.lpis(0).configuration.cached[0] = 0xA1
-    with pytest.raises(vgic.InvariantError, match="0xa1 is cached"):
-        guest.gic.check()

@@ -9,13 +9,16 @@ from mmio import RegisterLayout
 from vgic import affinity
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
+from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC
 from vgic.layouts.intids import intids_in
+from vgic.layouts.its_commands import FIELDS
 
 __all__ = ["describe", "device_of", "difference", "layout_of"]
 
-# What vgic.state_registers names in lower case.
+# What vgic.state_registers and vgic.its.state name in lower case.
 _WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded)(\d+)")
+_COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
 
 
@@ -62,7 +65,7 @@ def _register(name: str) -> str:
 @cache
 def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     """Layout and place in the array of every register."""
-    known = (*GICD, *RD_BASE, *SGI_BASE, *ICC)
+    known = (*GICD, *RD_BASE, *SGI_BASE, *ICC, *CONTROL)
     return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
 
 
@@ -73,6 +76,10 @@ def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
     if word is not None:
         first = 32 * int(word[1])
         yield from ((first + bit, value >> bit & 1) for bit in range(32))
+        return
+    if _COLLECTION.fullmatch(register):
+        # What MAPC said, in the doubleword in which it said it.
+        yield from ((part, FIELDS[part].extract((0, 0, value))) for part in ("V", "RDbase"))
         return
     if register not in _layouts():
         yield "number", value

@@ -34,8 +34,6 @@ _ITT: Final = _FIELDS["ITT_addr"]
 _ITT_GRANULE: Final = 8
 _CLEARED_IN_A_STEP: Final = 4096
 """Bytes."""
-_LPIS_IN_A_STEP: Final = 8 * 4096
-"""Bits of a pending table."""
 
 
 class Targets:
@@ -173,7 +171,7 @@ class Commands:
         event = self._tables.event(device, event_id)
         source = self._targets.bank(self._tables.rdbase(event.collection))
         target = self._targets.bank(self._tables.rdbase(collection))
-        self._tables.map_event(device, event_id, Event(event.intid, collection))
+        self._tables.move_event(device, event_id, collection)
         source.move(event.intid, target)
         return self._steps(source) + self._steps(target)
 
@@ -189,8 +187,8 @@ class Commands:
     # Pending state and configuration.
 
     def _steps(self, bank: LpiBank) -> int:
-        """What one LPI of a Redistributor costs at most, if all that are pending there may be read again."""
-        return 1 + (len(bank.pending) + bank.table.limit // _LPIS_IN_A_STEP if self._rescans else 0)
+        """What one LPI of a Redistributor costs, or all that are pending there where they may be read again."""
+        return 1 + (bank.reading_cost if self._rescans else 0)
 
     def _find(self, words: Words) -> tuple[int, LpiBank]:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
@@ -219,12 +217,12 @@ class Commands:
             banks = [self._targets.bank(self._tables.rdbase(_ICID.extract(words)))]
         for bank in banks:
             bank.reload_all()
-        return sum(len(bank.pending) + self._steps(bank) for bank in banks)
+        return sum(1 + bank.reading_cost for bank in banks)
 
     def _movall(self, words: Words) -> int:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
-        moved = len(source.pending)
+        moved = source.reading_cost
         source.move_all(target)
         return moved + self._steps(source) + self._steps(target)
 

@@ -172,7 +172,7 @@ class _Control(Word[Its]):
         return _ENABLED if owner.enabled else 0
 
     def view(self, owner: Its, index: int, secure: bool) -> int:
-        owner.process()
+        owner.queue.go_on()
         return owner.ctlr
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
@@ -214,7 +214,7 @@ class _QueueReader(Word[Its]):
         return owner.queue.creadr
 
     def view(self, owner: Its, index: int, secure: bool) -> int:
-        owner.process()
+        owner.queue.go_on()
         return owner.queue.creadr
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:

@@ -95,6 +95,10 @@ class Entries:
         """The entry of an event."""
         return self._mapped | self._intid.put(intid) | self._icid.put(collection)
 
+    def moved(self, entry: int, collection: int) -> int:
+        """The entry of an event with another collection, and otherwise as it is."""
+        return entry & ~self._icid.put(-1) | self._icid.put(collection)
+
     def event(self, entry: int) -> Event | None:
         """The event of an entry, None where it is not valid."""
         for mask in self._needed:

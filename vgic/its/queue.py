@@ -53,6 +53,8 @@ class CommandQueue:
         """GITS_CTLR.Enabled: commands are read."""
         self.waits = False
         """The command that GITS_CREADR points to failed, and nothing has restarted the queue."""
+        self.unfinished = False
+        """The budget of an access was spent with commands left."""
         self.cbaser = 0
         """GITS_CBASER (64 bits)."""
         self.cwriter = 0
@@ -98,6 +100,7 @@ class CommandQueue:
         """Move GITS_CREADR to the offset in `value`."""
         self.creadr = value & ~_STALLED
         self.waits = False
+        self.unfinished = False
 
     def set_enabled(self, enabled: bool) -> None:
         """Write GITS_CTLR.Enabled."""
@@ -116,8 +119,14 @@ class CommandQueue:
             steps = 0
             while steps < BUDGET and self._runs():
                 steps += 1 + self._step()
+            self.unfinished = steps >= BUDGET and self._runs()
         finally:
             self._busy = False
+
+    def go_on(self) -> None:
+        """Execute what an earlier access has left, as a guest that polls expects."""
+        if self.unfinished:
+            self.process()
 
     def _runs(self) -> bool:
         if not self.enabled or not self.cbaser & _VALID or self.waits or self.idle:

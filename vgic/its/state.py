@@ -5,6 +5,7 @@ Names are as `vgic.state_registers` says. What no register shows:
 | name | what it is |
 |---|---|
 | waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
+| unfinished | an access has left commands that the next one goes on with |
 | collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
 
 The tables are in guest RAM and are saved with it.
@@ -18,6 +19,7 @@ from typing import Final
 from vgic.config import Config
 from vgic.errors import InvariantError
 from vgic.its.device import Its
+from vgic.its.tables import ICID_BITS
 from vgic.layouts import gits, its_commands
 from vgic.saved_register import SavedRegister, attribute, flag
 
@@ -48,6 +50,7 @@ def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -
     yield _reader(f"{device}GITS_CREADR", its, writable.get("GITS_CREADR", 0))
     if its.choices.any_write_retries:
         yield flag(f"{device}waits_for_retry", 1, queue, "waits")
+    yield flag(f"{device}unfinished", 1, queue, "unfinished")
     for index, table in enumerate(its.choices.tables):
         yield SavedRegister(
             f"{device}GITS_BASER{index}",
@@ -81,7 +84,8 @@ def _collection(name: str, its: Its, number: int) -> SavedRegister:
         return 0 if rdbase is None else _VALID | rdbase << _RDBASE_SHIFT
 
     def put(value: int) -> None:
-        if value & _VALID and number < tables.collections.count:
+        # One that the guest mapped stays when it makes the table smaller.
+        if value & _VALID and tables.collections.count and number < 1 << ICID_BITS:
             tables.kept[number] = value >> _RDBASE_SHIFT & _RDBASE_MASK
         else:
             tables.kept.pop(number, None)
@@ -96,5 +100,5 @@ def check_its(its: Its) -> None:
         raise InvariantError(f"{name}: the queue waits, and GITS_CREADR {queue.creadr:#x} is not Stalled")
     if not its.reader_writable and queue.creadr & _OFFSET and queue.creadr & _OFFSET >= queue.size:
         raise InvariantError(f"{name}: GITS_CREADR {queue.creadr:#x} is beyond the {queue.size:#x} bytes of queue")
-    if its.tables.kept and max(its.tables.kept) >= its.tables.collections.count:
-        raise InvariantError(f"{name}: collection {max(its.tables.kept)} is kept, which the table has no room for")
+    if its.tables.kept and not its.tables.collections.count:
+        raise InvariantError(f"{name}: {len(its.tables.kept)} collections are kept without a table")

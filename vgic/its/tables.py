@@ -12,7 +12,7 @@ from vgic.its.errors import Fault, ItsError
 from vgic.layouts import gits
 from vgic.memory import UNREADABLE, GuestMemory, read_word, write_word
 
-__all__ = ["CHUNK", "Table", "Tables"]
+__all__ = ["CHUNK", "ICID_BITS", "Kind", "Table", "Tables"]
 
 _VALID: Final[int] = gits.BASER.mask("Valid")
 _INDIRECT: Final[int] = gits.BASER.mask("Indirect")
@@ -24,6 +24,7 @@ _PAGE_SIZES: Final = (0x1000, 0x4000, 0x1_0000, 0x1_0000)
 _LARGE_PAGE: Final = 0x1_0000
 
 ICID_BITS: Final = 16
+"""Bits of an ICID."""
 
 CHUNK: Final = 4096
 """Bytes that are written at once."""
@@ -149,6 +150,10 @@ class Tables:
     def map_event(self, device: Device, event_id: int, event: Event) -> None:
         """Give an event of a device its LPI and collection."""
         self._write_event(device, event_id, self.entries.pack_event(event.intid, event.collection))
+
+    def move_event(self, device: Device, event_id: int, collection: int) -> None:
+        """Give an event of a device another collection; the rest of its entry stays as it is."""
+        self._write_event(device, event_id, self.entries.moved(self._event_entry(device, event_id), collection))
 
     def unmap_event(self, device: Device, event_id: int) -> None:
         """Forget an event of a device."""
