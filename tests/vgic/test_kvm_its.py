@@ -298,6 +298,7 @@ def test_reading_does_not_move_the_queue() -> None:
     driver.put(before, encode("MAPC", ICID=9, RDbase=1, V=1))
     # As if the budget of an access had been spent.
     its.queue.cwriter = before + COMMAND_SIZE
+    its.queue.unfinished = True
     assert reg(vm.its, CREADR) == before
     assert reg(vm.its, CTLR) == 1
     assert 9 not in its.tables.kept

@@ -31,4 +31,5 @@ def carry_itses(old: Gic, new: Gic) -> None:
         queue, queue_before = its.queue, before.queue
         queue.cbaser, queue.cwriter, queue.creadr = queue_before.cbaser, queue_before.cwriter, queue_before.creadr
         queue.waits, queue.enabled = queue_before.waits, queue_before.enabled
+        queue.unfinished = queue_before.unfinished
         its.last_error = before.last_error
