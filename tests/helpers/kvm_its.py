@@ -50,6 +50,13 @@ class ItsVm:
         with self.device.run():
             pass
 
+    @classmethod
+    def on(cls, device: VgicV3Device, ram: Ram) -> "ItsVm":
+        """A VM that a test itself sets up."""
+        vm = cls.__new__(cls)
+        vm.device, vm.ram, vm.profile, vm.a3v = device, ram, vgic.KVM, False
+        return vm
+
     @property
     def gic(self) -> vgic.Gic:
         return self.device.gic

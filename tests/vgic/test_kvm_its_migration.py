@@ -6,14 +6,14 @@ import pytest
 
 import vgic
 from its_driver import RAM, SPURIOUS, ItsDriver
-from kvm_its import RAM_SIZE, ItsVm
+from kvm_its import RAM_SIZE, ItsVm, new_device
 from mmio import RegisterLayout
-from vgic import affinity
+from vgic import Ram, affinity
 from vgic.host import HostCapabilities
-from vgic.kvm import save_sequence
-from vgic.layouts import gicr, gits
+from vgic.kvm import KvmError, SetAttr, SetItsAttr, Step, describe, restore, save_sequence
+from vgic.layouts import gicr, gits, its_commands
 
-HOSTS = [HostCapabilities(a3v=True), HostCapabilities(a3v=False)]
+HOSTS = [HostCapabilities(a3v=a3v) for a3v in (True, False)]
 
 CLUSTERS = [affinity.pack(0, 0, cpu // 2, cpu % 2) for cpu in range(5)]
 DESCENDING = [affinity.pack(0, cpu, 0, 3) for cpu in reversed(range(5))]
@@ -220,6 +220,7 @@ KINDS = [
     pytest.param(vgic.KVM, "descending", True, id="kvm-descending-indirect"),
     pytest.param(vgic.KVM, "aff3", True, id="kvm-aff3-indirect"),
     pytest.param(vgic.ARCH, "aff3", False, id="arch-aff3-flat"),
+    pytest.param(vgic.QEMU, "aff3", False, id="qemu-aff3-flat"),
 ]
 
 
@@ -237,3 +238,92 @@ def test_many_guests_go_on_after_every_migration(
     seed: int, profile: vgic.Profile, layout: str, indirect: bool
 ) -> None:
     run(seed, profile, layout, indirect)
+
+
+def busy() -> tuple[ItsVm, ItsDriver]:
+    """A VM with two ITSes, LPIs that wait, one of them masked, and a command that has not been executed."""
+    vm = ItsVm(CLUSTERS, itses=2)
+    driver = vm.driver()
+    driver.map_device(0x10, events=4)
+    for event in range(3):
+        driver.map_event(0x10, event, cpu=event + 1)
+        vm.gic.msi(0x10, event)
+    driver.mask(0x10, 2)
+    driver.map_event(0x10, 3, cpu=0)
+    # Executed once more, this would be noticed.
+    driver.send("INT", DeviceID=0x10, EventID=3)
+    driver.take(0)
+    second = ItsDriver(vm.gic, vm.ram, number=1, memory=driver.memory, first_lpi=9000)
+    second.properties = driver.properties
+    second.start_its()
+    second.map_collection(3, 4)
+    second.map_device(0x10, events=2)
+    second.map_event(0x10, 1, cpu=3)
+    vm.gic.msi(0x10, 1, its=1)
+    queue = vm.gic.its(0).queue
+    driver.put(queue.cwriter, its_commands.encode("MAPC", ICID=9, RDbase=3, V=1))
+    # As if an access had spent its budget before.
+    queue.cwriter += its_commands.COMMAND_SIZE
+    queue.unfinished = True
+    return vm, driver
+
+
+def outcome(vm: ItsVm, driver: ItsDriver) -> tuple[object, ...]:
+    """What becomes of it."""
+    gic = vm.gic
+    view = registers(gic)
+    events = [gic.its(0).translate(0x10, event) for event in range(4)] + [gic.its(1).translate(0x10, 1)]
+    kept = [gic.its(number).tables.kept for number in range(2)]
+    driver.gic = gic
+    return view, events, kept, driver.take_all()
+
+
+@pytest.mark.rule("KVM-55")
+def test_commands_that_wait_and_a_second_its_move_too() -> None:
+    vm, driver = busy()
+    there, _ = busy()
+    there.migrate(HOSTS[0])
+    view, events, kept, taken = outcome(there, driver)
+    assert kept == [{0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 9: 3}, {3: 4}]
+    assert taken == [(1, 8192), (2, 8193), (4, 9000)]
+    assert not isinstance(events[-1], vgic.ItsError)
+    vm.gic.its(0).process()
+    assert (view, events, kept, taken) == outcome(vm, driver)
+
+
+@pytest.mark.rule("KVM-36", "KVM-55")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GICR_PROPBASER",
+        "GICR_PENDBASER",
+        "GICR_CTLR",
+        "GITS_CBASER",
+        "GITS_CREADR",
+        "GITS_CWRITER",
+        "GITS_BASER0",
+        "GITS_BASER1",
+        "RESTORE_TABLES",
+        "GITS_CTLR",
+    ],
+)
+def test_every_step_counts(name: str) -> None:
+    """A mutation check of the tests above: a migration that leaves something out is refused or noticed."""
+    vm, driver = busy()
+    sequence = save_sequence(vm.device)
+    assert any(_names(step, name) for step in sequence)
+    results: list[tuple[object, ...]] = []
+    for left_out in ("nothing", name):
+        ram = Ram(RAM, bytearray(vm.ram.read(RAM, RAM_SIZE)))
+        target = ItsVm.on(new_device(ram, HOSTS[0]), ram)
+        try:
+            restore(target.device, [step for step in sequence if not _names(step, left_out)])
+        except KvmError as error:
+            results.append((error.errno,))
+        else:
+            results.append(outcome(target, driver))
+    assert results[0] != results[1]
+
+
+def _names(step: Step, name: str) -> bool:
+    return isinstance(step, SetAttr | SetItsAttr) and name in describe(*step[-3:-1])

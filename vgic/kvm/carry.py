@@ -10,7 +10,8 @@ __all__ = ["carry_itses", "carry_lpis"]
 
 def carry_lpis(old: Gic, new: Gic) -> None:
     """LPIs: where their tables are, whether they are enabled, what is cached and pending. `old` may have none."""
-    if not old.config.features.lpis:
+    if not old.config.features.lpis or old.config.profile.lpi.rescans:
+        # The latter are in the guest's pending tables, which are read when GICR_CTLR is written.
         return
     for cpu in range(len(old.config.topology)):
         before, bank = old.lpis(cpu), new.lpis(cpu)

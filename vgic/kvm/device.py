@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from vgic import affinity
+from vgic.config import Config
 from vgic.cpu_interface import LineSink
 from vgic.features import Features
 from vgic.gic import Gic, Observer
@@ -59,10 +60,11 @@ _LAST: Final = gicr.TYPER.encode({"Last": 1})
 class VgicV3Device:
     """A VM's GIC behind KVM's device attributes; creating it is KVM_CREATE_DEVICE.
 
-    `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss` and `one_of_n` are
-    what the VM has, whatever its host has (None: as the profile). With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V
-    is the host's instead, so that one restored from a host with another is refused: what KVM does. `ipa_bits` are
-    the bits of guest physical address; `lines`, `observer` and `memory` those of `vgic.Gic`.
+    `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss`, `one_of_n` and
+    `lpis` are what the VM has, whatever its host has (None: as the profile; with an ITS there are LPIs), and
+    `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V is the host's instead,
+    so that one restored from a host with another is refused: what KVM does. `ipa_bits` are the bits of guest
+    physical address; `lines`, `observer` and `memory` those of `vgic.Gic`.
 
     Every method raises `KvmError` with KVM's number where KVM refuses.
     """
@@ -75,6 +77,8 @@ class VgicV3Device:
         a3v: bool | None = None,
         rss: bool | None = None,
         one_of_n: bool | None = None,
+        lpis: bool | None = None,
+        lpi_id_bits: int = Config.lpi_id_bits,
         a3v_must_match: bool = False,
         ipa_bits: int = IPA_BITS,
         lines: LineSink | None = None,
@@ -87,10 +91,11 @@ class VgicV3Device:
             default.a3v if a3v is None else a3v,
             default.rss if rss is None else rss,
             default.one_of_n if one_of_n is None else one_of_n,
-            default.lpis,
+            default.lpis if lpis is None else lpis,
         )
         shown = profile_on(profile, host, a3v_must_match)
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
+        self._machine.lpi_id_bits = lpi_id_bits
         self._itses: list[VgicItsDevice] = []
 
     @classmethod
@@ -319,7 +324,7 @@ class VgicV3Device:
                 self._initialise(what)
             case Control.SAVE_PENDING_TABLES:
                 self._machine.check_stopped(what)
-                self._save_pending_tables(what)
+                self._machine.save_pending(what)
             case _:
                 raise self._unknown(what)
 
@@ -331,14 +336,6 @@ class VgicV3Device:
             raise KvmError(errno.ENODEV, f"{what}: there is no vCPU yet")
         machine.spis = machine.spis or _DEFAULT_SPIS
         machine.build(what)
-
-    def _save_pending_tables(self, what: str) -> None:
-        gic = self._machine.gic
-        if gic is None:
-            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
-        if gic.config.features.lpis:
-            for cpu in range(len(self._machine.affinities)):
-                gic.lpis(cpu).flush()
 
     # Registers.
 

@@ -88,6 +88,15 @@ class Machine:
         if self.running:
             raise KvmError(errno.EBUSY, f"{what}: vCPU {min(self.running)} is running")
 
+    def save_pending(self, what: str) -> None:
+        """Write the pending LPIs to the guest's pending tables."""
+        gic = self.gic
+        if gic is None:
+            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
+        if self.has_lpis:
+            for cpu in range(len(self.affinities)):
+                gic.lpis(cpu).flush()
+
     def add_its(self, what: str) -> int:
         """Give the VM another ITS, which has no address yet; its number."""
         self._check_open(what)
