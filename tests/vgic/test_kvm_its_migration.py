@@ -5,12 +5,12 @@ from random import Random
 import pytest
 
 import vgic
-from its_driver import RAM, SPURIOUS, ItsDriver
+from its_driver import ENABLED, FIRST_LPI, RAM, SPURIOUS, ItsDriver
 from kvm_its import RAM_SIZE, ItsVm, new_device
 from mmio import RegisterLayout
 from vgic import Ram, affinity
 from vgic.host import HostCapabilities
-from vgic.kvm import KvmError, SetAttr, SetItsAttr, Step, describe, restore, save_sequence
+from vgic.kvm import KvmError, SetAttr, SetItsAttr, Step, VgicV3Device, describe, restore, save_sequence
 from vgic.layouts import gicr, gits, its_commands
 
 HOSTS = [HostCapabilities(a3v=a3v) for a3v in (True, False)]
@@ -289,6 +289,24 @@ def test_commands_that_wait_and_a_second_its_move_too() -> None:
     assert not isinstance(events[-1], vgic.ItsError)
     vm.gic.its(0).process()
     assert (view, events, kept, taken) == outcome(vm, driver)
+
+
+@pytest.mark.rule("KVM-55")
+def test_lpis_without_an_its_move_too() -> None:
+    ram, properties, pending = Ram.zeroed(RAM, 0x40_0000), RAM + 0x10_0000, RAM + 0x30_0000
+    config = vgic.Config(vgic.Topology([5]), spis=32, lpis=True, lpi_id_bits=20)
+    gic = vgic.Gic(config, memory=ram)
+    intid = (1 << 20) - 1
+    ram.write(properties + intid - FIRST_LPI, bytes([ENABLED | 0x80]))
+    base = gic.redistributor_bases[0]
+    for register, value in ((gicr.PROPBASER, properties | 19), (gicr.PENDBASER, pending), (gicr.CTLR, 1)):
+        gic.write(base + register.offset, register.width // 8, value)
+    gic.write(base + gicr.SETLPIR.offset, 8, intid)
+    host = HostCapabilities(a3v=False, id_bits=24)
+    target = VgicV3Device(host, profile=vgic.ARCH, lpis=True, lpi_id_bits=20, memory=ram)
+    assert target.has_lpis
+    restore(target, save_sequence(VgicV3Device.over(gic)))
+    assert target.gic.lpis(0).pending == gic.lpis(0).pending == {intid: ENABLED | 0x80}
 
 
 @pytest.mark.rule("KVM-36", "KVM-55")
