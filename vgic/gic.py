@@ -260,12 +260,11 @@ class Gic:
         Raises ConfigError for an ITS that the VM does not have, and an id of more bits than the ITS has.
         """
         target = self.its(its)
-        for name, value, bits in (
-            ("DeviceID", device_id, target.device_bits),
-            ("EventID", event_id, target.event_bits),
-        ):
-            if not 0 <= value < 1 << bits:
-                raise ConfigError(f"{name} {value:#x}: the ITS has {bits} bits of it")
+        # What is left of a number without the bits that the ITS has; negative ones leave -1.
+        if device_id >> target.device_bits:
+            raise ConfigError(f"DeviceID {device_id:#x}: the ITS has {target.device_bits} bits of it")
+        if event_id >> target.event_bits:
+            raise ConfigError(f"EventID {event_id:#x}: the ITS has {target.event_bits} bits of it")
         return target.msi(device_id, event_id)
 
     def lpis(self, cpu: int) -> LpiBank:

@@ -57,7 +57,7 @@ class LpiChoices:
     saves_on_disable: bool = True
     """What is pending is written to the pending table when GICR_CTLR.EnableLPIs is cleared; else it is lost."""
     rescans: bool = False
-    """Every change goes to the pending table at once, and when the best LPI of a PE is gone, all is read again."""
+    """What is pending is in the pending table alone, which is read again when the best LPI of a PE is gone."""
     pendbaser_reset: int = 0
     attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     """Fields of GICR_PROPBASER, GICR_PENDBASER, GITS_CBASER and GITS_BASER<n> of which values (keys) are stored as

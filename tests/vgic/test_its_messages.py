@@ -1,12 +1,12 @@
 """Messages, and what a driver like Linux's does: every LPI arrives once, where it should."""
 
 import dataclasses
-import random
 
 import pytest
 
 import vgic
 from its_driver import ITS, RAM, RAM_SIZE, Heard, ItsDriver, Memory, vm
+from its_life import live
 from vgic import ItsError, MsiOutcome, MsiResult
 from vgic.errors import ConfigError
 from vgic.its.choices import ItsChoices
@@ -45,51 +45,11 @@ def test_every_message_arrives_once_where_it_should(profile: vgic.Profile, indir
     driver.gic.check()
 
 
-@pytest.mark.rule("ITS-22", "ITS-16", "ITS-18", "ITS-20")
+@pytest.mark.rule("ITS-22", "ITS-16", "ITS-17", "ITS-18", "ITS-20")
 @EVERY
-def test_what_linux_does(profile: vgic.Profile) -> None:
-    """A random life of devices, against a plain account of what should arrive."""
-    rng = random.Random(5)
-    driver, heard = vm(profile=profile)
-    devices: dict[int, dict[int, int]] = {}
-    masked: set[tuple[int, int]] = set()
-    waiting: set[tuple[int, int]] = set()
-    for _ in range(600):
-        device = rng.randrange(4)
-        events = devices.get(device)
-        event = rng.randrange(4)
-        choice = rng.randrange(12)
-        if events is None:
-            driver.map_device(device, 4)
-            devices[device] = {number: number % 4 for number in range(4)}
-            for number, cpu in devices[device].items():
-                driver.map_event(device, number, cpu)
-        elif choice == 0:
-            driver.unbind(device)
-            del devices[device]
-            masked -= {(device, number) for number in range(4)}
-            waiting -= {(device, number) for number in range(4)}
-            for number in range(4):
-                assert driver.gic.msi(device, number).outcome is MsiOutcome.BLOCKED
-        elif choice == 1:
-            driver.mask(device, event)
-            masked.add((device, event))
-        elif choice == 2:
-            driver.unmask(device, event)
-            masked.discard((device, event))
-        elif choice < 5:
-            events[event] = rng.randrange(4)
-            driver.set_affinity(device, event, events[event])
-        elif choice < 9:
-            assert driver.gic.msi(device, event) == DELIVERED
-            waiting.add((device, event))
-        else:
-            arriving = waiting - masked
-            expected = sorted((devices[d][e], driver.events[d, e]) for d, e in arriving)
-            assert sorted(driver.take_all()) == expected
-            waiting &= masked
-        driver.gic.check()
-    assert heard.errors == []
+@pytest.mark.parametrize("seed", range(2))
+def test_what_linux_does(profile: vgic.Profile, seed: int) -> None:
+    live(profile, seed)
 
 
 @pytest.mark.rule("ITS-20")

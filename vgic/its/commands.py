@@ -3,20 +3,20 @@
 A command that cannot be obeyed raises `Fault` and has changed nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from vgic.intids import FIRST_LPI
 from vgic.its.choices import ItsChoices
 from vgic.its.entries import Event
 from vgic.its.errors import Fault, ItsError
-from vgic.its.tables import Tables
+from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis import LpiBank
 
 __all__ = ["Commands", "Targets", "Words"]
 
-Words = tuple[int, ...]
+Words: TypeAlias = tuple[int, ...]
 """The four doublewords of a command."""
 
 _FIELDS: Final = its_commands.FIELDS
@@ -30,10 +30,6 @@ _RDBASE: Final = _FIELDS["RDbase"]
 _RDBASE2: Final = _FIELDS["RDbase2"]
 _SIZE: Final = _FIELDS["Size"]
 _ITT: Final = _FIELDS["ITT_addr"]
-
-_ITT_GRANULE: Final = 8
-_CLEARED_IN_A_STEP: Final = 4096
-"""Bytes."""
 
 
 class Targets:
@@ -85,20 +81,21 @@ class Commands:
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
         self._rescans = rescans
-        self._handlers: Mapping[int, Callable[[Words], int]] = {
-            0x01: self._movi,
-            0x03: self._int,
-            0x04: self._clear,
-            0x05: self._sync,
-            0x08: self._mapd,
-            0x09: self._mapc,
-            0x0A: self._mapti,
-            0x0B: self._mapi,
-            0x0C: self._inv,
-            0x0D: self._invall,
-            0x0E: self._movall,
-            0x0F: self._discard,
+        handlers: dict[str, Callable[[Words], int]] = {
+            "MAPD": self._mapd,
+            "MAPC": self._mapc,
+            "MAPTI": self._mapti,
+            "MAPI": self._mapi,
+            "MOVI": self._movi,
+            "MOVALL": self._movall,
+            "DISCARD": self._discard,
+            "INT": self._int,
+            "CLEAR": self._clear,
+            "INV": self._inv,
+            "INVALL": self._invall,
+            "SYNC": self._sync,
         }
+        self._handlers = {opcode: handlers[name] for name, opcode in its_commands.OPCODES.items()}
 
     def execute(self, words: Words) -> int:
         """Obey a command; how many LPIs, or pages of memory, it touched beyond a few. Raises Fault."""
@@ -117,9 +114,9 @@ class Commands:
         if not valid:
             self._tables.unmap_device(device_id)
             return 0
-        self._tables.map_device(device_id, _ITT.extract(words) << _ITT_GRANULE, size)
+        self._tables.map_device(device_id, _ITT.extract(words) << its_commands.ITT_ALIGNMENT_BITS, size)
         cleared = self._tables.entries.event_size << size if self._choices.mapd_clears_events else 0
-        return cleared // _CLEARED_IN_A_STEP
+        return cleared // CHUNK
 
     def _mapc(self, words: Words) -> int:
         collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)

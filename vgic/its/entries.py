@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from mmio import BitLayout
+from vgic.layouts.its_commands import ITT_ALIGNMENT_BITS
 from vgic.layouts.its_tables import TableFormat
 
 __all__ = ["LEVEL1_SIZE", "NO_PAGE", "Device", "Entries", "Event"]
@@ -12,9 +13,6 @@ LEVEL1_SIZE: Final = 8
 
 NO_PAGE: Final = -1
 """What `Entries.page` returns for a descriptor that is not valid."""
-
-_ITT_GRANULE: Final = 8
-"""Translation tables are aligned to 256 bytes."""
 
 
 class Device(NamedTuple):
@@ -83,13 +81,13 @@ class Entries:
 
     def pack_device(self, itt: int, id_bits: int) -> int:
         """The entry of a device with a table at `itt` and EventIDs of `id_bits` bits."""
-        return self._device_valid | self._itt.put(itt >> _ITT_GRANULE) | self._size.put(id_bits - 1)
+        return self._device_valid | self._itt.put(itt >> ITT_ALIGNMENT_BITS) | self._size.put(id_bits - 1)
 
     def device(self, entry: int) -> Device | None:
         """The device of an entry, None where it is not valid."""
         if not entry & self._device_valid:
             return None
-        return Device(self._itt.get(entry) << _ITT_GRANULE, 2 << self._size.get(entry))
+        return Device(self._itt.get(entry) << ITT_ALIGNMENT_BITS, 2 << self._size.get(entry))
 
     def pack_event(self, intid: int, collection: int) -> int:
         """The entry of an event."""

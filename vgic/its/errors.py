@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
+from vgic.layouts.its_commands import OPCODES
+
 __all__ = ["EVERY_ERROR", "OUT_OF_RAM", "Fault", "ItsCommandError", "ItsError", "error_code"]
 
 
@@ -67,9 +69,9 @@ _SYNDROMES: Final = {
     ItsError.COLLECTION_UNMAPPED: 0x09,
 }
 
-_CLEAR: Final = 0x04
-_MAPC: Final = 0x09
-_MOVALL: Final = 0x0E
+_PROCESSOR_SYNDROMES: Final = {OPCODES["MAPC"]: 0x02, OPCODES["MOVALL"]: 0x01}
+
+_CLEAR_COMMAND: Final = 0x05
 
 
 def error_code(opcode: int, error: ItsError) -> int:
@@ -82,7 +84,7 @@ def error_code(opcode: int, error: ItsError) -> int:
     """
     syndrome = _SYNDROMES.get(error, 0)
     if error is ItsError.PROCESSOR_OUT_OF_RANGE:
-        syndrome = {_MAPC: 0x02, _MOVALL: 0x01}.get(opcode, 0)
+        syndrome = _PROCESSOR_SYNDROMES.get(opcode, 0)
     if not syndrome:
         return 0
-    return 0x01_0000 | (0x05 if opcode == _CLEAR else opcode) << 8 | syndrome
+    return 0x01_0000 | (_CLEAR_COMMAND if opcode == OPCODES["CLEAR"] else opcode) << 8 | syndrome

@@ -16,6 +16,8 @@ __all__ = [
     "COMMANDS",
     "COMMAND_SIZE",
     "FIELDS",
+    "ITT_ALIGNMENT_BITS",
+    "OPCODES",
     "CommandError",
     "CommandField",
     "by_name",
@@ -26,6 +28,9 @@ __all__ = [
 
 COMMAND_SIZE: Final = 32
 """Bytes of a command."""
+
+ITT_ALIGNMENT_BITS: Final = 8
+"""Bits of the address of a translation table that are zero, and that commands and entries leave out."""
 
 _DOUBLEWORD: Final = 64
 _WORDS: Final = struct.Struct("<4Q")
@@ -108,14 +113,15 @@ def _walk() -> dict[str, CommandField]:
 FIELDS: Final[Mapping[str, CommandField]] = _walk()
 """Every field of every command by name."""
 
-_OPCODES: Final = {command.name: opcode for opcode, command in COMMANDS.items()}
+OPCODES: Final[Mapping[str, int]] = {command.name: opcode for opcode, command in COMMANDS.items()}
+"""The opcode of every command by name."""
 
 
 def by_name(name: str) -> BitLayout:
     """The command of this name. Raises CommandError."""
-    if name not in _OPCODES:
-        raise CommandError(f"no ITS command {name!r}; there are {', '.join(_OPCODES)}")
-    return COMMANDS[_OPCODES[name]]
+    if name not in OPCODES:
+        raise CommandError(f"no ITS command {name!r}; there are {', '.join(OPCODES)}")
+    return COMMANDS[OPCODES[name]]
 
 
 def name_of(opcode: int) -> str:
@@ -134,7 +140,7 @@ def encode(name: str, **fields: int) -> bytes:
     """
     layout = by_name(name)
     try:
-        value = layout.encode({**fields, "Opcode": _OPCODES[name]})
+        value = layout.encode({**fields, "Opcode": OPCODES[name]})
     except LayoutError as error:
         raise CommandError(str(error)) from error
     return value.to_bytes(COMMAND_SIZE, "little")
