@@ -172,6 +172,11 @@ def test_a_processor_is_its_number_whatever_its_affinity() -> None:
         assert tables.vm.gic.affinity(2) == affinities[2]
         tables.vm.gic.msi(1, 0)
         assert [driver.take(cpu) for cpu in range(3)] == [SPURIOUS, SPURIOUS, intid]
+    for cpu, packed in enumerate(reversed(affinities)):
+        tables.vm.device.set_mpidr(cpu, affinity.to_mpidr(packed))
+    tables.vm.gic.msi(1, 0)
+    assert tables.vm.gic.affinity(2) == affinities[0]
+    assert [driver.take(cpu) for cpu in range(3)] == [SPURIOUS, SPURIOUS, intid]
 
 
 @pytest.mark.rule("KVM-54")

@@ -7,6 +7,7 @@ does. Rules KVM-43 to KVM-60 in specs/kvm.md.
 import errno
 from typing import Final
 
+from mmio.address_map import Region
 from vgic.gic import Gic
 from vgic.its.device import ITS_SIZE, Its, MsiOutcome
 from vgic.its.errors import ItsError
@@ -132,9 +133,7 @@ class VgicItsDevice:
                 return its.ctlr
             case gits.CREADR.offset:
                 return its.queue.creadr
-        region = self._gic(what).map.find(self._base(what))
-        assert region is not None
-        return region.read(attr_offset(attr), _size(attr), False)
+        return self._frames(what).read(attr_offset(attr), _size(attr), False)
 
     def _set_register(self, what: str, attr: int, value: int) -> None:
         its = self._open(what, attr)
@@ -145,9 +144,7 @@ class VgicItsDevice:
             case gits.CREADR.offset:
                 self._set_reader(what, its, value)
             case offset:
-                region = self._gic(what).map.find(self._base(what))
-                assert region is not None
-                region.write(offset, _size(attr), value, False)
+                self._frames(what).write(offset, _size(attr), value, False)
 
     @staticmethod
     def _set_reader(what: str, its: Its, value: int) -> None:
@@ -174,9 +171,12 @@ class VgicItsDevice:
         if attr_offset(attr) % (4 if narrow else 8):
             raise KvmError(errno.EINVAL, f"{what} is misaligned")
 
-    def _base(self, what: str) -> int:
-        """Where the ITS is in the GIC."""
-        return self._gic(what).config.its[self.number]
+    def _frames(self, what: str) -> Region:
+        """The ITS in the GIC's address map, past its observer."""
+        gic = self._gic(what)
+        region = gic.map.find(gic.config.its[self.number])
+        assert region is not None
+        return region
 
     def _ready(self, what: str) -> Its:
         if not self.has_address:
