@@ -1,49 +1,308 @@
-"""The benchmark: that it measures, not what."""
+"""The benchmark: that it measures, that its yardsticks do what the model does, and what it says. Not how fast."""
 
+import ctypes
+import json
+import shutil
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import recorded_guests
-from vgic_tools.bench import Case, cases, measure, measure_operations, measure_replay
+import vgic
+from vgic_tools.bench import c_yardstick, qemu_yardstick, suite
+from vgic_tools.bench.c_yardstick import CMachine, Packed, c_library
+from vgic_tools.bench.cases import cases
+from vgic_tools.bench.construct_design import ConstructPerAccess
+from vgic_tools.bench.core_loop import perform_in_core
+from vgic_tools.bench.figures import INTERPRETED, QEMU, C, figures_of
+from vgic_tools.bench.interpreted import Interpreted
+from vgic_tools.bench.loops import LOOPS, READY, loop_machine, or_all
+from vgic_tools.bench.objects import Objects
+from vgic_tools.bench.operations import Workload, operations_of, perform
+from vgic_tools.bench.qemu_yardstick import QemuGuest
+from vgic_tools.bench.report import as_json
+from vgic_tools.bench.subject import rows
+from vgic_tools.bench.suite import QUICK, YardstickError, run
+from vgic_tools.bench.timing import NotMeasuredError, medians, timed
+
+BOOT = "linux_smp1_icount"
+FILES = recorded_guests.log(BOOT, "core"), recorded_guests.cmdline(BOOT)
+
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+needs_qemu = pytest.mark.skipif(
+    shutil.which("qemu-system-aarch64") is None
+    or not any(shutil.which(name) for name in qemu_yardstick.ASSEMBLERS)
+    or not sys.platform.startswith("linux"),
+    reason="there is no QEMU, or no assembler for its guest",
+)
+
+
+@cache
+def library() -> ctypes.CDLL:
+    return c_library()
+
+
+def workload(recording: str) -> Workload:
+    config = recorded_guests.machine(recording).config
+    return Workload(recording, config, operations_of(config, recorded_guests.events(recording, "core")))
+
+
+def model(done: Workload) -> tuple[vgic.Gic, list[int]]:
+    gic = vgic.Gic(done.config)
+    return gic, perform_in_core(gic, rows(done.operations))
+
+
+def outputs(machine: vgic.Gic | CMachine | Objects, config: vgic.Config) -> list[tuple[bool, bool]]:
+    return [machine.outputs(cpu) for cpu in range(len(config.topology))]
+
+
+# timing
+
+
+def test_all_take_turns_and_the_median_counts() -> None:
+    order = []
+    times = {"a": iter([5.0, 1.0, 3.0]), "b": iter([7.0, 9.0, 8.0])}
+
+    def take(name: str) -> float:
+        order.append(name)
+        return next(times[name])
+
+    rounds = []
+    found = medians({name: lambda name=name: take(name) for name in times}, 3, lambda: rounds.append(len(order)))
+    assert found == {"a": 3.0, "b": 8.0}
+    assert order == ["a", "b"] * 3
+    assert rounds == [2, 4, 6]
+
+
+def test_time_is_that_of_one_call() -> None:
+    calls = []
+    assert timed(calls.append, 1000)() > 0
+    assert calls == [1000]
+    little, much = (timed(lambda calls, n=n: [sum(range(n)) for _ in range(calls)], 3) for n in (10_000, 1_000_000))
+    assert much() > 10 * little()
 
 
 def test_every_case_runs() -> None:
-    timed = cases()
-    rounds = []
-    figures = measure(timed, rounds=2, calls=100, progress=lambda: rounds.append(1))
-    assert [figure.name for figure in figures] == [case.name for case in timed]
-    assert len(rounds) == 2
-    assert figures[0].ratio == 1
-    for figure in figures:
-        assert figure.nanoseconds > 0
-        assert figure.ratio == figure.nanoseconds / figures[0].nanoseconds
+    for case in cases():
+        case.run(32)
 
 
-def test_the_first_case_is_the_yardstick() -> None:
-    little, much = (Case(str(count), lambda _, count=count: sum(range(count))) for count in (10_000, 1_000_000))
-    figures = measure([little, much], rounds=3, calls=1)
-    assert figures[0].ratio == 1
-    assert figures[1].ratio > 10
+# yardsticks do what the model does
 
 
-@pytest.mark.parametrize("recording", ["linux_smp1_icount"])
-def test_replay(recording: str, tmp_path: Path) -> None:
-    log = tmp_path / "boot.log"
-    log.write_text("\n".join(recorded_guests.lines(recording, "core")[:500]) + "\n")
-    figure, events = measure_replay(log, recorded_guests.cmdline(recording), yardstick=50.0, rounds=1)
-    assert events == 500
-    assert figure.nanoseconds > 0
-    assert figure.ratio == figure.nanoseconds / 50
-    alone = measure_operations(log, recorded_guests.cmdline(recording), yardstick=50.0, rounds=1)
-    assert 0 < alone.nanoseconds < figure.nanoseconds
+@needs_compiler
+@pytest.mark.parametrize("recording", [BOOT, "linux_smp4_noits", "linux_smp126_hi_noits", "fuzz_ds1_smp4"])
+def test_the_c_yardstick_reads_what_the_model_reads(recording: str) -> None:
+    done = workload(recording)
+    gic, expected = model(done)
+    machine, packed = CMachine(library(), done.config), Packed(done.operations)
+    machine.replay(packed)
+    assert list(packed.results) == expected
+    assert outputs(machine, done.config) == outputs(gic, done.config)
+
+
+@needs_compiler
+def test_the_c_yardstick_drives_the_outputs_that_the_model_drives_at_every_step() -> None:
+    done = workload("fuzz_ds1_smp4")
+    gic, machine = vgic.Gic(done.config), CMachine(library(), done.config)
+    seen: Counter[tuple[bool, bool]] = Counter()
+    for operation in done.operations[:6000]:
+        perform_in_core(gic, rows([operation]))
+        machine.replay(Packed([operation]))
+        assert outputs(machine, done.config) == outputs(gic, done.config), operation
+        seen.update(outputs(gic, done.config))
+    assert len(seen) == 3
+    assert min(seen.values()) > 1000
+
+
+@pytest.mark.parametrize("design", [Objects, ConstructPerAccess])
+@pytest.mark.parametrize("recording", [BOOT, "linux_smp4_noits"])
+def test_the_slow_designs_read_what_the_model_reads(design: type[Objects], recording: str) -> None:
+    done = workload(recording)
+    done = done._replace(operations=done.operations[:8000])
+    gic, expected = model(done)
+    machine = design(done.config)
+    assert perform(machine, done.operations) == expected
+    assert outputs(machine, done.config) == outputs(gic, done.config)
+    assert Counter(expected)[27] > 100  # The timer was taken.
+
+
+@needs_compiler
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_loop_reads_in_c_what_it_reads_in_the_core(loop: object) -> None:
+    operations = [*READY, *loop.before, *loop.operations * 3]
+    machine, packed = CMachine(library(), loop_machine()), Packed(operations)
+    machine.replay(packed)
+    assert list(packed.results) == perform_in_core(vgic.Gic(loop_machine()), rows(operations))
+
+
+@needs_qemu
+def test_qemu_reads_what_the_model_reads() -> None:
+    with QemuGuest(100) as guest:
+        for loop in LOOPS:
+            gic = vgic.Gic(loop_machine())
+            perform_in_core(gic, rows((*READY, *loop.before)))
+            nanoseconds, found = guest.loop(loop.letter)
+            assert (loop.name, found) == (loop.name, or_all(perform_in_core(gic, rows(loop.operations * 100))))
+            assert nanoseconds > 0
+        assert len({loop.letter for loop in LOOPS}) == len(LOOPS)
+
+
+def test_a_yardstick_that_reads_something_else_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Objects, "sysreg_read", lambda *arguments: 5)
+    with pytest.raises(
+        YardstickError, match=r"^an object per interrupt, linux_smp1_icount: read \d+ gives 0x5, the"
+    ):
+        run(*FILES, QUICK)
+
+
+def test_the_other_process_has_the_interpreted_core() -> None:
+    with Interpreted(*FILES, 200, 20) as other:
+        assert other.timed("GICD_CTLR read")() > 0
+        assert other.timed("inside the core: trace mix, each")() > 0
+        with pytest.raises(NotMeasuredError, match="the process with the interpreted core has ended"):
+            other.timed("nothing of this name")()
+
+
+# what is missing
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in names else which(name))
+
+
+def test_a_missing_compiler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(NotMeasuredError, match=r"^no C compiler: neither .* nor cc is there$"):
+        c_library()
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c_yardstick, "_SOURCE", Path("/nowhere/replay.c"))
+    with pytest.raises(NotMeasuredError, match=r"-O3 -shared -fPIC /nowhere/replay.c .* failed: (?s:.*)replay.c"):
+        c_library()
+
+
+def test_a_missing_qemu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    without(monkeypatch, "qemu-system-aarch64")
+    with pytest.raises(NotMeasuredError, match=r"^qemu-system-aarch64 is not installed$"):
+        QemuGuest(10)
+
+
+def test_a_missing_assembler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(shutil, "which", lambda name: name if name.startswith("qemu") else None)
+    with pytest.raises(NotMeasuredError, match=r"^no assembler for QEMU's guest: none of aarch64-linux-gnu-gcc, "):
+        QemuGuest(10)
+
+
+def test_another_system_than_linux_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(NotMeasuredError, match=r"^QEMU's CPU time can be read on Linux only, and this is darwin$"):
+        QemuGuest(10)
+
+
+@needs_qemu
+def test_a_qemu_that_ends_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu_yardstick, "QEMU_MACHINE", "-machine nothing-like-it")
+    with QemuGuest(10) as guest, pytest.raises(NotMeasuredError, match=r" has ended: .*unsupported machine"):
+        guest.loop("e")
+
+
+# figures
+
+BOUNDS = {
+    "trace mix, against the interpreted core": (10, 18),
+    "trace mix, against the C yardstick": (4, 2),
+    "GICD_CTLR read, against QEMU": (2, 4),
+    "GICR_TYPER read, against QEMU": (2, 4),
+    "IAR1 + EOIR1, against QEMU": (4, 10),
+    "SGI to self + IAR1 + EOIR1, against QEMU": (4, 10),
+    "GICD_CTLR read called from Python": (2.5, 1.6),
+    "queue update, 65,536 pending against 4": (2, 1.3),
+    "SGI broadcast, each of 511 targets": (35, 17),
+    "memory per vCPU": (4096, 2048),
+    "memory per SPI": (16, 12),
+}
+
+
+def test_every_figure_is_shown_with_its_bound() -> None:
+    outcome = run(*FILES, QUICK)
+    figures = {figure.name: figure for figure in outcome.figures}
+    assert {name: figure.bound[:2] for name, figure in figures.items() if figure.bound} == BOUNDS
+    for figure in figures.values():
+        if figure.value is None:
+            assert figure.why_not
+            assert figure.met is None
+        else:
+            assert figure.parts
+            assert figure.met is (figure.bound.met(figure.value) if figure.bound else None)
+    for prefix, tool in ((QEMU, needs_qemu), (C, needs_compiler)):
+        measured = any(name.startswith(prefix) for name in outcome.measured)
+        assert measured is not tool.args[0]
+    assert any(name.startswith(INTERPRETED) for name in outcome.measured) is vgic.COMPILED
+    assert json.loads(json.dumps(as_json(outcome)))["figures"][0]["name"] == outcome.figures[0].name
+
+
+def test_without_yardsticks_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: object) -> None:
+        raise NotMeasuredError("not here")
+
+    monkeypatch.setattr(suite, "c_library", missing)
+    monkeypatch.setattr(suite, "QemuGuest", missing)
+    figures = {figure.name: figure for figure in run(*FILES, QUICK).figures}
+    for name in BOUNDS:
+        needs = name.endswith(("C yardstick", "QEMU"))
+        if needs or (name.endswith("interpreted core") and not vgic.COMPILED):
+            assert figures[name].value is None
+        else:
+            assert figures[name].value is not None
+        assert figures[name].why_not == "not here" or not needs
+
+
+def test_a_ratio_is_that_of_its_parts_and_is_held_against_its_bound() -> None:
+    measured: dict[str, float] = {}
+
+    class Everything(dict[str, float]):
+        def __contains__(self, name: object) -> bool:
+            return True
+
+        def __missing__(self, name: str) -> float:
+            return 10.0
+
+    everything = Everything(
+        {
+            "QEMU: GICD_CTLR read": 30.0,
+            "inside the core: GICD_CTLR read": 15.0,
+            "C: trace mix, each": 2.0,
+            "queue update, 4 pending": 15.0,
+            "queue update, 65,536 pending": 20.0,
+            "queue update, calls alone": 5.0,
+        }
+    )
+    figures = {figure.name: figure for figure in figures_of(everything, measured)}
+    assert figures["GICD_CTLR read, against QEMU"].value == 2
+    assert figures["GICD_CTLR read, against QEMU"].met is True
+    assert figures["trace mix, against the C yardstick"].value == 5
+    assert figures["trace mix, against the C yardstick"].met is False
+    assert figures["queue update, 65,536 pending against 4"].value == 1.5
+    assert figures["SGI broadcast, each of 511 targets"].met is True
+    assert figures["trace mix, against an object per interrupt"].met is None
+
+
+# scale
 
 
 def scale_in_a_process_of_its_own() -> tuple[float, float]:
     """Seconds to build 65,536 vCPUs, and the ratio of an SGI's cost; nothing of other tests is timed with them."""
-    code = "from vgic_tools.bench import measure_scale as m; s = m(); print(s.build_seconds, s.sgi_ratio)"
+    code = "from vgic_tools.bench.growth import measure_scale as m; s = m(); print(s.build_seconds, s.sgi_ratio)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     build, ratio = done.stdout.split()
     return float(build), float(ratio)

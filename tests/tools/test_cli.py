@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 import recorded_guests
 import vgic
 from qemu_log import awake, dist, icc, redist, sgi, spi
-from vgic_tools import bench, cli
 from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
@@ -240,34 +239,29 @@ def test_map_of_two_regions() -> None:
 # bench
 
 
-def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.measure, "__defaults__", (1, 20, None))
-    monkeypatch.setattr(cli, "measure_scale", lambda: bench.Scale(build_seconds=1.0, sgi_ratio=1.0))
-    trace.write_text(GOOD * 100)
-    data = json.loads(run("bench", "--json").stdout)
-    assert data["empty method call"]["ratio"] == 1
-    assert data.pop("65,536 vCPUs").keys() == {"build_seconds", "sgi_ratio"}
-    assert all(figure["ns"] > 0 and figure["ratio"] > 0 for figure in data.values())
-    outcome = run("bench", "--trace", trace, "--qemu-cmdline", CMDLINE)
-    assert outcome.exit_code == 0
-    assert re.search(r"\nempty method call +[\d,]+ +1\.0 *\n", outcome.stdout)
-    assert re.search(r"\n[\d,]+ events replayed per second of CPU\n", outcome.stdout)
-    other = trace.with_name("other")
-    other.write_text(
-        f"""#!{sys.executable}
-import sys
-print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{"ns": 8, "ratio": 0.5}}}}')
-"""
+def test_bench(tmp_path: Path) -> None:
+    recording = recorded_guests.log("linux_smp1_icount", "core"), "--qemu-cmdline"
+    cmdline = recorded_guests.cmdline("linux_smp1_icount")
+    output = tmp_path / "bench.json"
+    outcome = run("bench", *recording, cmdline, "--quick", "--json", output)
+    assert outcome.exit_code == 0, outcome.stderr
+    core = "compiled" if vgic.COMPILED else "interpreted"
+    assert outcome.stdout.startswith(f"{core} core, Python 3.")
+    data = json.loads(output.read_text())
+    assert (data["core"], data["workload"], data["operations"]) == (core, "linux_smp1_icount", 1000)
+    for figure in data["figures"]:
+        line = next(line for line in outcome.stdout.splitlines() if line.startswith(f"{figure['name']}  "))
+        assert (figure["value"] is None) is ("not measured" in line) is (figure["why_not"] is not None)
+        assert (figure["bound"] is None) is ("=" not in line)
+        verdict = {True: "met", False: "not met", None: ""}[figure["met"]]
+        assert line.rstrip().endswith(verdict)
+    assert re.search(r"\nempty method call +[\d,]+ +1\.0 ", outcome.stdout)
+    nowhere = tmp_path / "nowhere" / "bench.json"
+    assert refusal("bench", *recording, cmdline, "--quick", "--json", nowhere) == (
+        f"{nowhere}: cannot be written: No such file or directory"
     )
-    other.chmod(0o755)
-    outcome = run("bench", "--against", other)
-    assert re.search(r" other: ns +calls +times *\nempty method call +[\d,]+ +1\.0 +8 +0\.5 +2\.00", outcome.stdout)
-    assert refusal("bench", "--against", trace).startswith(f"{trace} cannot be compared with: ")
-    assert refusal("bench", "--trace", trace) == "--trace and --qemu-cmdline go together"
-    missing = trace.with_name("missing")
-    assert refusal("bench", "--trace", missing, "--qemu-cmdline", CMDLINE).startswith(
-        f"{missing}: cannot be read: "
-    )
+    missing = tmp_path / "missing"
+    assert refusal("bench", missing, "--qemu-cmdline", cmdline).startswith(f"{missing}: cannot be read: ")
 
 
 # help
