@@ -1,7 +1,7 @@
-"""Traces of a device's accesses, interrupts and outcomes: the event model, and readers and a writer for them.
+"""Traces of a device's accesses, interrupts and outcomes: the event model, and readers and writers for them.
 
-`open_trace` reads a file of any known format; `NativeWriter` writes the project's own, which `mmio.trace.native`
-documents.
+`open_trace` reads a file of any known format; `NativeWriter` and `PackedWriter` write the project's own two, which
+`mmio.trace.native` and `mmio.trace.packed` document.
 """
 
 from mmio.trace.errors import LostEventsError, TraceError
@@ -19,6 +19,7 @@ from mmio.trace.events import (
     Text,
 )
 from mmio.trace.native import NativeWriter, read_native
+from mmio.trace.packed import PackedFile, PackedWriter
 from mmio.trace.qemu import read_qemu
 from mmio.trace.reader import TraceReader, open_trace
 
@@ -33,6 +34,8 @@ __all__ = [
     "NativeWriter",
     "Other",
     "Outputs",
+    "PackedFile",
+    "PackedWriter",
     "Sgi",
     "SysReg",
     "Text",

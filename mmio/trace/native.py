@@ -73,7 +73,17 @@ from mmio.trace.events import (
 )
 from mmio.trace.replacing import replacing
 
-__all__ = ["FORMAT", "VERSION", "NativeWriter", "read_header", "read_native"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "NativeWriter",
+    "affinity_from_text",
+    "affinity_to_text",
+    "event_from_json",
+    "event_to_json",
+    "read_header",
+    "read_native",
+]
 
 FORMAT = "vgic-trace"
 """What the header's `format` says."""
@@ -110,17 +120,22 @@ class NativeWriter:
 
     def write(self, event: Event) -> None:
         """Append an event. Its `line` is not kept: it becomes the line of the file that is written."""
-        kind, fields = _KIND_OF_CLASS[type(event)]
-        item: dict[str, object] = {"ev": kind}
-        for field, value in zip(fields, event[1:], strict=True):
-            if value is not field.absent:
-                item[field.key] = field.codec.encode(value)
-        self._file.write(_JSON.encode(item) + "\n")
+        self._file.write(event_to_json(event) + "\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def event_to_json(event: Event) -> str:
+    """The event as a line of a native trace, without the line end."""
+    kind, fields = _KIND_OF_CLASS[type(event)]
+    item: dict[str, object] = {"ev": kind}
+    for field, value in zip(fields, event[1:], strict=True):
+        if value is not field.absent:
+            item[field.key] = field.codec.encode(value)
+    return _JSON.encode(item)
 
 
 def read_header(line: str, path: str) -> dict[str, object]:
@@ -148,10 +163,11 @@ def read_native(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
         if number == 1:
             read_header(text, path)
         else:
-            yield _event(text, path, number)
+            yield event_from_json(text, path, number)
 
 
-def _event(text: str, path: str, number: int) -> Event:
+def event_from_json(text: str, path: str, number: int) -> Event:
+    """The event in line `number` of a native trace. Raises `TraceError`."""
     item = _object(text, path, number)
     kind = item.pop("ev", None)
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -233,7 +249,8 @@ def _to_hex(value: int) -> str:
     return f"{value:#x}"
 
 
-def _affinity(raw: object) -> int:
+def affinity_from_text(raw: object) -> int:
+    """The packed affinity that is written "Aff3.Aff2.Aff1.Aff0". Raises ValueError."""
     levels = _text(raw).split(".")
     if len(levels) != 4 or not all(_LEVEL.fullmatch(level) for level in levels):
         raise ValueError
@@ -241,7 +258,8 @@ def _affinity(raw: object) -> int:
     return int.from_bytes(bytes(int(level) for level in levels), "big")
 
 
-def _to_affinity(value: int) -> str:
+def affinity_to_text(value: int) -> str:
+    """Dotted notation of a packed affinity."""
     return ".".join(map(str, value.to_bytes(4, "big")))
 
 
@@ -271,7 +289,7 @@ _SIZE = _Codec("1, 2, 4 or 8", int, _size)
 _FLAG = _Codec("true or false", bool, _flag)
 _TEXT = _Codec("a string", str, _text)
 _HEXADECIMAL = _Codec('a hexadecimal string such as "0x1f", of 64 bits at most', _to_hex, _hex)
-_AFFINITY = _Codec('an affinity such as "0.0.1.0"', _to_affinity, _affinity)
+_AFFINITY = _Codec('an affinity such as "0.0.1.0"', affinity_to_text, affinity_from_text)
 _OPERATION = _Codec('"read" or "write"', _to_operation, _operation)
 
 _REQUIRED = object()

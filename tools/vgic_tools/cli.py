@@ -13,7 +13,7 @@ from rich.table import Table
 
 import vgic
 from mmio import MapError
-from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
+from mmio.trace import NativeWriter, PackedWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host import CpuInterfaceView, HostCapabilities
@@ -24,7 +24,13 @@ from vgic_tools.bench.command import bench_command
 from vgic_tools.decode import find_by_address, find_by_name, number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.machine import Machine, machine_from_options, machine_options
+from vgic_tools.machine import (
+    Machine,
+    machine_document,
+    machine_from_document,
+    machine_from_options,
+    machine_options,
+)
 from vgic_tools.memory import measure_memory
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
@@ -34,6 +40,8 @@ from vgic_tools.terminal import DIFFERENT, fail, stdout
 __all__ = ["main"]
 
 CORE = "compiled" if vgic.COMPILED else "interpreted"
+
+PACKED_SUFFIX = ".vgpk"
 
 INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 
@@ -82,15 +90,15 @@ def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
 def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
     """Replay a trace through the model and compare every outcome that it recorded.
 
-    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip. Exits with 0 where every
-    value came out the same, 1 where one did not, 2 where the input cannot be used.
+    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip, or a packed trace. Exits with
+    0 where every value came out the same, 1 where one did not, 2 where the input cannot be used.
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
     """
     try:
-        machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
         reader = open_trace(trace)
+        machine = _recorded_machine(reader, options)
         with _progress(reader) as advance:
             traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
             result = replay(reader, reader.path, machine, keep_going, advance, traps)
@@ -104,24 +112,44 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     sys.exit(DIFFERENT if result.diverged else 0)
 
 
+def _recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
+    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
+    if "machine" in reader.metadata and not any(options.values()):
+        return machine_from_document(reader.metadata["machine"], reader.path)
+    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+
+
 @main.command("convert")
 @click.argument("trace", metavar="TRACE")
 @click.argument("output", metavar="OUTPUT")
-def convert_command(trace: str, output: str) -> None:
-    """Convert a trace to the native format: JSON lines that lose nothing, compressed where OUTPUT ends in .gz."""
+@machine_options
+def convert_command(trace: str, output: str, **options: object) -> None:
+    """Convert a trace to the packed format where OUTPUT ends in .vgpk, and to the native format elsewhere.
+
+    The packed format is for fast replays: it keeps neither times nor the texts that a replay does not look at, and
+    says how many it left out. The native format is JSON lines that lose nothing, compressed where OUTPUT ends in
+    .gz. The options describe the machine that the trace was recorded on; a replay of OUTPUT then needs none.
+    """
     try:
         reader = open_trace(trace)
-        with _progress(reader) as advance, NativeWriter(output, {"source": Path(trace).name}) as writer:
+        metadata: dict[str, object] = {"source": Path(trace).name}
+        if any(options.values()) or "machine" in reader.metadata:
+            metadata["machine"] = machine_document(_recorded_machine(reader, options))
+        packed = output.endswith(PACKED_SUFFIX)
+        writer = PackedWriter(output, metadata) if packed else NativeWriter(output, metadata)
+        with _progress(reader) as advance, writer:
             for count, event in enumerate(reader):
                 writer.write(event)
                 if not count & 0xFFF:
                     advance()
-    except TraceError as error:
+    except (TraceError, UsageError) as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
     for warning in reader.warnings:
         click.echo(f"vgic: {warning}", err=True)
+    if isinstance(writer, PackedWriter):
+        click.echo(f"left out: {writer.times:,} times, {writer.texts:,} texts", err=True)
 
 
 @main.command("decode")

@@ -8,11 +8,13 @@ from typing import TypeVar
 import click
 
 import vgic
+from vgic.state import describe
+from vgic.state_document import config_of, from_document, to_document
 from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
 
-__all__ = ["Machine", "machine_from_options", "machine_options"]
+__all__ = ["Machine", "machine_document", "machine_from_document", "machine_from_options", "machine_options"]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
@@ -32,6 +34,19 @@ class Machine:
             f" {regions} redistributor region{'s' if regions > 1 else ''},"
             f" profile {config.profile.name}, from {self.origin}"
         )
+
+
+def machine_document(machine: Machine) -> object:
+    """The machine as plain data that JSON can hold."""
+    return to_document({"vm": describe(machine.config), "registers": {}})["vm"]
+
+
+def machine_from_document(document: object, origin: str) -> Machine:
+    """The machine that `machine_document` was given; `origin` names where it was found. Raises UsageError."""
+    try:
+        return Machine(config_of(from_document({"vm": document, "registers": {}})["vm"]), origin)
+    except vgic.VgicError as error:
+        raise UsageError(f"{origin}: the machine that it names cannot be: {error}") from error
 
 
 def machine_options(command: CommandT) -> CommandT:
