@@ -22,10 +22,9 @@ from vgic_tools.bench.figures import INTERPRETED, QEMU, C, figures_of
 from vgic_tools.bench.interpreted import Interpreted
 from vgic_tools.bench.loops import LOOPS, READY, loop_machine, or_all
 from vgic_tools.bench.objects import Objects
-from vgic_tools.bench.operations import Workload, operations_of, perform
+from vgic_tools.bench.operations import Workload, operations_of, perform, rows
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.report import as_json
-from vgic_tools.bench.subject import rows
 from vgic_tools.bench.suite import QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError, medians, timed
 
@@ -228,6 +227,8 @@ BOUNDS = {
     "GICD_CTLR read called from Python": (2.5, 1.6),
     "queue update, 65,536 pending against 4": (2, 1.3),
     "SGI broadcast, each of 511 targets": (35, 17),
+    "QEMU text replayed": (2e6, 4e6),
+    "packed trace replayed": (8e6, 15e6),
     "memory per vCPU": (4096, 2048),
     "memory per SPI": (16, 12),
 }

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mmio.trace import TraceError
-from vgic_tools.bench.report import as_json, print_report
+from vgic_tools.bench.plots import draw, require_matplotlib
+from vgic_tools.bench.replays import DivergenceError
+from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
 from vgic_tools.errors import UsageError
 from vgic_tools.terminal import fail, stdout
@@ -38,14 +40,20 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
     """
     effort = QUICK if quick else FULL
     console = Console(stderr=True)
+    file = output
     try:
+        if plot is not None:
+            require_matplotlib()
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("rounds", total=effort.rounds)
-            outcome = run(trace, qemu_cmdline, effort, lambda: progress.advance(task))
+            outcome = run(trace, qemu_cmdline, effort, plot is not None, lambda: progress.advance(task))
         if output is not None:
             output.write_text(json.dumps(as_json(outcome), indent=2) + "\n")
-    except (UsageError, TraceError, YardstickError) as error:
+        if plot is not None:
+            file = plot
+            draw(outcome.curves, headline(outcome), plot)
+    except (UsageError, TraceError, YardstickError, DivergenceError) as error:
         fail(error)
     except OSError as error:
-        fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
+        fail(UsageError(f"{file}: cannot be written: {error.strerror}"))
     print_report(stdout(), outcome)

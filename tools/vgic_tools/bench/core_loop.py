@@ -7,13 +7,14 @@ from typing import Final
 
 from vgic.gic import Gic
 
-__all__ = ["LINE", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "perform_in_core"]
+__all__ = ["LINE", "NOTHING", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "perform_in_core"]
 
 READ: Final = 0
 WRITE: Final = 1
 SYSREG_READ: Final = 2
 SYSREG_WRITE: Final = 3
 LINE: Final = 4
+NOTHING: Final = 5
 
 
 def perform_in_core(gic: Gic, operations: list[tuple[int, int, int, int, int]]) -> list[int]:
@@ -29,7 +30,7 @@ def perform_in_core(gic: Gic, operations: list[tuple[int, int, int, int, int]]) 
             result = gic.sysreg_read(cpu, where)
         elif kind == SYSREG_WRITE:
             gic.sysreg_write(cpu, where, value)
-        else:
+        elif kind == LINE:
             gic.interrupt(cpu, where).set_level(value != 0)
         results.append(result)
     return results

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from vgic_tools.bench.cases import EMPTY, READ_CALLED
 from vgic_tools.bench.loops import LOOPS
+from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT
 from vgic_tools.bench.subject import BROADCAST, IN_CORE, MIX, QUEUE_CALLS, QUEUE_FEW, QUEUE_MANY
 
 __all__ = [
@@ -113,6 +114,10 @@ _RATIOS: Final = (
         )
         for loop in LOOPS
     ),
+    *(
+        _Ratio(f"{loop.name} replayed and compared, against QEMU", QEMU + loop.name, REPLAYED + loop.name, _FASTER)
+        for loop in LOOPS
+    ),
     _Ratio("GICD_CTLR read called from Python", READ_CALLED, EMPTY, "empty method calls", _at_most(2.5, 1.6)),
     _Ratio("queue update, 65,536 pending against 4", QUEUE_MANY, QUEUE_FEW, _AS_LONG, _at_most(2, 1.3)),
     _Ratio("trace mix called from Python, against the interpreted core", INTERPRETED + MIX, MIX, _FASTER),
@@ -135,6 +140,12 @@ _PLAIN: Final = (
 )
 
 
+_RATES: Final = (
+    (TEXT, "QEMU text replayed", "lines per second", _at_least(2e6, 4e6)),
+    (PACKED, "packed trace replayed", "records per second", _at_least(8e6, 15e6)),
+)
+
+
 def figures_of(measured: Mapping[str, float], missing: Mapping[str, str]) -> list[Figure]:
     """Every figure, from what was measured.
 
@@ -143,6 +154,8 @@ def figures_of(measured: Mapping[str, float], missing: Mapping[str, str]) -> lis
     figures = [_ratio(ratio, measured, missing) for ratio in _RATIOS]
     for name, unit, bound in _PLAIN:
         figures.append(Figure(name, unit, measured[name], bound, {name: measured[name]}))
+    for key, name, unit, bound in _RATES:
+        figures.append(Figure(name, unit, 1e9 / measured[key], bound, {key: measured[key]}))
     return sorted(figures, key=lambda figure: figure.bound is None)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Workload",
     "pack",
     "perform",
+    "rows",
     "workload_of",
 ]
 
@@ -111,6 +112,11 @@ def operations_of(config: vgic.Config, events: Iterable[Event]) -> list[Operatio
                 cpu = 0 if event.owner is None else find(event.owner)
                 done.append(Operation(LINE, cpu, event.intid, 0, int(event.level)))
     return done
+
+
+def rows(operations: Iterable[Operation]) -> list[tuple[int, int, int, int, int]]:
+    """Operations as the core's loop takes them."""
+    return [(kind, cpu, where, size, value) for kind, cpu, where, size, value in operations]
 
 
 def pack(operations: Iterable[Operation]) -> bytes:

@@ -8,10 +8,11 @@ from rich.table import Table
 from vgic_tools.bench.cases import EMPTY
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
 from vgic_tools.bench.loops import LOOPS
+from vgic_tools.bench.replays import REPLAYED
 from vgic_tools.bench.subject import IN_CORE, MIX
 from vgic_tools.bench.suite import Outcome
 
-__all__ = ["as_json", "print_report"]
+__all__ = ["as_json", "headline", "print_report"]
 
 _NOT_MEASURED: Final = "not measured"
 _VERDICTS: Final = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}
@@ -28,6 +29,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
         "rounds": outcome.rounds,
         "figures": [_figure(figure) for figure in outcome.figures],
         "measured": dict(outcome.measured),
+        "curves": [curve._asdict() for curve in outcome.curves],
     }
 
 
@@ -48,11 +50,7 @@ def _figure(figure: Figure) -> dict[str, object]:
 
 def print_report(console: Console, outcome: Outcome) -> None:
     """Print the figures, and the times that they come from."""
-    core = "compiled" if outcome.compiled else "interpreted"
-    console.print(
-        f"{core} core, Python {outcome.python}, {outcome.machine}; {outcome.operations:,} operations of"
-        f" {outcome.workload}; medians of {outcome.rounds} rounds in CPU time\n"
-    )
+    console.print(f"{headline(outcome)}\n")
     console.print(_figures(outcome))
     for reason in dict.fromkeys(figure.why_not for figure in outcome.figures if figure.why_not):
         console.print(f"{_NOT_MEASURED}: {reason}", highlight=False)
@@ -60,6 +58,15 @@ def print_report(console: Console, outcome: Outcome) -> None:
     console.print(_loops(outcome))
     console.print()
     console.print(_called(outcome))
+
+
+def headline(outcome: Outcome) -> str:
+    """What was measured where, in a line."""
+    core = "compiled" if outcome.compiled else "interpreted"
+    return (
+        f"{core} core, Python {outcome.python}, {outcome.machine}; {outcome.operations:,} operations of"
+        f" {outcome.workload}; medians of {outcome.rounds} rounds in CPU time"
+    )
 
 
 def _table(*headings: str) -> Table:
@@ -84,10 +91,13 @@ def _figures(outcome: Outcome) -> Table:
 
 def _loops(outcome: Outcome) -> Table:
     """Nanoseconds of what every loop repeats, by whose loop it is."""
-    table = _table("in a loop of its own, ns", "this core", "interpreted", "C", "QEMU, net")
+    table = _table("in a loop of its own, ns of CPU", "this core", "interpreted", "C", "QEMU, net", "replayed")
     for name in (MIX, *(loop.name for loop in LOOPS)):
         here = IN_CORE + name
-        table.add_row(name, *(_time(outcome, key) for key in (here, INTERPRETED + here, C + name, QEMU + name)))
+        table.add_row(
+            name,
+            *(_time(outcome, key) for key in (here, INTERPRETED + here, C + name, QEMU + name, REPLAYED + name)),
+        )
     return table
 
 

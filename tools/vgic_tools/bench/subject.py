@@ -1,6 +1,6 @@
 """What is measured of vgic itself, in this process: the same for the compiled core and for the interpreted one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from time import thread_time_ns
 from typing import Final
 
@@ -14,11 +14,11 @@ from vgic_tools.bench.growth import (
     queue_calls,
     queue_update,
 )
-from vgic_tools.bench.loops import LOOPS, READY, Loop
-from vgic_tools.bench.operations import Operation, Workload
+from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop
+from vgic_tools.bench.operations import Operation, Workload, rows
 from vgic_tools.bench.timing import Timed, timed
 
-__all__ = ["BROADCAST", "IN_CORE", "MIX", "QUEUE_CALLS", "QUEUE_FEW", "QUEUE_MANY", "looped", "subject"]
+__all__ = ["BROADCAST", "IN_CORE", "MIX", "QUEUE_CALLS", "QUEUE_FEW", "QUEUE_MANY", "in_core", "subject"]
 
 MIX: Final = "trace mix, each"
 IN_CORE: Final = "inside the core: "
@@ -36,7 +36,7 @@ def subject(workload: Workload, loop_machine: vgic.Config, calls: int) -> dict[s
     found = {case.name: timed(case.run, calls) for case in cases()}
     found[MIX] = _mix_called(workload)
     found[IN_CORE + MIX] = _mix(workload)
-    for loop in LOOPS:
+    for loop in (EMPTY_LOOP, *LOOPS):
         found[IN_CORE + loop.name] = _loop(loop, loop_machine, calls)
     found[QUEUE_FEW] = queue_update(FEW_PENDING, calls)
     found[QUEUE_MANY] = queue_update(MANY_PENDING, calls)
@@ -45,20 +45,15 @@ def subject(workload: Workload, loop_machine: vgic.Config, calls: int) -> dict[s
     return found
 
 
-def rows(operations: Iterable[Operation]) -> list[tuple[int, int, int, int, int]]:
-    """Operations as the core's loop takes them."""
-    return [(kind, cpu, where, size, value) for kind, cpu, where, size, value in operations]
-
-
-def looped(loop: Loop, calls: int) -> list[Operation]:
-    """The operations of a loop, repeated."""
-    return list(loop.operations) * calls
-
-
 def _loop(loop: Loop, config: vgic.Config, calls: int) -> Timed:
     gic = vgic.Gic(config)
     perform_in_core(gic, rows((*READY, *loop.before)))
-    repeated = rows(looped(loop, calls))
+    return in_core(gic, loop.operations, calls)
+
+
+def in_core(gic: vgic.Gic, operations: tuple[Operation, ...], calls: int) -> Timed:
+    """Operations repeated by a loop inside the core."""
+    repeated = rows(operations * calls)
 
     def once() -> float:
         begin = thread_time_ns()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import thread_time_ns
 from typing import Final
 
@@ -12,6 +13,7 @@ import vgic
 from vgic_tools.bench.c_yardstick import CMachine, Packed, c_library
 from vgic_tools.bench.construct_design import ConstructPerAccess
 from vgic_tools.bench.core_loop import perform_in_core
+from vgic_tools.bench.curves import Curve, Sizes, measure_curves
 from vgic_tools.bench.figures import (
     CONSTRUCT,
     INTERPRETED,
@@ -26,9 +28,10 @@ from vgic_tools.bench.figures import (
 from vgic_tools.bench.interpreted import Interpreted
 from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop, loop_machine, or_all
 from vgic_tools.bench.objects import Objects
-from vgic_tools.bench.operations import Design, Workload, perform, workload_of
+from vgic_tools.bench.operations import Design, Workload, perform, rows, workload_of
 from vgic_tools.bench.qemu_yardstick import QemuGuest
-from vgic_tools.bench.subject import IN_CORE, MIX, rows, subject
+from vgic_tools.bench.replays import replays
+from vgic_tools.bench.subject import IN_CORE, MIX, subject
 from vgic_tools.bench.timing import NotMeasuredError, Timed, medians
 from vgic_tools.memory import measure_memory
 
@@ -46,14 +49,18 @@ class Effort:
     rounds: int
     calls: int
     """Repetitions of a loop in one round."""
-    guest_calls: int
-    """Repetitions in QEMU, which takes longer to begin."""
+    long_calls: int
+    """Repetitions where beginning takes longer: in QEMU, in C, and from packed traces."""
     operations: int | None
     """Of the recording; None: all of it."""
+    lines: int | None
+    """The same of its lines, where it is replayed."""
+    curve_rounds: int
+    sizes: Sizes
 
 
-FULL: Final = Effort(9, 4000, 50_000, None)
-QUICK: Final = Effort(1, 40, 500, 1000)
+FULL: Final = Effort(9, 4000, 50_000, None, None, 5, Sizes())
+QUICK: Final = Effort(1, 40, 500, 1000, 4000, 1, Sizes((4, 16), (4, 64), (1000, 4000)))
 """That everything can be measured, not what it costs."""
 
 _MEMORY_VCPUS: Final = 512
@@ -72,11 +79,19 @@ class Outcome:
     figures: list[Figure]
     called: list[str]
     """Which of what was measured is called from Python."""
+    curves: list[Curve]
+    """The points of the plot, none unless asked for."""
     measured: Mapping[str, float]
     """Every median, in nanoseconds, and memory in bytes."""
 
 
-def run(trace: Path, cmdline: Path, effort: Effort, progress: Callable[[], None] | None = None) -> Outcome:
+def run(
+    trace: Path,
+    cmdline: Path,
+    effort: Effort,
+    with_curves: bool = False,
+    progress: Callable[[], None] | None = None,
+) -> Outcome:
     """Measure everything that can be measured here. `progress` is called after each of the rounds.
 
     Raises YardstickError where a yardstick does not do what the model does, and for the recording what
@@ -85,23 +100,31 @@ def run(trace: Path, cmdline: Path, effort: Effort, progress: Callable[[], None]
     workload = workload_of(trace, cmdline, effort.operations)
     reads = perform_in_core(vgic.Gic(workload.config), rows(workload.operations))
     missing: dict[str, str] = {}
-    yardsticks = _slow(workload, reads)
+    others = _slow(workload, reads)
     with ExitStack() as stack:
         for prefix, measurements in ((C, _in_c), (QEMU, _in_qemu)):
             try:
-                yardsticks |= measurements(workload, reads, effort, stack)
+                others |= measurements(workload, reads, effort, stack)
             except NotMeasuredError as reason:
                 missing[prefix] = str(reason)
         ours = subject(workload, loop_machine(), effort.calls)
         if vgic.COMPILED:
             other = stack.enter_context(Interpreted(trace, cmdline, effort.operations, effort.calls))
-            yardsticks |= {INTERPRETED + name: other.timed(name) for name in ours}
+            others |= {INTERPRETED + name: other.timed(name) for name in ours}
         else:
             missing[INTERPRETED] = "this vgic is itself interpreted"
-        measured = medians(ours | yardsticks, effort.rounds, progress)
-    if QEMU not in missing:
-        empty = measured[QEMU + EMPTY_LOOP]
-        measured |= {QEMU + loop.name: measured[QEMU + loop.name] - empty for loop in LOOPS}
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        others |= replays(trace, workload.config, effort.lines, effort.long_calls, folder)
+        measured = medians(ours | others, effort.rounds, progress)
+    for prefix in (IN_CORE, INTERPRETED + IN_CORE, C, QEMU):
+        empty = measured.get(prefix + EMPTY_LOOP.name)
+        if empty is not None:
+            measured |= {prefix + loop.name: measured[prefix + loop.name] - empty for loop in LOOPS}
+    curves = []
+    if with_curves:
+        with TemporaryDirectory() as named:
+            shape = effort.sizes, effort.curve_rounds, effort.calls
+            curves = measure_curves(trace, workload.config, *shape, Path(named))
     memory = measure_memory(vgic.Config(vgic.Topology.clusters(_MEMORY_VCPUS, 16)))
     measured |= {PER_VCPU: memory.per_vcpu, PER_SPI: memory.per_spi}
     return Outcome(
@@ -113,6 +136,7 @@ def run(trace: Path, cmdline: Path, effort: Effort, progress: Callable[[], None]
         rounds=effort.rounds,
         figures=figures_of(measured, missing),
         called=[name for name in ours if not name.startswith(IN_CORE)],
+        curves=curves,
         measured=measured,
     )
 
@@ -131,18 +155,21 @@ def _in_c(workload: Workload, reads: list[int], effort: Effort, stack: ExitStack
     _same("the C yardstick", workload.name, list(packed.results), reads)
     return {
         C + MIX: mix,
-        **{C + loop.name: _loop_in_c(CMachine(library, loop_machine()), loop, effort) for loop in LOOPS},
+        **{
+            C + loop.name: _loop_in_c(CMachine(library, loop_machine()), loop, effort)
+            for loop in (EMPTY_LOOP, *LOOPS)
+        },
     }
 
 
 def _loop_in_c(machine: CMachine, loop: Loop, effort: Effort) -> Timed:
     machine.replay(Packed((*READY, *loop.before)))
-    packed = Packed(list(loop.operations) * effort.guest_calls)
+    packed = Packed(list(loop.operations) * effort.long_calls)
 
     def once() -> float:
         begin = thread_time_ns()
         machine.replay(packed)
-        return (thread_time_ns() - begin) / effort.guest_calls
+        return (thread_time_ns() - begin) / effort.long_calls
 
     once()
     _same("the C yardstick", loop.name, [or_all(packed.results)], [_reads_in_core(loop)])
@@ -150,16 +177,13 @@ def _loop_in_c(machine: CMachine, loop: Loop, effort: Effort) -> Timed:
 
 
 def _in_qemu(workload: Workload, reads: list[int], effort: Effort, stack: ExitStack) -> dict[str, Timed]:
-    guest = stack.enter_context(QemuGuest(effort.guest_calls))
+    guest = stack.enter_context(QemuGuest(effort.long_calls))
     # The first time, QEMU also translates a loop.
-    guest.loop(EMPTY_LOOP)
+    guest.loop(EMPTY_LOOP.letter)
     for loop in LOOPS:
         _, found = guest.loop(loop.letter)
         _same("QEMU", loop.name, [found], [_reads_in_core(loop)])
-    return {QEMU + name: guest.timed(letter) for name, letter in _LETTERS.items()}
-
-
-_LETTERS: Final = {EMPTY_LOOP: EMPTY_LOOP, **{loop.name: loop.letter for loop in LOOPS}}
+    return {QEMU + loop.name: guest.timed(loop.letter) for loop in (EMPTY_LOOP, *LOOPS)}
 
 
 def _reads_in_core(loop: Loop) -> int:

@@ -18,7 +18,7 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
-enum { READ, WRITE, SYSREG_READ, SYSREG_WRITE, LINE };
+enum { READ, WRITE, SYSREG_READ, SYSREG_WRITE, LINE, NOTHING };
 
 typedef struct {
     u8 kind, size;

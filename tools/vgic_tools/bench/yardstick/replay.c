@@ -272,6 +272,7 @@ void yardstick_replay(machine *m, const operation *operations, u64 count, u64 *r
         case SYSREG_READ: result = sysreg_read(m, o->cpu, o->where); break;
         case SYSREG_WRITE: sysreg_write(m, o->cpu, o->where, o->value); break;
         case LINE: set_line(m, o->cpu, o->where, o->value); break;
+        case NOTHING: break;
         }
         results[n] = result;
     }
