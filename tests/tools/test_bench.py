@@ -2,31 +2,42 @@
 
 import ctypes
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+import qemu_log
 import recorded_guests
 import vgic
+from mmio.trace import open_trace
 from vgic_tools.bench import c_yardstick, qemu_yardstick, suite
 from vgic_tools.bench.c_yardstick import CMachine, Packed, c_library
 from vgic_tools.bench.cases import cases
 from vgic_tools.bench.construct_design import ConstructPerAccess
 from vgic_tools.bench.core_loop import perform_in_core
+from vgic_tools.bench.curves import EVENTS, PENDING, VCPUS, Curve, Sizes, measure_curves
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, figures_of
 from vgic_tools.bench.interpreted import Interpreted
-from vgic_tools.bench.loops import LOOPS, READY, loop_machine, or_all
+from vgic_tools.bench.loops import LOOPS, READY, Loop, loop_machine, or_all
 from vgic_tools.bench.objects import Objects
 from vgic_tools.bench.operations import Workload, operations_of, perform, rows
+from vgic_tools.bench.plots import draw
 from vgic_tools.bench.qemu_yardstick import QemuGuest
-from vgic_tools.bench.report import as_json
+from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT, DivergenceError, replays
 from vgic_tools.bench.suite import QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError, medians, timed
+from vgic_tools.cli import main
+from vgic_tools.machine import Machine
+from vgic_tools.replay import replay
 
 BOOT = "linux_smp1_icount"
 FILES = recorded_guests.log(BOOT, "core"), recorded_guests.cmdline(BOOT)
@@ -132,7 +143,7 @@ def test_the_slow_designs_read_what_the_model_reads(design: type[Objects], recor
 
 @needs_compiler
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
-def test_a_loop_reads_in_c_what_it_reads_in_the_core(loop: object) -> None:
+def test_a_loop_reads_in_c_what_it_reads_in_the_core(loop: Loop) -> None:
     operations = [*READY, *loop.before, *loop.operations * 3]
     machine, packed = CMachine(library(), loop_machine()), Packed(operations)
     machine.replay(packed)
@@ -165,6 +176,57 @@ def test_the_other_process_has_the_interpreted_core() -> None:
         assert other.timed("inside the core: trace mix, each")() > 0
         with pytest.raises(NotMeasuredError, match="the process with the interpreted core has ended"):
             other.timed("nothing of this name")()
+
+
+# replays and curves
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
+def test_a_loop_replays_as_a_recording(loop: Loop, tmp_path: Path) -> None:
+    found = replays(FILES[0], workload(BOOT).config, 500, 30, tmp_path)
+    # A replay that diverges raises: whatever the loop read is in the recording.
+    found[REPLAYED + loop.name]()
+    operations = (*READY, *loop.before, *loop.operations * 30)
+    sgis = sum(operation.where == vgic.ICC_SGI1R_EL1 for operation in operations)
+    reader = open_trace(tmp_path / f"{loop.letter}.vgpk")
+    assert len(list(reader)) == len(operations) + sgis  # An SGI is followed by who it was delivered to.
+    result = replay(reader, reader.path, Machine(loop_machine(), "a test"))
+    assert not result.diverged
+    assert sum(result.inputs.values()) == len(operations)
+
+
+def test_a_replay_that_diverges_is_not_timed(tmp_path: Path) -> None:
+    log = tmp_path / "boot.log"
+    log.write_text(f"{qemu_log.dist('read', 0xFFE8, 0x3B)}\n{qemu_log.dist('read', 0xFFE8, 0x3A)}\n")
+    found = replays(log, workload(BOOT).config, 1, 1, tmp_path)
+    assert found[TEXT]() > 0
+    found = replays(log, workload(BOOT).config, None, 1, tmp_path)
+    for name in (TEXT, PACKED):
+        with pytest.raises(DivergenceError, match=r"^None\.\w+ diverges from what the model does: .*GICD_PIDR2"):
+            found[name]()
+
+
+def test_curves_have_their_points(tmp_path: Path) -> None:
+    sizes = Sizes((2, 4), (4, 8, 16), (300, 600))
+    curves = measure_curves(FILES[0], workload(BOOT).config, sizes, 1, 20, tmp_path)
+    assert {(curve.panel, tuple(curve.sizes)) for curve in curves} == set(
+        zip((VCPUS, PENDING, EVENTS), sizes, strict=True)
+    )
+    assert len({curve.name for curve in curves}) == len(curves) == 7
+    assert all(len(curve.nanoseconds) == len(curve.sizes) for curve in curves)
+    assert all(min(curve.nanoseconds) > 0 for curve in curves if curve.panel != EVENTS)
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="there is no matplotlib")
+def test_the_plot_shows_every_curve(tmp_path: Path) -> None:
+    curves = [
+        Curve(panel, f"{panel}, {name}", [4, 64], times)
+        for panel in (VCPUS, PENDING, EVENTS)
+        for name, times in (("one", [10.0, 20.0]), ("other", [5.0, -1.0]))
+    ]
+    draw(curves, "a headline", tmp_path / "plot.svg")
+    shown = (tmp_path / "plot.svg").read_text()
+    assert all(f">{text}<" in shown for text in ["a headline", *(curve.name for curve in curves)])
 
 
 # what is missing
@@ -234,22 +296,49 @@ BOUNDS = {
 }
 
 
-def test_every_figure_is_shown_with_its_bound() -> None:
-    outcome = run(*FILES, QUICK)
-    figures = {figure.name: figure for figure in outcome.figures}
-    assert {name: figure.bound[:2] for name, figure in figures.items() if figure.bound} == BOUNDS
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """What `vgic bench --quick` prints, and writes as JSON."""
+    output = tmp_path_factory.mktemp("bench") / "bench.json"
+    arguments = ["bench", FILES[0], "--qemu-cmdline", FILES[1], "--quick", "--json", output]
+    outcome = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert outcome.exit_code == 0, outcome.stderr
+    return outcome.stdout, json.loads(output.read_text())
+
+
+def test_every_figure_has_its_bound_and_says_whether_it_is_met(bench: tuple[str, dict[str, Any]]) -> None:
+    _, data = bench
+    figures = {figure["name"]: figure for figure in data["figures"]}
+    assert {name: (figure["bound"], figure["aim"]) for name, figure in figures.items() if figure["bound"]} == BOUNDS
     for figure in figures.values():
-        if figure.value is None:
-            assert figure.why_not
-            assert figure.met is None
+        value, bound = figure["value"], figure["bound"]
+        assert (value is None) is (figure["why_not"] is not None)
+        if value is None or bound is None:
+            assert figure["met"] is None
         else:
-            assert figure.parts
-            assert figure.met is (figure.bound.met(figure.value) if figure.bound else None)
+            assert figure["met"] is (value >= bound if figure["at_least"] else value <= bound)
+        assert value is None or figure["from"]
+    core = "compiled" if vgic.COMPILED else "interpreted"
+    assert (data["core"], data["workload"], data["operations"], data["curves"]) == (core, BOOT, 1000, [])
+
+
+def test_what_is_there_is_measured(bench: tuple[str, dict[str, Any]]) -> None:
+    _, data = bench
     for prefix, tool in ((QEMU, needs_qemu), (C, needs_compiler)):
-        measured = any(name.startswith(prefix) for name in outcome.measured)
-        assert measured is not tool.args[0]
-    assert any(name.startswith(INTERPRETED) for name in outcome.measured) is vgic.COMPILED
-    assert json.loads(json.dumps(as_json(outcome)))["figures"][0]["name"] == outcome.figures[0].name
+        assert any(name.startswith(prefix) for name in data["measured"]) is not tool.args[0]
+    assert any(name.startswith(INTERPRETED) for name in data["measured"]) is vgic.COMPILED
+
+
+def test_every_figure_is_printed(bench: tuple[str, dict[str, Any]]) -> None:
+    text, data = bench
+    assert text.startswith(f"{data['core']} core, Python 3.")
+    for figure in data["figures"]:
+        line = next(line for line in text.splitlines() if line.startswith(f"{figure['name']}  "))
+        assert ("not measured" in line) is (figure["value"] is None)
+        assert ("=" in line) is (figure["bound"] is not None)
+        assert line.rstrip().endswith({True: "  met", False: "  not met", None: ""}[figure["met"]])
+        assert figure["why_not"] is None or f"not measured: {figure['why_not']}\n" in text
+    assert re.search(r"\nempty method call +[\d,]+ +1\.0 ", text)
 
 
 def test_without_yardsticks_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,29 +239,14 @@ def test_map_of_two_regions() -> None:
 # bench
 
 
-def test_bench(tmp_path: Path) -> None:
-    recording = recorded_guests.log("linux_smp1_icount", "core"), "--qemu-cmdline"
-    cmdline = recorded_guests.cmdline("linux_smp1_icount")
-    output = tmp_path / "bench.json"
-    outcome = run("bench", *recording, cmdline, "--quick", "--json", output)
-    assert outcome.exit_code == 0, outcome.stderr
-    core = "compiled" if vgic.COMPILED else "interpreted"
-    assert outcome.stdout.startswith(f"{core} core, Python 3.")
-    data = json.loads(output.read_text())
-    assert (data["core"], data["workload"], data["operations"]) == (core, "linux_smp1_icount", 1000)
-    for figure in data["figures"]:
-        line = next(line for line in outcome.stdout.splitlines() if line.startswith(f"{figure['name']}  "))
-        assert (figure["value"] is None) is ("not measured" in line) is (figure["why_not"] is not None)
-        assert (figure["bound"] is None) is ("=" not in line)
-        verdict = {True: "met", False: "not met", None: ""}[figure["met"]]
-        assert line.rstrip().endswith(verdict)
-    assert re.search(r"\nempty method call +[\d,]+ +1\.0 ", outcome.stdout)
-    nowhere = tmp_path / "nowhere" / "bench.json"
-    assert refusal("bench", *recording, cmdline, "--quick", "--json", nowhere) == (
-        f"{nowhere}: cannot be written: No such file or directory"
-    )
+def test_bench_refuses_what_it_cannot_use_before_it_measures(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
-    assert refusal("bench", missing, "--qemu-cmdline", cmdline).startswith(f"{missing}: cannot be read: ")
+    assert refusal("bench", missing, "--qemu-cmdline", CMDLINE).startswith(f"{missing}: cannot be read: ")
+    for option in ("--json", "--plot"):
+        nowhere = missing / "file"
+        assert refusal("bench", CORE, "--qemu-cmdline", CMDLINE, option, nowhere) == (
+            f"{nowhere}: cannot be written: there is no such folder"
+        )
 
 
 # help

@@ -42,6 +42,9 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
     console = Console(stderr=True)
     file = output
     try:
+        for path in (output, plot):
+            if path is not None and not path.parent.is_dir():
+                raise UsageError(f"{path}: cannot be written: there is no such folder")
         if plot is not None:
             require_matplotlib()
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -8,7 +8,7 @@ from vgic_tools.bench.core_loop import READ, SYSREG_READ, SYSREG_WRITE
 from vgic_tools.bench.growth import broadcast, queue_update, sorted_update
 from vgic_tools.bench.machines import GICD, awake_machine
 from vgic_tools.bench.operations import Operation
-from vgic_tools.bench.replays import PACKED, TEXT, recording
+from vgic_tools.bench.replays import net, recording
 from vgic_tools.bench.subject import in_core
 from vgic_tools.bench.timing import Timed, medians
 
@@ -20,7 +20,7 @@ class Sizes(NamedTuple):
 
     vcpus: tuple[int, ...] = (4, 16, 64, 256, 512, 1024, 4096)
     pending: tuple[int, ...] = (4, 16, 64, 256, 1024, 4096, 16_384, 65_536)
-    events: tuple[int, ...] = (1000, 4000, 16_000, 64_000, 256_000)
+    events: tuple[int, ...] = (4000, 16_000, 64_000, 256_000)
 
 
 class Curve(NamedTuple):
@@ -61,14 +61,15 @@ def measure_curves(
         gic = awake_machine(cpus)
         for name, operations in _OPERATIONS.items():
             points[VCPUS][name, cpus] = in_core(gic, operations, calls)
-        points[VCPUS][_BROADCAST, cpus] = broadcast(cpus, max(1, calls // cpus))
+        points[VCPUS][_BROADCAST, cpus] = broadcast(cpus, max(5, calls // cpus))
     for pending in sizes.pending:
         points[PENDING][_QUEUE, pending] = queue_update(pending, calls)
         points[PENDING][_SORTED, pending] = sorted_update(pending, calls)
+    start = recording(trace, config, 1, folder)
     for most in sizes.events:
-        timed, count = recording(trace, config, most, folder)
-        points[EVENTS]["QEMU text", count] = timed[TEXT]
-        points[EVENTS]["packed", count] = timed[PACKED]
+        replayed = recording(trace, config, most, folder)
+        points[EVENTS]["QEMU text", replayed.events] = net(replayed.text, start.text, replayed.events)
+        points[EVENTS]["packed", replayed.events] = net(replayed.packed, start.packed, replayed.events)
     curves = []
     for panel, candidates in points.items():
         found = medians({str(key): once for key, once in candidates.items()}, rounds)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from time import thread_time_ns
-from typing import Final
+from typing import Final, NamedTuple
 
 import vgic
 from mmio.trace import Access, Delivery, Event, Line, PackedWriter, Sgi, SysReg, open_trace
@@ -18,7 +18,7 @@ from vgic_tools.bench.timing import Timed
 from vgic_tools.machine import Machine
 from vgic_tools.replay import replay
 
-__all__ = ["PACKED", "REPLAYED", "TEXT", "DivergenceError", "recording", "replays"]
+__all__ = ["PACKED", "REPLAYED", "TEXT", "DivergenceError", "Recording", "net", "recording", "replays"]
 
 TEXT: Final = "QEMU text replayed, each line"
 PACKED: Final = "packed trace replayed, each record"
@@ -37,26 +37,35 @@ def replays(trace: Path, config: vgic.Config, most: int | None, calls: int, fold
 
     `folder` is for the files that they read. Raises TraceError as reading the log does.
     """
-    found, _ = recording(trace, config, most, folder)
+    boot = recording(trace, config, most, folder)
+    found = {TEXT: _each(boot.text, boot.events), PACKED: _each(boot.packed, boot.events)}
     loops_on = Machine(loop_machine(), "its command line")
     ready = folder / "ready.vgpk"
     _pack(_events(READY), ready)
     for loop in LOOPS:
         path = folder / f"{loop.letter}.vgpk"
         _pack(_events((*READY, *loop.before, *loop.operations * calls)), path)
-        found[REPLAYED + loop.name] = _net(_replay(path, loops_on), _replay(ready, loops_on), calls)
+        found[REPLAYED + loop.name] = net(_replay(path, loops_on), _replay(ready, loops_on), calls)
     return found
 
 
-def recording(trace: Path, config: vgic.Config, most: int | None, folder: Path) -> tuple[dict[str, Timed], int]:
-    """The replay of a QEMU log, or of its first `most` lines, as text and packed; and how many lines those are."""
+class Recording(NamedTuple):
+    """Replays of one recording, whole."""
+
+    text: Timed
+    packed: Timed
+    events: int
+
+
+def recording(trace: Path, config: vgic.Config, most: int | None, folder: Path) -> Recording:
+    """A QEMU log, or its first `most` lines. Raises TraceError as reading it does."""
     text, packed = folder / f"{most}.log", folder / f"{most}.vgpk"
     opened = gzip.open if trace.suffix == ".gz" else open
     with opened(trace, "rb") as source, text.open("wb") as plain:
         plain.writelines(islice(source, most))
     machine = Machine(config, "its command line")
-    count = _pack(open_trace(text), packed)
-    return {TEXT: _each(_replay(text, machine), count), PACKED: _each(_replay(packed, machine), count)}, count
+    events = _pack(open_trace(text), packed)
+    return Recording(_replay(text, machine), _replay(packed, machine), events)
 
 
 def _replay(trace: Path, machine: Machine) -> Timed:
@@ -78,8 +87,8 @@ def _each(whole: Timed, count: int) -> Timed:
     return lambda: whole() / count
 
 
-def _net(whole: Timed, start: Timed, count: int) -> Timed:
-    """Without what it takes to build the machine and make it ready."""
+def net(whole: Timed, start: Timed, count: int) -> Timed:
+    """One of `count` events of a whole replay, net of what starting takes: `start` does no more than that."""
     return lambda: (whole() - start()) / count
 
 

@@ -63,8 +63,6 @@ FULL: Final = Effort(9, 4000, 50_000, None, None, 5, Sizes())
 QUICK: Final = Effort(1, 40, 500, 1000, 4000, 1, Sizes((4, 16), (4, 64), (1000, 4000)))
 """That everything can be measured, not what it costs."""
 
-_MEMORY_VCPUS: Final = 512
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -125,7 +123,7 @@ def run(
         with TemporaryDirectory() as named:
             shape = effort.sizes, effort.curve_rounds, effort.calls
             curves = measure_curves(trace, workload.config, *shape, Path(named))
-    memory = measure_memory(vgic.Config(vgic.Topology.clusters(_MEMORY_VCPUS, 16)))
+    memory = measure_memory(vgic.Config(vgic.Topology.clusters(1, 16)))
     measured |= {PER_VCPU: memory.per_vcpu, PER_SPI: memory.per_spi}
     return Outcome(
         compiled=vgic.COMPILED,
