@@ -127,12 +127,12 @@ def _pieces(contents: bytes, end: int) -> Iterator[bytes]:
 
 def _first_bad_byte(block: bytes) -> int | None:
     """Where the block stops being text: at a byte that is not UTF-8, or at a NUL, which is, but not in a log."""
-    try:
-        block.decode()
-    except UnicodeDecodeError as error:
-        bad = error.start
-    else:
-        bad = len(block)
+    bad = len(block)
+    if not block.isascii():
+        try:
+            block.decode()
+        except UnicodeDecodeError as error:
+            bad = error.start
     nul = block.find(0, 0, bad)
     if nul >= 0:
         return nul

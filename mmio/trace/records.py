@@ -32,6 +32,8 @@ that it is in `Tables.written`, with a record of kind WRITTEN in its place. Time
 from struct import Struct, error
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from mmio.trace.events import (
     Access,
     Candidate,
@@ -144,6 +146,8 @@ class Tables:
         """Events that no record can hold, without line, time and thread."""
 
 
+# The sinks of an embedder are Python, also where this module is compiled.
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RecordSink:
     """Takes the records of a trace, one after the other."""
 

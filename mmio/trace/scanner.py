@@ -95,15 +95,15 @@ class QemuScanner:
         return prefix.end()
 
     def _parse(self, line: bytes, said: bytes, number: int) -> bytes:
+        if len(self._records) >= _MOST_RECORDS:
+            self._records.clear()
+            self._packer.forget_written()
         record = b""
         for event in read_qemu([(number, line.decode())], self._path):
             record = self._packer.pack(event)
         if record[0] != TEXT:
             self.found_event = True
         if len(said) <= _LONGEST:
-            if len(self._records) >= _MOST_RECORDS:
-                self._records.clear()
-                self._packer.forget_written()
             self._records[said] = record
         return record
 
@@ -112,8 +112,11 @@ def _fraction_ends(line: bytes, start: int, thread: int) -> bool:
     """True where six digits are at `start`, and behind them what ends a prefix: with a thread, or with a date."""
     if len(line) < start + 8:
         return False
-    for at in range(start, start + 6):
-        if not _ZERO <= line[at] <= _NINE:
+    at = start
+    end = start + 6
+    while at < end:
+        if line[at] < _ZERO or line[at] > _NINE:
             return False
+        at += 1
     end = line[start + 6]
     return end == _COLON if thread else end == _UPPER_Z and line[start + 7] == _SPACE

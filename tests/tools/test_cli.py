@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 import recorded_guests
 import vgic
+from mmio.trace import Access, PackedWriter
 from qemu_log import awake, dist, icc, redist, sgi, spi
 from vgic_tools.cli import main
 
@@ -160,6 +161,50 @@ def test_a_converted_trace_gives_the_same_result(tmp_path: Path, name: str) -> N
         json.loads(run("replay", trace, "--qemu-cmdline", CMDLINE, "--json").stdout) for trace in (CORE, native)
     )
     assert converted == original | {"trace": str(native)}
+
+
+def test_a_packed_trace_names_its_machine(tmp_path: Path) -> None:
+    packed, again = tmp_path / "boot.vgpk", tmp_path / "boot.jsonl"
+    done = run("convert", CORE, packed, "--qemu-cmdline", CMDLINE)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "left out: 18,211 times, 0 texts\n"
+    original = json.loads(run("replay", CORE, "--qemu-cmdline", CMDLINE, "--json").stdout)
+    machine = original["machine"].partition(", from ")[0]
+    for trace in (packed, again):
+        expected = original | {"trace": str(trace), "machine": f"{machine}, from {trace}"}
+        assert json.loads(run("replay", trace, "--json").stdout) == expected
+        # Another machine may be given.
+        assert "machine: 1 vCPU, " in run("replay", trace, "--cpus", "1").stdout
+        # The machine goes with the trace into another format.
+        assert run("convert", packed, again).exit_code == 0
+
+
+def test_a_packed_trace_without_a_machine(tmp_path: Path) -> None:
+    packed = tmp_path / "boot.vgpk"
+    assert run("convert", CORE, packed).exit_code == 0
+    assert refusal("replay", packed).startswith("say which machine it is: ")
+    assert run("replay", packed, "--qemu-cmdline", CMDLINE).exit_code == 0
+
+
+def test_a_packed_trace_with_a_machine_that_cannot_be(tmp_path: Path) -> None:
+    packed = tmp_path / "boot.vgpk"
+    with PackedWriter(packed, {"machine": {"spis": 4}}) as writer:
+        writer.write(Access(1, None, None, "gicd", None, 0xFFE8, 4, 0x3B, False, False, False))
+    message = refusal("replay", packed)
+    assert message.startswith(f"{packed}: the machine that it names cannot be: ")
+    assert run("replay", packed, *QEMU).exit_code == 0
+
+
+def test_a_divergence_in_a_packed_trace(trace: Path) -> None:
+    trace.write_text("qemu: warning\n" + "".join(line + "\n" for line in awake(4)) + BAD)
+    packed = trace.with_name("trace.vgpk")
+    assert run("convert", trace, packed, *QEMU).exit_code == 0
+    outcome = run("replay", packed)
+    assert outcome.exit_code == 1
+    # The line of the log that it was made from.
+    line = len(awake(4)) + 2
+    assert f"\n{packed}:{line}: GICD_PIDR2\n" in outcome.stdout
+    assert f"\n  {line:>8}  read GICD+0xffe8, 4 bytes: 0x3a  <- here\n" in outcome.stdout
 
 
 def test_a_divergence_in_a_converted_trace(trace: Path) -> None:

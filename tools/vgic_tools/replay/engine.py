@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import vgic
-from mmio import FRAME_SIZE, IllegalAccess, Location, Refusal
-from mmio.trace import Delivery, Event, Sgi, TraceError, TraceReader
+from mmio import FRAME_SIZE, IllegalAccess, Refusal
+from mmio.trace import Event, TraceError, TraceReader
 from mmio.trace.records import (
     ACCESS,
     CANDIDATE,
@@ -48,30 +48,28 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.intids import FIRST_LPI
 from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
+from vgic_tools.replay.counts import LPI, PPI, SPI, Counts
+from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
-from vgic_tools.replay.evaluations import OFFERS, Evaluations
-from vgic_tools.replay.evaluations import OUTPUTS as LEVELS
+from vgic_tools.replay.evaluations import Evaluations
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
+from vgic_tools.replay.pending_sgi import PendingSgi
+from vgic_tools.replay.places import Places, ReplayError
 from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Result
-from vgic_tools.replay.sgis import SGI1R_NAME, generation, misdelivered, sgi_value
-from vgic_tools.replay.system_registers import SystemRegister, system_register
-from vgic_tools.replay.witness import Witness
+from vgic_tools.replay.sgis import generation, misdelivered
+from vgic_tools.replay.system_registers import SystemRegister
+from vgic_tools.replay.witness import HISTORY, Witness
 
 __all__ = ["ReplayError", "replay"]
 
+_ICC_SGI1R_EL1: Final = vgic.ICC_SGI1R_EL1
 _NOTHING_PENDING: Final = 255
 _SPECIAL_FIRST: Final = 1020
 _SPECIAL_LAST: Final = 1023
 
-_TAKEN: Final = ("SGI", "PPI", "SPI", "LPI")
-
 # QEMU calls some writes of read-only registers errors and others not: nothing to compare there.
 _UNRECORDED: Final = (Refusal.READ_ONLY, Refusal.WRITE_ONLY)
-
-
-class ReplayError(Exception):
-    """An event that this machine cannot have produced; the message starts with file and line."""
 
 
 def replay(
@@ -128,46 +126,25 @@ class _Replay(RecordSink):
         self.result = Result(trace=path, machine=str(machine))
         self._traps = traps
         self.result.exits = None if traps is None else Counter()
-        self._path = path
         self._tables = tables
-        self._history = history
+        self._counts = Counts()
         self._keep_going = keep_going
         self._gic = vgic.Gic(machine.config, lines=self, observer=self)
+        self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
         self._topology = machine.config.topology
         self._resets = ResetAttribution()
         self._witness = Witness(self._gic, history)
-        self._locations: dict[int, Location | None] = {}
         self._refusal: Refusal | None = None
         self._started = False
         self._diverged = False
         self._lpi_priority: dict[int, int] = {}
-        self._cpus: list[int] = []
-        """The vCPU of each PE in the tables."""
-        self._registers: list[SystemRegister] = []
-        """The system registers in the tables."""
         self.needs = 0
         """The first event that may still be asked for."""
 
-        self._sgi = False
-        """An SGI waits until its deliveries are known: they tell which register generated it."""
-        self._sgi_event = Sgi(0, None, None, 0, 0, False, 0, 0)
-        self._sgi_sender = 0
-        self._deliveries: list[Delivery] = []
-        self._delivered: list[int] = []
-        """The vCPUs of the deliveries."""
-
-        self._events = 0
-        self._line_changes = 0
-        self._accesses = [0] * (2 * len(DEVICES))
-        """By device, reads and writes."""
-        self._legality = 0
+        self._sgi = PendingSgi()
         self._reads: dict[int, int] = {}
         """Reads that were compared, by address."""
-        self._others: list[int] = []
-        """By name in the tables."""
-        self._taken: dict[int, int] = {}
-        """By vCPU and type of interrupt."""
 
     # The model's callbacks.
 
@@ -192,14 +169,15 @@ class _Replay(RecordSink):
 
     def take(self, data: bytes, at: int, index: int, thread: int) -> bool:
         """Take the next event; True where it diverged and that is the end."""
-        self._events += 1
+        self._counts.events += 1
         kind = data[at]
         if kind == OUTPUTS:
-            self._evaluations.add_outputs(self._cpu(data, at, index), data[at + 1], index)
+            self._evaluations.add_outputs(self._places.cpu(data, at, index), data[at + 1], index)
         elif kind == CANDIDATE:
             self._candidate(data, at, index)
         elif kind == OTHER:
-            self._other(data, at, index)
+            # An event that means nothing to the model.
+            self._counts.other(self._places.name(data, at, index))
         elif kind == LINE:
             self._line(data, at, index)
         elif kind == SYSREG:
@@ -233,11 +211,15 @@ class _Replay(RecordSink):
                 result.notes.append(f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}")
             if self._evaluations.lpis:
                 result.accepted["evaluations that offer an LPI"] += self._evaluations.lpis
-        self._sum_up()
+        for address, count in self._reads.items():
+            result.compared[self._places.name_at(address)] += count
+        self._counts.sum_up(
+            result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
+        )
 
     def _candidate(self, data: bytes, at: int, index: int) -> None:
         """What a PE was offered: half an evaluation."""
-        cpu = self._cpu(data, at, index)
+        cpu = self._places.cpu(data, at, index)
         intid = number_of(data, at)
         priority = data[at + 8] | data[at + 9] << 8
         self._evaluations.add_offer(cpu, intid, data[at + 1], priority, index)
@@ -246,27 +228,23 @@ class _Replay(RecordSink):
 
     def _delivery(self, data: bytes, at: int, index: int) -> None:
         """Keep a delivery until its SGI is complete."""
-        cpu = self._cpu(data, at, index)
-        if not self._sgi:
-            raise self._error(index, "an SGI is delivered that nobody generated")
-        self._delivered.append(cpu)
-        self._deliveries.append(Delivery(index, None, None, self._tables.pes[pe_of(data, at)], number_of(data, at)))
+        cpu = self._places.cpu(data, at, index)
+        if not self._sgi.waits:
+            raise self._places.error(index, "an SGI is delivered that nobody generated")
+        self._sgi.deliver(cpu, self._tables.pes[pe_of(data, at)], number_of(data, at), index)
 
     def _generated(self, data: bytes, at: int, index: int) -> None:
         """Keep an SGI until its deliveries are known."""
-        cpu = self._cpu(data, at, index)
+        cpu = self._places.cpu(data, at, index)
         intid, value = number_of(data, at), value_of(data, at)
         if intid > 15 or value >> 40:
-            raise self._error(
+            raise self._places.error(
                 index, "no register can generate this SGI: its INTID, cluster or target list is too large"
             )
         self._logged_first(index)
-        self._sgi = self._evaluations.unsettled = True
-        self._sgi_sender = cpu
+        self._evaluations.unsettled = True
         pe, irm = self._tables.pes[pe_of(data, at)], data[at + 1] & IRM != 0
-        self._sgi_event = Sgi(index, None, None, pe, intid, irm, value >> 16, value & 0xFFFF)
-        self._deliveries.clear()
-        self._delivered.clear()
+        self._sgi.begin(cpu, pe, intid, irm, value, index)
 
     def _line(self, data: bytes, at: int, index: int) -> None:
         """Drive an input line."""
@@ -274,23 +252,20 @@ class _Replay(RecordSink):
         flags, intid = data[at + 1], number_of(data, at)
         try:
             if flags & PRIVATE:
-                interrupt: vgic.Interrupt = self._gic.ppi(self._cpu(data, at, index), intid)
+                interrupt: vgic.Interrupt = self._gic.ppi(self._places.cpu(data, at, index), intid)
             else:
                 interrupt = self._gic.spi(intid)
         except vgic.ConfigError as error:
-            raise self._error(index, str(error)) from error
+            raise self._places.error(index, str(error)) from error
         interrupt.set_level(flags & LEVEL != 0)
-        self._line_changes += 1
+        self._counts.line_changes += 1
 
     def _cpu_reset(self, data: bytes, at: int, index: int, thread: int) -> None:
         """Reset a PE's CPU interface, now or when it is known which one it is."""
         if not self._started:
             return  # The machine's own start.
-        token = number_of(data, at)
-        if token >= len(self._tables.tokens):
-            raise RecordError(f"record {index} names CPU {token} of {len(self._tables.tokens)}")
         self._logged_first(index)
-        cpu = self._resets.reset(self._tables.tokens[token], thread)
+        cpu = self._resets.reset(self._places.token(data, at, index), thread)
         if cpu is not None:
             self._gic.reset_cpu(cpu)
         self.result.inputs["CPU resets"] += 1
@@ -302,12 +277,12 @@ class _Replay(RecordSink):
         device = flags >> DEVICE_SHIFT
         if device == GICD:
             if offset >= FRAME_SIZE:
-                raise self._error(index, f"offset {offset:#x} is beyond the distributor")
+                raise self._places.error(index, f"offset {offset:#x} is beyond the distributor")
             address = self._gic.config.gicd_base + offset
         elif device == GICR:
             if offset >= REDISTRIBUTOR_SIZE:
-                raise self._error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
-            address = self._gic.redistributor_bases[self._cpu(data, at, index)] + offset
+                raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
+            address = self._gic.redistributor_bases[self._places.cpu(data, at, index)] + offset
         else:
             self.result.accepted[f"accesses to {DEVICES[device].upper()} frames"] += 1
             return
@@ -315,28 +290,25 @@ class _Replay(RecordSink):
         self._refusal = None
         size, secure = 1 << (flags & SIZE_MASK), flags & SECURE != 0
         if flags & WRITE:
-            self._accesses[2 * device + 1] += 1
+            self._counts.access(device, True)
             self._gic.write(address, size, value_of(data, at), secure=secure)
         else:
-            self._accesses[2 * device] += 1
+            self._counts.access(device, False)
             got = self._gic.read(address, size, secure=secure)
             if flags & HAS_VALUE:
                 self._reads[address] = self._reads.get(address, 0) + 1
                 if got != value_of(data, at):
                     self._diverge_read(index, address, value_of(data, at), got)
             else:
-                self.result.accepted[f"reads of {self._name_at(address)} whose value is not recorded"] += 1
+                self.result.accepted[f"reads of {self._places.name_at(address)} whose value is not recorded"] += 1
         self._compare_legality(index, flags & ILLEGAL != 0)
         self._after_logged_last(index)
 
     def _sysreg(self, data: bytes, at: int, index: int, thread: int) -> None:
         """A system register access."""
         self._started = True
-        cpu = self._cpu(data, at, index)
-        number = number_of(data, at)
-        if number >= len(self._registers):
-            self._learn_registers(number, index)
-        register = self._registers[number]
+        cpu = self._places.cpu(data, at, index)
+        register = self._places.register(data, at, index)
         if register.layout is None:
             self.result.accepted[f"accesses to {register.name}"] += 1
             return
@@ -362,27 +334,17 @@ class _Replay(RecordSink):
             self._logged_first(index)
             self._compare_register(register, cpu, value, index)
 
-    def _other(self, data: bytes, at: int, index: int) -> None:
-        """An event that means nothing to the model."""
-        name = number_of(data, at)
-        if name >= len(self._others):
-            if name >= len(self._tables.names):
-                raise RecordError(f"record {index} names event {name} of {len(self._tables.names)}")
-            self._others += [0] * (len(self._tables.names) - len(self._others))
-        self._others[name] += 1
-
     def _written(self, index: int, number: int) -> None:
         """An event that no record can hold."""
         if number >= len(self._tables.written):
             raise RecordError(f"record {index} names written event {number} of {len(self._tables.written)}")
-        raise self._error(index, f"no machine does this: {describe(self._tables.written[number])}")
+        raise self._places.error(index, f"no machine does this: {describe(self._tables.written[number])}")
 
     # Operations and the evaluations around them.
 
     def _before_operation(self, cut: bool = False) -> None:
         """Carry out the SGI whose deliveries are complete now that another operation begins or the trace ends."""
-        if self._sgi:
-            self._sgi = False
+        if self._sgi.waits:
             self._generate(cut)
             self._evaluations.unsettled = False
 
@@ -411,7 +373,7 @@ class _Replay(RecordSink):
     def _settled(self, index: int) -> None:
         """No event before this one waits to be compared."""
         self._evaluations.forget()
-        self.needs = index - Witness.HISTORY
+        self.needs = index - HISTORY
 
     def _compare_evaluations(self, cut: bool = False) -> None:
         for index, what, cpu, expected, got in self._evaluations.compare():
@@ -424,40 +386,33 @@ class _Replay(RecordSink):
 
     def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
-        event, sender, deliveries = self._sgi_event, self._sgi_sender, self._deliveries
-        value = sgi_value(event)
-        if self._delivered_in_full(value):
-            self.result.inputs[f"SGIs by {SGI1R_NAME}"] += 1
-            self.result.compared["SGI deliveries"] += len(deliveries)
-            self._gic.sysreg_write(sender, vgic.ICC_SGI1R_EL1, value)
+        sgi = self._sgi
+        sgi.waits = False
+        self._counts.deliveries += sgi.deliveries()
+        if sgi.fits_sgi1r(self._gic):
+            self._counts.sgis += 1
+            self._gic.sysreg_write(sgi.sender, _ICC_SGI1R_EL1, sgi.value)
             return
-        register, encoding, value, reach = generation(self._gic, sender, event, deliveries, cut)
+        event, deliveries = sgi.as_event(), sgi.deliveries_as_events()
+        register, encoding, value, reach = generation(self._gic, sgi.sender, sgi.value, deliveries, cut)
         self.result.inputs[f"SGIs by {register}"] += 1
-        self.result.compared["SGI deliveries"] += len(deliveries)
         wrong = misdelivered(event, deliveries, reach, cut)
         if wrong is not None:
             recorded = _listed([(item.intid, item.cpu) for item in deliveries])
             got = _listed([(event.intid, pe) for pe in reach])
-            # The line of these two events is their index.
-            self._diverge("SGI deliveries", wrong.line, sender, recorded, got)
-        self._gic.sysreg_write(sender, encoding, value)
-
-    def _delivered_in_full(self, value: int) -> bool:
-        """True where `value`, written to ICC_SGI1R, reaches just the PEs that were reached: nothing fits better."""
-        for delivery in self._deliveries:
-            if delivery.intid != self._sgi_event.intid:
-                return False
-        return sorted(self._gic.sgi_targets(self._sgi_sender, vgic.SGI1R, value)) == sorted(self._delivered)
+            # The line of these events is their index.
+            self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
+        self._gic.sysreg_write(sgi.sender, encoding, value)
 
     def _acknowledge(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
         if value >= FIRST_LPI:
             self.result.accepted["LPI acknowledgements"] += 1
-            self._count_taken(cpu, 3)
+            self._counts.taken(cpu, LPI)
             self._activate_lpi(cpu)
             return
         self._compare_register(register, cpu, value, index)
         if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
-            self._count_taken(cpu, 0 if value < 16 else 1 if value < 32 else 2)
+            self._counts.taken(cpu, TAKEN_SGI if value < 16 else PPI if value < 32 else SPI)
 
     def _activate_lpi(self, cpu: int) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
@@ -465,10 +420,6 @@ class _Replay(RecordSink):
             bit = 1 << (self._lpi_priority[cpu] >> 3)
             active = self._gic.sysreg_read(cpu, vgic.ICC_AP1R0_EL1)
             self._gic.sysreg_write(cpu, vgic.ICC_AP1R0_EL1, active | bit)
-
-    def _count_taken(self, cpu: int, kind: int) -> None:
-        key = cpu * len(_TAKEN) + kind
-        self._taken[key] = self._taken.get(key, 0) + 1
 
     # Comparing.
 
@@ -483,13 +434,13 @@ class _Replay(RecordSink):
     def _compare_legality(self, index: int, expected: bool) -> None:
         got = self._refusal is not None
         if not got or self._refusal not in _UNRECORDED:
-            self._legality += 1
+            self._counts.legality += 1
             if got != expected:
                 self._diverge("access taken or refused", index, None, _legality(expected), _legality(got))
 
     def _diverge_read(self, index: int, address: int, expected: int, got: int) -> None:
-        if self._first(self._name_at(address)):
-            self.result.first = self._witness.of_access(index, expected, got, self._locate(address))
+        if self._first(self._places.name_at(address)):
+            self.result.first = self._witness.of_access(index, expected, got, self._places.locate(address))
 
     def _diverge(self, what: str, index: int, cpu: int | None, expected: str, got: str) -> None:
         if self._first(what):
@@ -501,84 +452,6 @@ class _Replay(RecordSink):
         first = not self._diverged
         self._diverged = True
         return first
-
-    def _sum_up(self) -> None:
-        """Put what was counted on the way where readers of the result look for it."""
-        result = self.result
-        inputs, compared = result.inputs, result.compared
-        result.events = self._events
-        for place, device in enumerate(DEVICES):
-            reads, writes = self._accesses[2 * place], self._accesses[2 * place + 1]
-            _add(inputs, f"{device.upper()} reads", reads)
-            _add(inputs, f"{device.upper()} writes", writes)
-        _add(inputs, "line changes", self._line_changes)
-        _add(compared, "access taken or refused", self._legality)
-        for address, count in self._reads.items():
-            _add(compared, self._name_at(address), count)
-        for register in self._registers:
-            _add(inputs, "ICC reads", register.reads)
-            _add(inputs, "ICC writes", register.writes)
-            _add(compared, register.name, register.compared)
-            if self._traps is not None and result.exits is not None:
-                if self._traps.traps(register.name, False):
-                    _add(result.exits, f"read of {register.name}", register.reads)
-                if self._traps.traps(register.name, True):
-                    _add(result.exits, f"write of {register.name}", register.writes)
-        _add(compared, OFFERS, self._evaluations.same_offers)
-        _add(compared, LEVELS, self._evaluations.same_outputs)
-        for name, count in zip(self._tables.names, self._others, strict=False):
-            _add(result.accepted, f"{name} events", count)
-        for key, count in self._taken.items():
-            cpu, kind = divmod(key, len(_TAKEN))
-            result.acknowledged[affinity.text(self._topology.affinities[cpu]), _TAKEN[kind]] = count
-
-    # Names and places.
-
-    def _cpu(self, data: bytes, at: int, index: int) -> int:
-        """The vCPU of a record's PE."""
-        pe = pe_of(data, at)
-        if pe >= len(self._cpus):
-            pes = self._tables.pes
-            if pe >= len(pes):
-                raise RecordError(f"record {index} names PE {pe} of {len(pes)}")
-            self._cpus += [self._topology.find(packed) for packed in pes[len(self._cpus) :]]
-        cpu = self._cpus[pe]
-        if cpu < 0:
-            first, last = self._topology.affinities[0], self._topology.affinities[-1]
-            raise self._error(
-                index,
-                f"no vCPU has affinity {affinity.text(self._tables.pes[pe])};"
-                f" the machine has {len(self._topology)}: {affinity.text(first)} to {affinity.text(last)}",
-            )
-        return cpu
-
-    def _learn_registers(self, number: int, index: int) -> None:
-        names = self._tables.registers
-        if number >= len(names):
-            raise RecordError(f"record {index} names register {number} of {len(names)}")
-        self._registers += [system_register(name) for name in names[len(self._registers) :]]
-
-    def _locate(self, address: int) -> Location | None:
-        if address not in self._locations:
-            self._locations[address] = self._gic.map.locate(address)
-        return self._locations[address]
-
-    def _name_at(self, address: int) -> str:
-        """The register at an address, or the place where there is none."""
-        location = self._locate(address)
-        assert location is not None
-        if location.register is not None:
-            return location.register.name
-        return f"{location.owner.partition('[')[0]}+{location.offset:#x}"
-
-    def _error(self, index: int, message: str) -> ReplayError:
-        return ReplayError(f"{self._path}:{self._history.event(index).line}: {message}")
-
-
-def _add(counts: Counter[str], name: str, count: int) -> None:
-    """Count what was there at all."""
-    if count:
-        counts[name] += count
 
 
 def _listed(deliveries: list[tuple[int, int]]) -> str:

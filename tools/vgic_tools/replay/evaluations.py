@@ -136,14 +136,17 @@ class Evaluations:
     def passed_through(self, cpu: int) -> None:
         """What vCPU `cpu` shows now is a state that evaluations may show until `forget`."""
         pe = self._pes[cpu]
+        state = pe.state()
         if not pe.states:
             self._passing.append(pe)
-        pe.states.append(pe.state())
+        elif pe.states[-1] == state:
+            return
+        pe.states.append(state)
 
     def present(self) -> None:
         """The waiting evaluations may show the present state."""
-        for cpu in {evaluation.cpu for evaluation in self._waiting}:
-            self.passed_through(cpu)
+        for evaluation in self._waiting:
+            self.passed_through(evaluation.cpu)
 
     def waiting(self) -> bool:
         """True where evaluations wait to be compared."""
@@ -202,8 +205,8 @@ class Evaluations:
                 return
             if not self.unsettled and _fits(offer, outputs, pe.state()):
                 if pe.states:
-                    pe.shown = len(pe.states)
                     self.passed_through(cpu)
+                    pe.shown = len(pe.states) - 1
                 self._count(offer, outputs)
                 return
         pe.waits = True

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import vgic
 from mmio.trace import Delivery, Sgi
-from vgic import Gic, affinity
+from vgic import Gic
 
-__all__ = ["SGI1R_NAME", "Generation", "generation", "misdelivered", "sgi_value"]
+__all__ = ["SGI1R_NAME", "Generation", "generation", "misdelivered"]
 
 SGI1R_NAME: Final = "ICC_SGI1R"
 
@@ -32,14 +32,8 @@ class Generation(NamedTuple):
     """The PEs (packed affinities) at which it becomes pending, in vCPU order."""
 
 
-def sgi_value(sgi: Sgi) -> int:
-    """What was written to the register."""
-    return affinity.to_sgi_cluster(sgi.cluster) | sgi.intid << 24 | sgi.irm << 40 | sgi.target_list
-
-
-def generation(gic: Gic, sender: int, sgi: Sgi, deliveries: Sequence[Delivery], cut: bool) -> Generation:
-    """The likeliest generation of an SGI by vCPU `sender`; `cut`: more deliveries may have followed."""
-    value = sgi_value(sgi)
+def generation(gic: Gic, sender: int, value: int, deliveries: Sequence[Delivery], cut: bool) -> Generation:
+    """The likeliest generation of an SGI by vCPU `sender`, who wrote `value`; `cut`: more deliveries may follow."""
     affinities = gic.config.topology.affinities
     reached = {delivery.cpu for delivery in deliveries}
     candidates = []

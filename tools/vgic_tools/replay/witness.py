@@ -10,16 +10,16 @@ from vgic.layouts.intids import intids_in
 from vgic_tools.replay.history import History
 from vgic_tools.replay.result import Divergence
 
-__all__ = ["Witness"]
+__all__ = ["HISTORY", "Witness"]
+
+HISTORY: Final = 10
+"""How many events before a divergence are shown."""
 
 _MOST_INTERRUPTS: Final = 4
 
 
 class Witness:
     """Describes the divergences of a replay."""
-
-    HISTORY: Final = 10
-    """How many events before a divergence are shown."""
 
     def __init__(self, gic: Gic, history: History) -> None:
         self._gic = gic
@@ -89,7 +89,7 @@ class Witness:
         )
 
     def _before(self, index: int) -> tuple[Event, ...]:
-        return tuple(self._history.events(max(index - self.HISTORY, 0), index))
+        return tuple(self._history.events(max(index - HISTORY, 0), index))
 
     def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
         known = 32 + self._gic.config.spis
