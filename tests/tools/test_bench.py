@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, reduce
 from importlib.util import find_spec
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,16 @@ import recorded_guests
 import vgic
 from mmio.trace import open_trace
 from vgic_tools.bench import c_yardstick, qemu_yardstick, suite
-from vgic_tools.bench.c_yardstick import CMachine, Packed, c_library
+from vgic_tools.bench.c_yardstick import CMachine, Records, c_library
 from vgic_tools.bench.cases import cases
 from vgic_tools.bench.construct_design import ConstructPerAccess
 from vgic_tools.bench.core_loop import perform_in_core
 from vgic_tools.bench.curves import EVENTS, PENDING, VCPUS, Curve, Sizes, measure_curves
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, figures_of
 from vgic_tools.bench.interpreted import Interpreted
-from vgic_tools.bench.loops import LOOPS, READY, Loop, loop_machine, or_all
+from vgic_tools.bench.loops import LOOPS, READY, Loop, loop_machine
 from vgic_tools.bench.objects import Objects
-from vgic_tools.bench.operations import Workload, operations_of, perform, rows
+from vgic_tools.bench.operations import Operation, Workload, operations_of, perform, rows
 from vgic_tools.bench.plots import draw
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT, DivergenceError, replays
@@ -63,7 +65,14 @@ def workload(recording: str) -> Workload:
 
 def model(done: Workload) -> tuple[vgic.Gic, list[int]]:
     gic = vgic.Gic(done.config)
-    return gic, perform_in_core(gic, rows(done.operations))
+    return gic, results_in_core(gic, done.operations)
+
+
+def results_in_core(gic: vgic.Gic, operations: Iterable[Operation]) -> list[int]:
+    results: list[int] = []
+    found = perform_in_core(gic, rows(operations), results)
+    assert found == reduce(or_, results, 0)
+    return results
 
 
 def outputs(machine: vgic.Gic | CMachine | Objects, config: vgic.Config) -> list[tuple[bool, bool]]:
@@ -109,9 +118,8 @@ def test_every_case_runs() -> None:
 def test_the_c_yardstick_reads_what_the_model_reads(recording: str) -> None:
     done = workload(recording)
     gic, expected = model(done)
-    machine, packed = CMachine(library(), done.config), Packed(done.operations)
-    machine.replay(packed)
-    assert list(packed.results) == expected
+    machine = CMachine(library(), done.config)
+    assert machine.results(Records(done.operations)) == expected
     assert outputs(machine, done.config) == outputs(gic, done.config)
 
 
@@ -122,7 +130,7 @@ def test_the_c_yardstick_drives_the_outputs_that_the_model_drives_at_every_step(
     seen: Counter[tuple[bool, bool]] = Counter()
     for operation in done.operations[:6000]:
         perform_in_core(gic, rows([operation]))
-        machine.replay(Packed([operation]))
+        machine.perform(Records([operation]))
         assert outputs(machine, done.config) == outputs(gic, done.config), operation
         seen.update(outputs(gic, done.config))
     assert len(seen) == 3
@@ -145,9 +153,10 @@ def test_the_slow_designs_read_what_the_model_reads(design: type[Objects], recor
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 def test_a_loop_reads_in_c_what_it_reads_in_the_core(loop: Loop) -> None:
     operations = [*READY, *loop.before, *loop.operations * 3]
-    machine, packed = CMachine(library(), loop_machine()), Packed(operations)
-    machine.replay(packed)
-    assert list(packed.results) == perform_in_core(vgic.Gic(loop_machine()), rows(operations))
+    expected = results_in_core(vgic.Gic(loop_machine()), operations)
+    assert CMachine(library(), loop_machine()).results(Records(operations)) == expected
+    found = CMachine(library(), loop_machine()).perform(Records(operations))
+    assert found == perform_in_core(vgic.Gic(loop_machine()), rows(operations)) == reduce(or_, expected, 0)
 
 
 @needs_qemu
@@ -157,7 +166,7 @@ def test_qemu_reads_what_the_model_reads() -> None:
             gic = vgic.Gic(loop_machine())
             perform_in_core(gic, rows((*READY, *loop.before)))
             nanoseconds, found = guest.loop(loop.letter)
-            assert (loop.name, found) == (loop.name, or_all(perform_in_core(gic, rows(loop.operations * 100))))
+            assert (loop.name, found) == (loop.name, perform_in_core(gic, rows(loop.operations * 100)))
             assert nanoseconds > 0
         assert len({loop.letter for loop in LOOPS}) == len(LOOPS)
 

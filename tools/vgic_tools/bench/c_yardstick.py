@@ -17,7 +17,7 @@ from vgic.layouts import gicd, gicr
 from vgic_tools.bench.operations import Operation, pack
 from vgic_tools.bench.timing import NotMeasuredError
 
-__all__ = ["CMachine", "Packed", "c_library"]
+__all__ = ["CMachine", "Records", "c_library"]
 
 _SOURCE: Final = Path(__file__).with_name("yardstick") / "replay.c"
 _WORD: Final = 32
@@ -46,7 +46,7 @@ def c_library() -> ctypes.CDLL:
         ("identify", None, [machine, u32, u32, u32]),
         ("type", None, [machine, u32, u64]),
         ("outputs", u32, [machine, u32]),
-        ("replay", None, [machine, ctypes.c_char_p, u64, ctypes.c_void_p]),
+        ("replay", u64, [machine, ctypes.c_char_p, u64, ctypes.c_void_p]),
     ):
         function = getattr(loaded, f"yardstick_{name}")
         function.restype, function.argtypes = result, arguments
@@ -91,15 +91,20 @@ class CMachine:
         both = self._library.yardstick_outputs(self._machine, cpu)
         return both & 1 != 0, both & 2 != 0
 
-    def replay(self, run: "Packed") -> None:
-        """Perform the operations; `run.results` has what each one reads then."""
-        self._library.yardstick_replay(self._machine, run.records, len(run.results), run.results.buffer_info()[0])
+    def perform(self, records: "Records") -> int:
+        """Perform operations; all that they read, ORed together."""
+        return int(self._library.yardstick_replay(self._machine, records.packed, records.count, None))
+
+    def results(self, records: "Records") -> list[int]:
+        """Perform operations; what each one reads, 0 for those that read nothing."""
+        found = array("Q", bytes(8 * records.count))
+        self._library.yardstick_replay(self._machine, records.packed, records.count, found.buffer_info()[0])
+        return list(found)
 
 
-class Packed:
-    """Operations as the yardstick takes them, and room for what they read."""
+class Records:
+    """Operations as the yardstick takes them."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        self.records = pack(operations)
-        self.results = array("Q", bytes(8 * len(operations)))
-        """What each operation reads, 0 for the others."""
+        self.packed = pack(operations)
+        self.count = len(operations)

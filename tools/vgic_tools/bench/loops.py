@@ -5,9 +5,6 @@ does what it is timed for.
 """
 
 import tempfile
-from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +14,7 @@ from vgic_tools.bench.machines import GICD, RD_BASE, SGI_BASE
 from vgic_tools.bench.operations import Operation
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 
-__all__ = ["EMPTY_LOOP", "LOOPS", "QEMU", "QEMU_MACHINE", "READY", "Loop", "loop_machine", "or_all"]
+__all__ = ["EMPTY_LOOP", "LOOPS", "QEMU", "QEMU_MACHINE", "READY", "Loop", "loop_machine"]
 
 QEMU: Final = "qemu-system-aarch64"
 QEMU_MACHINE: Final = "-machine virt,gic-version=3,its=off -cpu cortex-a57 -smp 1"
@@ -81,8 +78,3 @@ def loop_machine() -> vgic.Config:
         path = Path(folder, "cmd.txt")
         path.write_text(f"{QEMU} {QEMU_MACHINE}")
         return config_from_qemu_cmdline(path)
-
-
-def or_all(results: Iterable[int]) -> int:
-    """What the guest reports of what it read: all of it ORed together."""
-    return reduce(or_, results, 0)

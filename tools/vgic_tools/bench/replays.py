@@ -105,7 +105,8 @@ def _pack(events: Iterable[Event], path: Path) -> int:
 def _events(operations: Iterable[Operation]) -> Iterator[Event]:
     """Operations on the loops' machine as a recording has them, with the outcomes that the model gives."""
     done = list(operations)
-    results = perform_in_core(vgic.Gic(loop_machine()), rows(done))
+    results: list[int] = []
+    perform_in_core(vgic.Gic(loop_machine()), rows(done), results)
     for number, ((kind, _, where, size, value), result) in enumerate(zip(done, results, strict=True), 1):
         if kind in (READ, WRITE):
             owner, base = (None, GICD) if where < RD_BASE else (0, RD_BASE)

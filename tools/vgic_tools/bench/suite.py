@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from ctypes import CDLL
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ from time import thread_time_ns
 from typing import Final
 
 import vgic
-from vgic_tools.bench.c_yardstick import CMachine, Packed, c_library
+from vgic_tools.bench.c_yardstick import CMachine, Records, c_library
 from vgic_tools.bench.construct_design import ConstructPerAccess
 from vgic_tools.bench.core_loop import perform_in_core
 from vgic_tools.bench.curves import Curve, Sizes, measure_curves
@@ -26,7 +27,7 @@ from vgic_tools.bench.figures import (
     figures_of,
 )
 from vgic_tools.bench.interpreted import Interpreted
-from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop, loop_machine, or_all
+from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop, loop_machine
 from vgic_tools.bench.objects import Objects
 from vgic_tools.bench.operations import Design, Workload, perform, rows, workload_of
 from vgic_tools.bench.qemu_yardstick import QemuGuest
@@ -96,7 +97,8 @@ def run(
     `workload_of` does.
     """
     workload = workload_of(trace, cmdline, effort.operations)
-    reads = perform_in_core(vgic.Gic(workload.config), rows(workload.operations))
+    reads: list[int] = []
+    perform_in_core(vgic.Gic(workload.config), rows(workload.operations), reads)
     missing: dict[str, str] = {}
     others = _slow(workload, reads)
     with ExitStack() as stack:
@@ -141,36 +143,30 @@ def run(
 
 def _in_c(workload: Workload, reads: list[int], effort: Effort, stack: ExitStack) -> dict[str, Timed]:
     library = c_library()
-    packed = Packed(workload.operations)
+    records = Records(workload.operations)
+    _same("the C yardstick", workload.name, CMachine(library, workload.config).results(records), reads)
 
     def mix() -> float:
         machine = CMachine(library, workload.config)
         begin = thread_time_ns()
-        machine.replay(packed)
-        return (thread_time_ns() - begin) / len(packed.results)
+        machine.perform(records)
+        return (thread_time_ns() - begin) / records.count
 
-    mix()
-    _same("the C yardstick", workload.name, list(packed.results), reads)
-    return {
-        C + MIX: mix,
-        **{
-            C + loop.name: _loop_in_c(CMachine(library, loop_machine()), loop, effort)
-            for loop in (EMPTY_LOOP, *LOOPS)
-        },
-    }
+    found = {C + loop.name: _loop_in_c(library, loop, effort) for loop in (EMPTY_LOOP, *LOOPS)}
+    return {C + MIX: mix, **found}
 
 
-def _loop_in_c(machine: CMachine, loop: Loop, effort: Effort) -> Timed:
-    machine.replay(Packed((*READY, *loop.before)))
-    packed = Packed(list(loop.operations) * effort.long_calls)
+def _loop_in_c(library: CDLL, loop: Loop, effort: Effort) -> Timed:
+    machine = CMachine(library, loop_machine())
+    machine.perform(Records((*READY, *loop.before)))
+    records = Records(loop.operations * effort.long_calls)
+    _same("the C yardstick", loop.name, [machine.perform(records)], [_reads_in_core(loop)])
 
     def once() -> float:
         begin = thread_time_ns()
-        machine.replay(packed)
+        machine.perform(records)
         return (thread_time_ns() - begin) / effort.long_calls
 
-    once()
-    _same("the C yardstick", loop.name, [or_all(packed.results)], [_reads_in_core(loop)])
     return once
 
 
@@ -187,7 +183,7 @@ def _in_qemu(workload: Workload, reads: list[int], effort: Effort, stack: ExitSt
 def _reads_in_core(loop: Loop) -> int:
     gic = vgic.Gic(loop_machine())
     perform_in_core(gic, rows((*READY, *loop.before)))
-    return or_all(perform_in_core(gic, rows(loop.operations * 2)))
+    return perform_in_core(gic, rows(loop.operations * 2))
 
 
 def _slow(workload: Workload, reads: list[int]) -> dict[str, Timed]:

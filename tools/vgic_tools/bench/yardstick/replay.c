@@ -261,8 +261,9 @@ void yardstick_type(machine *m, u32 cpu, u64 typer) { m->pes[cpu].typer = typer;
 /* The outputs of a PE: IRQ in bit 0, FIQ in bit 1. */
 u32 yardstick_outputs(const machine *m, u32 cpu) { return m->pes[cpu].irq | m->pes[cpu].fiq << 1; }
 
-/* Perform operations; `results` gets what each one reads, 0 for the others. */
-void yardstick_replay(machine *m, const operation *operations, u64 count, u64 *results) {
+/* Perform operations; all that they read, ORed together. `results`, if not NULL, gets what each one reads, or 0. */
+u64 yardstick_replay(machine *m, const operation *operations, u64 count, u64 *results) {
+    u64 found = 0;
     for (u64 n = 0; n < count; n++) {
         const operation *o = &operations[n];
         u64 result = 0;
@@ -274,6 +275,8 @@ void yardstick_replay(machine *m, const operation *operations, u64 count, u64 *r
         case LINE: set_line(m, o->cpu, o->where, o->value); break;
         case NOTHING: break;
         }
-        results[n] = result;
+        found |= result;
+        if (results) results[n] = result;
     }
+    return found;
 }
