@@ -12,6 +12,7 @@ from vgic_tools.bench.plots import draw, require_matplotlib
 from vgic_tools.bench.replays import DivergenceError
 from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
+from vgic_tools.bench.timing import NotMeasuredError
 from vgic_tools.errors import UsageError
 from vgic_tools.terminal import fail, stdout
 
@@ -55,7 +56,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
         if plot is not None:
             file = plot
             draw(outcome.curves, headline(outcome), plot)
-    except (UsageError, TraceError, YardstickError, DivergenceError) as error:
+    except (UsageError, TraceError, YardstickError, DivergenceError, NotMeasuredError) as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{file}: cannot be written: {error.strerror}"))

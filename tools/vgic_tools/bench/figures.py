@@ -139,7 +139,6 @@ _PLAIN: Final = (
     (PER_SPI, "bytes", _at_most(16, 12)),
 )
 
-
 _RATES: Final = (
     (TEXT, "QEMU text replayed", "lines per second", _at_least(2e6, 4e6)),
     (PACKED, "packed trace replayed", "records per second", _at_least(8e6, 15e6)),
@@ -168,4 +167,7 @@ def _ratio(ratio: _Ratio, measured: Mapping[str, float], missing: Mapping[str, s
             why = next(reason for prefix, reason in missing.items() if name.startswith(prefix))
             return Figure(ratio.name, ratio.unit, None, ratio.bound, parts, why)
     over, under = (parts[name] - parts.get(_NET_OF.get(name, ""), 0) for name in (ratio.over, ratio.under))
+    if over <= 0 or under <= 0:
+        why = "some took no longer than an empty loop: too few repetitions, or too much else to do"
+        return Figure(ratio.name, ratio.unit, None, ratio.bound, parts, why)
     return Figure(ratio.name, ratio.unit, over / under, ratio.bound, parts)

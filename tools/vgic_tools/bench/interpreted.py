@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from vgic_tools.bench.timing import NotMeasuredError, Timed
+from vgic_tools.bench.timing import NotMeasuredError, Timed, quiet_heap
 
 __all__ = ["Interpreted"]
 
@@ -84,8 +84,9 @@ def _serve(trace: str, cmdline: str, most: str, calls: str) -> None:
     assert not vgic.COMPILED, "an extension module was found all the same"
     workload = workload_of(Path(trace), Path(cmdline), int(most) or None)
     measurements = subject(workload, loop_machine(), int(calls))
-    for line in sys.stdin:
-        print(measurements[line.strip()](), flush=True)
+    with quiet_heap():
+        for line in sys.stdin:
+            print(measurements[line.strip()](), flush=True)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def _figures(outcome: Outcome) -> Table:
 
 def _loops(outcome: Outcome) -> Table:
     """Nanoseconds of what every loop repeats, by whose loop it is."""
-    table = _table("in a loop of its own, ns of CPU", "this core", "interpreted", "C", "QEMU, net", "replayed")
+    table = _table("in a loop, ns net of an empty one", "this core", "interpreted", "C", "QEMU", "replayed")
     for name in (MIX, *(loop.name for loop in LOOPS)):
         here = IN_CORE + name
         table.add_row(
