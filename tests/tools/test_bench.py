@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from functools import cache, reduce
 from importlib.util import find_spec
 from operator import or_
@@ -31,7 +30,7 @@ from vgic_tools.bench.figures import INTERPRETED, QEMU, C, figures_of
 from vgic_tools.bench.interpreted import Interpreted
 from vgic_tools.bench.loops import LOOPS, READY, Loop, loop_machine
 from vgic_tools.bench.objects import Objects
-from vgic_tools.bench.operations import Operation, Workload, operations_of, perform, rows
+from vgic_tools.bench.operations import Workload, in_core, operations_of, perform, prepare
 from vgic_tools.bench.plots import draw
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT, DivergenceError, replays
@@ -65,14 +64,7 @@ def workload(recording: str) -> Workload:
 
 def model(done: Workload) -> tuple[vgic.Gic, list[int]]:
     gic = vgic.Gic(done.config)
-    return gic, results_in_core(gic, done.operations)
-
-
-def results_in_core(gic: vgic.Gic, operations: Iterable[Operation]) -> list[int]:
-    results: list[int] = []
-    found = perform_in_core(gic, rows(operations), results)
-    assert found == reduce(or_, results, 0)
-    return results
+    return gic, in_core(gic, done.operations)
 
 
 def outputs(machine: vgic.Gic | CMachine | Objects, config: vgic.Config) -> list[tuple[bool, bool]]:
@@ -129,7 +121,7 @@ def test_the_c_yardstick_drives_the_outputs_that_the_model_drives_at_every_step(
     gic, machine = vgic.Gic(done.config), CMachine(library(), done.config)
     seen: Counter[tuple[bool, bool]] = Counter()
     for operation in done.operations[:6000]:
-        perform_in_core(gic, rows([operation]))
+        in_core(gic, [operation])
         machine.perform(Records([operation]))
         assert outputs(machine, done.config) == outputs(gic, done.config), operation
         seen.update(outputs(gic, done.config))
@@ -153,10 +145,11 @@ def test_the_slow_designs_read_what_the_model_reads(design: type[Objects], recor
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 def test_a_loop_reads_in_c_what_it_reads_in_the_core(loop: Loop) -> None:
     operations = [*READY, *loop.before, *loop.operations * 3]
-    expected = results_in_core(vgic.Gic(loop_machine()), operations)
+    expected = in_core(vgic.Gic(loop_machine()), operations)
     assert CMachine(library(), loop_machine()).results(Records(operations)) == expected
     found = CMachine(library(), loop_machine()).perform(Records(operations))
-    assert found == perform_in_core(vgic.Gic(loop_machine()), rows(operations)) == reduce(or_, expected, 0)
+    gic = vgic.Gic(loop_machine())
+    assert found == perform_in_core(gic, *prepare(gic, operations)) == reduce(or_, expected)
 
 
 @needs_qemu
@@ -164,9 +157,9 @@ def test_qemu_reads_what_the_model_reads() -> None:
     with QemuGuest(100) as guest:
         for loop in LOOPS:
             gic = vgic.Gic(loop_machine())
-            perform_in_core(gic, rows((*READY, *loop.before)))
+            in_core(gic, (*READY, *loop.before))
             nanoseconds, found = guest.loop(loop.letter)
-            assert (loop.name, found) == (loop.name, perform_in_core(gic, rows(loop.operations * 100)))
+            assert (loop.name, found) == (loop.name, reduce(or_, in_core(gic, loop.operations * 100)))
             assert nanoseconds > 0
         assert len({loop.letter for loop in LOOPS}) == len(LOOPS)
 

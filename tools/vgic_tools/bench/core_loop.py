@@ -6,6 +6,7 @@ Called from Python, what an operation costs is mostly the call.
 from typing import Final
 
 from vgic.gic import Gic
+from vgic.views import Interrupt
 
 __all__ = ["LINE", "NOTHING", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "perform_in_core"]
 
@@ -18,10 +19,14 @@ NOTHING: Final = 5
 
 
 def perform_in_core(
-    gic: Gic, operations: list[tuple[int, int, int, int, int]], results: list[int] | None = None
+    gic: Gic,
+    operations: list[tuple[int, int, int, int, int]],
+    lines: list[Interrupt],
+    results: list[int] | None = None,
 ) -> int:
-    """Perform operations (see `operations.Operation`); all that they read, ORed together.
+    """Perform operations as `operations.prepare` makes them; all that they read, ORed together.
 
+    A device holds on to its line, so where a LINE goes is its place in `lines`.
     `results` gets what each one reads, 0 for those that read nothing. To keep a number is to make an object of it,
     which can cost as much as the access: nothing is kept while it is timed.
     """
@@ -37,7 +42,7 @@ def perform_in_core(
         elif kind == SYSREG_WRITE:
             gic.sysreg_write(cpu, where, value)
         elif kind == LINE:
-            gic.interrupt(cpu, where).set_level(value != 0)
+            lines[where].set_level(value != 0)
         found |= result
         if results is not None:
             results.append(result)

@@ -9,7 +9,7 @@ from vgic_tools.bench.growth import broadcast, queue_update, sorted_update
 from vgic_tools.bench.machines import GICD, awake_machine
 from vgic_tools.bench.operations import Operation
 from vgic_tools.bench.replays import net, recording
-from vgic_tools.bench.subject import in_core
+from vgic_tools.bench.subject import repeated
 from vgic_tools.bench.timing import Timed, medians
 
 __all__ = ["EVENTS", "PENDING", "VCPUS", "Curve", "Sizes", "measure_curves"]
@@ -60,7 +60,7 @@ def measure_curves(
     for cpus in sizes.vcpus:
         gic = awake_machine(cpus)
         for name, operations in _OPERATIONS.items():
-            points[VCPUS][name, cpus] = in_core(gic, operations, calls)
+            points[VCPUS][name, cpus] = repeated(gic, operations, calls)
         points[VCPUS][_BROADCAST, cpus] = broadcast(cpus, max(5, calls // cpus))
     for pending in sizes.pending:
         points[PENDING][_QUEUE, pending] = queue_update(pending, calls)

@@ -13,7 +13,7 @@ import vgic
 from mmio.trace import Access, Event, Line, Sgi, SysReg, open_trace
 from vgic import affinity
 from vgic.layouts.icc import ICC
-from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE
+from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, perform_in_core
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 
 __all__ = [
@@ -24,10 +24,12 @@ __all__ = [
     "WRITE",
     "Design",
     "Operation",
+    "Prepared",
     "Workload",
+    "in_core",
     "pack",
     "perform",
-    "rows",
+    "prepare",
     "workload_of",
 ]
 
@@ -114,9 +116,28 @@ def operations_of(config: vgic.Config, events: Iterable[Event]) -> list[Operatio
     return done
 
 
-def rows(operations: Iterable[Operation]) -> list[tuple[int, int, int, int, int]]:
-    """Operations as the core's loop takes them."""
-    return [(kind, cpu, where, size, value) for kind, cpu, where, size, value in operations]
+class Prepared(NamedTuple):
+    """Operations as the loop inside the core takes them, on one machine."""
+
+    rows: list[tuple[int, int, int, int, int]]
+    lines: list[vgic.Interrupt]
+
+
+def prepare(gic: vgic.Gic, operations: Iterable[Operation]) -> Prepared:
+    """Make operations ready for `perform_in_core`: `where` of a LINE becomes its place in `lines`."""
+    rows: list[tuple[int, int, int, int, int]] = []
+    places: dict[tuple[int, int], int] = {}
+    for kind, cpu, where, size, value in operations:
+        place = places.setdefault((cpu, where), len(places)) if kind == LINE else where
+        rows.append((kind, cpu, place, size, value))
+    return Prepared(rows, [gic.interrupt(cpu, intid) for cpu, intid in places])
+
+
+def in_core(gic: vgic.Gic, operations: Iterable[Operation]) -> list[int]:
+    """Perform operations inside the core; what each one reads, 0 for the others."""
+    results: list[int] = []
+    perform_in_core(gic, *prepare(gic, operations), results)
+    return results
 
 
 def pack(operations: Iterable[Operation]) -> bytes:

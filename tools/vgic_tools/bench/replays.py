@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 import vgic
 from mmio.trace import Access, Delivery, Event, Line, PackedWriter, Sgi, SysReg, open_trace
 from vgic.layouts.icc import ICC
-from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, WRITE, perform_in_core
+from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, WRITE
 from vgic_tools.bench.loops import LOOPS, READY, loop_machine
 from vgic_tools.bench.machines import GICD, RD_BASE
-from vgic_tools.bench.operations import Operation, rows
+from vgic_tools.bench.operations import Operation, in_core
 from vgic_tools.bench.timing import Timed
 from vgic_tools.machine import Machine
 from vgic_tools.replay import replay
@@ -105,8 +105,7 @@ def _pack(events: Iterable[Event], path: Path) -> int:
 def _events(operations: Iterable[Operation]) -> Iterator[Event]:
     """Operations on the loops' machine as a recording has them, with the outcomes that the model gives."""
     done = list(operations)
-    results: list[int] = []
-    perform_in_core(vgic.Gic(loop_machine()), rows(done), results)
+    results = in_core(vgic.Gic(loop_machine()), done)
     for number, ((kind, _, where, size, value), result) in enumerate(zip(done, results, strict=True), 1):
         if kind in (READ, WRITE):
             owner, base = (None, GICD) if where < RD_BASE else (0, RD_BASE)

@@ -15,10 +15,10 @@ from vgic_tools.bench.growth import (
     queue_update,
 )
 from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop
-from vgic_tools.bench.operations import Operation, Workload, rows
+from vgic_tools.bench.operations import Operation, Workload, in_core, prepare
 from vgic_tools.bench.timing import Timed, timed
 
-__all__ = ["BROADCAST", "IN_CORE", "MIX", "QUEUE_CALLS", "QUEUE_FEW", "QUEUE_MANY", "in_core", "subject"]
+__all__ = ["BROADCAST", "IN_CORE", "MIX", "QUEUE_CALLS", "QUEUE_FEW", "QUEUE_MANY", "repeated", "subject"]
 
 MIX: Final = "trace mix, each"
 IN_CORE: Final = "inside the core: "
@@ -47,30 +47,29 @@ def subject(workload: Workload, loop_machine: vgic.Config, calls: int) -> dict[s
 
 def _loop(loop: Loop, config: vgic.Config, calls: int) -> Timed:
     gic = vgic.Gic(config)
-    perform_in_core(gic, rows((*READY, *loop.before)))
-    return in_core(gic, loop.operations, calls)
+    in_core(gic, (*READY, *loop.before))
+    return repeated(gic, loop.operations, calls)
 
 
-def in_core(gic: vgic.Gic, operations: tuple[Operation, ...], calls: int) -> Timed:
+def repeated(gic: vgic.Gic, operations: tuple[Operation, ...], calls: int) -> Timed:
     """Operations repeated by a loop inside the core."""
-    repeated = rows(operations * calls)
+    prepared = prepare(gic, operations * calls)
 
     def once() -> float:
         begin = thread_time_ns()
-        perform_in_core(gic, repeated)
+        perform_in_core(gic, *prepared)
         return (thread_time_ns() - begin) / calls
 
     return once
 
 
 def _mix(workload: Workload) -> Timed:
-    operations = rows(workload.operations)
-
     def once() -> float:
         gic = vgic.Gic(workload.config)
+        prepared = prepare(gic, workload.operations)
         begin = thread_time_ns()
-        perform_in_core(gic, operations)
-        return (thread_time_ns() - begin) / len(operations)
+        perform_in_core(gic, *prepared)
+        return (thread_time_ns() - begin) / len(prepared.rows)
 
     return once
 

@@ -29,7 +29,7 @@ from vgic_tools.bench.figures import (
 from vgic_tools.bench.interpreted import Interpreted
 from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop, loop_machine
 from vgic_tools.bench.objects import Objects
-from vgic_tools.bench.operations import Design, Workload, perform, rows, workload_of
+from vgic_tools.bench.operations import Design, Workload, in_core, perform, prepare, workload_of
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import replays
 from vgic_tools.bench.subject import IN_CORE, MIX, subject
@@ -97,8 +97,7 @@ def run(
     `workload_of` does.
     """
     workload = workload_of(trace, cmdline, effort.operations)
-    reads: list[int] = []
-    perform_in_core(vgic.Gic(workload.config), rows(workload.operations), reads)
+    reads = in_core(vgic.Gic(workload.config), workload.operations)
     missing: dict[str, str] = {}
     others = _slow(workload, reads)
     with ExitStack() as stack:
@@ -182,8 +181,8 @@ def _in_qemu(workload: Workload, reads: list[int], effort: Effort, stack: ExitSt
 
 def _reads_in_core(loop: Loop) -> int:
     gic = vgic.Gic(loop_machine())
-    perform_in_core(gic, rows((*READY, *loop.before)))
-    return perform_in_core(gic, rows(loop.operations * 2))
+    in_core(gic, (*READY, *loop.before))
+    return perform_in_core(gic, *prepare(gic, loop.operations * 2))
 
 
 def _slow(workload: Workload, reads: list[int]) -> dict[str, Timed]:
