@@ -14,7 +14,6 @@ import recorded_guests
 import vgic
 from mmio.trace import Access, PackedWriter
 from qemu_log import awake, dist, icc, redist, sgi, spi
-from vgic_tools import bench, cli
 from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
@@ -319,34 +318,14 @@ def test_map_of_two_regions() -> None:
 # bench
 
 
-def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.measure, "__defaults__", (1, 20, None))
-    monkeypatch.setattr(cli, "measure_scale", lambda: bench.Scale(build_seconds=1.0, sgi_ratio=1.0))
-    trace.write_text(GOOD * 100)
-    data = json.loads(run("bench", "--json").stdout)
-    assert data["empty method call"]["ratio"] == 1
-    assert data.pop("65,536 vCPUs").keys() == {"build_seconds", "sgi_ratio"}
-    assert all(figure["ns"] > 0 and figure["ratio"] > 0 for figure in data.values())
-    outcome = run("bench", "--trace", trace, "--qemu-cmdline", CMDLINE)
-    assert outcome.exit_code == 0
-    assert re.search(r"\nempty method call +[\d,]+ +1\.0 *\n", outcome.stdout)
-    assert re.search(r"\n[\d,]+ events replayed per second of CPU\n", outcome.stdout)
-    other = trace.with_name("other")
-    other.write_text(
-        f"""#!{sys.executable}
-import sys
-print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{"ns": 8, "ratio": 0.5}}}}')
-"""
-    )
-    other.chmod(0o755)
-    outcome = run("bench", "--against", other)
-    assert re.search(r" other: ns +calls +times *\nempty method call +[\d,]+ +1\.0 +8 +0\.5 +2\.00", outcome.stdout)
-    assert refusal("bench", "--against", trace).startswith(f"{trace} cannot be compared with: ")
-    assert refusal("bench", "--trace", trace) == "--trace and --qemu-cmdline go together"
-    missing = trace.with_name("missing")
-    assert refusal("bench", "--trace", missing, "--qemu-cmdline", CMDLINE).startswith(
-        f"{missing}: cannot be read: "
-    )
+def test_bench_refuses_what_it_cannot_use_before_it_measures(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert refusal("bench", missing, "--qemu-cmdline", CMDLINE).startswith(f"{missing}: cannot be read: ")
+    for option in ("--json", "--plot"):
+        nowhere = missing / "file"
+        assert refusal("bench", CORE, "--qemu-cmdline", CMDLINE, option, nowhere) == (
+            f"{nowhere}: cannot be written: there is no such folder"
+        )
 
 
 # help

@@ -20,7 +20,7 @@ from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
-from vgic_tools.bench import Figure, cases, figures_of, measure, measure_operations, measure_replay, measure_scale
+from vgic_tools.bench.command import bench_command
 from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
@@ -190,69 +190,6 @@ def decode_command(register: str, values: tuple[str, ...], **options: object) ->
     console.print(field_table(layout, bits))
 
 
-@main.command("bench")
-@click.option(
-    "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Also time the replay of this QEMU trace."
-)
-@click.option(
-    "--qemu-cmdline", type=click.Path(path_type=Path), metavar="FILE", help="The command line that made the trace."
-)
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    metavar="COMMAND",
-    help="Also show the figures of another vgic command, such as one with the compiled core.",
-)
-@click.option("--json", "as_data", is_flag=True, help="Print the figures as JSON.")
-def bench_command(trace: Path | None, qemu_cmdline: Path | None, against: Path | None, as_data: bool) -> None:
-    """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
-    if (trace is None) != (qemu_cmdline is None):
-        fail(UsageError("--trace and --qemu-cmdline go together"))
-    figures = measure(cases())
-    scale = measure_scale()
-    other_name, other = "", dict[str, Figure]()
-    events = 0
-    if trace is not None and qemu_cmdline is not None:
-        try:
-            figures.append(measure_operations(trace, qemu_cmdline, figures[0].nanoseconds))
-            figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
-        except INPUT_ERRORS as error:
-            fail(error)
-        figures.append(figure)
-    if as_data:
-        click.echo(
-            json.dumps(
-                {
-                    **{figure.name: {"ns": figure.nanoseconds, "ratio": figure.ratio} for figure in figures},
-                    "65,536 vCPUs": {"build_seconds": scale.build_seconds, "sgi_ratio": scale.sgi_ratio},
-                }
-            )
-        )
-        return
-    if against is not None:
-        try:
-            other_name, other = figures_of(against, trace, qemu_cmdline)
-        except UsageError as error:
-            fail(error)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "ns", "empty method calls", *([f"{other_name}: ns", "calls", "times"] if other else [])):
-        table.add_column(heading, justify="right" if heading else "left")
-    for figure in figures:
-        row = [figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}"]
-        if figure.name in other:
-            there = other[figure.name]
-            row += [f"{there.nanoseconds:,.0f}", f"{there.ratio:,.1f}", f"{figure.ratio / there.ratio:.2f}"]
-        table.add_row(*row)
-    console = stdout()
-    console.print(table)
-    console.print(
-        f"\n65,536 vCPUs: built in {scale.build_seconds:.1f} s of CPU; an SGI to 16 of them costs"
-        f" {scale.sgi_ratio:.2f} times what it costs among 16"
-    )
-    if events:
-        console.print(f"{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
-
-
 @main.command("map")
 @machine_options
 @click.option("--memory", is_flag=True, help="Also measure what the machine takes, a vCPU and an SPI.")
@@ -292,6 +229,7 @@ def map_command(memory: bool, **options: object) -> None:
 
 
 main.add_command(affinity_group)
+main.add_command(bench_command)
 main.add_command(its_command)
 main.add_command(state_group)
 

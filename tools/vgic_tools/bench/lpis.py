@@ -8,7 +8,7 @@ from typing import Final
 
 import vgic
 from vgic.layouts import its_commands
-from vgic_tools.bench import ROUNDS, Case, measure
+from vgic_tools.bench.timing import ROUNDS, medians, timed
 
 __all__ = ["FEW", "MANY", "Delivery", "LpiMachine", "measure_delivery", "measure_lpi_memory"]
 
@@ -116,9 +116,12 @@ class Delivery:
 
 def measure_delivery(rounds: int = ROUNDS, calls: int = 2000) -> Delivery:
     """Compare machines with 65,536 and with 16 LPIs mapped, all of which were delivered before."""
-    cases = [Case(str(mapped), _spread(LpiMachine(mapped, bytearray(RAM_SIZE)))) for mapped in (FEW, MANY)]
-    many = measure(cases, rounds, calls)[1]
-    return Delivery(many.nanoseconds, many.ratio)
+    times = medians(
+        {str(mapped): timed(_spread(LpiMachine(mapped, bytearray(RAM_SIZE))), calls) for mapped in (FEW, MANY)},
+        rounds,
+    )
+    few, many = times.values()
+    return Delivery(many, many / few)
 
 
 def measure_lpi_memory(mapped: int = MANY) -> float:
