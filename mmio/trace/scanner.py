@@ -13,7 +13,7 @@ from mmio.trace.records import TEXT, WRITTEN, Packer, RecordSink, placed
 __all__ = ["QemuScanner"]
 
 _MOST_RECORDS: Final = 1 << 16
-"""Records that are kept: about 20 MB of them."""
+"""Records that are kept: 15 MB of them, or 30 where lines are long."""
 
 _LONGEST: Final = 256
 """Bytes that a line may say for its record to be kept."""

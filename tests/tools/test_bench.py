@@ -410,7 +410,8 @@ def test_a_ratio_is_that_of_its_parts_and_is_held_against_its_bound() -> None:
 def scale_in_a_process_of_its_own() -> tuple[float, float]:
     """Seconds to build 65,536 vCPUs, and the ratio of an SGI's cost; nothing of other tests is timed with them."""
     code = "from vgic_tools.bench.growth import measure_scale as m; s = m(); print(s.build_seconds, s.sgi_ratio)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     build, ratio = done.stdout.split()
     return float(build), float(ratio)
 

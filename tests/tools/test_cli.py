@@ -143,7 +143,7 @@ def test_json(trace: Path) -> None:
 
 
 def test_the_installed_command_shows_no_progress_bar_when_not_on_a_terminal() -> None:
-    command = [sys.executable, "-m", "vgic_tools.cli", "replay", CORE, "--qemu-cmdline", CMDLINE]
+    command = [sys.executable, "-P", "-m", "vgic_tools.cli", "replay", CORE, "--qemu-cmdline", CMDLINE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout

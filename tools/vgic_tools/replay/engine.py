@@ -193,7 +193,7 @@ class _Replay(RecordSink):
         elif kind == TEXT:
             self.result.accepted["lines that are no trace event"] += 1
         elif kind == WRITTEN:
-            self._written(index, number_of(data, at))
+            self._written(self._places.written(data, at, index), index)
         else:
             raise RecordError(f"record {index} is of unknown kind {kind}")
         return self._diverged and not self._keep_going
@@ -334,11 +334,9 @@ class _Replay(RecordSink):
             self._logged_first(index)
             self._compare_register(register, cpu, value, index)
 
-    def _written(self, index: int, number: int) -> None:
-        """An event that no record can hold."""
-        if number >= len(self._tables.written):
-            raise RecordError(f"record {index} names written event {number} of {len(self._tables.written)}")
-        raise self._places.error(index, f"no machine does this: {describe(self._tables.written[number])}")
+    def _written(self, event: Event, index: int) -> None:
+        """An event that no record can hold; it comes without line, time and thread."""
+        raise self._places.error(index, f"no machine does this: {describe(event)}")
 
     # Operations and the evaluations around them.
 

@@ -1,6 +1,7 @@
 """What records and addresses refer to on the machine of a replay, and errors that say where in the trace it is."""
 
 from mmio import Location
+from mmio.trace import Event
 from mmio.trace.records import RecordError, Tables, number_of, pe_of
 from vgic import Gic, affinity
 from vgic_tools.replay.history import History
@@ -65,6 +66,12 @@ class Places:
         number = number_of(data, at)
         _check(number, len(self.tables.tokens), "token", index)
         return self.tables.tokens[number]
+
+    def written(self, data: bytes, at: int, index: int) -> Event:
+        """The event that a record stands for, without line, time and thread."""
+        number = number_of(data, at)
+        _check(number, len(self.tables.written), "written event", index)
+        return self.tables.written[number]
 
     def error(self, index: int, message: str) -> ReplayError:
         """What is wrong with event `index`, and on which line of the trace it is."""
