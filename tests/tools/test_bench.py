@@ -37,6 +37,7 @@ from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT, DivergenceError, re
 from vgic_tools.bench.suite import QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError, medians, timed
 from vgic_tools.cli import main
+from vgic_tools.errors import UsageError
 from vgic_tools.machine import Machine
 from vgic_tools.replay import replay
 
@@ -277,6 +278,20 @@ def test_a_qemu_that_ends_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu_yardstick, "QEMU_MACHINE", "-machine nothing-like-it")
     with QemuGuest(10) as guest, pytest.raises(NotMeasuredError, match=r" has ended: .*unsupported machine"):
         guest.loop("e")
+
+
+@needs_qemu
+def test_a_guest_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu_yardstick, "_PATIENCE", 0.2)
+    monkeypatch.setattr(QemuGuest, "_at_rest", lambda self: 0)
+    with QemuGuest(10) as guest, pytest.raises(NotMeasuredError, match=r"has not answered for 0 seconds$"):
+        guest.loop("?")
+
+
+def test_a_trace_of_another_machine_is_refused() -> None:
+    alone = recorded_guests.machine(BOOT).config
+    with pytest.raises(UsageError, match=r"^no vCPU has affinity 0\.0\.0\.\d: the trace is of another machine$"):
+        operations_of(alone, recorded_guests.events("linux_smp4_noits", "core"))
 
 
 # figures

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+import vgic
 from mmio.trace import TraceError
 from vgic_tools.bench.plots import draw, require_matplotlib
 from vgic_tools.bench.replays import DivergenceError
@@ -14,9 +16,20 @@ from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError
 from vgic_tools.errors import UsageError
+from vgic_tools.replay import ReplayError
 from vgic_tools.terminal import fail, stdout
 
 __all__ = ["bench_command"]
+
+INPUT_ERRORS: Final = (
+    UsageError,
+    TraceError,
+    ReplayError,
+    vgic.VgicError,
+    YardstickError,
+    DivergenceError,
+    NotMeasuredError,
+)
 
 
 @click.command("bench")
@@ -56,7 +69,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
         if plot is not None:
             file = plot
             draw(outcome.curves, headline(outcome), plot)
-    except (UsageError, TraceError, YardstickError, DivergenceError, NotMeasuredError) as error:
+    except INPUT_ERRORS as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{file}: cannot be written: {error.strerror}"))

@@ -13,7 +13,9 @@ import vgic
 from mmio.trace import Access, Event, Line, Sgi, SysReg, open_trace
 from vgic import affinity
 from vgic.layouts.icc import ICC
+from vgic.topology import NO_VCPU
 from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, perform_in_core
+from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Prepared",
     "Workload",
     "in_core",
+    "operations_of",
     "pack",
     "perform",
     "prepare",
@@ -92,9 +95,15 @@ def workload_of(trace: Path, cmdline: Path, most: int | None = None) -> Workload
 
 
 def operations_of(config: vgic.Config, events: Iterable[Event]) -> list[Operation]:
-    """What events do to a machine."""
+    """What events do to a machine. Raises UsageError for an event of a PE that it lacks."""
     bases = vgic.Gic(config).redistributor_bases
-    find = config.topology.find
+
+    def find(pe: int) -> int:
+        cpu = config.topology.find(pe)
+        if cpu == NO_VCPU:
+            raise UsageError(f"no vCPU has affinity {affinity.text(pe)}: the trace is of another machine")
+        return cpu
+
     done: list[Operation] = []
     for event in events:
         match event:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from select import select
 from time import clock_gettime_ns, monotonic, sleep
 from types import TracebackType
 from typing import Final, Self
@@ -82,6 +83,8 @@ class QemuGuest:
         try:
             self._process.stdin.write(letter.encode())
             while len(answer) < _DIGITS:
+                if not select([self._process.stdout], [], [], _PATIENCE)[0]:
+                    raise NotMeasuredError(f"the guest in {QEMU} has not answered for {_PATIENCE:.0f} seconds")
                 told = self._process.stdout.read(_DIGITS - len(answer))
                 if not told:
                     raise NotMeasuredError(f"{QEMU} has ended: {self._said()}")

@@ -50,7 +50,8 @@ def _figure(figure: Figure) -> dict[str, object]:
 
 def print_report(console: Console, outcome: Outcome) -> None:
     """Print the figures, and the times that they come from."""
-    console.print(f"{headline(outcome)}\n")
+    console.print(f"{headline(outcome)} of {outcome.rounds} rounds")
+    console.print(f"trace mix: {outcome.operations:,} operations of {outcome.workload}\n")
     console.print(_figures(outcome))
     for reason in dict.fromkeys(figure.why_not for figure in outcome.figures if figure.why_not):
         console.print(f"{_NOT_MEASURED}: {reason}", highlight=False)
@@ -61,12 +62,9 @@ def print_report(console: Console, outcome: Outcome) -> None:
 
 
 def headline(outcome: Outcome) -> str:
-    """What was measured where, in a line."""
+    """What was measured where."""
     core = "compiled" if outcome.compiled else "interpreted"
-    return (
-        f"{core} core, Python {outcome.python}, {outcome.machine}; {outcome.operations:,} operations of"
-        f" {outcome.workload}; medians of {outcome.rounds} rounds in CPU time"
-    )
+    return f"{core} core, Python {outcome.python}, {outcome.machine}; medians in CPU time"
 
 
 def _table(*headings: str) -> Table:

@@ -2,9 +2,9 @@
  * A small GICv3 in C: what the operations of a recorded boot cost where nothing stands between them and the machine.
  *
  * The reduced machine has a Distributor, Redistributors and CPU interfaces with both groups of one Security state,
- * priorities, preemption, SGIs and input lines, as QEMU 7.2 chooses where the architecture leaves a choice. It has
- * no LPIs (their priority drops, as everywhere), no 1-of-N routing and no sleep, and checks access sizes only where registers differ by them. Reads of
- * identification registers give what `identify` was told.
+ * priorities, preemption, SGIs and input lines, as QEMU 7.2 chooses where the architecture leaves a choice. It has no
+ * LPIs, no 1-of-N routing and no sleep, and tells nobody of illegal accesses or of its outputs. What identification
+ * registers read, it is told.
  *
  * Each PE remembers the best of its forwarded interrupts and looks at all of them only when it has lost that one.
  * The registers are in replay.c, which is what is compiled; see c_yardstick.py.
