@@ -13,7 +13,12 @@ from vgic_tools.replay import ReplayError, replay
 HEADER = 64
 RECORD = 24
 
-LINES = [*awake(), icc("read", "PMR", 0, 0xF8), reset("0xb"), "gicv3_its_cmd_sync GICv3 ITS: command SYNC"]
+LINES = [
+    *awake(),
+    icc("read", "PMR", 0, 0xF8),
+    reset("0xb"),
+    "gicv3_its_cmd_vsync GICv3 ITS: command VSYNC vPEID 0x0",
+]
 SYSREG, RESET, OTHER = range(len(LINES) - 3, len(LINES))
 
 
