@@ -116,7 +116,7 @@ class Gic:
     def _lpi_banks(self) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
-        configuration = LpiConfiguration(choices.caches_configuration)
+        configuration = LpiConfiguration()
         kind = RescanningLpiBank if choices.rescans else LpiBank
         table = ConfigurationTable(config.lpi_id_bits, self.memory)
         banks: list[LpiBank | None] = []

@@ -120,7 +120,7 @@ class RescanningLpiBank(LpiBank):
 
     def _arrive(self, intid: int) -> None:
         if self.pending_table.set(intid, True):
-            self._consider(intid)
+            self._consider(intid, self.table.read(intid))
             self.forwarder.settle()
 
     def _remove(self, intid: int) -> bool:
@@ -135,13 +135,12 @@ class RescanningLpiBank(LpiBank):
         self._offer_nothing()
         found = self.pending_table.load(self.table.limit)
         self._read = len(found)
-        for intid in found:
-            self._consider(intid)
+        for intid, byte in zip(found, self.table.read_all(found), strict=True):
+            self._consider(intid, byte)
         self.forwarder.settle()
 
-    def _consider(self, intid: int) -> None:
-        """Let an LPI be the best one, if it is."""
-        byte = self.table.read(intid)
+    def _consider(self, intid: int, byte: int) -> None:
+        """Let an LPI of this configuration byte be the best one, if it is."""
         held = self.pending.get(self.last_best, _NONE)
         best = self.key(self.last_best, held) if held else NO_KEY
         if byte & ENABLED and self.key(intid, byte) < best:

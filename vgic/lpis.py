@@ -30,8 +30,7 @@ class LpiConfiguration:
     1 byte for each LPI, in pieces of 4 KiB where one of them has been needed.
     """
 
-    def __init__(self, caches: bool) -> None:
-        self._caches = caches
+    def __init__(self) -> None:
         self.cached: dict[int, bytearray] = {}
         """By INTID >> 12, the bytes of 4096 LPIs; 0: not cached, since a configuration byte is never 0."""
 
@@ -47,8 +46,7 @@ class LpiConfiguration:
     def read(self, table: ConfigurationTable, intid: int) -> int:
         """The same as `byte`, read again."""
         byte = table.read(intid)
-        if self._caches:
-            self.keep(intid, byte)
+        self.keep(intid, byte)
         return byte
 
     def keep(self, intid: int, byte: int) -> None:

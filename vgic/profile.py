@@ -44,8 +44,6 @@ class LpiChoices:
 
     priority_bits: int | None = None
     """Bits of an LPI's priority that count, six at most; None: as many as the CPU interface implements."""
-    caches_configuration: bool = True
-    """A configuration byte is read when it is first needed and then again only when the guest asks for it."""
     one_propbaser: bool = False
     """GICR_PROPBASER is one register that every Redistributor shows."""
     tables_locked: bool = True
@@ -57,7 +55,10 @@ class LpiChoices:
     saves_on_disable: bool = True
     """What is pending is written to the pending table when GICR_CTLR.EnableLPIs is cleared; else it is lost."""
     rescans: bool = False
-    """What is pending is in the pending table alone, which is read again when the best LPI of a PE is gone."""
+    """What is pending is in the pending table alone, which is read again when the best LPI of a PE is gone.
+
+    Nothing is cached then, and there is nothing to consume or to save.
+    """
     pendbaser_reset: int = 0
     attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     """Fields of GICR_PROPBASER, GICR_PENDBASER, GITS_CBASER and GITS_BASER<n> of which values (keys) are stored as
@@ -259,10 +260,8 @@ QEMU: Final = Profile(
     sgi1r_groups=GROUP1_BIT,
     lpi=LpiChoices(
         priority_bits=6,
-        caches_configuration=False,
         tables_locked=False,
         heeds_ptz=False,
-        saves_on_disable=False,
         rescans=True,
     ),
     its=ItsChoices(

@@ -269,7 +269,7 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
             yield attribute(f"GICR[{bank.cpu}].last_best_lpi", end - 1, bank, "last_best")
     for cpu, intid in sorted(pending):
         yield _pending_lpi(f"GICR[{cpu}].pending_lpi{intid}", banks[cpu], intid)
-    if parts.config.profile.lpi.caches_configuration:
+    if not parts.config.profile.lpi.rescans:
         for intid in sorted(groups):
             if intid % 8 == 0:
                 yield _cached(f"LPI.cached_configuration{intid}", banks[0].configuration, intid)

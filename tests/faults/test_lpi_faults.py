@@ -56,7 +56,7 @@ FAULTS: Final[dict[str, tuple[vgic.Profile, type, str, Callable[..., Any] | prop
     # The last LPI of the pending table is forgotten.
     "table-too-short": (vgic.QEMU, PendingTable, "load", one_short),
     # The best LPI is only looked for when the table is read.
-    "arrivals-wait": (vgic.QEMU, RescanningLpiBank, "_consider", nothing),
+    "arrivals-wait": (vgic.QEMU, RescanningLpiBank, "_arrive", nothing),
     # What is behind the best LPI is not looked for when that is gone.
     "no-rescan": (vgic.QEMU, RescanningLpiBank, "_rescan", nothing),
     # The pending table is not written.

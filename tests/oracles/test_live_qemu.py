@@ -93,7 +93,10 @@ def test_every_address_reads_the_same(size: int, tmp_path: Path) -> None:
         (replace(vgic.QEMU, edge_records_line=False), "seed 0, operation"),
         (replace(vgic.QEMU, lowest_priority_is_idle=False), r"priority=255\), by QEMU None"),
         (replace(vgic.QEMU, config_takes_effect_at_once=True), r"write GICD\+0xc.*is offered .* by QEMU Pending"),
-        (replace(vgic.QEMU, absent=frozenset()), r"write GICD\+0x4., .*is offered .* by QEMU"),
+        (
+            replace(vgic.QEMU, absent=vgic.QEMU.absent - {"GICD_SETSPI_NSR"}),
+            r"write GICD\+0x4., .*is offered .* by QEMU",
+        ),
     ],
     ids=["registers", "priorities", "gates", "lines", "idle", "triggers", "messages"],
 )

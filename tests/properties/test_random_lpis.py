@@ -24,7 +24,7 @@ def test_lpis_do_what_the_reference_does(profile: vgic.Profile) -> None:
 @pytest.mark.rule("LPI-26")
 @EVERY
 def test_lpis_do_what_the_reference_does_for_long(profile: vgic.Profile) -> None:
-    run(profile, 1500)
+    run(profile, 400)
 
 
 class Everywhere:

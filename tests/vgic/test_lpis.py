@@ -279,6 +279,10 @@ def test_what_arrives_while_lpis_are_disabled_is_lost(profile: vgic.Profile) -> 
     guest.place_tables()
     assert not guest.arrive(LPI)
     assert not guest.gic.lpis(0).clear_pending(LPI)
+    assert not guest.gic.lpis(0).take_from_table(LPI)
+    guest.enable_lpis(enabled=False)
+    guest.gic.lpis(0).flush()
+    assert guest.table_bit(LPI) == 0
     guest.invalidate(LPI)
     guest.invalidate_all()
     guest.enable_lpis()
@@ -705,6 +709,23 @@ def test_a_table_that_ends_with_the_ram_is_read_as_far_as_it_goes(profile: vgic.
         guest.ram.write(table + intid // 8, bytes([1 << intid % 8]))
     guest.enable_lpis()
     assert guest.drain() == [8292, 60_000]
+
+
+@pytest.mark.rule("LPI-22")
+@EVERY
+def test_a_configuration_table_that_ends_with_the_ram_is_read_as_far_as_it_goes(profile: vgic.Profile) -> None:
+    ram = vgic.Ram.zeroed(RAM, 0x1_0864)
+    guest = Guest(profile=profile, lpis=True, memory=ram).boot()
+    ram.write(RAM + 0x1_0000, b"\xa1" * 0x864)
+    ram.write(RAM + 1024 + 0x858 // 8, b"\xff" * 4)
+    guest.set_gicr(GICR.PROPBASER, RAM + 0x1_0000 | 13, 8)
+    guest.set_gicr(GICR.PENDBASER, RAM, 8)
+    guest.set_gicr(GICR.CTLR, ENABLE_LPIS)
+    taken: list[int] = []
+    while (intid := guest.ack()) != SPURIOUS:
+        taken.append(intid)
+        guest.eoi(intid)
+    assert taken == [8192 + place for place in range(0x858, 0x864)]
 
 
 @pytest.mark.rule("LPI-22")
