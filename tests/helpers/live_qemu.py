@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -52,28 +52,29 @@ class Counts(NamedTuple):
     """Operations after which some vCPU was offered something else."""
 
 
-def arguments(cpus: int) -> list[str]:
+def arguments(cpus: int, its: bool = False) -> list[str]:
     """The machine: everything in QEMU's command line that the GIC depends on."""
-    return ["-machine", "virt,gic-version=3,its=off", "-cpu", "cortex-a57", "-smp", str(cpus)]
+    machine = f"virt,gic-version=3,its={'on' if its else 'off'}"
+    return ["-machine", machine, "-cpu", "cortex-a57", "-smp", str(cpus)]
 
 
-def config(cpus: int, directory: Path) -> vgic.Config:
+def config(cpus: int, directory: Path, its: bool = False) -> vgic.Config:
     """The model of that machine, as the tools read it from the command line."""
     path = directory / "cmd.txt"
-    path.write_text(shlex.join([BINARY, *arguments(cpus)]))
+    path.write_text(shlex.join([BINARY, *arguments(cpus, its)]))
     return config_from_qemu_cmdline(path)
 
 
 class LiveQemu:
-    """QEMU's virt machine, and a model of it with this configuration; a context manager.
+    """QEMU's virt machine started with these arguments, and a model of it; a context manager.
 
     Every method raises Difference where they do not agree.
     """
 
-    def __init__(self, machine: vgic.Config, directory: Path) -> None:
-        self.gic = vgic.Gic(machine)
-        self._cpus = len(machine.topology)
-        self._qtest = Qtest(arguments(self._cpus), directory, EVENTS)
+    def __init__(self, gic: vgic.Gic, started_with: Sequence[str], directory: Path) -> None:
+        self.gic = gic
+        self._cpus = len(gic.config.topology)
+        self._qtest = Qtest(started_with, directory, EVENTS)
         self._after = [self._command(TELL), self._command(MARK)]
         self._registers = every_register(self._cpus)
         self._reads = [self._command(access) for access in self._registers]

@@ -56,6 +56,18 @@ def write(address: int, size: int, value: int) -> str:
     return f"write{_LETTERS[size]} {address:#x} {value:#x}"
 
 
+def load(address: int, size: int) -> str:
+    """The command that loads any number of bytes; what it answers is the big-endian number that they make."""
+    return f"read {address:#x} {size:#x}"
+
+
+def store(address: int, data: bytes) -> str:
+    """The command that stores bytes."""
+    if not any(data):
+        return f"memset {address:#x} {len(data):#x} 0"
+    return f"write {address:#x} {len(data):#x} 0x{data.hex()}"
+
+
 def set_line(device: str, number: int, level: bool) -> str:
     """The command that drives the unnamed input line `number` of the device at a QOM path."""
     return f"set_irq_in {device} unnamed-gpio-in {number} {int(level)}"

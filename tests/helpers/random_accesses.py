@@ -16,6 +16,9 @@ from vgic.layouts import gicd, gicr
 DISTRIBUTOR: Final = -1
 """Instead of a vCPU: the frame of the Distributor."""
 
+ITS: Final = -2
+"""Instead of a vCPU: the two frames of the first ITS."""
+
 SGI_BASE: Final = 0x1_0000
 GICD_CTLR: Final = 0x0000
 GICR_CTLR: Final = 0x0000
@@ -39,17 +42,19 @@ class Access:
     """A load, or with a value a store, of `size` bytes."""
 
     frame: int
-    """The vCPU whose Redistributor it goes to, or DISTRIBUTOR."""
+    """The vCPU whose Redistributor it goes to, or DISTRIBUTOR, or ITS."""
     offset: int
     size: int
     value: int | None = None
 
     def address(self, gic: vgic.Gic) -> int:
+        if self.frame == ITS:
+            return gic.config.its[0] + self.offset
         base = gic.config.gicd_base if self.frame == DISTRIBUTOR else gic.redistributor_bases[self.frame]
         return base + self.offset
 
     def __str__(self) -> str:
-        place = "GICD" if self.frame == DISTRIBUTOR else f"GICR {self.frame} "
+        place = {DISTRIBUTOR: "GICD", ITS: "GITS"}.get(self.frame, f"GICR {self.frame} ")
         what = f"read {place}+{self.offset:#x}" if self.value is None else f"write {place}+{self.offset:#x}"
         return f"{what}, {self.size} bytes" + ("" if self.value is None else f", {self.value:#x}")
 
@@ -92,7 +97,7 @@ def every_register(cpus: int) -> list[Access]:
 
 
 def every_address(frame: int, size: int) -> list[Access]:
-    """A read of every aligned address of the Distributor's frame, or of the two of a Redistributor."""
+    """A read of every aligned address of the Distributor's frame, or of the two of a Redistributor or the ITS."""
     end = FRAME_SIZE if frame == DISTRIBUTOR else 2 * FRAME_SIZE
     return [Access(frame, offset, size) for offset in range(0, end, size)]
 
@@ -183,7 +188,7 @@ class _Source:
         """What is done to an interrupt that a vCPU is offered, mostly so that it is not the best any more."""
         random, cpu = self._random, self._cpu()
         best = self._gic.highest_pending(cpu)
-        if best is None:
+        if best is None or best.intid > self._last_intid:
             return self._line()
         intid = best.intid
         frame = cpu if intid < 32 else DISTRIBUTOR
@@ -272,7 +277,7 @@ class _Source:
             return Access(frame, offset, size)
         value = self._value(size)
         if frame != DISTRIBUTOR and offset == GICR_CTLR:
-            # EnableLPIs would have QEMU read the tables of LPIs, which the model does not have.
+            # EnableLPIs would have the LPIs' tables be anywhere, also in QEMU's own devices.
             value &= ~1
         elif frame == DISTRIBUTOR and offset == GICD_CTLR:
             value |= 3

@@ -6,8 +6,8 @@ and the IRQ and FIQ outputs, which stay low; Secure accesses; which vCPU accesse
 in QEMU's trace, and is compared after every single operation.
 
 Accesses are naturally aligned, because QEMU's memory system breaks others up before the GIC sees them (rule ACC-1
-says what the model does); aligned ones of 1, 2, 4 and 8 bytes arrive whole. GICR_CTLR.EnableLPIs stays 0: the model
-has no LPIs.
+says what the model does); aligned ones of 1, 2, 4 and 8 bytes arrive whole. GICR_CTLR.EnableLPIs stays 0:
+LPIs and the ITS are compared by test_live_qemu_its.py.
 
 The profile is as measured on QEMU 7.2; without that version these tests are skipped.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 import vgic
-from live_qemu import DISTRIBUTOR, Counts, Difference, LiveQemu, config
+from live_qemu import DISTRIBUTOR, Counts, Difference, LiveQemu, arguments, config
 from qtest import BINARY, Qtest, QtestError, read, version, write
 
 FOUND = version()
@@ -34,7 +34,8 @@ pytestmark = pytest.mark.skipif(
 def machine(cpus: int, directory: Path, profile: vgic.Profile = vgic.QEMU) -> Iterator[LiveQemu]:
     """QEMU and the model with this profile, just reset. What QEMU writes is removed."""
     directory.mkdir()
-    with LiveQemu(replace(config(cpus, directory), profile=profile), directory) as live:
+    gic = vgic.Gic(replace(config(cpus, directory), profile=profile))
+    with LiveQemu(gic, arguments(cpus), directory) as live:
         yield live
     for path in directory.iterdir():
         path.unlink()
