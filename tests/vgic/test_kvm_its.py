@@ -167,10 +167,13 @@ def test_addresses_and_itses_may_come_after_lpis_and_its_registers() -> None:
     for offset, value in ((0x70, properties | 15), (0x78, pending), (0x0, 1)):
         device.set_attr(Group.REDIST_REGS, register_attr(0, offset), value)
     ram.write(pending + (8192 >> 3), b"\x10")
+    ram.write(properties + 3, b"\xa2")
     set_reg(its, CBASER, QUEUE)
     set_reg(its, CREADR, 0x40)
     set_reg(its, CWRITER, 0x60)
     set_reg(its, BASER0, 0x9907_0000_4200_0607)
+    before = device.gic
+    before.its().queue.unfinished = True
     device.set_attr(Group.ADDR, Address.DIST, GICD)
     device.set_attr(Group.ADDR, Address.REDIST_REGION, RegionAttr(GICR, 1, 0).pack())
     another = device.create_its()
@@ -181,7 +184,10 @@ def test_addresses_and_itses_may_come_after_lpis_and_its_registers() -> None:
         0x9907_0000_4200_0607,
     ]
     assert another.number == 1
+    assert device.gic is not before
+    assert device.gic.its().queue.unfinished
     with device.run() as gic:
+        assert gic.lpis(0).configuration.held(8195) == 0xA3
         assert list(gic.lpis(0).pending) == [8195]
         gic.write(GICD, 4, 2)
         gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF8)
@@ -219,8 +225,9 @@ def test_before_init_of_the_gic_there_is_no_its_to_be_told() -> None:
 
 
 @pytest.mark.rule("KVM-47")
-def test_reset_is_the_state_at_creation_but_for_valid_alone() -> None:
-    vm = ItsVm()
+@pytest.mark.parametrize("profile", [vgic.KVM, vgic.ARCH], ids=lambda profile: profile.name)
+def test_reset_is_the_state_at_creation_but_for_valid_alone(profile: vgic.Profile) -> None:
+    vm = ItsVm(profile=profile)
     fresh = {offset: reg(vm.its, offset) for offset in (CTLR, CBASER, CWRITER, CREADR)}
     driver = vm.driver()
     driver.map_device(0x10, events=4)

@@ -15,6 +15,7 @@ from kvm_its import RAM_SIZE, ItsVm
 from kvm_vm import refused
 from vgic import Ram, affinity
 from vgic.host import HostCapabilities
+from vgic.its.device import Translation
 from vgic.kvm import Control, Group, ItsControl, KvmError
 from vgic.layouts import gits
 
@@ -201,6 +202,19 @@ def test_what_cannot_be_reached_is_left_alone() -> None:
     assert tables.word(first + 8) == dte(1, reachable, 1)
     assert tables.word(first + 16) == dte(0, nowhere, 1)
     tables.restore()
+
+
+@pytest.mark.rule("KVM-54")
+def test_a_table_that_ram_ends_within_is_saved_as_far_as_it_goes() -> None:
+    tables = Tables()
+    table = RAM + RAM_SIZE - 0x100
+    tables.driver.send("MAPD", DeviceID=3, Size=5, ITT_addr=table >> 8, V=1)
+    for event in (1, 31):
+        tables.driver.map_event(3, event, cpu=1)
+    tables.save()
+    assert tables.word(table + 8) == ite(30, 8192, 1)
+    tables.restore()
+    assert tables.vm.gic.its().translate(3, 31) == Translation(8193, 1, 1)
 
 
 @pytest.mark.rule("KVM-54")
