@@ -21,7 +21,10 @@ UNREADABLE: Final = -1
 
 
 class GuestMemory(Protocol):
-    """The RAM of a guest. The model reads and writes only where `is_ram` says that it can."""
+    """The RAM of a guest. The model reads and writes only where `is_ram` says that it can.
+
+    It does so in the middle of an operation, so that none of these may access the GIC in turn.
+    """
 
     def is_ram(self, address: int, size: int) -> bool:
         """True where all `size` bytes from physical `address` on are RAM. Both may be any integers from 0 on."""

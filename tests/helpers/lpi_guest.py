@@ -86,6 +86,14 @@ class LpiGuest(Guest):
         return taken
 
 
+def booted(profile: vgic.Profile = vgic.ARCH, cpus: int = 1, **configured: int) -> LpiGuest:
+    """A guest whose LPIs are enabled, with some of them configured: lpi0=0xA0 is INTID 8192, enabled."""
+    guest = LpiGuest(cpus, profile)
+    for name, priority in configured.items():
+        guest.configure(FIRST_LPI + int(name.removeprefix("lpi")), priority)
+    return guest.boot_lpis()
+
+
 def group1(guest: Guest, enabled: bool) -> None:
     """Let the Distributor forward Group 1, or not."""
     guest.set_gicd(GICD.CTLR, 0b11 if enabled else 0b01)

@@ -20,6 +20,7 @@ __all__ = ["describe", "device_of", "difference", "layout_of"]
 _WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded)(\d+)")
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
+_LPI_BYTES: Final = re.compile(r"(?:pending_lpi|cached_configuration)(\d+)")
 
 
 def device_of(name: str) -> str:
@@ -72,6 +73,10 @@ def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
 def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
     """The INTIDs of a register with their values, or its fields by name."""
     register = _register(name)
+    lpis = _LPI_BYTES.fullmatch(register)
+    if lpis is not None:
+        yield from ((int(lpis[1]) + place, value >> 8 * place & 0xFF) for place in range(8))
+        return
     word = _WORD.fullmatch(register)
     if word is not None:
         first = 32 * int(word[1])
