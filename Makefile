@@ -7,7 +7,7 @@ DEMO := $(TRACES)/linux_smp4_noits
 
 # What `pip install` would build, tested away from the source: the suite imports the packages from site-packages.
 COMPILED := .venv-compiled
-BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py')
+BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
 .PHONY: demo test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
 
@@ -55,9 +55,10 @@ test-compiled: $(COMPILED)/installed ## Run the default test suite on the compil
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
-bench: $(VENV)/run ## Measure what accesses and a replay cost; compiled too, after make test-compiled.
-	$(BIN)/vgic bench --trace $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
-		$(if $(wildcard $(COMPILED)/installed),--against $(COMPILED)/bin/vgic)
+bench: $(COMPILED)/installed ## Measure the compiled core against its yardsticks, into bench-results/.
+	@mkdir -p bench-results
+	$(COMPILED)/bin/vgic bench $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
+		--json bench-results/bench.json --plot bench-results/bench.png
 
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts
@@ -66,4 +67,4 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) $(COMPILED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) bench-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -28,8 +28,13 @@ OPTIONS = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnu
 
 def modules() -> list[str]:
     """The files of the modules that pyproject.toml lists."""
-    names = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["vgic"]["compiled"]
-    return [f"{name.replace('.', '/')}.py" for name in names]
+    tools = tomllib.loads(Path("pyproject.toml").read_text())["tool"]
+    folders = tools["setuptools"]["package-dir"]
+    paths = []
+    for name in tools["vgic"]["compiled"]:
+        package, _, module = name.partition(".")
+        paths.append(f"{folders.get(package, package)}/{module.replace('.', '/')}.py")
+    return paths
 
 
 def extensions() -> list[Extension]:

@@ -1,17 +1,23 @@
-"""Traces of a device's accesses, interrupts and outcomes: the event model, and readers and a writer for them.
+"""Traces of a device's accesses, interrupts and outcomes: the event model, and readers and writers for them.
 
-`open_trace` reads a file of any known format; `NativeWriter` writes the project's own, which `mmio.trace.native`
-documents.
+`open_trace` reads a file of any known format; `NativeWriter` and `PackedWriter` write the project's own two, which
+`mmio.trace.native` and `mmio.trace.packed` document.
 """
 
 from mmio.trace.errors import LostEventsError, TraceError
 from mmio.trace.events import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
+    Message,
     Other,
     Outputs,
     Sgi,
@@ -19,20 +25,29 @@ from mmio.trace.events import (
     Text,
 )
 from mmio.trace.native import NativeWriter, read_native
+from mmio.trace.packed import PackedFile, PackedWriter
 from mmio.trace.qemu import read_qemu
 from mmio.trace.reader import TraceReader, open_trace
 
 __all__ = [
     "Access",
     "Candidate",
+    "CollectionEntry",
+    "Command",
+    "CommandStart",
     "CpuReset",
     "Delivery",
+    "DeviceEntry",
     "Event",
+    "EventEntry",
     "Line",
     "LostEventsError",
+    "Message",
     "NativeWriter",
     "Other",
     "Outputs",
+    "PackedFile",
+    "PackedWriter",
     "Sgi",
     "SysReg",
     "Text",

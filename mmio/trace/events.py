@@ -10,9 +10,9 @@ three fields, so that a reader can be asked where anything came from:
 PEs are named by their packed affinity (Aff3.Aff2.Aff1.Aff0, 8 bits each, Aff3 in the top byte), because that
 is what identifies a PE in a recording; an index would depend on the machine.
 
-Inputs (`Access` writes, `SysReg` writes, `Sgi`, `Line`, `CpuReset`) drive a replay. Outcomes (`Access` reads,
-`SysReg` reads, `Delivery`, `Candidate`, `Outputs`) are what it compares with. `Other` and `Text` are kept so
-that nothing of a recording is lost.
+Inputs (`Access` writes, `SysReg` writes, `Sgi`, `Line`, `CpuReset`, `Message`, `CommandStart`, `Command`) drive a
+replay. Outcomes (`Access` reads, `SysReg` reads, `Delivery`, `Candidate`, `Outputs`, `DeviceEntry`, `EventEntry`,
+`CollectionEntry`) are what it compares with. `Other` and `Text` are kept so that nothing of a recording is lost.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -20,10 +20,16 @@ from typing import NamedTuple, TypeAlias
 __all__ = [
     "Access",
     "Candidate",
+    "CollectionEntry",
+    "Command",
+    "CommandStart",
     "CpuReset",
     "Delivery",
+    "DeviceEntry",
     "Event",
+    "EventEntry",
     "Line",
+    "Message",
     "Other",
     "Outputs",
     "Sgi",
@@ -141,6 +147,107 @@ class Outputs(NamedTuple):
     irq: bool
 
 
+class Message(NamedTuple):
+    """A peripheral signalled an interrupt by a message, a store to a frame of a translation service."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    requester: int
+    """Which peripheral: the DeviceID that goes with its stores."""
+    offset: int
+    """Bytes from the start of the frame."""
+    size: int
+    """Bytes: 1, 2, 4 or 8."""
+    value: int
+    """Which of its interrupts: the EventID."""
+
+
+class CommandStart(NamedTuple):
+    """A translation service takes a command from its queue."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    slot: int
+    """Which command of the queue, counted from its base."""
+    opcode: int
+
+
+class Command(NamedTuple):
+    """What a translation service is told to do; belongs to the `CommandStart` before it.
+
+    Operands that the command does not have, or that the recorder does not tell, are None.
+    """
+
+    line: int
+    time: int | None
+    thread: int | None
+    name: str
+    """Arm's name: "MAPTI"."""
+    device: int | None = None
+    event: int | None = None
+    collection: int | None = None
+    intid: int | None = None
+    target: int | None = None
+    """Where interrupts go, or are moved from, as the command holds it: a PE's number, or an address >> 16."""
+    to: int | None = None
+    """Where interrupts are moved to, the same way."""
+    size: int | None = None
+    """As the command holds it: bits of EventID less one."""
+    address: int | None = None
+    """Address of an interrupt translation table, in bytes."""
+    valid: bool | None = None
+
+
+class DeviceEntry(NamedTuple):
+    """A translation service read or wrote an entry of its device table."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    device: int
+    valid: bool
+    """Where False, the other fields may be leftovers."""
+    size: int
+    """As the entry holds it: bits of EventID less one."""
+    address: int
+    """Address of the device's interrupt translation table, in bytes."""
+    write: bool
+
+
+class EventEntry(NamedTuple):
+    """A translation service read or wrote an entry of a device's interrupt translation table."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    address: int
+    """Address of the table, in bytes."""
+    event: int
+    valid: bool
+    physical: bool
+    """True: the interrupt is a physical one, whose collection the entry names."""
+    intid: int
+    collection: int
+    vpe: int
+    doorbell: int
+    write: bool
+
+
+class CollectionEntry(NamedTuple):
+    """A translation service read or wrote an entry of its collection table."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    collection: int
+    valid: bool
+    target: int
+    """As in `Command`."""
+    write: bool
+
+
 class Other(NamedTuple):
     """A trace event that the model has no class for."""
 
@@ -160,4 +267,21 @@ class Text(NamedTuple):
     text: str
 
 
-Event: TypeAlias = Access | SysReg | Sgi | Delivery | Line | CpuReset | Candidate | Outputs | Other | Text
+Event: TypeAlias = (
+    Access
+    | SysReg
+    | Sgi
+    | Delivery
+    | Line
+    | CpuReset
+    | Candidate
+    | Outputs
+    | Message
+    | CommandStart
+    | Command
+    | DeviceEntry
+    | EventEntry
+    | CollectionEntry
+    | Other
+    | Text
+)

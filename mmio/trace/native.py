@@ -16,7 +16,14 @@ writes version 1. Each other line is one event, in the order in which the events
     {"ev":"cpu_reset","cpu":"0x55e30a100b80"}
     {"ev":"candidate","pe":"0.0.0.0","intid":27,"group":2,"prio":160}
     {"ev":"outputs","pe":"0.0.0.0","fiq":false,"irq":true}
-    {"ev":"other","name":"gicv3_its_cmd_sync","text":"GICv3 ITS: command SYNC"}
+    {"ev":"message","device":"0x8","off":"0x40","size":4,"event":"0x3"}
+    {"ev":"command_start","slot":5,"opcode":"0xa"}
+    {"ev":"command","name":"MAPTI","device":"0x8","event":"0x3","icid":"0x2","intid":8195}
+    {"ev":"device_entry","device":"0x8","valid":true,"bits":2,"addr":"0x42ef7e00","op":"write"}
+    {"ev":"event_entry","addr":"0x42ef7e00","event":"0x3","valid":true,"physical":true,"intid":8195,"icid":"0x2",
+     "vpe":"0x0","doorbell":1023,"op":"read"}                                       (one line in the file)
+    {"ev":"collection_entry","icid":"0x2","valid":true,"target":"0x2","op":"read"}
+    {"ev":"other","name":"gicv3_its_cmd_vsync","text":"GICv3 ITS: command VSYNC"}
     {"ev":"text","text":"qemu: warning"}
 
 | key            | in                 | value                                                               |
@@ -42,7 +49,18 @@ writes version 1. Each other line is one event, in the order in which the events
 | cpu            | cpu_reset          | the recorder's token for the PE                                     |
 | group, prio    | candidate          | numbers                                                             |
 | fiq, irq       | outputs            | true or false                                                       |
-| name           | other              | the event's name                                                    |
+| device, event  | message, command,  | DeviceID and EventID, hexadecimal; optional in command              |
+|                | entries            |                                                                     |
+| slot           | command_start      | which command of the queue, a number                                |
+| opcode         | command_start      | hexadecimal                                                         |
+| icid, target,  | command, entries   | collection, where its interrupts go, and where they are moved to,   |
+| to             |                    | hexadecimal; optional in command                                    |
+| bits           | command, entries   | bits of EventID less one, a number; optional in command             |
+| addr           | command, entries   | address of a translation table, hexadecimal; optional in command    |
+| valid          | command, entries   | true or false; optional in command                                  |
+| physical       | event_entry        | true for a physical interrupt                                       |
+| vpe, doorbell  | event_entry        | what a virtual interrupt has instead, hexadecimal and a number      |
+| name           | command, other     | the command's or event's name                                       |
 | text           | other, text        | its text                                                            |
 
 An optional key is left out when it does not apply or is false. An unknown key is an error, because a key with
@@ -61,10 +79,16 @@ from mmio.trace.errors import TraceError
 from mmio.trace.events import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
+    Message,
     Other,
     Outputs,
     Sgi,
@@ -73,7 +97,17 @@ from mmio.trace.events import (
 )
 from mmio.trace.replacing import replacing
 
-__all__ = ["FORMAT", "VERSION", "NativeWriter", "read_header", "read_native"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "NativeWriter",
+    "affinity_from_text",
+    "affinity_to_text",
+    "event_from_json",
+    "event_to_json",
+    "read_header",
+    "read_native",
+]
 
 FORMAT = "vgic-trace"
 """What the header's `format` says."""
@@ -110,17 +144,22 @@ class NativeWriter:
 
     def write(self, event: Event) -> None:
         """Append an event. Its `line` is not kept: it becomes the line of the file that is written."""
-        kind, fields = _KIND_OF_CLASS[type(event)]
-        item: dict[str, object] = {"ev": kind}
-        for field, value in zip(fields, event[1:], strict=True):
-            if value is not field.absent:
-                item[field.key] = field.codec.encode(value)
-        self._file.write(_JSON.encode(item) + "\n")
+        self._file.write(event_to_json(event) + "\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+
+def event_to_json(event: Event) -> str:
+    """The event as a line of a native trace, without the line end."""
+    kind, fields = _KIND_OF_CLASS[type(event)]
+    item: dict[str, object] = {"ev": kind}
+    for field, value in zip(fields, event[1:], strict=True):
+        if value is not field.absent:
+            item[field.key] = field.codec.encode(value)
+    return _JSON.encode(item)
 
 
 def read_header(line: str, path: str) -> dict[str, object]:
@@ -148,10 +187,11 @@ def read_native(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
         if number == 1:
             read_header(text, path)
         else:
-            yield _event(text, path, number)
+            yield event_from_json(text, path, number)
 
 
-def _event(text: str, path: str, number: int) -> Event:
+def event_from_json(text: str, path: str, number: int) -> Event:
+    """The event in line `number` of a native trace. Raises `TraceError`."""
     item = _object(text, path, number)
     kind = item.pop("ev", None)
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -233,7 +273,8 @@ def _to_hex(value: int) -> str:
     return f"{value:#x}"
 
 
-def _affinity(raw: object) -> int:
+def affinity_from_text(raw: object) -> int:
+    """The packed affinity that is written "Aff3.Aff2.Aff1.Aff0". Raises ValueError."""
     levels = _text(raw).split(".")
     if len(levels) != 4 or not all(_LEVEL.fullmatch(level) for level in levels):
         raise ValueError
@@ -241,7 +282,8 @@ def _affinity(raw: object) -> int:
     return int.from_bytes(bytes(int(level) for level in levels), "big")
 
 
-def _to_affinity(value: int) -> str:
+def affinity_to_text(value: int) -> str:
+    """Dotted notation of a packed affinity."""
     return ".".join(map(str, value.to_bytes(4, "big")))
 
 
@@ -271,7 +313,7 @@ _SIZE = _Codec("1, 2, 4 or 8", int, _size)
 _FLAG = _Codec("true or false", bool, _flag)
 _TEXT = _Codec("a string", str, _text)
 _HEXADECIMAL = _Codec('a hexadecimal string such as "0x1f", of 64 bits at most', _to_hex, _hex)
-_AFFINITY = _Codec('an affinity such as "0.0.1.0"', _to_affinity, _affinity)
+_AFFINITY = _Codec('an affinity such as "0.0.1.0"', affinity_to_text, affinity_from_text)
 _OPERATION = _Codec('"read" or "write"', _to_operation, _operation)
 
 _REQUIRED = object()
@@ -340,6 +382,69 @@ _KINDS: dict[str, tuple[Callable[..., Event], tuple[_Field, ...]]] = {
         ),
     ),
     "outputs": (Outputs, (*_WHEN, _Field("pe", _AFFINITY), _Field("fiq", _FLAG), _Field("irq", _FLAG))),
+    "message": (
+        Message,
+        (
+            *_WHEN,
+            _Field("device", _HEXADECIMAL),
+            _Field("off", _HEXADECIMAL),
+            _Field("size", _SIZE),
+            _Field("event", _HEXADECIMAL),
+        ),
+    ),
+    "command_start": (CommandStart, (*_WHEN, _Field("slot", _NUMBER), _Field("opcode", _HEXADECIMAL))),
+    "command": (
+        Command,
+        (
+            *_WHEN,
+            _Field("name", _TEXT),
+            _Field("device", _HEXADECIMAL, None),
+            _Field("event", _HEXADECIMAL, None),
+            _Field("icid", _HEXADECIMAL, None),
+            _Field("intid", _NUMBER, None),
+            _Field("target", _HEXADECIMAL, None),
+            _Field("to", _HEXADECIMAL, None),
+            _Field("bits", _NUMBER, None),
+            _Field("addr", _HEXADECIMAL, None),
+            _Field("valid", _FLAG, None),
+        ),
+    ),
+    "device_entry": (
+        DeviceEntry,
+        (
+            *_WHEN,
+            _Field("device", _HEXADECIMAL),
+            _Field("valid", _FLAG),
+            _Field("bits", _NUMBER),
+            _Field("addr", _HEXADECIMAL),
+            _Field("op", _OPERATION),
+        ),
+    ),
+    "event_entry": (
+        EventEntry,
+        (
+            *_WHEN,
+            _Field("addr", _HEXADECIMAL),
+            _Field("event", _HEXADECIMAL),
+            _Field("valid", _FLAG),
+            _Field("physical", _FLAG),
+            _Field("intid", _NUMBER),
+            _Field("icid", _HEXADECIMAL),
+            _Field("vpe", _HEXADECIMAL),
+            _Field("doorbell", _NUMBER),
+            _Field("op", _OPERATION),
+        ),
+    ),
+    "collection_entry": (
+        CollectionEntry,
+        (
+            *_WHEN,
+            _Field("icid", _HEXADECIMAL),
+            _Field("valid", _FLAG),
+            _Field("target", _HEXADECIMAL),
+            _Field("op", _OPERATION),
+        ),
+    ),
     "other": (Other, (*_WHEN, _Field("name", _TEXT), _Field("text", _TEXT))),
     "text": (Text, (*_WHEN, _Field("text", _TEXT))),
 }

@@ -34,8 +34,9 @@ from mmio.trace.events import (
     SysReg,
     Text,
 )
+from mmio.trace.qemu_its import ITS_EVENTS
 
-__all__ = ["read_qemu"]
+__all__ = ["PREFIX", "read_qemu"]
 
 
 def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
@@ -48,7 +49,7 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
     for number, line in lines:
         time = thread = None
         body = line
-        if prefix := _PREFIX.match(line):
+        if prefix := PREFIX.match(line):
             tid, clock, fraction, date = prefix.groups()
             body = line[prefix.end() :]
             if date is None:
@@ -59,7 +60,7 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
                 if time is None:
                     raise TraceError(path, number, f"malformed time stamp {date!r}: there is no such time")
         name, space, text = body.partition(" ")
-        if parse := _EVENTS.get(name) or _sysreg_parser(name):
+        if parse := _EVENTS.get(name) or ITS_EVENTS.get(name) or _sysreg_parser(name):
             event = parse(number, time, thread, text)
             if event is None:
                 raise TraceError(path, number, f"malformed {name} event: {_shortened(text)}")
@@ -73,11 +74,12 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
             yield Text(number, time, thread, body)
 
 
-_PREFIX = re.compile(
+PREFIX = re.compile(
     r"([0-9]{1,10})@([0-9]{1,11})\.([0-9]{6}):"
     # GLib leaves the fraction out when it is zero.
     r"|([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)Z "
 )
+"""What comes before the name of the event: groups for thread, seconds and microseconds, or for a date."""
 
 _OTHER = re.compile(r"(?:gicv3|memory_region_ops)_\w+", re.ASCII)
 """The names of events that are kept but not taken apart."""

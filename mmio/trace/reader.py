@@ -1,33 +1,48 @@
 """Opens a trace of any kind that can be read."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from mmio.trace.errors import LostEventsError, TraceError
 from mmio.trace.events import Event, Text
 from mmio.trace.lines import TextLines
 from mmio.trace.native import read_header, read_native
+from mmio.trace.packed import MAGIC, PackedFile
 from mmio.trace.qemu import read_qemu
+from mmio.trace.records import Packer, RecordError, RecordSink, Tables
+from mmio.trace.scanner import QemuScanner
 
 __all__ = ["Format", "TraceReader", "open_trace"]
 
-Format: TypeAlias = Literal["qemu", "native"]
+Format: TypeAlias = Literal["qemu", "native", "packed"]
 
 _READERS = {"qemu": read_qemu, "native": read_native}
 
 
 def open_trace(path: str | os.PathLike[str]) -> "TraceReader":
-    """Find out what kind of trace a file is, plain or gzip, from what is in it, and return a reader for it.
+    """Find out what kind of trace a file is from what is in it, and return a reader for it.
 
-    A file that starts with a JSON object is a native trace, any other text a QEMU log. Raises `TraceError`
-    when the file cannot be read, is empty or binary, or has a native header of an unknown version.
+    A file that starts with a JSON object is a native trace, any other text a QEMU log; both may be gzip. Raises
+    `TraceError` when the file cannot be read, is empty or binary, or has a header of an unknown version.
     """
     lines = TextLines(path)
+    if _starts_with(lines.path, MAGIC):
+        packed = PackedFile(path)
+        return PackedReader(packed)
     _, first = next(iter(lines))
     if first.startswith("{"):
-        return TraceReader(lines, "native", read_header(first, lines.path))
-    return TraceReader(lines, "qemu", {})
+        return TextReader(lines, "native", read_header(first, lines.path))
+    return TextReader(lines, "qemu", {})
+
+
+def _starts_with(path: str, magic: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(magic)) == magic
+    except OSError as error:
+        raise TraceError(path, 0, f"cannot be read: {error.strerror}") from error
 
 
 class TraceReader:
@@ -37,18 +52,49 @@ class TraceReader:
     without any event. The events before come first.
     """
 
-    def __init__(self, lines: TextLines, trace_format: Format, metadata: Mapping[str, object]) -> None:
-        self._lines = lines
-        self.path = lines.path
+    def __init__(
+        self, path: str, trace_format: Format, metadata: Mapping[str, object], total_bytes: int, tables: Tables
+    ) -> None:
+        self.path = path
         """The file, as it was named to `open_trace`."""
         self.format = trace_format
-        """"qemu" or "native"."""
+        """"qemu", "native" or "packed"."""
         self.metadata = metadata
-        """What the header of a native trace says besides its format; empty for a QEMU log."""
+        """What the header of a native or packed trace says besides its format; empty for a QEMU log."""
         self.warnings: list[str] = []
         """What the last pass found that does not make the trace unusable, one line each."""
-        self.total_bytes = lines.total_bytes
+        self.total_bytes = total_bytes
         """Size of the file on disk."""
+        self.tables = tables
+        """What the records refer to that `feed` hands over."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How far in the file on disk the last pass has got."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Event]:
+        raise NotImplementedError
+
+    def events_from(self, first: int) -> Iterator[Event]:
+        """The events from `first` on, counted from 0, by themselves: no pass that is under way notices."""
+        raise NotImplementedError
+
+    def feed(self, sink: RecordSink, progress: Callable[[], None] | None = None) -> None:
+        """A pass that hands the events over as records, until the sink wants no more; raises as iterating does.
+
+        `progress` is called now and then.
+        """
+        raise NotImplementedError
+
+
+class TextReader(TraceReader):
+    """A trace that is text, of one event a line."""
+
+    def __init__(self, lines: TextLines, trace_format: Format, metadata: Mapping[str, object]) -> None:
+        self._packer = Packer()
+        super().__init__(lines.path, trace_format, metadata, lines.total_bytes, self._packer.tables)
+        self._lines = lines
 
     @property
     def bytes_read(self) -> int:
@@ -63,9 +109,85 @@ class TraceReader:
                 found = found or not isinstance(event, Text)
                 yield event
         except TraceError as error:
-            # A recorder that was killed leaves such a line.
-            if isinstance(error, LostEventsError) or not self._lines.unterminated:
-                raise
-            self.warnings.append(f"{error}; the file ends within this line, which is left out")
+            self._forgive(error)
         if not found:
+            raise self._no_event()
+
+    def events_from(self, first: int) -> Iterator[Event]:
+        """The events from `first` on."""
+        # The first line of a native trace is its header.
+        skipped = first + (self.format == "native")
+        return _READERS[self.format](islice(TextLines(self.path), skipped, None), self.path)
+
+    def feed(self, sink: RecordSink, progress: Callable[[], None] | None = None) -> None:
+        """Hand the events over as records."""
+        if self.format != "qemu":
+            self._feed_events(sink, progress)
+            return
+        self.warnings.clear()
+        scanner = QemuScanner(self.path, self._packer)
+        try:
+            for count, lines in self._lines.blocks():
+                if scanner.scan(lines, count, sink):
+                    return
+                if progress is not None:
+                    progress()
+        except RecordError as error:
+            raise TraceError(self.path, 0, str(error)) from error
+        except TraceError as error:
+            self._forgive(error)
+        if not scanner.found_event:
+            raise self._no_event()
+
+    def _feed_events(self, sink: RecordSink, progress: Callable[[], None] | None) -> None:
+        packer = self._packer
+        for index, event in enumerate(self):
+            try:
+                if sink.take(packer.pack(event), 0, index, packer.thread(event.thread)):
+                    return
+            except RecordError as error:
+                raise TraceError(self.path, event.line, str(error)) from error
+            if progress is not None and not index & 0xFFF:
+                progress()
+
+    def _forgive(self, error: TraceError) -> None:
+        """A recorder that was killed leaves a last line like this; any other error is one."""
+        if isinstance(error, LostEventsError) or not self._lines.unterminated:
+            raise error
+        self.warnings.append(f"{error}; the file ends within this line, which is left out")
+
+    def _no_event(self) -> TraceError:
+        return TraceError(self.path, 0, "holds no trace event")
+
+
+class PackedReader(TraceReader):
+    """A packed trace."""
+
+    def __init__(self, packed: PackedFile) -> None:
+        super().__init__(packed.path, "packed", packed.metadata, packed.total_bytes, packed.tables)
+        self._packed = packed
+        self._bytes_read = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """How far in the file on disk the last pass has got."""
+        return self._bytes_read
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self._packed.count:
             raise TraceError(self.path, 0, "holds no trace event")
+        yield from self._packed.events()
+        self._bytes_read = self.total_bytes
+
+    def events_from(self, first: int) -> Iterator[Event]:
+        """The events from `first` on."""
+        return self._packed.events(first)
+
+    def feed(self, sink: RecordSink, progress: Callable[[], None] | None = None) -> None:
+        """Hand the events over as records."""
+        if not self._packed.count:
+            raise TraceError(self.path, 0, "holds no trace event")
+        for done in self._packed.feed(sink):
+            self._bytes_read = done
+            if progress is not None:
+                progress()

@@ -27,6 +27,53 @@ def _access(device: str, frame: str, direction: str, offset: int, data: int, siz
     return f"{name} GICv3 {frame} {direction}: offset {offset:#x}{value} size {size} secure 0{error}"
 
 
+def gits(direction: str, offset: int, data: int, size: int = 4, bad: bool = False) -> str:
+    """An access to the ITS."""
+    return _access("its", "ITS", direction, offset, data, size, bad).replace(" secure 0", "")
+
+
+def msi(device: int, event: int) -> str:
+    """A device's write of an MSI."""
+    return (
+        f"gicv3_its_translation_write GICv3 ITS TRANSLATER write: offset 0x40 data {event:#x} size 4"
+        f" requester_id {device:#x}"
+    )
+
+
+def command(slot: int, opcode: int, name: str, **operands: int) -> list[str]:
+    """The ITS takes a command from its queue; operands by QEMU's names, V in decimal."""
+    text = "".join(f" {key} {value if key == 'V' else hex(value)}" for key, value in operands.items())
+    return [
+        f"gicv3_its_process_command GICv3 ITS: processing command at offset {slot:#x}: {opcode:#x}",
+        f"gicv3_its_cmd_{name.lower()} GICv3 ITS: command {name}{text}",
+    ]
+
+
+def dte(direction: str, device: int, valid: int, size: int, address: int) -> str:
+    """An entry of the device table; `address` as QEMU logs it: a write lacks the low 8 bits."""
+    return (
+        f"gicv3_its_dte_{direction} GICv3 ITS: Device Table {direction} for DeviceID {device:#x}:"
+        f" valid {valid} size {size:#x} ITTaddr {address:#x}"
+    )
+
+
+def ite(direction: str, address: int, event: int, valid: int, intid: int, collection: int) -> str:
+    """An entry of an interrupt translation table."""
+    return (
+        f"gicv3_its_ite_{direction} GICv3 ITS: Interrupt Table {direction} for ITTaddr {address:#x}"
+        f" EventID {event:#x}: valid {valid} inttype {valid} intid {intid:#x} ICID {collection:#x}"
+        f" vPEID 0x0 doorbell 0x3ff"
+    )
+
+
+def cte(direction: str, collection: int, valid: int, target: int) -> str:
+    """An entry of the collection table."""
+    return (
+        f"gicv3_its_cte_{direction} GICv3 ITS: Collection Table {direction} for ICID {collection:#x}:"
+        f" valid {valid} RDBase {target:#x}"
+    )
+
+
 def icc(direction: str, register: str, cpu: int, value: int) -> str:
     """An access to a system register, which is named without its prefix: "PMR"."""
     return (
@@ -90,12 +137,34 @@ def awake(cpus: int = 1) -> list[str]:
     return lines
 
 
+QUEUE = 0x4200_0000
+"""Physical address of the command queue, and then of the device and the collection table."""
+
+
+def with_its(cpus: int = 1) -> list[str]:
+    """What a guest does, beside `awake`, so that LPIs reach its PEs and its ITS takes commands and messages."""
+    lines = []
+    for cpu in range(cpus):
+        lines += [
+            redist("write", cpu, 0x70, 0x4300_000F, size=8),
+            redist("write", cpu, 0x78, 0x4310_0000 + 0x1_0000 * cpu, size=8),
+            redist("write", cpu, 0, 1),
+        ]
+    return [
+        *lines,
+        gits("write", 0x80, 1 << 63 | QUEUE, size=8),
+        gits("write", 0x100, 1 << 63 | QUEUE + 0x1_0000 | 0x200, size=8),
+        gits("write", 0x108, 1 << 63 | QUEUE + 0x2_0000 | 0x200, size=8),
+        gits("write", 0, 1),
+    ]
+
+
 def virt(cpus: int, **config: object) -> Machine:
     """QEMU's virt machine."""
     described = vgic.Config(vgic.Topology.qemu(cpus), 256, vgic.QEMU, **config)  # type: ignore[arg-type]
     return Machine(described, "a test")
 
 
-def replayed(lines: Iterable[str], cpus: int = 1, keep_going: bool = False) -> Result:
+def replayed(lines: Iterable[str], cpus: int = 1, keep_going: bool = False, **config: object) -> Result:
     """The result of replaying a log on QEMU's virt machine."""
-    return replay(read_qemu(enumerate(lines, 1), NAME), NAME, virt(cpus), keep_going)
+    return replay(read_qemu(enumerate(lines, 1), NAME), NAME, virt(cpus, **config), keep_going)

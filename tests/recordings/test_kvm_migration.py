@@ -73,9 +73,9 @@ class Guest:
             case Line():
                 self.gic.ppi(self.gic.find(event.owner or 0), event.intid).set_level(event.level)
             case CpuReset() if self._started:
-                pe = self._resets.reset(event)
-                if pe is not None:
-                    self.gic.reset_cpu(self.gic.find(pe))
+                cpu = self._resets.reset(event.token, event.thread or 0)
+                if cpu is not None:
+                    self.gic.reset_cpu(cpu)
 
     def _access(self, event: Access) -> None:
         gic = self.gic
@@ -88,7 +88,7 @@ class Guest:
 
     def _sysreg(self, event: SysReg) -> None:
         cpu, encoding = self.gic.find(event.cpu), ENCODINGS[event.register]
-        if self._resets.resolved(event):
+        if self._resets.resolved(event.thread or 0, cpu, event.write and event.register == "ICC_PMR"):
             self.gic.reset_cpu(cpu)
         if event.write:
             self.gic.sysreg_write(cpu, encoding, event.value)

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 import recorded_guests
+from mmio.trace import Command, DeviceEntry, Message
 from vgic_tools.replay import replay
 
 
@@ -15,6 +16,16 @@ def test_a_trace_may_end_after_any_line(recording: str) -> None:
     for _ in range(40):
         end = random.randrange(10_000)
         result = replay(events[:end], recording, recorded_guests.machine(recording))
+        assert result.first is None, f"cut after line {end}"
+
+
+def test_a_trace_may_end_amid_what_an_its_does() -> None:
+    events = recorded_guests.events("linux_smp1_its", "core")
+    its = [number for number, event in enumerate(events) if isinstance(event, Command | DeviceEntry | Message)]
+    random = Random("linux_smp1_its")
+    for at in random.sample(its, 20):
+        end = at + random.randrange(4)
+        result = replay(events[:end], "linux_smp1_its", recorded_guests.machine("linux_smp1_its"))
         assert result.first is None, f"cut after line {end}"
 
 

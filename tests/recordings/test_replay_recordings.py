@@ -19,12 +19,23 @@ from vgic_tools.replay import Result, replay
 RECORDINGS = [
     ("linux_smp1_icount", "core"),
     ("linux_smp1_icount", "full"),
+    ("linux_smp1_its", "core"),
+    ("linux_smp1_its", "full"),
     ("linux_smp4_noits", "core"),
     ("linux_smp4_noits", "full"),
+    ("linux_smp4_its", "core"),
+    pytest.param("linux_smp4_its", "full", marks=pytest.mark.slow),
     ("linux_smp126_hi_noits", "core"),
     ("fuzz_ds1_smp4", "core"),
     ("fuzz_ds1_smp4", "full"),
 ]
+WITH_ITS = [("linux_smp1_its", "core"), ("linux_smp1_its", "full"), ("linux_smp4_its", "core")]
+TAKEN = {
+    "linux_smp1_its": {0x2001: 14, 0x2003: 5, 0x2004: 11},
+    "linux_smp4_its": {0x2001: 10, 0x2003: 57, 0x2004: 1, 0x2009: 9, 0x200A: 15},
+}
+"""How often each LPI is acknowledged."""
+
 every_recording = pytest.mark.parametrize(("recording", "kind"), RECORDINGS)
 
 
@@ -56,12 +67,20 @@ def test_nothing_diverges(recording: str, kind: str) -> None:
 
 
 @every_recording
-def test_nothing_is_accepted_but_what_concerns_virtual_interrupts(recording: str, kind: str) -> None:
+def test_nothing_is_accepted_but_what_is_in_guest_ram_or_concerns_virtual_interrupts(
+    recording: str, kind: str
+) -> None:
     expected = {
         f"{name} events": count
         for name, count in lines_by_event(recording, kind).items()
         if name.startswith("gicv3_cpuif_virt_")
     }
+    if recording in TAKEN:
+        lpis = len(TAKEN[recording])
+        priorities = "as they were offered" if kind == "full" else "assumed to be 0xa0"
+        expected["LPIs enabled, because they were taken or offered"] = lpis
+        expected[f"priorities of LPIs, {priorities}"] = lpis
+        expected["pages of two-level tables, at made-up addresses"] = 1
     assert result_of(recording, kind).accepted == expected
 
 
@@ -70,6 +89,11 @@ def test_every_recorded_value_is_compared(recording: str, kind: str) -> None:
     result, lines = result_of(recording, kind), lines_by_event(recording, kind)
     assert compared(result, "GICD") == lines["gicv3_dist_read"] + lines["gicv3_dist_badread"]
     assert compared(result, "GICR") == lines["gicv3_redist_read"] + lines["gicv3_redist_badread"]
+    assert compared(result, "GITS") == lines["gicv3_its_read"] + lines["gicv3_its_badread"]
+    assert result.compared["ITS commands"] == lines["gicv3_its_process_command"]
+    for table, name in (("device", "dte"), ("translation", "ite"), ("collection", "cte")):
+        entries = lines[f"gicv3_its_{name}_read"] + lines[f"gicv3_its_{name}_write"]
+        assert result.compared[f"{table} table entries"] == entries
     assert result.compared["SGI deliveries"] == lines["gicv3_redist_send_sgi"]
     assert result.compared["highest pending interrupts"] == lines["gicv3_cpuif_update"]
     assert result.compared["IRQ and FIQ outputs"] == lines["gicv3_cpuif_set_irqs"]
@@ -83,6 +107,9 @@ def test_every_recorded_input_is_replayed(recording: str, kind: str) -> None:
     assert inputs["line changes"] == lines["gicv3_dist_set_irq"] + lines["gicv3_redist_set_irq"]
     assert inputs["GICD writes"] == lines["gicv3_dist_write"] + lines["gicv3_dist_badwrite"]
     assert inputs["GICR writes"] == lines["gicv3_redist_write"] + lines["gicv3_redist_badwrite"]
+    assert inputs["GITS writes"] == lines["gicv3_its_write"] + lines["gicv3_its_badwrite"]
+    assert inputs["MSIs"] == lines["gicv3_its_translation_write"]
+    assert inputs["ITS commands"] == lines["gicv3_its_process_command"]
     sgis = sum(count for name, count in inputs.items() if name.startswith("SGIs"))
     assert sgis == lines["gicv3_icc_generate_sgi"]
     writes = [name for name in lines if name.startswith("gicv3_icc_") and name.endswith("_write")]
@@ -92,7 +119,9 @@ def test_every_recorded_input_is_replayed(recording: str, kind: str) -> None:
 @every_recording
 def test_every_access_is_taken_or_refused_as_recorded(recording: str, kind: str) -> None:
     result, lines = result_of(recording, kind), lines_by_event(recording, kind)
-    accesses = sum(count for name, count in lines.items() if re.match(r"gicv3_(re)?dist_(bad)?(read|write)", name))
+    accesses = sum(
+        count for name, count in lines.items() if re.match(r"gicv3_(dist|redist|its)_(bad)?(read|write)$", name)
+    )
     # Random operations write read-only registers, of which QEMU calls some writes errors and others not.
     unrecorded = 358 if recording == "fuzz_ds1_smp4" else 0
     assert result.compared["access taken or refused"] == accesses - unrecorded
@@ -111,9 +140,52 @@ def test_four_vcpus_in_figures(kind: str) -> None:
     assert result.compared["IRQ and FIQ outputs"] == evaluations
 
 
+@pytest.mark.parametrize(("recording", "kind"), WITH_ITS)
+def test_every_lpi_that_is_taken_was_made_pending_by_a_message_before(recording: str, kind: str) -> None:
+    """By the text alone: an MSI is followed by the entry of its event, which names the LPI."""
+    pending: Counter[int] = Counter()
+    taken: Counter[int] = Counter()
+    message = False
+    for line in recorded_guests.lines(recording, kind):
+        if "gicv3_its_translation_write" in line:
+            message = True
+        elif message and (entry := re.search(r"gicv3_its_ite_read .* valid 1 inttype 1 intid 0x(\w+) ", line)):
+            pending[int(entry[1], 16)] += 1
+            message = False
+        elif acknowledged := re.search(r"gicv3_icc_iar1_read .* value 0x(\w{4,})$", line):
+            intid = int(acknowledged[1], 16)
+            taken[intid] += 1
+            assert taken[intid] <= pending[intid], line
+    assert taken == pending == TAKEN[recording]
+    assert sum(
+        count for (_, interrupt), count in result_of(recording, kind).acknowledged.items() if interrupt == "LPI"
+    ) == sum(TAKEN[recording].values())
+
+
+@pytest.mark.parametrize("kind", ["core", pytest.param("full", marks=pytest.mark.slow)])
+def test_an_its_in_figures(kind: str) -> None:
+    result = result_of("linux_smp4_its", kind)
+    assert result.inputs["MSIs"] == 92
+    lpis = {pe: count for (pe, interrupt), count in result.acknowledged.items() if interrupt == "LPI"}
+    assert lpis == {"0.0.0.0": 12, "0.0.0.1": 2, "0.0.0.2": 64, "0.0.0.3": 14}
+    assert compared(result, "GITS") == 377
+    assert result.compared["GITS_CREADR"] == 344
+    assert result.compared["device table entries"] == 165
+    assert result.compared["translation table entries"] == 197
+    assert result.compared["collection table entries"] == 182
+    assert result.compared["ITS commands"] == 170
+    assert result.compared["ICC_IAR1"] == 4_990
+    assert result.compared["highest pending interrupts"] == (78_396 if kind == "full" else 0)
+
+
 @pytest.mark.parametrize(
     ("recording", "kind"),
-    [("linux_smp1_icount", "core"), ("linux_smp4_noits", "full"), ("linux_smp126_hi_noits", "core")],
+    [
+        ("linux_smp1_icount", "core"),
+        ("linux_smp4_its", "core"),
+        ("linux_smp4_noits", "full"),
+        ("linux_smp126_hi_noits", "core"),
+    ],
 )
 def test_the_device_tree_describes_the_same_machine(recording: str, kind: str) -> None:
     log, tree = recorded_guests.log(recording, kind), recorded_guests.TRACES / recording / "virt.dtb"

@@ -19,7 +19,7 @@ DIGESTS = {
     ("linux_smp1_icount", "core"): "5d1b60854439b2620d15108f5954b1dd848a306aedd614500bf9c60022f5bb03",
     ("linux_smp4_noits", "full"): "82090b20d821a236da3ceab636e3a574e8c83f4b6ec102a6ab651d9157e05fcf",
     ("linux_smp126_hi_noits", "core"): "6778166d6f5510d37e85fcb947a58a44e0da71afa22fe74cf73668614de886a0",
-    ("fuzz_ds1_smp4", "core"): "b77f0eaa52d02dd94275515f7ad446216d4ac36f61757593b7e7ab8c4c3cd05d",
+    ("fuzz_ds1_smp4", "core"): "365115f660104322df5e8834b51d31ef8e01f4c1d3174bd6e4a6ef6692fea2cf",
 }
 
 

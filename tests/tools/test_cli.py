@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 import recorded_guests
 import vgic
+from mmio.trace import Access, PackedWriter
 from qemu_log import awake, dist, icc, redist, sgi, spi
-from vgic_tools import bench, cli
 from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
@@ -143,7 +143,7 @@ def test_json(trace: Path) -> None:
 
 
 def test_the_installed_command_shows_no_progress_bar_when_not_on_a_terminal() -> None:
-    command = [sys.executable, "-m", "vgic_tools.cli", "replay", CORE, "--qemu-cmdline", CMDLINE]
+    command = [sys.executable, "-P", "-m", "vgic_tools.cli", "replay", CORE, "--qemu-cmdline", CMDLINE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
@@ -161,6 +161,50 @@ def test_a_converted_trace_gives_the_same_result(tmp_path: Path, name: str) -> N
         json.loads(run("replay", trace, "--qemu-cmdline", CMDLINE, "--json").stdout) for trace in (CORE, native)
     )
     assert converted == original | {"trace": str(native)}
+
+
+def test_a_packed_trace_names_its_machine(tmp_path: Path) -> None:
+    packed, again = tmp_path / "boot.vgpk", tmp_path / "boot.jsonl"
+    done = run("convert", CORE, packed, "--qemu-cmdline", CMDLINE)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "left out: 18,211 times, 0 texts\n"
+    original = json.loads(run("replay", CORE, "--qemu-cmdline", CMDLINE, "--json").stdout)
+    machine = original["machine"].partition(", from ")[0]
+    for trace in (packed, again):
+        expected = original | {"trace": str(trace), "machine": f"{machine}, from {trace}"}
+        assert json.loads(run("replay", trace, "--json").stdout) == expected
+        # Another machine may be given.
+        assert "machine: 1 vCPU, " in run("replay", trace, "--cpus", "1").stdout
+        # The machine goes with the trace into another format.
+        assert run("convert", packed, again).exit_code == 0
+
+
+def test_a_packed_trace_without_a_machine(tmp_path: Path) -> None:
+    packed = tmp_path / "boot.vgpk"
+    assert run("convert", CORE, packed).exit_code == 0
+    assert refusal("replay", packed).startswith("say which machine it is: ")
+    assert run("replay", packed, "--qemu-cmdline", CMDLINE).exit_code == 0
+
+
+def test_a_packed_trace_with_a_machine_that_cannot_be(tmp_path: Path) -> None:
+    packed = tmp_path / "boot.vgpk"
+    with PackedWriter(packed, {"machine": {"spis": 4}}) as writer:
+        writer.write(Access(1, None, None, "gicd", None, 0xFFE8, 4, 0x3B, False, False, False))
+    message = refusal("replay", packed)
+    assert message.startswith(f"{packed}: the machine that it names cannot be: ")
+    assert run("replay", packed, *QEMU).exit_code == 0
+
+
+def test_a_divergence_in_a_packed_trace(trace: Path) -> None:
+    trace.write_text("qemu: warning\n" + "".join(line + "\n" for line in awake(4)) + BAD)
+    packed = trace.with_name("trace.vgpk")
+    assert run("convert", trace, packed, *QEMU).exit_code == 0
+    outcome = run("replay", packed)
+    assert outcome.exit_code == 1
+    # The line of the log that it was made from.
+    line = len(awake(4)) + 2
+    assert f"\n{packed}:{line}: GICD_PIDR2\n" in outcome.stdout
+    assert f"\n  {line:>8}  read GICD+0xffe8, 4 bytes: 0x3a  <- here\n" in outcome.stdout
 
 
 def test_a_divergence_in_a_converted_trace(trace: Path) -> None:
@@ -213,10 +257,44 @@ def test_decode_by_address() -> None:
         ("GICD_CTLR", "zero", "'zero' is no value: write 0x... or a decimal number"),
         ("GICD_CTLR", "0x100000000", "GICD_CTLR has 32 bits; 0x100000000 does not fit"),
         ("0x63", "0", "nothing is mapped at 0x63; `vgic map` shows the machine's address map"),
+        ("command", "0x55", "opcode 0x55 means no ITS command; there are 0x01 MOVI, "),
+        ("DTE", "1 2", "DTE in format arch has 64 bits; 1 2 does not fit"),
     ],
 )
 def test_decode_refuses(register: str, value: str, message: str) -> None:
-    assert refusal("decode", register, value).startswith(message)
+    assert refusal("decode", register, *value.split()).startswith(message)
+
+
+def fields(*arguments: object) -> dict[str, str]:
+    """The values that `vgic decode` shows, by field."""
+    outcome = run("decode", *arguments)
+    assert outcome.exit_code == 0, outcome.output
+    rows = [line.split() for line in outcome.stdout.splitlines()[2:]]
+    return {row[1]: row[2] for row in rows}
+
+
+def test_decode_an_its_command() -> None:
+    shown = fields("command", "0x80000000a", "0x200400000004", "3", "0")
+    assert shown == {"ICID": "0x3", "pINTID": "0x2004", "EventID": "0x4", "DeviceID": "0x8", "Opcode": "0xa"}
+    assert run("decode", "mapti", "0xa").stdout.startswith("MAPTI = 0x" + "0" * 63 + "a\n")
+
+
+def test_decode_table_entries() -> None:
+    assert fields("DTE", "0x8000042ef7e00002") == {"V": "1", "ITT_addr": "0x42ef7e000", "Size": "0x2"}
+    event = fields("ITE", "0x300008013", "0x3ff", "--profile", "qemu")
+    assert event == {
+        "Doorbell": "0x3ff",
+        "vPEID": "0x0",
+        "ICID": "0x3",
+        "pINTID": "0x2004",
+        "INTTYPE": "1",
+        "V": "1",
+    }
+
+
+def test_decode_an_address_in_an_its() -> None:
+    text = run("decode", "0x8080008", "0x1f0001efb1", "--its", "0x8080000").stdout
+    assert text.startswith("GITS_TYPER of GITS = 0x0000001f0001efb1  (read only")
 
 
 # map
@@ -240,34 +318,14 @@ def test_map_of_two_regions() -> None:
 # bench
 
 
-def test_bench(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.measure, "__defaults__", (1, 20, None))
-    monkeypatch.setattr(cli, "measure_scale", lambda: bench.Scale(build_seconds=1.0, sgi_ratio=1.0))
-    trace.write_text(GOOD * 100)
-    data = json.loads(run("bench", "--json").stdout)
-    assert data["empty method call"]["ratio"] == 1
-    assert data.pop("65,536 vCPUs").keys() == {"build_seconds", "sgi_ratio"}
-    assert all(figure["ns"] > 0 and figure["ratio"] > 0 for figure in data.values())
-    outcome = run("bench", "--trace", trace, "--qemu-cmdline", CMDLINE)
-    assert outcome.exit_code == 0
-    assert re.search(r"\nempty method call +[\d,]+ +1\.0 *\n", outcome.stdout)
-    assert re.search(r"\n[\d,]+ events replayed per second of CPU\n", outcome.stdout)
-    other = trace.with_name("other")
-    other.write_text(
-        f"""#!{sys.executable}
-import sys
-print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{"ns": 8, "ratio": 0.5}}}}')
-"""
-    )
-    other.chmod(0o755)
-    outcome = run("bench", "--against", other)
-    assert re.search(r" other: ns +calls +times *\nempty method call +[\d,]+ +1\.0 +8 +0\.5 +2\.00", outcome.stdout)
-    assert refusal("bench", "--against", trace).startswith(f"{trace} cannot be compared with: ")
-    assert refusal("bench", "--trace", trace) == "--trace and --qemu-cmdline go together"
-    missing = trace.with_name("missing")
-    assert refusal("bench", "--trace", missing, "--qemu-cmdline", CMDLINE).startswith(
-        f"{missing}: cannot be read: "
-    )
+def test_bench_refuses_what_it_cannot_use_before_it_measures(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert refusal("bench", missing, "--qemu-cmdline", CMDLINE).startswith(f"{missing}: cannot be read: ")
+    for option in ("--json", "--plot"):
+        nowhere = missing / "file"
+        assert refusal("bench", CORE, "--qemu-cmdline", CMDLINE, option, nowhere) == (
+            f"{nowhere}: cannot be written: there is no such folder"
+        )
 
 
 # help
@@ -276,7 +334,7 @@ print("vgic 9, other" if "--version" in sys.argv else '{{"empty method call": {{
 def test_help_shows_what_there_is() -> None:
     text = run("--help").stdout
     shown = re.findall(r"^  (\w+)  ", text[text.index("Commands:") :], re.MULTILINE)
-    assert shown == ["affinity", "bench", "convert", "decode", "map", "replay", "state"]
+    assert shown == ["affinity", "bench", "convert", "decode", "its", "map", "replay", "state"]
     for command in shown:
         for option in ("-h", "--help"):
             outcome = run(command, option)

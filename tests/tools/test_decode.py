@@ -3,7 +3,8 @@
 import pytest
 
 import vgic
-from vgic_tools.decode import find_by_address, find_by_name, number
+from vgic.layouts import its_commands, its_tables
+from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
 from vgic_tools.errors import UsageError
 
 
@@ -18,6 +19,9 @@ from vgic_tools.errors import UsageError
         ("icc_ctlr_el1", "ICC_CTLR_EL1"),
         ("ICC_AP1R0", "ICC_AP1R0_EL1"),
         ("GICD_IROUTER", "GICD_IROUTER<n>"),
+        ("gits_typer", "GITS_TYPER"),
+        ("GITS_BASER1", "GITS_BASER1"),
+        ("GITS_TRANSLATER", "GITS_TRANSLATER"),
     ],
 )
 def test_by_name(name: str, title: str) -> None:
@@ -89,3 +93,70 @@ def test_addresses_without_a_register(address: int, message: str) -> None:
 )
 def test_numbers(text: str, value: int | None) -> None:
     assert number(text) == value
+
+
+def test_by_address_in_an_its() -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.qemu(1), its=(0x0808_0000, 0x0900_0000)))
+    assert find_by_address(0x0808_0090, gic)[0].startswith("GITS_CREADR of GITS")
+    assert find_by_address(0x0901_0040, gic)[0].startswith("GITS_TRANSLATER of GITS")
+
+
+@pytest.mark.parametrize("name", ["command", "Command", "mapti", "MAPTI"])
+def test_a_command_is_what_its_opcode_says(name: str) -> None:
+    value = int.from_bytes(its_commands.encode("MAPTI", DeviceID=8, EventID=4, ICID=3, pINTID=0x2004), "little")
+    found = find_record(name, value, its_tables.ARCH)
+    assert found is not None
+    title, layout = found
+    assert title == "MAPTI"
+    assert layout.decode(value) == {"ICID": 3, "pINTID": 0x2004, "EventID": 4, "DeviceID": 8, "Opcode": 10}
+
+
+@pytest.mark.parametrize("entries", its_tables.FORMATS.values())
+@pytest.mark.parametrize("name", ["DTE", "ite", "Cte", "L1"])
+def test_entries_are_in_the_format_of_the_profile(name: str, entries: its_tables.TableFormat) -> None:
+    found = find_record(name, 0, entries)
+    assert found is not None
+    assert found[0] == f"{name.upper()} in format {entries.name}"
+    assert found[1] in entries
+
+
+def test_every_profile_has_a_format() -> None:
+    assert {profile.its.entries.name for profile in vgic.PROFILES.values()} == {"arch", "kvm", "qemu"}
+
+
+@pytest.mark.parametrize("name", ["GICD_CTLR", "", "MAP"])
+def test_other_names_are_no_records(name: str) -> None:
+    assert find_record(name, 0, its_tables.ARCH) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("command", 0x155, "opcode 0x55 means no ITS command; there are 0x01 MOVI, 0x03 INT, "),
+        ("MAPD", 0x209, "opcode 0x09 means MAPC, not MAPD"),
+    ],
+)
+def test_other_opcodes(name: str, value: int, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_record(name, value, its_tables.ARCH)
+    assert str(caught.value).startswith(message)
+
+
+def test_several_numbers_are_doublewords_as_in_memory() -> None:
+    assert value_of(["0x12"]) == value_of(["18"]) == 0x12
+    assert value_of([hex(1 << 200)]) == 1 << 200
+    assert value_of(["0x1", "0x2", "0", "4"]) == 1 | 2 << 64 | 4 << 192
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["ten"], "'ten' is no value: write 0x... or a decimal number"),
+        (["0", "-1"], "'-1' is no value: write 0x... or a decimal number"),
+        (["0", hex(1 << 64)], f"{1 << 64:#x} does not fit into a doubleword of 64 bits"),
+    ],
+)
+def test_values_that_are_none(texts: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        value_of(texts)
+    assert str(caught.value) == message

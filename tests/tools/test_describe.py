@@ -3,7 +3,7 @@
 import pytest
 
 from mmio.trace import Access, read_qemu
-from qemu_log import delivery, dist, evaluation, icc, ppi, redist, reset, sgi, spi
+from qemu_log import command, cte, delivery, dist, dte, evaluation, icc, ite, msi, ppi, redist, reset, sgi, spi
 from vgic_tools.replay.describe import describe
 
 
@@ -25,7 +25,22 @@ from vgic_tools.replay.describe import describe
         (evaluation(0, 27, 160, irq=1)[0], "0.0.0.0 is offered INTID 27, priority 0xa0"),
         (evaluation(0, 27, 255, irq=1)[0], "0.0.0.0 is offered nothing"),
         (evaluation(0, 27, 160, irq=1)[1], "0.0.0.0 drives IRQ 1 FIQ 0"),
-        ("gicv3_its_cmd_sync GICv3 ITS: command SYNC", "gicv3_its_cmd_sync GICv3 ITS: command SYNC"),
+        (msi(0x10, 2), "device 0x10 signals event 0x2"),
+        (command(0x1C, 5, "SYNC")[0], "the ITS takes command 0x1c of its queue, opcode 0x05"),
+        (command(0x1C, 5, "SYNC")[1], "command SYNC"),
+        (command(0, 9, "MAPC", ICID=3, RDbase=1, V=1)[1], "command MAPC: collection 0x3, target 0x1, valid true"),
+        (dte("read", 8, 1, 2, 0x42EF_7E00), "device table, 0x8 read: table at 0x42ef7e00 for 3 bits of EventID"),
+        (
+            ite("write", 0x42EF_7E00, 1, 1, 0x2001, 2),
+            "translation table at 0x42ef7e00, event 0x1 written: INTID 8193, collection 0x2",
+        ),
+        (
+            ite("read", 0x4000, 1, 1, 27, 0).replace("inttype 1", "inttype 0"),
+            "translation table at 0x4000, event 0x1 read: virtual INTID 27, collection 0x0",
+        ),
+        (cte("read", 3, 1, 2), "collection table, 0x3 read: target 0x2"),
+        (cte("read", 3, 0, 2), "collection table, 0x3 read: invalid"),
+        ("gicv3_its_cmd_vsync GICv3 ITS: command VSYNC", "gicv3_its_cmd_vsync GICv3 ITS: command VSYNC"),
         ("a warning", "a warning"),
     ],
 )

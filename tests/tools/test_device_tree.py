@@ -49,7 +49,9 @@ def write(path: Path, made: fdt.FDT) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("recording", "cpus"), [("linux_smp4_noits", 4), ("linux_smp126_hi_noits", 126)])
+@pytest.mark.parametrize(
+    ("recording", "cpus"), [("linux_smp4_its", 4), ("linux_smp4_noits", 4), ("linux_smp126_hi_noits", 126)]
+)
 def test_recordings(recording: str, cpus: int) -> None:
     config = config_from_device_tree(recorded_guests.TRACES / recording / "virt.dtb", 256)
     low, high = vgic.RedistributorRegion(0x080A_0000, 123), vgic.RedistributorRegion(0x40_0000_0000, 512)
@@ -59,6 +61,7 @@ def test_recordings(recording: str, cpus: int) -> None:
         profile=vgic.QEMU,
         gicd_base=0x0800_0000,
         redistributor_regions=(low, high) if cpus > 123 else (low,),
+        its=(0x0808_0000,) if recording == "linux_smp4_its" else (),
     )
     assert config.topology.affinities == vgic.Topology.qemu(cpus).affinities
 
@@ -85,6 +88,16 @@ def test_narrow_addresses_and_one_region(path: Path) -> None:
     assert config.redistributor_regions == (vgic.RedistributorRegion(0x2F10_0000, 16),)
 
 
+def test_several_its(path: Path) -> None:
+    made = tree()
+    for name, base in (("/gic/its@0", 0x2F20_0000), ("/gic/its@1", 0x90_0000_0000)):
+        made.set_property("compatible", "arm,gic-v3-its", name, create=True)
+        made.set_property("reg", [base >> 32, base & 0xFFFF_FFFF, 0, 0x2_0000], name)
+    made.set_property("#address-cells", 2, "/gic")
+    made.set_property("#size-cells", 2, "/gic")
+    assert config_from_device_tree(write(path, made), 32).its == (0x2F20_0000, 0x90_0000_0000)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -93,6 +106,10 @@ def test_narrow_addresses_and_one_region(path: Path) -> None:
         (
             lambda made: made.set_property("compatible", "arm,gic-v3", "/gic2", create=True),
             "2 nodes are compatible with arm,gic-v3, not one",
+        ),
+        (
+            lambda made: made.set_property("compatible", "arm,gic-v3-its", "/gic/its@0", create=True),
+            "its@0 has no reg",
         ),
         (
             lambda made: made.set_property("redistributor-stride", [0, 0x4_0000], "/gic"),

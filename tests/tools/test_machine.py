@@ -22,6 +22,7 @@ def machine(
     priority_bits: int | None = None,
     gicd_base: str | None = None,
     redistributors: tuple[str, ...] = (),
+    its: tuple[str, ...] = (),
     default_cpus: int | None = None,
 ) -> Machine:
     """The machine of the options that are given."""
@@ -60,6 +61,10 @@ def test_files(option: str) -> None:
     assert str(built) == f"4 vCPUs, 256 SPIs, 1 redistributor region, profile qemu, from {path}"
 
 
+def test_an_its_is_counted() -> None:
+    assert "1 redistributor region, 1 ITS, profile arch" in str(machine(cpus=1, its=("0x8080000",)))
+
+
 def test_options_change_what_a_file_says() -> None:
     built = machine(
         qemu_cmdline=RECORDING / "cmd.txt",
@@ -68,7 +73,9 @@ def test_options_change_what_a_file_says() -> None:
         priority_bits=7,
         gicd_base="0x2f000000",
         redistributors=("0x2f100000:2", "0x30000000:8"),
+        its=("0x2f020000", "0x2f040000"),
     )
+    assert "2 redistributor regions, 2 ITSes, profile kvm" in str(built)
     assert built.config == vgic.Config(
         topology=built.config.topology,
         spis=64,
@@ -79,6 +86,7 @@ def test_options_change_what_a_file_says() -> None:
             vgic.RedistributorRegion(0x2F10_0000, 2),
             vgic.RedistributorRegion(0x3000_0000, 8),
         ),
+        its=(0x2F02_0000, 0x2F04_0000),
     )
 
 
@@ -97,6 +105,7 @@ def test_options_change_what_a_file_says() -> None:
         ({"cpus": 1, "redistributors": ("0x1000000",)}, "--redistributors 0x1000000: written ADDRESS:COUNT"),
         ({"cpus": 1, "redistributors": ("x:1",)}, "--redistributors x: not a number"),
         ({"cpus": 1, "redistributors": ("0x1000000:x",)}, "--redistributors x: not a number"),
+        ({"cpus": 1, "its": ("x",)}, "--its x: not a number"),
         ({"cpus": 3, "redistributors": ("0x1000000:2",)}, "3 vCPUs need as many redistributors; the regions have"),
     ],
 )

@@ -34,7 +34,13 @@ def refusal(path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("recording", "cpus"),
-    [("linux_smp1_icount", 1), ("linux_smp4_noits", 4), ("linux_smp126_hi_noits", 126), ("fuzz_ds1_smp4", 4)],
+    [
+        ("linux_smp1_icount", 1),
+        ("linux_smp4_its", 4),
+        ("linux_smp4_noits", 4),
+        ("linux_smp126_hi_noits", 126),
+        ("fuzz_ds1_smp4", 4),
+    ],
 )
 def test_recordings(recording: str, cpus: int) -> None:
     config = config_from_qemu_cmdline(recorded_guests.cmdline(recording))
@@ -45,6 +51,7 @@ def test_recordings(recording: str, cpus: int) -> None:
         priority_bits=5,
         gicd_base=0x0800_0000,
         redistributor_regions=(LOW, HIGH) if cpus > 123 else (LOW,),
+        its=(0x0808_0000,) if recording in ("linux_smp4_its", "fuzz_ds1_smp4") else (),
     )
     assert config.topology.affinities == vgic.Topology.qemu(cpus).affinities
 
@@ -80,6 +87,27 @@ def test_smp(path: Path, smp: str, cpus: int) -> None:
     assert config(path, f"-M virt,gic-version=3 {smp}").topology.affinities == vgic.Topology.qemu(cpus).affinities
 
 
+@pytest.mark.parametrize(
+    ("machine", "its"),
+    [
+        ("virt", True),
+        ("virt,its=on", True),
+        ("virt,its=y", True),
+        ("virt,its=off", False),
+        ("virt,its=false", False),
+        ("virt,its=off -M its=on", True),
+        ("virt-7.2", True),
+        ("virt-6.2", True),
+        ("virt-6.1", False),
+        ("virt-6.1,its=on", False),
+        ("virt-2.12", False),
+        ("virt-10.0", True),
+    ],
+)
+def test_its(path: Path, machine: str, its: bool) -> None:
+    assert config(path, f"-M gic-version=3 -M {machine}").its == ((0x0808_0000,) if its else ())
+
+
 def test_regions_as_needed(path: Path) -> None:
     assert config(path, "-M virt,gic-version=3 -smp 123").redistributor_regions == (LOW,)
     assert config(path, "-M virt,gic-version=3 -smp 124").redistributor_regions == (LOW, HIGH)
@@ -100,6 +128,7 @@ def test_several_lines(path: Path, continued: str) -> None:
         ("-M virt,gic-version=2", "-machine gic-version=2: the model is a GICv3"),
         ("-M virt,gic-version=max", "-machine gic-version=max: the model is a GICv3"),
         ("-M virt,gic-version=3,secure=on", "-machine secure=on: two Security states are not modelled"),
+        ("-M virt,gic-version=3,its=t", "-machine its=t: expected on or off"),
         ("-M virt,gic-version=3 -smp 0", "-smp 0: QEMU's virt machine has 1 to 512 CPUs"),
         ("-M virt,gic-version=3 -smp 513", "-smp 513: QEMU's virt machine has 1 to 512 CPUs"),
         ("-M virt,gic-version=3 -smp four", "-smp four: QEMU's virt machine has 1 to 512 CPUs"),

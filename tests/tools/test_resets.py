@@ -1,63 +1,56 @@
 """Which PE a recorded CPU reset means."""
 
-from mmio.trace import CpuReset, SysReg
 from qemu_log import awake, dist, icc, on, replayed, reset
 from vgic_tools.replay.resets import ResetAttribution
 
-
-def access(thread: int | None, cpu: int, register: str = "ICC_IAR1", write: bool = False) -> SysReg:
-    return SysReg(1, None, thread, cpu, register, 0, write)
-
-
-def token(thread: int | None, name: str) -> CpuReset:
-    return CpuReset(1, None, thread, name)
+NO_THREAD = 0
 
 
 def test_a_thread_for_each_vcpu() -> None:
     resets = ResetAttribution()
-    assert not resets.resolved(access(10, 0))
+    assert not resets.resolved(10, 0, begins=False)
     # vCPU 1 boots: nothing is known of its thread until its first access, whichever that is.
-    assert resets.reset(token(11, "b")) is None
-    assert not resets.resolved(access(10, 0))
+    assert resets.reset("b", 11) is None
+    assert not resets.resolved(10, 0, begins=False)
     assert resets.held == 1
-    assert resets.resolved(access(11, 1))
+    assert resets.resolved(11, 1, begins=False)
     assert resets.held == 0
     # From then on the pointer is known, in any thread, and the thread, with any pointer.
-    assert resets.reset(token(11, "b")) == 1
-    assert resets.reset(token(99, "b")) == 1
-    assert resets.reset(token(10, "a")) == 0
+    assert resets.reset("b", 11) == 1
+    assert resets.reset("b", 99) == 1
+    assert resets.reset("a", 10) == 0
 
 
 def test_one_thread_for_all() -> None:
     resets = ResetAttribution()
-    resets.resolved(access(10, 0))
-    assert resets.reset(token(10, "b")) is None
+    resets.resolved(10, 0, begins=False)
+    assert resets.reset("b", 10) is None
     # vCPU 0 goes on in the same thread; the one that sets its mask is the one that boots.
-    assert not resets.resolved(access(10, 0))
-    assert not resets.resolved(access(10, 2, "ICC_PMR", write=False))
-    assert resets.resolved(access(10, 1, "ICC_PMR", write=True))
-    assert resets.reset(token(10, "b")) == 1
+    assert not resets.resolved(10, 0, begins=False)
+    assert not resets.resolved(10, 2, begins=False)
+    assert resets.resolved(10, 1, begins=True)
+    assert resets.reset("b", 10) == 1
 
 
 def test_no_thread_ids() -> None:
     resets = ResetAttribution()
-    resets.resolved(access(None, 0))
-    assert resets.reset(token(None, "b")) is None
-    assert not resets.resolved(access(None, 1))
-    assert resets.resolved(access(None, 1, "ICC_PMR", write=True))
-    assert resets.reset(token(None, "b")) == 1
+    resets.resolved(NO_THREAD, 0, begins=False)
+    assert resets.reset("b", NO_THREAD) is None
+    assert not resets.resolved(NO_THREAD, 1, begins=False)
+    assert resets.resolved(NO_THREAD, 1, begins=True)
+    assert resets.reset("b", NO_THREAD) == 1
 
 
 def test_several_are_held_in_their_order() -> None:
     resets = ResetAttribution()
-    resets.resolved(access(None, 0))
+    resets.resolved(NO_THREAD, 0, begins=False)
     for name in ("b", "c", "b"):
-        assert resets.reset(token(None, name)) is None
-    assert resets.resolved(access(None, 2, "ICC_PMR", write=True))
+        assert resets.reset(name, NO_THREAD) is None
+    assert resets.resolved(NO_THREAD, 2, begins=True)
     # Both of the first pointer are placed now.
     assert resets.held == 1
-    assert resets.resolved(access(None, 3, "ICC_PMR", write=True))
-    assert (resets.reset(token(None, "b")), resets.reset(token(None, "c"))) == (2, 3)
+    assert resets.resolved(NO_THREAD, 3, begins=True)
+    assert (resets.reset("b", NO_THREAD), resets.reset("c", NO_THREAD)) == (2, 3)
 
 
 def test_a_vcpu_comes_back_twice() -> None:

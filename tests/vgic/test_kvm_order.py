@@ -5,8 +5,20 @@ import doctest
 import pytest
 
 import vgic
+from kvm_its import ItsVm, new_device
 from vgic.host import HostCapabilities
-from vgic.kvm import CreateVcpu, Group, SetAttr, SetMpidr, Verdict, VgicV3Device, save_sequence
+from vgic.kvm import (
+    BlankRam,
+    CreateIts,
+    CreateVcpu,
+    Group,
+    SetAttr,
+    SetItsAttr,
+    SetMpidr,
+    Verdict,
+    VgicV3Device,
+    save_sequence,
+)
 from vgic_tools import kvm_order
 from vgic_tools.errors import UsageError
 from vgic_tools.kvm_order import check_log, format_step, read_log
@@ -35,6 +47,17 @@ def test_a_sequence_in_kvms_own_order_has_no_findings() -> None:
     gic.write(0x0800_0204, 4, 0xFF)
     lines = [format_step(step) for step in save_sequence(VgicV3Device.over(gic))]
     assert check_log(lines, device=VgicV3Device(HostCapabilities(a3v=False), a3v=True)) == []
+
+
+@pytest.mark.rule("KVM-36", "KVM-56")
+def test_a_sequence_with_an_its_in_kvms_own_order_has_no_findings() -> None:
+    vm = ItsVm(itses=2)
+    driver = vm.driver()
+    driver.map_device(0x10, events=4)
+    driver.map_event(0x10, 3, cpu=1)
+    vm.gic.msi(0x10, 3)
+    lines = [format_step(step) for step in save_sequence(vm.device)]
+    assert check_log(lines, device=new_device(vm.ram)) == []
 
 
 @pytest.mark.rule("KVM-37")
@@ -163,18 +186,96 @@ def test_vcpus_that_run_or_stop_twice() -> None:
 @pytest.mark.rule("KVM-40")
 def test_lpi_tables_after_lpis_were_enabled() -> None:
     log = """\
-set REDIST_REGS 0x70 0x40000000
+create_its
+set REDIST_REGS 0x70 0x4000078f
 set REDIST_REGS 0x0 0x1
-set REDIST_REGS 0x70 0x40000000
+set REDIST_REGS 0x70 0x4000078f
 set REDIST_REGS 0x7c 0x1
-set REDIST_REGS 0x100000078 0x10000
+set REDIST_REGS 0x100000078 0x10780
+set REDIST_REGS 0x10000007c 0x40000000
 """
     assert findings(log) == [
-        "line 10: lost: REDIST_REGS GICR_PROPBASER [31:0] of 0.0.0.0: ignored, since line 9 has enabled the vCPU's"
-        " LPIs",
-        "line 11: lost: REDIST_REGS GICR_PENDBASER [63:32] of 0.0.0.0: ignored, since line 9 has enabled the vCPU's"
-        " LPIs",
+        f"line {line}: lost: REDIST_REGS {register} of 0.0.0.0: ignored, since line 10 has enabled the vCPU's LPIs"
+        for line, register in ((11, "GICR_PROPBASER [31:0]"), (12, "GICR_PENDBASER [63:32]"))
     ]
+
+
+@pytest.mark.rule("KVM-40")
+def test_without_an_its_there_are_no_lpis_to_enable() -> None:
+    log = "set REDIST_REGS 0x78 0x580\nset REDIST_REGS 0x0 0x1\nset REDIST_REGS 0x78 0x580\n"
+    assert findings(log) == ["line 9: lost: REDIST_REGS GICR_CTLR of 0.0.0.0: written 0x1, it is 0x6"]
+
+
+ITS = """\
+create_its
+set_its 0 ADDR 4 0x08080000
+"""
+"""Lines 8 and 9."""
+
+CBASER, QUEUE = "set_its 0 ITS_REGS 0x80 ", "0x980000004100048f"
+DEVICES = "set_its 0 ITS_REGS 0x100 0x9907000042000607"
+COLLECTIONS = "set_its 0 ITS_REGS 0x108 0x9c07000043000607"
+READER, WRITER = "set_its 0 ITS_REGS 0x90 0x40", "set_its 0 ITS_REGS 0x88 0x40"
+RESTORE, ENABLE = "set_its 0 CTRL 2", "set_its 0 ITS_REGS 0x0 1"
+
+
+@pytest.mark.rule("KVM-56")
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([CBASER + QUEUE, READER, WRITER, DEVICES, COLLECTIONS, RESTORE, ENABLE], []),
+        (
+            [CBASER + QUEUE, READER, WRITER, CBASER + QUEUE, RESTORE],
+            [
+                "line 13: lost: ITS 0: ITS_REGS GITS_CBASER: GITS_CREADR, set in line 11, is 0 again",
+                "line 13: lost: ITS 0: ITS_REGS GITS_CBASER: GITS_CWRITER, set in line 12, is 0 again",
+            ],
+        ),
+        (
+            [CBASER + QUEUE, DEVICES, COLLECTIONS, ENABLE, CBASER + "0", RESTORE],
+            [
+                "line 14: lost: ITS 0: ITS_REGS GITS_CBASER: written 0x0, it is 0x980000004100048f",
+                "line 15: out of order: ITS 0: CTRL RESTORE_TABLES comes too late: line 13 has enabled the ITS",
+            ],
+        ),
+        (
+            [CBASER + QUEUE, RESTORE, DEVICES],
+            ["line 12: out of order: ITS 0: ITS_REGS GITS_BASER0 comes too late: line 11 has restored the tables"],
+        ),
+        (
+            [ENABLE, RESTORE],
+            ["line 10: lost: ITS 0: ITS_REGS GITS_CTLR: written 0x1, it is 0x80000000"],
+        ),
+        (
+            [CBASER + QUEUE],
+            ["line 10: lost: ITS 0 has registers, but no RESTORE_TABLES: nothing is mapped"],
+        ),
+        (
+            [CBASER + QUEUE, RESTORE, "set REDIST_REGS 0x0 1"],
+            [
+                "line 12: out of order: REDIST_REGS GICR_CTLR of 0.0.0.0 comes too late: line 11 has restored the"
+                " tables of an ITS"
+            ],
+        ),
+        (
+            ["set_its 1 CTRL 2", "set_its 0 CTRL 9"],
+            [
+                "line 10: refused: EBADF: ITS 1 has not been created",
+                "line 11: refused: ENXIO: ITS 0: CTRL attribute 0x9: this device does not have it",
+            ],
+        ),
+    ],
+)
+def test_an_its_in_its_order(steps: list[str], expected: list[str]) -> None:
+    assert findings(ITS + "\n".join(steps)) == expected
+
+
+@pytest.mark.rule("KVM-56")
+def test_the_guests_ram_is_blank_unless_it_is_at_hand() -> None:
+    ram = BlankRam()
+    ram.write(1 << 60, b"1")
+    assert ram.is_ram(1 << 60, 1)
+    assert ram.read(1 << 60, 2) == b"\0\0"
 
 
 @pytest.mark.rule("KVM-41")
@@ -200,10 +301,13 @@ def test_steps_and_their_lines() -> None:
         SetMpidr(1, 0x1_8000_0000),
         SetAttr(Group.DIST_REGS, 0x8, 0x4B00_343B),
         SetAttr(99, 1 << 63, 0),
+        CreateIts(),
+        SetItsAttr(0, Group.ITS_REGS, 0x80, 1 << 63),
     ]
     lines = [format_step(step) for step in steps]
     assert lines[0] == "create_vcpu"
     assert lines[4] == "set 99 0x8000000000000000 0x0"
+    assert lines[6] == "set_its 0 ITS_REGS 0x80 0x8000000000000000"
     assert [step for _, step in read_log(lines)] == steps
 
 
@@ -211,7 +315,10 @@ def test_steps_and_their_lines() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("sit DIST_REGS 0 0", "'sit' is no call; there are create_vcpu, mpidr, set, run, stop"),
+        (
+            "sit DIST_REGS 0 0",
+            "'sit' is no call; there are create_vcpu, mpidr, set, create_its, set_its, run, stop",
+        ),
         ("set DIST_REGS", "'set DIST_REGS'; it is written 'set GROUP ATTR [VALUE]'"),
         ("set DIST 0 0", "'DIST' is no number"),
         ("set 1 0 0x10000000000000000", "0x10000000000000000 does not fit in 64 bits"),

@@ -12,19 +12,26 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 import vgic
-from mmio import MapError
-from mmio.trace import NativeWriter, TraceError, TraceReader, open_trace
+from mmio import BitLayout, MapError, RegisterLayout
+from mmio.trace import NativeWriter, PackedWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host import CpuInterfaceView, HostCapabilities
 from vgic.layouts import gicr
 from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
-from vgic_tools.bench import Figure, cases, figures_of, measure, measure_operations, measure_replay, measure_scale
-from vgic_tools.decode import find_by_address, find_by_name, number
+from vgic_tools.bench.command import bench_command
+from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.machine import Machine, machine_from_options, machine_options
+from vgic_tools.its import its_command
+from vgic_tools.machine import (
+    Machine,
+    machine_document,
+    machine_from_document,
+    machine_from_options,
+    machine_options,
+)
 from vgic_tools.memory import measure_memory
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
@@ -34,6 +41,8 @@ from vgic_tools.terminal import DIFFERENT, fail, stdout
 __all__ = ["main"]
 
 CORE = "compiled" if vgic.COMPILED else "interpreted"
+
+PACKED_SUFFIX = ".vgpk"
 
 INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
 
@@ -82,15 +91,15 @@ def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
 def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
     """Replay a trace through the model and compare every outcome that it recorded.
 
-    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip. Exits with 0 where every
-    value came out the same, 1 where one did not, 2 where the input cannot be used.
+    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip, or a packed trace. Exits with
+    0 where every value came out the same, 1 where one did not, 2 where the input cannot be used.
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
     """
     try:
-        machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
         reader = open_trace(trace)
+        machine = _recorded_machine(reader, options)
         with _progress(reader) as advance:
             traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
             result = replay(reader, reader.path, machine, keep_going, advance, traps)
@@ -104,120 +113,81 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     sys.exit(DIFFERENT if result.diverged else 0)
 
 
+def _recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
+    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
+    if "machine" in reader.metadata and not any(options.values()):
+        return machine_from_document(reader.metadata["machine"], reader.path)
+    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+
+
 @main.command("convert")
 @click.argument("trace", metavar="TRACE")
 @click.argument("output", metavar="OUTPUT")
-def convert_command(trace: str, output: str) -> None:
-    """Convert a trace to the native format: JSON lines that lose nothing, compressed where OUTPUT ends in .gz."""
+@machine_options
+def convert_command(trace: str, output: str, **options: object) -> None:
+    """Convert a trace to the packed format where OUTPUT ends in .vgpk, and to the native format elsewhere.
+
+    The packed format is for fast replays: it keeps neither times nor the texts that a replay does not look at, and
+    says how many it left out. The native format is JSON lines that lose nothing, compressed where OUTPUT ends in
+    .gz. The options describe the machine that the trace was recorded on; a replay of OUTPUT then needs none.
+    """
     try:
         reader = open_trace(trace)
-        with _progress(reader) as advance, NativeWriter(output, {"source": Path(trace).name}) as writer:
+        metadata: dict[str, object] = {"source": Path(trace).name}
+        if any(options.values()) or "machine" in reader.metadata:
+            metadata["machine"] = machine_document(_recorded_machine(reader, options))
+        packed = output.endswith(PACKED_SUFFIX)
+        writer = PackedWriter(output, metadata) if packed else NativeWriter(output, metadata)
+        with _progress(reader) as advance, writer:
             for count, event in enumerate(reader):
                 writer.write(event)
                 if not count & 0xFFF:
                     advance()
-    except TraceError as error:
+    except (TraceError, UsageError) as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
     for warning in reader.warnings:
         click.echo(f"vgic: {warning}", err=True)
+    if isinstance(writer, PackedWriter):
+        click.echo(f"left out: {writer.times:,} times, {writer.texts:,} texts", err=True)
 
 
 @main.command("decode")
-@click.argument("register", metavar="REGISTER|ADDRESS")
-@click.argument("value", metavar="VALUE")
+@click.argument("register", metavar="REGISTER|ADDRESS|command|DTE|ITE|CTE|L1")
+@click.argument("values", metavar="VALUE...", nargs=-1, required=True)
 @machine_options
-def decode_command(register: str, value: str, **options: object) -> None:
-    """Show the fields of a register value.
+def decode_command(register: str, values: tuple[str, ...], **options: object) -> None:
+    """Show the fields of a register, an ITS command, or an entry of an ITS table.
 
-    The register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
-    unless told.
+    A register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
+    unless told. A command or entry may be written as doublewords, in the order in which they are in memory; the
+    format of entries is that of the profile.
 
     \b
     vgic decode GICR_TYPER 0x301000311
     vgic decode 0x8000004 0x37a0007
+    vgic decode command 0x80000000a 0x200400000004 0x3 0
+    vgic decode ITE 0x300008013 0x3ff --profile qemu
     """
     try:
-        bits = number(value)
-        if bits is None:
-            raise UsageError(f"{value!r} is no value: write 0x... or a decimal number")
+        bits = value_of(values)
+        layout: BitLayout
+        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
         address = number(register)
-        if address is None:
-            title, layout = find_by_name(register)
-        else:
-            machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
+        if address is not None:
             title, layout = find_by_address(address, vgic.Gic(machine.config))
+        else:
+            found = find_record(register, bits, machine.config.profile.its.entries)
+            title, layout = found or find_by_name(register)
         if bits >> layout.width:
-            raise UsageError(f"{title} has {layout.width} bits; {value} does not fit")
+            raise UsageError(f"{title} has {layout.width} bits; {' '.join(values)} does not fit")
     except INPUT_ERRORS as error:
         fail(error)
     console = stdout()
-    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}  ({layout.access.value})")
+    access = f"  ({layout.access.value})" if isinstance(layout, RegisterLayout) else ""
+    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}{access}")
     console.print(field_table(layout, bits))
-
-
-@main.command("bench")
-@click.option(
-    "--trace", type=click.Path(path_type=Path), metavar="FILE", help="Also time the replay of this QEMU trace."
-)
-@click.option(
-    "--qemu-cmdline", type=click.Path(path_type=Path), metavar="FILE", help="The command line that made the trace."
-)
-@click.option(
-    "--against",
-    type=click.Path(path_type=Path),
-    metavar="COMMAND",
-    help="Also show the figures of another vgic command, such as one with the compiled core.",
-)
-@click.option("--json", "as_data", is_flag=True, help="Print the figures as JSON.")
-def bench_command(trace: Path | None, qemu_cmdline: Path | None, against: Path | None, as_data: bool) -> None:
-    """Measure what accesses cost, in nanoseconds and in empty Python method calls."""
-    if (trace is None) != (qemu_cmdline is None):
-        fail(UsageError("--trace and --qemu-cmdline go together"))
-    figures = measure(cases())
-    scale = measure_scale()
-    other_name, other = "", dict[str, Figure]()
-    events = 0
-    if trace is not None and qemu_cmdline is not None:
-        try:
-            figures.append(measure_operations(trace, qemu_cmdline, figures[0].nanoseconds))
-            figure, events = measure_replay(trace, qemu_cmdline, figures[0].nanoseconds)
-        except INPUT_ERRORS as error:
-            fail(error)
-        figures.append(figure)
-    if as_data:
-        click.echo(
-            json.dumps(
-                {
-                    **{figure.name: {"ns": figure.nanoseconds, "ratio": figure.ratio} for figure in figures},
-                    "65,536 vCPUs": {"build_seconds": scale.build_seconds, "sgi_ratio": scale.sgi_ratio},
-                }
-            )
-        )
-        return
-    if against is not None:
-        try:
-            other_name, other = figures_of(against, trace, qemu_cmdline)
-        except UsageError as error:
-            fail(error)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "ns", "empty method calls", *([f"{other_name}: ns", "calls", "times"] if other else [])):
-        table.add_column(heading, justify="right" if heading else "left")
-    for figure in figures:
-        row = [figure.name, f"{figure.nanoseconds:,.0f}", f"{figure.ratio:,.1f}"]
-        if figure.name in other:
-            there = other[figure.name]
-            row += [f"{there.nanoseconds:,.0f}", f"{there.ratio:,.1f}", f"{figure.ratio / there.ratio:.2f}"]
-        table.add_row(*row)
-    console = stdout()
-    console.print(table)
-    console.print(
-        f"\n65,536 vCPUs: built in {scale.build_seconds:.1f} s of CPU; an SGI to 16 of them costs"
-        f" {scale.sgi_ratio:.2f} times what it costs among 16"
-    )
-    if events:
-        console.print(f"{1e9 / figures[-1].nanoseconds:,.0f} events replayed per second of CPU")
 
 
 @main.command("map")
@@ -259,6 +229,8 @@ def map_command(memory: bool, **options: object) -> None:
 
 
 main.add_command(affinity_group)
+main.add_command(bench_command)
+main.add_command(its_command)
 main.add_command(state_group)
 
 if __name__ == "__main__":

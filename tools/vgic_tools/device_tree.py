@@ -1,4 +1,4 @@
-"""Machines from device trees: the vCPUs' MPIDRs, the GIC's frames and its redistributor regions."""
+"""Machines from device trees: the vCPUs' MPIDRs, the GIC's frames, redistributor regions and ITSes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +35,10 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
         raise UsageError(
             f"{path}: redistributor-stride {_number(stride):#x}: only {REDISTRIBUTOR_SIZE:#x} is modelled"
         )
+    services = [node for node in nodes if "arm,gic-v3-its" in _texts(node, "compatible")]
+    for node in services:
+        if not _registers(node):
+            raise UsageError(f"{path}: {node.name} has no reg")
     frames = _registers(gics[0])
     regions = _number(_cells(gics[0], "#redistributor-regions") or [1])
     if len(frames) < 1 + regions:
@@ -48,6 +52,7 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
             redistributor_regions=tuple(
                 vgic.RedistributorRegion(base, size // REDISTRIBUTOR_SIZE) for base, size in frames[1 : 1 + regions]
             ),
+            its=tuple(_registers(node)[0][0] for node in services),
         )
     except vgic.VgicError as error:
         raise UsageError(f"{path}: {error}") from error

@@ -2,12 +2,12 @@
 
 from rich.table import Table
 
-from mmio import RegisterLayout
+from mmio import BitLayout
 
 __all__ = ["difference_table", "field_table"]
 
 
-def field_table(layout: RegisterLayout, value: int) -> Table:
+def field_table(layout: BitLayout, value: int) -> Table:
     """The fields of one value, most significant first, with what they mean."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("bits", "field", "value", "meaning"):
@@ -21,7 +21,7 @@ def field_table(layout: RegisterLayout, value: int) -> Table:
     return table
 
 
-def difference_table(layout: RegisterLayout, expected: int, got: int) -> Table:
+def difference_table(layout: BitLayout, expected: int, got: int) -> Table:
     """The fields in which two values differ; reserved bits too."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("bits", "field", "expected", "got", "meaning"):

@@ -6,6 +6,8 @@ with 0x:
     create_vcpu [MPIDR]         KVM_CREATE_VCPU; MPIDR_EL1 as KVM gives it, unless said otherwise
     mpidr VCPU MPIDR            KVM_SET_ONE_REG of MPIDR_EL1; vCPUs are numbered as they are created
     set GROUP ATTR [VALUE]      KVM_SET_DEVICE_ATTR; GROUP is a number or its name in the ABI, such as DIST_REGS
+    create_its                  KVM_CREATE_DEVICE of an ITS; ITSes are numbered as they are created
+    set_its ITS GROUP ATTR [VALUE]      KVM_SET_DEVICE_ATTR of an ITS
     run VCPU                    the vCPU enters the guest...
     stop VCPU                   ...and leaves it
 
@@ -24,12 +26,15 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import vgic
 from vgic.kvm import (
+    BlankRam,
+    CreateIts,
     CreateVcpu,
     Finding,
     Group,
     KvmError,
     OrderCheck,
     SetAttr,
+    SetItsAttr,
     SetMpidr,
     Step,
     Verdict,
@@ -53,6 +58,8 @@ _FORMS: Final = {
     "create_vcpu": "create_vcpu [MPIDR]",
     "mpidr": "mpidr VCPU MPIDR",
     "set": "set GROUP ATTR [VALUE]",
+    "create_its": "create_its",
+    "set_its": "set_its ITS GROUP ATTR [VALUE]",
     "run": "run VCPU",
     "stop": "stop VCPU",
 }
@@ -81,8 +88,11 @@ def _call(words: list[str]) -> Line:
         case "mpidr", 2:
             return SetMpidr(_number(rest[0]), _number(rest[1]))
         case "set", 2 | 3:
-            group = _GROUPS[rest[0]] if rest[0] in _GROUPS else _number(rest[0])
-            return SetAttr(group, *(_number(word) for word in rest[1:]))
+            return SetAttr(_group(rest[0]), *(_number(word) for word in rest[1:]))
+        case "create_its", 0:
+            return CreateIts()
+        case "set_its", 3 | 4:
+            return SetItsAttr(_number(rest[0]), _group(rest[1]), *(_number(word) for word in rest[2:]))
         case "run", 1:
             return Move("run", _number(rest[0]))
         case "stop", 1:
@@ -90,6 +100,10 @@ def _call(words: list[str]) -> Line:
     if verb in _FORMS:
         raise ValueError(f"{' '.join(words)!r}; it is written {_FORMS[verb]!r}")
     raise ValueError(f"{verb!r} is no call; there are {', '.join(_FORMS)}")
+
+
+def _group(word: str) -> int:
+    return _GROUPS[word] if word in _GROUPS else _number(word)
 
 
 def _number(word: str) -> int:
@@ -116,17 +130,24 @@ def format_step(step: Step) -> str:
         case SetMpidr(cpu, mpidr):
             return f"mpidr {cpu} {mpidr:#x}"
         case SetAttr(group, attr, value):
-            name = next((name for name, number in _GROUPS.items() if number == group), group)
-            return f"set {name} {attr:#x} {value:#x}"
+            return f"set {_group_name(group)} {attr:#x} {value:#x}"
+        case CreateIts():
+            return "create_its"
+        case SetItsAttr(its, group, attr, value):
+            return f"set_its {its} {_group_name(group)} {attr:#x} {value:#x}"
+
+
+def _group_name(group: int) -> str:
+    return next((name for name, number in _GROUPS.items() if number == group), str(group))
 
 
 def check_log(lines: Iterable[str], path: str = "log", device: VgicV3Device | None = None) -> list[Finding]:
     """What is wrong with the calls of a log under KVM's rules, line by line, then what they leave out.
 
-    `device` is a new one on the host and with the VM meant; None: KVM's own VM on a host without A3V. Raises
-    UsageError as `read_log` does.
+    `device` is a new one on the host and with the VM meant; None: KVM's own VM on a host without A3V, with the RAM
+    of a guest that has mapped nothing. Raises UsageError as `read_log` does.
     """
-    device = VgicV3Device() if device is None else device
+    device = VgicV3Device(memory=BlankRam()) if device is None else device
     check = OrderCheck(device)
     inside: dict[int, AbstractContextManager[vgic.Gic]] = {}
     findings: list[Finding] = []

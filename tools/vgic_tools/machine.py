@@ -8,11 +8,13 @@ from typing import TypeVar
 import click
 
 import vgic
+from vgic.state import describe
+from vgic.state_document import config_of, from_document, to_document
 from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
 
-__all__ = ["Machine", "machine_from_options", "machine_options"]
+__all__ = ["Machine", "machine_document", "machine_from_document", "machine_from_options", "machine_options"]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
@@ -26,12 +28,26 @@ class Machine:
 
     def __str__(self) -> str:
         config = self.config
-        cpus, regions = len(config.topology), len(config.redistributor_regions)
+        cpus, regions, services = len(config.topology), len(config.redistributor_regions), len(config.its)
+        its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
-            f" {regions} redistributor region{'s' if regions > 1 else ''},"
+            f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
             f" profile {config.profile.name}, from {self.origin}"
         )
+
+
+def machine_document(machine: Machine) -> object:
+    """The machine as plain data that JSON can hold."""
+    return to_document({"vm": describe(machine.config), "registers": {}})["vm"]
+
+
+def machine_from_document(document: object, origin: str) -> Machine:
+    """The machine that `machine_document` was given; `origin` names where it was found. Raises UsageError."""
+    try:
+        return Machine(config_of(from_document({"vm": document, "registers": {}})["vm"]), origin)
+    except vgic.VgicError as error:
+        raise UsageError(f"{origin}: the machine that it names cannot be: {error}") from error
 
 
 def machine_options(command: CommandT) -> CommandT:
@@ -68,6 +84,9 @@ def machine_options(command: CommandT) -> CommandT:
             metavar="ADDRESS:COUNT",
             help="A redistributor region with room for COUNT vCPUs; may be given several times.",
         ),
+        click.option(
+            "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -85,6 +104,7 @@ def machine_from_options(
     priority_bits: int | None,
     gicd_base: str | None,
     redistributors: tuple[str, ...],
+    its: tuple[str, ...] = (),
     default_cpus: int | None = None,
 ) -> Machine:
     """The machine that the options describe.
@@ -127,6 +147,8 @@ def machine_from_options(
             changes["gicd_base"] = _number("--gicd-base", gicd_base)
         if redistributors:
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
+        if its:
+            changes["its"] = tuple(_number("--its", text) for text in its)
         return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error

@@ -1,5 +1,6 @@
 """Machines from QEMU command lines: -machine, -smp and -cpu of the virt machine (QEMU 7.2)."""
 
+import re
 import shlex
 from math import prod
 from pathlib import Path
@@ -14,6 +15,7 @@ QEMU_SPIS: Final = 256
 """SPIs of QEMU's virt machine."""
 
 GICD_BASE: Final = 0x0800_0000
+GITS_BASE: Final = 0x0808_0000
 # The frames below 4 GiB hold 123 redistributors; more need the region above RAM, which moves up with RAM beyond it.
 LOW_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
 HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)
@@ -22,6 +24,11 @@ MOST_CPUS: Final = 512
 
 # Every AArch64 CPU model of QEMU 7.2 with a GICv3 CPU interface has this many.
 PRIORITY_BITS: Final = 5
+
+_VERSION: Final = re.compile(r"virt-([0-9]+)\.([0-9]+)")
+_FIRST_WITH_ITS: Final = (6, 2)
+_ON: Final = ("on", "yes", "true", "y")
+_OFF: Final = ("off", "no", "false", "n")
 
 _ALIASES: Final = {"M": "machine"}
 
@@ -55,7 +62,19 @@ def config_from_qemu_cmdline(path: Path) -> vgic.Config:
         priority_bits=PRIORITY_BITS,
         gicd_base=GICD_BASE,
         redistributor_regions=regions,
+        its=(GITS_BASE,) if _has_its(path, kind, machine) else (),
     )
+
+
+def _has_its(path: Path, kind: str, machine: dict[str, str]) -> bool:
+    """Whether a virt machine of this kind has an ITS: from version 6.2 on, where its= does not say otherwise."""
+    its = machine.get("its", "on")
+    if its not in (*_ON, *_OFF):
+        raise UsageError(f"{path}: -machine its={its}: expected on or off")
+    version = _VERSION.fullmatch(kind)
+    # In an older one, its=on changes nothing.
+    known = version is None or (int(version[1]), int(version[2])) >= _FIRST_WITH_ITS
+    return known and its in _ON
 
 
 def _options(path: Path) -> dict[str, str]:

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from vgic import affinity
+from vgic.config import Config
 from vgic.cpu_interface import LineSink
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host import HostCapabilities
 from vgic.kvm.errors import KvmError
+from vgic.kvm.its import VgicItsDevice, signal_msi
 from vgic.kvm.machine import Machine, profile_on
 from vgic.kvm.placement import Placement
 from vgic.kvm.registers import Registers, has_register
@@ -33,6 +35,7 @@ from vgic.kvm.uapi import (
     level_info,
 )
 from vgic.layouts import gicd, gicr, icc
+from vgic.memory import GuestMemory
 from vgic.profile import KVM, Profile
 from vgic.topology import Topology
 
@@ -57,10 +60,11 @@ _LAST: Final = gicr.TYPER.encode({"Last": 1})
 class VgicV3Device:
     """A VM's GIC behind KVM's device attributes; creating it is KVM_CREATE_DEVICE.
 
-    `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss` and `one_of_n` are
-    what the VM has, whatever its host has (None: as the profile). With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V
-    is the host's instead, so that one restored from a host with another is refused: what KVM does. `ipa_bits` are
-    the bits of guest physical address; `lines` and `observer` those of `vgic.Gic`.
+    `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss`, `one_of_n` and
+    `lpis` are what the VM has, whatever its host has (None: as the profile; with an ITS there are LPIs), and
+    `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V is the host's instead,
+    so that one restored from a host with another is refused: what KVM does. `ipa_bits` are the bits of guest
+    physical address; `lines`, `observer` and `memory` those of `vgic.Gic`.
 
     Every method raises `KvmError` with KVM's number where KVM refuses.
     """
@@ -73,10 +77,13 @@ class VgicV3Device:
         a3v: bool | None = None,
         rss: bool | None = None,
         one_of_n: bool | None = None,
+        lpis: bool | None = None,
+        lpi_id_bits: int = Config.lpi_id_bits,
         a3v_must_match: bool = False,
         ipa_bits: int = IPA_BITS,
         lines: LineSink | None = None,
         observer: Observer | None = None,
+        memory: GuestMemory | None = None,
     ) -> None:
         host = HostCapabilities(a3v=False) if host is None else host
         default = profile.features
@@ -84,12 +91,12 @@ class VgicV3Device:
             default.a3v if a3v is None else a3v,
             default.rss if rss is None else rss,
             default.one_of_n if one_of_n is None else one_of_n,
-            default.lpis,
+            default.lpis if lpis is None else lpis,
         )
         shown = profile_on(profile, host, a3v_must_match)
-        self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer)
-        self._dead = False
-        self._running: set[int] = set()
+        self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
+        self._machine.lpi_id_bits = lpi_id_bits
+        self._itses: list[VgicItsDevice] = []
 
     @classmethod
     def over(cls, gic: Gic) -> "VgicV3Device":
@@ -106,12 +113,26 @@ class VgicV3Device:
                 raise KvmError(errno.EINVAL, f"REDIST_REGION has no room for {attr}")
             machine.placement.set_region("REDIST_REGION", value, len(machine.affinities))
         machine.placement.set_distributor("DIST", gic.config.gicd_base)
+        for number, base in enumerate(gic.config.its):
+            machine.placement.its.append(None)
+            machine.placement.set_its("ITS", number, base)
+            device._itses.append(VgicItsDevice(machine, number))
         return device
 
     @property
     def vcpus(self) -> tuple[int, ...]:
         """The packed affinities of the vCPUs, in creation order."""
         return tuple(self._machine.affinities)
+
+    @property
+    def itses(self) -> tuple[VgicItsDevice, ...]:
+        """The ITSes, in creation order."""
+        return tuple(self._itses)
+
+    @property
+    def has_lpis(self) -> bool:
+        """The VM has LPIs: KVM's has them with an ITS only."""
+        return self._machine.has_lpis
 
     @property
     def unplaced(self) -> int:
@@ -134,14 +155,30 @@ class VgicV3Device:
             raise KvmError(errno.EBUSY, "there is no GIC before CTRL INIT")
         return gic
 
-    # vCPUs.
+    # vCPUs and ITSes.
+
+    def create_its(self) -> VgicItsDevice:
+        """KVM_CREATE_DEVICE of an ITS, KVM_DEV_TYPE_ARM_VGIC_ITS; with the first one the VM has LPIs."""
+        self._machine.check_alive()
+        number = self._machine.add_its(f"creation of ITS {len(self._itses)}")
+        its = VgicItsDevice(self._machine, number)
+        self._itses.append(its)
+        return its
+
+    def signal_msi(self, address: int, data: int, device_id: int | None = None) -> int:
+        """KVM_SIGNAL_MSI: a device stores `data`, the EventID, to `address`, an ITS's.
+
+        `device_id` is None without KVM_MSI_VALID_DEVID. 1: the LPI is pending now; 0: the guest has not mapped it.
+        """
+        self._machine.check_alive()
+        return signal_msi(self._machine, address, data, device_id)
 
     def create_vcpu(self, mpidr: int | None = None) -> int:
         """KVM_CREATE_VCPU: the number of the new vCPU, which is the order of creation and of the frames.
 
         `mpidr` is its MPIDR_EL1 (64 bits); None: as KVM gives it, 16 vCPUs to a cluster.
         """
-        self._check_alive()
+        self._machine.check_alive()
         machine = self._machine
         cpu = len(machine.affinities)
         if machine.gic is not None:
@@ -159,7 +196,7 @@ class VgicV3Device:
         vCPUs may share an affinity while their MPIDRs are written one after the other, though not when run.
         """
         self._check_vcpu(cpu)
-        self._check_stopped(f"MPIDR_EL1 of vCPU {cpu}")
+        self._machine.check_stopped(f"MPIDR_EL1 of vCPU {cpu}")
         self._machine.set_affinity(cpu, affinity.from_mpidr(mpidr))
 
     def run(self, cpu: int = 0) -> AbstractContextManager[Gic]:
@@ -172,7 +209,7 @@ class VgicV3Device:
             try:
                 self._check_first_run()
             except KvmError:
-                self._dead = True
+                self._machine.dead = True
                 raise
             self._machine.frozen = True
         return self._inside(cpu)
@@ -187,17 +224,17 @@ class VgicV3Device:
 
     @contextmanager
     def _inside(self, cpu: int) -> Iterator[Gic]:
-        self._running.add(cpu)
+        self._machine.running.add(cpu)
         try:
             yield self.gic
         finally:
-            self._running.discard(cpu)
+            self._machine.running.discard(cpu)
 
     # Attributes.
 
     def set_attr(self, group: int, attr: int, value: int = 0) -> None:
         """KVM_SET_DEVICE_ATTR: `attr` has 64 bits, `value` as many as the attribute has, 32 or 64."""
-        self._check_alive()
+        self._machine.check_alive()
         what = describe(group, attr)
         match group:
             case Group.ADDR:
@@ -213,7 +250,7 @@ class VgicV3Device:
 
     def get_attr(self, group: int, attr: int, value: int = 0) -> int:
         """KVM_GET_DEVICE_ATTR. `value` is what the caller's variable holds before: the index of a REDIST_REGION."""
-        self._check_alive()
+        self._machine.check_alive()
         what = describe(group, attr)
         match group:
             case Group.ADDR:
@@ -226,7 +263,7 @@ class VgicV3Device:
 
     def has_attr(self, group: int, attr: int) -> None:
         """KVM_HAS_DEVICE_ATTR: raises where the attribute does not exist (ENXIO), or names no vCPU (EINVAL)."""
-        self._check_alive()
+        self._machine.check_alive()
         what = describe(group, attr)
         match group:
             case Group.ADDR:
@@ -286,10 +323,8 @@ class VgicV3Device:
             case Control.INIT:
                 self._initialise(what)
             case Control.SAVE_PENDING_TABLES:
-                self._check_stopped(what)
-                if self._machine.gic is None:
-                    raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
-                # Without LPIs nothing is pending in the tables.
+                self._machine.check_stopped(what)
+                self._machine.save_pending(what)
             case _:
                 raise self._unknown(what)
 
@@ -317,7 +352,7 @@ class VgicV3Device:
     def _open(self, what: str, group: int, attr: int) -> int:
         """The vCPU that an attribute names, once it is clear that its registers can be accessed now."""
         cpu = self._vcpu_named(what, group, attr)
-        self._check_stopped(what)
+        self._machine.check_stopped(what)
         early = group == Group.DIST_REGS and attr_offset(attr) in _BEFORE_INIT
         if self._machine.gic is None and not early:
             raise KvmError(errno.EBUSY, f"{what}: CTRL INIT has not been called")
@@ -353,18 +388,10 @@ class VgicV3Device:
 
     # Checks.
 
-    def _check_alive(self) -> None:
-        if self._dead:
-            raise KvmError(errno.EIO, "the VM is dead: its first run failed")
-
     def _check_vcpu(self, cpu: int) -> None:
-        self._check_alive()
+        self._machine.check_alive()
         if not 0 <= cpu < len(self._machine.affinities):
             raise KvmError(errno.EBADF, f"vCPU {cpu} has not been created")
-
-    def _check_stopped(self, what: str) -> None:
-        if self._running:
-            raise KvmError(errno.EBUSY, f"{what}: vCPU {min(self._running)} is running")
 
     @staticmethod
     def _unknown(what: str) -> KvmError:

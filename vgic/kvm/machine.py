@@ -1,8 +1,8 @@
 """What a VM's GIC consists of while its VMM still decides, and the GIC that results.
 
 The model builds a `vgic.Gic` from a finished `vgic.Config`. KVM lets a VMM build first and then set addresses, the
-revision, or a narrower CPU interface. So such a change builds another GIC here, which takes over the registers of
-the one before. The first run freezes it.
+revision, a narrower CPU interface, or an ITS. So such a change builds another GIC here, which takes over the
+registers of the one before. The first run freezes it.
 """
 
 import errno
@@ -15,12 +15,14 @@ from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host import INTID_BITS, HostCapabilities
+from vgic.kvm.carry import carry_itses, carry_lpis
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
 from vgic.kvm.registers import Registers
 from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
 from vgic.layouts import icc
+from vgic.memory import GuestMemory
 from vgic.profile import Profile
 from vgic.topology import Topology
 
@@ -45,10 +47,16 @@ class Machine:
     placement: Placement
     lines: LineSink | None = None
     observer: Observer | None = None
+    memory: GuestMemory | None = None
     affinities: list[int] = field(default_factory=list)
     """Packed, of the vCPUs in creation order."""
     spis: int = 0
     """0 while that is open."""
+    lpi_id_bits: int = Config.lpi_id_bits
+    running: set[int] = field(default_factory=set)
+    """The vCPUs that are inside the guest."""
+    dead: bool = False
+    """The first run failed."""
     frozen: bool = False
     """A vCPU has run: the GIC stays what it is."""
     _gic: Gic | None = field(default=None, init=False)
@@ -62,7 +70,45 @@ class Machine:
         affinities = [gic.affinity(cpu) for cpu in range(len(config.topology))]
         machine = cls(config.profile, config.features, config.priority_bits, placement, affinities=affinities)
         machine.spis, machine.frozen, machine._gic = config.spis, True, gic
+        machine.memory, machine.lpi_id_bits = gic.memory, config.lpi_id_bits
         return machine
+
+    @property
+    def has_lpis(self) -> bool:
+        """The GIC has LPIs."""
+        return self.features.lpis or bool(self.placement.its)
+
+    def check_alive(self) -> None:
+        """Raise where the first run has failed."""
+        if self.dead:
+            raise KvmError(errno.EIO, "the VM is dead: its first run failed")
+
+    def check_stopped(self, what: str) -> None:
+        """Raise while a vCPU is inside the guest."""
+        if self.running:
+            raise KvmError(errno.EBUSY, f"{what}: vCPU {min(self.running)} is running")
+
+    def save_pending(self, what: str) -> None:
+        """Write the pending LPIs to the guest's pending tables."""
+        gic = self.gic
+        if gic is None:
+            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
+        if self.has_lpis:
+            for cpu in range(len(self.affinities)):
+                gic.lpis(cpu).flush()
+
+    def add_its(self, what: str) -> int:
+        """Give the VM another ITS, which has no address yet; its number."""
+        self._check_open(what)
+        self.placement.its.append(None)
+        self._outdated = True
+        return len(self.placement.its) - 1
+
+    def place_its(self, what: str, number: int, base: int) -> None:
+        """Give an ITS its address."""
+        self._check_open(what)
+        self.placement.set_its(what, number, base)
+        self._outdated = True
 
     @property
     def gic(self) -> Gic | None:
@@ -119,9 +165,12 @@ class Machine:
             view = {**self.profile.cpu_interface_ctlr, "IDbits": wanted["IDbits"]}
             self._change(what, replace(self.profile, cpu_interface_ctlr=view), wanted["PRIbits"] + 1)
 
-    def _change(self, what: str, profile: Profile, priority_bits: int) -> None:
+    def _check_open(self, what: str) -> None:
         if self.frozen:
             raise KvmError(errno.EBUSY, f"{what}: what the GIC is cannot change after the first run")
+
+    def _change(self, what: str, profile: Profile, priority_bits: int) -> None:
+        self._check_open(what)
         before = self.profile, self.priority_bits
         self.profile, self.priority_bits = profile, priority_bits
         try:
@@ -134,6 +183,8 @@ class Machine:
     def _rebuild(self, old: Gic, what: str = "the GIC") -> None:
         cpus = range(len(self.affinities))
         new = self._built(what, [old.affinity(cpu) for cpu in cpus])
+        # Before GICR_CTLR, which would have pending tables read that have been read.
+        carry_lpis(old, new)
         registers = Registers(new)
         for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
             registers.set(*setting)
@@ -141,6 +192,7 @@ class Machine:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)
             interface.bpr1 = max(old.interface(cpu).bpr1, interface.min_bpr1)
+        carry_itses(old, new)
         self._gic, self._outdated = new, False
 
     def _built(self, what: str, affinities: list[int]) -> Gic:
@@ -154,12 +206,14 @@ class Machine:
                 a3v=features.a3v,
                 rss=features.rss,
                 one_of_n=features.one_of_n,
-                lpis=features.lpis,
+                lpis=self.has_lpis,
+                lpi_id_bits=self.lpi_id_bits,
+                its=self.placement.nowhere,
             )
             placed = self.placement.complete(len(affinities))
             # Before the addresses are known, any do: no guest can run and see them.
             if placed is not None:
-                config = replace(config, gicd_base=placed[0], redistributor_regions=placed[1])
-            return Gic(config, self.lines, self.observer)
+                config = replace(config, **placed._asdict())
+            return Gic(config, self.lines, self.observer, self.memory)
         except VgicError as error:
             raise KvmError(errno.EINVAL, f"{what}: {error}") from error

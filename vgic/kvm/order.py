@@ -2,6 +2,8 @@
 
 Every step is performed on a `VgicV3Device`, so it is refused where KVM refuses it. A write that succeeds is read
 back, because KVM ignores much without an error. What only the order tells is remembered from step to step.
+
+The device should have RAM, such as `BlankRam`, for the tables of LPIs and ITSes.
 """
 
 import errno
@@ -13,11 +15,12 @@ from mmio import AccessKind, RegisterLayout
 from vgic import affinity
 from vgic.kvm.device import VgicV3Device
 from vgic.kvm.errors import KvmError
-from vgic.kvm.migration import SetAttr, SetMpidr, Step, perform
+from vgic.kvm.its_order import ItsOrder
+from vgic.kvm.migration import SetAttr, SetItsAttr, SetMpidr, Step, perform
 from vgic.kvm.uapi import KEYED, Address, Group, attr_key, attr_offset, describe, level_info, register_at
 from vgic.layouts import gicd, gicr
 
-__all__ = ["Finding", "OrderCheck", "Verdict"]
+__all__ = ["BlankRam", "Finding", "OrderCheck", "Verdict"]
 
 
 class Verdict(Enum):
@@ -42,8 +45,24 @@ class Finding(NamedTuple):
 
 _REGISTERS: Final = (Group.DIST_REGS, Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO)
 _TABLES: Final = (gicr.PROPBASER.name, gicr.PENDBASER.name)
-_ENABLE_LPIS: Final = 1
+_ENABLE_LPIS: Final[int] = gicr.CTLR.mask("EnableLPIs")
+_PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 _SGIS: Final = 0xFFFF
+
+
+class BlankRam:
+    """RAM everywhere, which reads as zero: that of a guest whose RAM is not at hand."""
+
+    def is_ram(self, address: int, size: int) -> bool:
+        """Everywhere."""
+        return True
+
+    def read(self, address: int, size: int) -> bytes:
+        """Zeros."""
+        return bytes(size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Nothing."""
 
 
 class OrderCheck:
@@ -60,6 +79,7 @@ class OrderCheck:
         """The line in which the LPIs of the vCPU with this packed affinity were enabled."""
         self._latches: dict[tuple[int, int], tuple[int, int]] = {}
         """Line and value of the last write of each ISPENDR, by group and attribute."""
+        self._its = ItsOrder(device)
         self._levels: set[tuple[int, int]] = set()
         """The words of LEVEL_INFO that were written: first INTID, and packed affinity where they are private."""
 
@@ -73,6 +93,9 @@ class OrderCheck:
         if isinstance(step, SetAttr) and step.group in _REGISTERS:
             findings += [Finding(line, Verdict.LOST, message) for message in self._lost(step)]
             self._remember(line, step)
+        elif isinstance(step, SetItsAttr):
+            findings += [Finding(line, Verdict.LOST, message) for message in self._its.lost(step)]
+            self._its.remember(line, step)
         return findings
 
     def finish(self, line: int) -> list[Finding]:
@@ -98,6 +121,11 @@ class OrderCheck:
                     f"the registers from line {self._first_register} on were written before the revision was known"
                 )
                 yield f"{describe(*step[:2])} comes too late: {since}"
+            case SetAttr(Group.REDIST_REGS, attr) if self._its.tables_restored and _is_of_lpis(attr):
+                since = f"line {self._its.tables_restored} has restored the tables of an ITS"
+                yield f"{describe(*step[:2])} comes too late: {since}"
+            case SetItsAttr():
+                yield from self._its.too_late(step)
 
     # After a write succeeded.
 
@@ -114,17 +142,22 @@ class OrderCheck:
         found = register_at(step.group, attr_offset(step.attr))
         assert found is not None
         layout, _, half = found
-        if layout.name in (*_TABLES, gicr.CTLR.name):
-            # Their order counts whether the device has LPIs or not.
+        if layout.name in _TABLES:
             line = self._lpis_enabled.get(attr_key(step.attr))
-            if line is not None and layout.name in _TABLES:
+            if line is not None:
                 yield f"{what}: ignored, since line {line} has enabled the vCPU's LPIs"
-            return
+                return
+            if not self._device.has_lpis:
+                # KVM keeps them, and nothing comes of it.
+                return
         if _is_latch(layout):
             line, before = self._latches.get((step.group, step.attr), (0, 0))
             if before & ~value:
                 yield f"{what}: all 32 latches are replaced, which clears {before & ~value:#x}, set in line {line}"
         kept = self._device.get_attr(step.group, step.attr)
+        if layout is gicr.PENDBASER:
+            # It reads as zero.
+            kept |= value & _PTZ >> 8 * half
         if _differs(layout, value, kept, 8 * half):
             yield f"{what}: written {value:#x}, it is {kept:#x}"
 
@@ -152,7 +185,7 @@ class OrderCheck:
             intid = level_info(attr)[1]
             self._levels.add((intid, 0 if intid else attr_key(attr)))
         found = register_at(group, attr_offset(attr))
-        if found is not None and found[0].name == gicr.CTLR.name and value & _ENABLE_LPIS:
+        if found is not None and found[0] is gicr.CTLR and value & _ENABLE_LPIS and self._device.has_lpis:
             self._lpis_enabled.setdefault(attr_key(attr), line)
         if found is not None and _is_latch(found[0]):
             self._latches[group, attr] = line, value
@@ -168,6 +201,12 @@ class OrderCheck:
             intid = 32 * ((found[0].first or 0) + found[1])
             if (intid, 0 if intid else attr_key(attr)) not in self._levels:
                 yield f"{describe(group, attr)} is written, but no LEVEL_INFO for it: lines that were high are low"
+        yield from self._its.left_out()
+
+
+def _is_of_lpis(attr: int) -> bool:
+    found = register_at(Group.REDIST_REGS, attr_offset(attr))
+    return found is not None and found[0] in (gicr.CTLR, gicr.PROPBASER, gicr.PENDBASER)
 
 
 def _is_latch(layout: RegisterLayout) -> bool:

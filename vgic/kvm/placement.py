@@ -1,4 +1,4 @@
-"""Where the frames are: the Distributor's address and the Redistributor regions, under KVM's rules.
+"""Where the frames are: the addresses of Distributor, Redistributor regions and ITSes, under KVM's rules.
 
 vCPUs get Redistributors in the order in which they were created, the first free slot of the first region with room.
 KVM checks little when an address is set and the rest when a vCPU is placed or first run; so does this.
@@ -6,14 +6,16 @@ KVM checks little when an address is set and the rest when a vCPU is placed or f
 
 import errno
 from dataclasses import dataclass
-from typing import Final
+from itertools import combinations
+from typing import Final, NamedTuple
 
 from mmio import FRAME_SIZE
 from vgic.config import REDISTRIBUTOR_SIZE, RedistributorRegion
+from vgic.its.device import ITS_SIZE
 from vgic.kvm.errors import KvmError
 from vgic.kvm.uapi import RegionAttr
 
-__all__ = ["Placement"]
+__all__ = ["Addresses", "Placement"]
 
 _ADDRESS_LIMIT: Final = 1 << 64
 
@@ -37,6 +39,14 @@ def _overlap(base: int, size: int, other: int, other_size: int) -> bool:
     return base < other + other_size and other < base + size
 
 
+class Addresses(NamedTuple):
+    """The addresses in a `vgic.Config`, under its names."""
+
+    gicd_base: int
+    redistributor_regions: tuple[RedistributorRegion, ...]
+    its: tuple[int, ...]
+
+
 class Placement:
     """The addresses of a VM with `ipa_bits` bits of guest physical address."""
 
@@ -46,6 +56,8 @@ class Placement:
         """Address of the GICD frame."""
         self.frames: list[int] = []
         """RD_base of every vCPU that has one, in creation order."""
+        self.its: list[int | None] = []
+        """Address of each ITS, None while it has none."""
         self._regions: list[_Region] = []
 
     # Setting addresses. Each raises KvmError; `what` names the attribute.
@@ -56,6 +68,13 @@ class Placement:
             raise KvmError(errno.EEXIST, f"{what} is set to {self.distributor:#x} already")
         self._check_range(what, base, FRAME_SIZE)
         self.distributor = base
+
+    def set_its(self, what: str, number: int, base: int) -> None:
+        """Set the address of an ITS. Overlaps are found later."""
+        if self.its[number] is not None:
+            raise KvmError(errno.EEXIST, f"{what} is set to {self.its[number]:#x} already")
+        self._check_range(what, base, ITS_SIZE)
+        self.its[number] = base
 
     def set_legacy(self, what: str, base: int, vcpus: int) -> None:
         """Set the address of the only region, which has room for every vCPU."""
@@ -133,6 +152,11 @@ class Placement:
         if self.distributor is None:
             raise KvmError(errno.ENXIO, f"{what}: the distributor has no address")
         self._check_sound(what, vcpus)
+        frames = [(region.base, region.size(vcpus)) for region in self._regions]
+        frames += [(self.distributor, FRAME_SIZE), *((base, ITS_SIZE) for base in self.its if base is not None)]
+        for (base, size), (other, other_size) in combinations(frames, 2):
+            if _overlap(base, size, other, other_size):
+                raise KvmError(errno.EINVAL, f"{what}: the ITS at {other:#x} overlaps what is at {base:#x}")
 
     def is_last(self, cpu: int) -> bool:
         """GICR_TYPER.Last: no other Redistributor follows that of vCPU `cpu`; False where it has none."""
@@ -150,12 +174,18 @@ class Placement:
         region = self._regions[index]
         return RegionAttr(region.base, region.count, index).pack()
 
-    def complete(self, vcpus: int) -> tuple[int, tuple[RedistributorRegion, ...]] | None:
-        """Address of the Distributor and regions with room for `vcpus` vCPUs; None while that cannot run."""
+    @property
+    def nowhere(self) -> tuple[int, ...]:
+        """An address for each ITS that no guest can reach."""
+        return tuple(self._end + number * ITS_SIZE for number in range(len(self.its)))
+
+    def complete(self, vcpus: int) -> Addresses | None:
+        """The addresses, with room for `vcpus` vCPUs; None while that cannot run. An ITS may be nowhere."""
         try:
             self.check_run("", vcpus)
         except KvmError:
             return None
         assert self.distributor is not None
         regions = (RedistributorRegion(region.base, region.count or vcpus) for region in self._regions)
-        return self.distributor, tuple(regions)
+        its = (there if base is None else base for base, there in zip(self.its, self.nowhere, strict=True))
+        return Addresses(self.distributor, tuple(regions), tuple(its))

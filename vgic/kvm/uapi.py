@@ -1,6 +1,7 @@
-"""Device attributes by number: the groups of KVM_DEV_TYPE_ARM_VGIC_V3 and how their attributes are packed.
+"""Device attributes by number: the groups of KVM's GICv3 and ITS devices, and how their attributes are packed.
 
-Source: Linux, Documentation/virt/kvm/devices/arm-vgic-v3.rst; the numbers are those of the kernel's ABI.
+Source: Linux, Documentation/virt/kvm/devices/arm-vgic-v3.rst and arm-vgic-its.rst; the numbers are those of the
+kernel's ABI.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Final
 
 from mmio import FRAME_SIZE, RegisterLayout
 from vgic import affinity
-from vgic.layouts import gicd, gicr, icc
+from vgic.layouts import gicd, gicr, gits, icc
 
 __all__ = [
     "ADDR_UNDEFINED",
@@ -20,6 +21,8 @@ __all__ = [
     "Address",
     "Control",
     "Group",
+    "ItsAddress",
+    "ItsControl",
     "RegionAttr",
     "attr_key",
     "attr_offset",
@@ -52,18 +55,33 @@ KEYED: Final = frozenset({Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO
 
 
 class Address(IntEnum):
-    """Attributes of the group ADDR."""
+    """Attributes of the group ADDR of a GIC."""
 
     DIST = 2
     REDIST = 3
     REDIST_REGION = 5
 
 
+class ItsAddress(IntEnum):
+    """Attributes of the group ADDR of an ITS."""
+
+    ITS = 4
+
+
 class Control(IntEnum):
-    """Attributes of the group CTRL."""
+    """Attributes of the group CTRL of a GIC."""
 
     INIT = 0
     SAVE_PENDING_TABLES = 3
+
+
+class ItsControl(IntEnum):
+    """Attributes of the group CTRL of an ITS."""
+
+    INIT = 0
+    SAVE_TABLES = 1
+    RESTORE_TABLES = 2
+    RESET = 4
 
 
 def is_one_of(kinds: type[IntEnum], number: int) -> bool:
@@ -127,7 +145,13 @@ class RegionAttr:
         return self.count << 52 | self.base | self.flags << 12 | self.index
 
 
-_FRAMES: Final = {Group.DIST_REGS: (gicd.GICD,), Group.REDIST_REGS: (gicr.RD_BASE, gicr.SGI_BASE)}
+_FRAMES: Final = {
+    Group.DIST_REGS: (gicd.GICD,),
+    Group.REDIST_REGS: (gicr.RD_BASE, gicr.SGI_BASE),
+    Group.ITS_REGS: (gits.CONTROL,),
+}
+_WHOLE: Final = frozenset({Group.CPU_SYSREGS, Group.ITS_REGS})
+"""Groups whose registers of 64 bits are one attribute, not two halves."""
 
 _PLAIN_SYSREGS: Final = ("PMR", "BPR0", "BPR1", "CTLR", "SRE", "IGRPEN0", "IGRPEN1")
 _SYSREG_NAMES: Final = {f"ICC_{name}_EL1" for name in (*_PLAIN_SYSREGS, "AP0R<n>", "AP1R<n>")}
@@ -150,7 +174,7 @@ def _slots(group: Group) -> dict[int, tuple[RegisterLayout, int, int]]:
         for page, layouts in enumerate(_FRAMES.get(group, ()))
         for layout in layouts
         for element in range(layout.count)
-        for half in range(0, layout.width // 8, 4)
+        for half in range(0, 4 if group in _WHOLE else layout.width // 8, 4)
     }
 
 
@@ -175,18 +199,24 @@ def describe(group: int, attr: int) -> str:
     return f"{known.name} {_named(known, attr)}{of}"
 
 
+_KINDS: Final[dict[Group, tuple[type[IntEnum], ...]]] = {
+    Group.ADDR: (Address, ItsAddress),
+    Group.CTRL: (Control, ItsControl),
+}
+
+
 def _named(group: Group, attr: int) -> str:
     offset = attr_offset(attr)
     match group:
         case Group.ADDR | Group.CTRL:
-            kinds: type[IntEnum] = Address if group is Group.ADDR else Control
-            return kinds(attr).name if is_one_of(kinds, attr) else f"attribute {attr:#x}"
-        case Group.DIST_REGS | Group.REDIST_REGS | Group.CPU_SYSREGS:
+            names = (kind(attr).name for kind in _KINDS[group] if is_one_of(kind, attr))
+            return next(names, f"attribute {attr:#x}")
+        case Group.DIST_REGS | Group.REDIST_REGS | Group.CPU_SYSREGS | Group.ITS_REGS:
             found = register_at(group, offset)
             if found is None:
                 return f"{'encoding' if group is Group.CPU_SYSREGS else 'offset'} {offset:#x}"
             layout, element, half = found
-            halves = layout.width == 64 and group is not Group.CPU_SYSREGS
+            halves = layout.width == 64 and group not in _WHOLE
             return layout.title(element) + (f" [{8 * half + 31}:{8 * half}]" if halves else "")
         case Group.LEVEL_INFO:
             info, intid = level_info(attr)

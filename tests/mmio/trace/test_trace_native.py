@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 from mmio.trace import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
+    Message,
     NativeWriter,
     Other,
     Outputs,
@@ -61,9 +67,30 @@ SAMPLES: list[tuple[Event, str]] = [
         '{"ev":"candidate","pe":"0.0.0.0","intid":27,"group":2,"prio":160}',
     ),
     (Outputs(2, None, None, 0, False, True), '{"ev":"outputs","pe":"0.0.0.0","fiq":false,"irq":true}'),
+    (Message(2, None, None, 8, 0x40, 4, 3), '{"ev":"message","device":"0x8","off":"0x40","size":4,"event":"0x3"}'),
+    (CommandStart(2, None, None, 5, 0xA), '{"ev":"command_start","slot":5,"opcode":"0xa"}'),
+    (Command(2, None, None, "SYNC"), '{"ev":"command","name":"SYNC"}'),
     (
-        Other(2, None, None, "gicv3_its_cmd_sync", "GICv3 ITS: command SYNC"),
-        '{"ev":"other","name":"gicv3_its_cmd_sync","text":"GICv3 ITS: command SYNC"}',
+        Command(2, 0, 7, "MAPD", 8, 3, 2, 8195, 0, 1, 2, 0x42EF7E00, False),
+        '{"ev":"command","t":0,"tid":7,"name":"MAPD","device":"0x8","event":"0x3","icid":"0x2","intid":8195,'
+        '"target":"0x0","to":"0x1","bits":2,"addr":"0x42ef7e00","valid":false}',
+    ),
+    (
+        DeviceEntry(2, None, None, 8, True, 2, 0x42EF7E00, True),
+        '{"ev":"device_entry","device":"0x8","valid":true,"bits":2,"addr":"0x42ef7e00","op":"write"}',
+    ),
+    (
+        EventEntry(2, None, None, 0x42EF7E00, 3, True, True, 8195, 2, 0, 1023, False),
+        '{"ev":"event_entry","addr":"0x42ef7e00","event":"0x3","valid":true,"physical":true,"intid":8195,'
+        '"icid":"0x2","vpe":"0x0","doorbell":1023,"op":"read"}',
+    ),
+    (
+        CollectionEntry(2, None, None, 2, False, 3, False),
+        '{"ev":"collection_entry","icid":"0x2","valid":false,"target":"0x3","op":"read"}',
+    ),
+    (
+        Other(2, None, None, "gicv3_its_cmd_vsync", "GICv3 ITS: command VSYNC"),
+        '{"ev":"other","name":"gicv3_its_cmd_vsync","text":"GICv3 ITS: command VSYNC"}',
     ),
     (Text(2, None, None, 'a "b"\x00\u2028'), '{"ev":"text","text":"a \\"b\\"\\u0000\\u2028"}'),
 ]
@@ -97,6 +124,7 @@ threads = st.none() | st.integers(0, 2**32)
 affinities = st.integers(0, 2**32 - 1)
 values = st.integers(0, 2**64 - 1)
 intids = st.integers(0, 2**24 - 1)
+counts = st.integers(0, 2**32)
 texts = st.text(st.characters())  # lone surrogates, too
 
 
@@ -130,6 +158,32 @@ events = st.one_of(
     strategy(CpuReset, texts),
     strategy(Candidate, affinities, intids, st.integers(0, 2), st.integers(0, 255)),
     strategy(Outputs, affinities, st.booleans(), st.booleans()),
+    strategy(Message, values, values, st.sampled_from([1, 2, 4, 8]), values),
+    strategy(CommandStart, counts, values),
+    strategy(
+        Command,
+        texts,
+        *[st.none() | values] * 3,
+        st.none() | intids,
+        *[st.none() | values] * 2,
+        st.none() | counts,
+        st.none() | values,
+        st.none() | st.booleans(),
+    ),
+    strategy(DeviceEntry, values, st.booleans(), counts, values, st.booleans()),
+    strategy(
+        EventEntry,
+        values,
+        values,
+        st.booleans(),
+        st.booleans(),
+        intids,
+        values,
+        values,
+        intids,
+        st.booleans(),
+    ),
+    strategy(CollectionEntry, values, st.booleans(), values, st.booleans()),
     strategy(Other, texts, texts),
     strategy(Text, texts),
 )

@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 from mmio.trace import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
     LostEventsError,
+    Message,
     Other,
     Outputs,
     Sgi,
@@ -132,13 +138,88 @@ SAMPLES: list[tuple[str, type[Event], tuple[object, ...]]] = [
     ),
     (
         "gicv3_its_translation_write GICv3 ITS TRANSLATER write: offset 0x40 data 0x3 size 4 requester_id 0x8",
-        Other,
-        (
-            "gicv3_its_translation_write",
-            "GICv3 ITS TRANSLATER write: offset 0x40 data 0x3 size 4 requester_id 0x8",
-        ),
+        Message,
+        (8, 0x40, 4, 3),
     ),
-    ("gicv3_its_cmd_sync GICv3 ITS: command SYNC", Other, ("gicv3_its_cmd_sync", "GICv3 ITS: command SYNC")),
+    ("gicv3_its_process_command GICv3 ITS: processing command at offset 0x1c: 0xf", CommandStart, (0x1C, 0xF)),
+    (
+        "gicv3_its_cmd_mapd GICv3 ITS: command MAPD DeviceID 0x8 Size 0x2 ITT_addr 0x42ef7e V 1",
+        Command,
+        ("MAPD", 8, None, None, None, None, None, 2, 0x42EF7E00, True),
+    ),
+    (
+        "gicv3_its_cmd_mapc GICv3 ITS: command MAPC ICID 0x3 RDbase 0x80a0000 V 0",
+        Command,
+        ("MAPC", None, None, 3, None, 0x80A0000, None, None, None, False),
+    ),
+    (
+        "gicv3_its_cmd_mapti GICv3 ITS: command MAPTI DeviceID 0x8 EventID 0x1 ICID 0x2 pINTID 0x2001",
+        Command,
+        ("MAPTI", 8, 1, 2, 0x2001, None, None, None, None, None),
+    ),
+    (
+        "gicv3_its_cmd_mapi GICv3 ITS: command MAPI DeviceID 0x8 EventID 0x2001 ICID 0x2",
+        Command,
+        ("MAPI", 8, 0x2001, 2, None, None, None, None, None, None),
+    ),
+    (
+        "gicv3_its_cmd_movi GICv3 ITS: command MOVI DeviceID 0x10 EventID 0x0 ICID 0x1",
+        Command,
+        ("MOVI", 0x10, 0, 1, None, None, None, None, None, None),
+    ),
+    (
+        "gicv3_its_cmd_movall GICv3 ITS: command MOVALL RDbase1 0x1 RDbase2 0x3",
+        Command,
+        ("MOVALL", None, None, None, None, 1, 3, None, None, None),
+    ),
+    *(
+        (
+            f"gicv3_its_cmd_{name.lower()} GICv3 ITS: command {name} DeviceID 0x10 EventID 0x4",
+            Command,
+            (name, 0x10, 4, None, None, None, None, None, None, None),
+        )
+        for name in ("DISCARD", "CLEAR", "INT", "INV")
+    ),
+    ("gicv3_its_cmd_invall GICv3 ITS: command INVALL", Command, ("INVALL", *[None] * 9)),
+    ("gicv3_its_cmd_sync GICv3 ITS: command SYNC", Command, ("SYNC", *[None] * 9)),
+    (
+        "gicv3_its_dte_read GICv3 ITS: Device Table read for DeviceID 0x8: valid 1 size 0x2 ITTaddr 0x42ef7e00",
+        DeviceEntry,
+        (8, True, 2, 0x42EF7E00, False),
+    ),
+    (
+        "gicv3_its_dte_write GICv3 ITS: Device Table write for DeviceID 0x8: valid 0 size 0x2 ITTaddr 0x42ef7e",
+        DeviceEntry,
+        (8, False, 2, 0x42EF7E00, True),
+    ),
+    (
+        "gicv3_its_ite_read GICv3 ITS: Interrupt Table read for ITTaddr 0x42ef7e00 EventID 0x3: valid 1 inttype 1"
+        " intid 0x2003 ICID 0x2 vPEID 0x0 doorbell 0x3ff",
+        EventEntry,
+        (0x42EF7E00, 3, True, True, 0x2003, 2, 0, 0x3FF, False),
+    ),
+    (
+        "gicv3_its_ite_write GICv3 ITS: Interrupt Table write for ITTaddr 0x42ef7e00 EventID 0x3: valid 0 inttype 0"
+        " intid 0x0 ICID 0x0 vPEID 0x0 doorbell 0x0",
+        EventEntry,
+        (0x42EF7E00, 3, False, False, 0, 0, 0, 0, True),
+    ),
+    (
+        "gicv3_its_cte_read GICv3 ITS: Collection Table read for ICID 0x2: valid 1 RDBase 0x3",
+        CollectionEntry,
+        (2, True, 3, False),
+    ),
+    (
+        "gicv3_its_cte_write GICv3 ITS: Collection Table write for ICID 0x2: valid 1 RDBase 0x3",
+        CollectionEntry,
+        (2, True, 3, True),
+    ),
+    (
+        "gicv3_its_dte_read_fault GICv3 ITS: Device Table read for DeviceID 0x8: faulted",
+        Other,
+        ("gicv3_its_dte_read_fault", "GICv3 ITS: Device Table read for DeviceID 0x8: faulted"),
+    ),
+    ("gicv3_its_cmd_vsync GICv3 ITS: command VSYNC", Other, ("gicv3_its_cmd_vsync", "GICv3 ITS: command VSYNC")),
     (
         "memory_region_ops_read cpu 0 mr 0x5621c4d5d4a0 addr 0x800ffe8 value 0x3b size 4 name 'gicv3_dist'",
         Other,
@@ -202,6 +283,15 @@ def test_lines_keep_their_numbers_and_their_order() -> None:
         "gicv3_redist_read GICv3 redistributor read: offset 0x8 data 0x0 size 8 secure 0",
         "gicv3_redist_read GICv3 redistributor 0x100000000 read: offset 0x8 data 0x0 size 8 secure 0",
         "gicv3_its_read GICv3 ITS read: offset 0xffe8 data 0x3b size 4 secure 0",
+        "gicv3_its_translation_write GICv3 ITS TRANSLATER write: offset 0x40 data 0x3 size 4",
+        "gicv3_its_process_command GICv3 ITS: processing command at offset 28: 0xf",
+        "gicv3_its_cmd_mapc GICv3 ITS: command MAPC ICID 0x3 RDbase 0x1",
+        "gicv3_its_cmd_mapc GICv3 ITS: command MAPC ICID 0x3 RDbase 0x1 V 2",
+        "gicv3_its_cmd_inv GICv3 ITS: command DISCARD DeviceID 0x10 EventID 0x4",
+        "gicv3_its_cmd_sync GICv3 ITS: command SYNC RDbase 0x1",
+        "gicv3_its_dte_read GICv3 ITS: Device Table write for DeviceID 0x8: valid 1 size 0x2 ITTaddr 0x42ef7e",
+        "gicv3_its_ite_read GICv3 ITS: Interrupt Table read for ITTaddr 0x42ef7e00 EventID 0x3: valid 1",
+        "gicv3_its_cte_read GICv3 ITS: Collection Table read for ICID 0x100000000: valid 1 RDBase 0x3",
         "gicv3_icc_iar1_read GICv3 ICC_IAR1 read cpu 0 value 0x1b",
         "gicv3_icc_iar1_read GICv3 ICC_IAR1 write cpu 0x0 value 0x1b",
         "gicv3_icc_pmr_write GICv3 ICC_PMR write cpu 0x0 value 0x",

@@ -13,7 +13,7 @@ from vgic_tools.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "GREY", "MARKERS", "kvm_limit", "save", "short", "thousands", "vcpu_axis"]
+__all__ = ["COLOURS", "GREY", "MARKERS", "STYLE", "kvm_limit", "save", "short", "thousands", "vcpu_axis"]
 
 RowT = TypeVar("RowT")
 
@@ -22,7 +22,8 @@ COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e
 MARKERS: Final = "os^vDP*"
 GREY: Final = "#767676"
 
-_STYLE: Final = Path(__file__).with_name("figures.mplstyle")
+STYLE: Final = Path(__file__).with_name("figures.mplstyle")
+"""Of every figure, for `matplotlib.rc_context`."""
 
 
 def save(plot: Plot[RowT], rows: Sequence[RowT], output: Path) -> str:
@@ -32,7 +33,7 @@ def save(plot: Plot[RowT], rows: Sequence[RowT], output: Path) -> str:
         from matplotlib.figure import Figure
     except ImportError:
         raise UsageError("figures need matplotlib: pip install 'vgic[experiments]'") from None
-    with matplotlib.rc_context(fname=_STYLE):
+    with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=plot.size, layout="constrained")
         plot.draw(figure, rows)
         svg = output / f"{plot.name}.svg"

@@ -12,7 +12,7 @@ from vgic_tools.affinity.layouts import LAYOUTS
 from vgic_tools.affinity.reach import TARGETS, broadcast
 from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.study import Study, Summary
-from vgic_tools.bench import Case, measure
+from vgic_tools.bench.timing import medians, timed
 
 __all__ = ["OPERATIONS", "VCPUS", "RoutingPoint", "RoutingRow", "measure_routing", "routing_study"]
 
@@ -169,18 +169,16 @@ def measure_routing(point: RoutingPoint) -> RoutingRow:
         for _ in range(calls):
             empty.method()
 
-    timed = [Case("empty", nothing)]
-    timed += [
-        Case(name, prepare(gic)) for name, gic in zip(("without", "with"), _machines(point.vcpus), strict=True)
-    ]
-    for case in timed:
-        case.run(point.calls)  # Warm.
-    yardstick, without, with_aff3 = measure(timed, point.rounds, point.calls)
+    runs = [nothing, *(prepare(gic) for gic in _machines(point.vcpus))]
+    for run in runs:
+        run(point.calls)  # Warm.
+    names = ("empty", "without", "with")
+    times = medians({name: timed(run, point.calls) for name, run in zip(names, runs, strict=True)}, point.rounds)
     return RoutingRow(
         **asdict(point),
-        empty_ns=yardstick.nanoseconds,
-        without_aff3=without.ratio,
-        with_aff3=with_aff3.ratio,
+        empty_ns=times["empty"],
+        without_aff3=times["without"] / times["empty"],
+        with_aff3=times["with"] / times["empty"],
     )
 
 

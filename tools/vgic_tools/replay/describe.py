@@ -3,10 +3,16 @@
 from mmio.trace import (
     Access,
     Candidate,
+    CollectionEntry,
+    Command,
+    CommandStart,
     CpuReset,
     Delivery,
+    DeviceEntry,
     Event,
+    EventEntry,
     Line,
+    Message,
     Other,
     Outputs,
     Sgi,
@@ -15,7 +21,7 @@ from mmio.trace import (
 )
 from vgic import affinity
 
-__all__ = ["describe"]
+__all__ = ["describe", "entry_text"]
 
 
 def describe(event: Event) -> str:
@@ -46,7 +52,47 @@ def describe(event: Event) -> str:
             return f"{affinity.text(event.cpu)} is offered {offer}"
         case Outputs():
             return f"{affinity.text(event.cpu)} drives IRQ {int(event.irq)} FIQ {int(event.fiq)}"
+        case Message():
+            return f"device {event.requester:#x} signals event {event.value:#x}"
+        case CommandStart():
+            return f"the ITS takes command {event.slot:#x} of its queue, opcode {event.opcode:#04x}"
+        case Command():
+            operands = (
+                f"{name} {_operand(value)}"
+                for name, value in zip(event._fields[4:], event[4:], strict=True)
+                if value is not None
+            )
+            return f"command {event.name}: {', '.join(operands)}".removesuffix(": ")
+        case DeviceEntry():
+            return f"device table, {event.device:#x} {_verb(event.write)}: {entry_text(event)}"
+        case EventEntry():
+            place = f"translation table at {event.address:#x}, event {event.event:#x}"
+            return f"{place} {_verb(event.write)}: {entry_text(event)}"
+        case CollectionEntry():
+            return f"collection table, {event.collection:#x} {_verb(event.write)}: {entry_text(event)}"
         case Other():
             return f"{event.name} {event.text}"
         case Text():
             return event.text
+
+
+def entry_text(entry: DeviceEntry | EventEntry | CollectionEntry) -> str:
+    """What a table entry says; an invalid one says no more than that."""
+    if not entry.valid:
+        return "invalid"
+    match entry:
+        case DeviceEntry():
+            return f"table at {entry.address:#x} for {entry.size + 1} bits of EventID"
+        case EventEntry():
+            kind = "" if entry.physical else "virtual "
+            return f"{kind}INTID {entry.intid}, collection {entry.collection:#x}"
+        case CollectionEntry():
+            return f"target {entry.target:#x}"
+
+
+def _verb(write: bool) -> str:
+    return "written" if write else "read"
+
+
+def _operand(value: int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:#x}"

@@ -1,58 +1,80 @@
-"""The replay itself: every recorded input drives the model, every recorded outcome is compared."""
+"""The replay itself: every recorded input drives the model, every recorded outcome is compared.
+
+The events come as records (see `mmio.trace.records`), so that the common case makes no objects. Where something is
+to be said about an event, it is fetched from the replay's history by its index.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
 import vgic
-from mmio import FRAME_SIZE, IllegalAccess, Location, Refusal
-from mmio.trace import (
-    Access,
-    Candidate,
-    CpuReset,
-    Delivery,
-    Event,
-    Line,
-    Other,
-    Outputs,
-    Sgi,
-    SysReg,
-    Text,
+from mmio import FRAME_SIZE, IllegalAccess, Refusal
+from mmio.trace import Event, Message, TraceError, TraceReader
+from mmio.trace.records import (
+    ACCESS,
+    CANDIDATE,
+    CPU_RESET,
+    DELIVERY,
+    DEVICE_SHIFT,
+    DEVICES,
+    GICD,
+    GICR,
+    GITS,
+    HAS_VALUE,
+    ILLEGAL,
+    IRM,
+    LEVEL,
+    LINE,
+    OTHER,
+    OUTPUTS,
+    PRIVATE,
+    SECURE,
+    SGI,
+    SIZE_MASK,
+    SYSREG,
+    TEXT,
+    WRITE,
+    WRITTEN,
+    Packer,
+    RecordError,
+    RecordSink,
+    Tables,
+    number_of,
+    pe_of,
+    value_of,
 )
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.intids import FIRST_LPI
-from vgic.layouts.icc import ICC
+from vgic.its.device import ITS_SIZE
+from vgic.layouts.its_commands import CommandError
 from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
+from vgic_tools.replay.counts import LPI, PPI, SPI, Counts
+from vgic_tools.replay.counts import SGI as TAKEN_SGI
+from vgic_tools.replay.describe import describe
 from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.history import EventHistory, History, TraceHistory
+from vgic_tools.replay.its import ITS_EVENTS, RebuiltIts
+from vgic_tools.replay.lpi_bytes import LpiBytes
+from vgic_tools.replay.pending_sgi import PendingSgi
+from vgic_tools.replay.places import Places, ReplayError
 from vgic_tools.replay.resets import ResetAttribution
-from vgic_tools.replay.result import Divergence, Result
+from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import generation, misdelivered
-from vgic_tools.replay.witness import Witness
+from vgic_tools.replay.system_registers import SystemRegister
+from vgic_tools.replay.witness import HISTORY, Witness
 
 __all__ = ["ReplayError", "replay"]
 
+_ICC_SGI1R_EL1: Final = vgic.ICC_SGI1R_EL1
 _NOTHING_PENDING: Final = 255
-_SPECIAL: Final = range(1020, 1024)
-
-# Recorders name system registers without the exception level.
-_SYSREGS: Final = {
-    layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
-    for layout in ICC
-    for index in range(layout.count)
-}
-_ACKNOWLEDGES: Final = ("ICC_IAR0", "ICC_IAR1")
-_ENDS: Final = ("ICC_EOIR0", "ICC_EOIR1")
+_SPECIAL_FIRST: Final = 1020
+_SPECIAL_LAST: Final = 1023
 
 # QEMU calls some writes of read-only registers errors and others not: nothing to compare there.
 _UNRECORDED: Final = (Refusal.READ_ONLY, Refusal.WRITE_ONLY)
-
-_Handler: TypeAlias = Callable[["_Replay", Event], None]
-
-
-class ReplayError(Exception):
-    """An event that this machine cannot have produced; the message starts with file and line."""
 
 
 def replay(
@@ -64,52 +86,88 @@ def replay(
     traps: TrapPlan | None = None,
     migrate: Callable[[vgic.Gic], vgic.State | None] | None = None,
 ) -> Result:
-    """Replay a trace on a machine.
+    """Replay a trace on a machine. With an ITS, it is gone through twice.
 
     Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
     `traps`, counts the accesses that a host would trap by that plan. `migrate` is asked before every event; where
     it returns a state, the rest is replayed on a new GIC in that state. Raises
     ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
-    run = _Replay(path, machine, traps)
-    for event in trace:
-        if migrate is not None:
-            run.migrate(migrate)
-        run.feed(event)
-        if run.result.diverged and not keep_going:
-            run.result.stopped = True
-            break
-        if progress is not None and not run.result.events & 0xFFF:
-            progress()
-    if not run.result.stopped:
-        run.finish()
+    lpis = None
+    if len(machine.config.its) > 1:
+        raise ReplayError(f"{path}: a trace does not tell the {len(machine.config.its)} ITSes of the machine apart")
+    if machine.config.its:
+        if iter(trace) is trace:
+            trace = list(trace)
+        lpis = LpiBytes(trace)
+    if isinstance(trace, TraceReader) and migrate is None:
+        run = _Replay(path, machine, trace.tables, TraceHistory(trace), keep_going, traps, lpis)
+        trace.feed(run, progress)
+    else:
+        packer, history = Packer(), EventHistory()
+        run = _Replay(path, machine, packer.tables, history, keep_going, traps, lpis)
+        for index, event in enumerate(trace):
+            if migrate is not None:
+                run.migrate(migrate)
+            history.saw(event)
+            try:
+                record = packer.pack(event)
+            except RecordError as error:
+                raise TraceError(path, 0, str(error)) from error
+            if run.take(record, 0, index, packer.thread(event.thread)):
+                break
+            history.needs(run.needs)
+            if progress is not None and index & 0xFFF == 0xFFF:
+                progress()
+    run.finish()
     return run.result
 
 
-class _Replay:
+class _Replay(RecordSink):
     """A replay under way; it is the model's line sink and observer too."""
 
-    def __init__(self, path: str, machine: Machine, traps: TrapPlan | None) -> None:
+    def __init__(
+        self,
+        path: str,
+        machine: Machine,
+        tables: Tables,
+        history: History,
+        keep_going: bool,
+        traps: TrapPlan | None,
+        lpis: LpiBytes | None,
+    ) -> None:
         self.result = Result(trace=path, machine=str(machine))
         self._traps = traps
         self.result.exits = None if traps is None else Counter()
-        self._path = path
-        self._evaluations = Evaluations()
-        self._gic = vgic.Gic(machine.config, lines=self, observer=self)
+        self._tables = tables
+        self._counts = Counts()
+        self._keep_going = keep_going
+        self._its: RebuiltIts | None = None
+        if lpis is not None:
+            self._its = RebuiltIts(self.result, lpis, self._diverge_its, self._present)
+        self._gic = vgic.Gic(machine.config, self, self, self._memory())
+        if self._its is not None:
+            self._its.follow(self._gic)
+        self._places = Places(path, tables, self._gic, history)
+        self._evaluations = Evaluations(self._gic)
         self._topology = machine.config.topology
         self._resets = ResetAttribution()
-        self._witness = Witness(self._gic)
-        self._locations: dict[int, Location | None] = {}
+        self._witness = Witness(self._gic, history)
         self._refusal: Refusal | None = None
-        self._sgi: Sgi | None = None
-        self._deliveries: list[Delivery] = []
         self._started = False
+        self._diverged = False
         self._lpi_priority: dict[int, int] = {}
+        self.needs = 0
+        """The first event that may still be asked for."""
+
+        self._sgi = PendingSgi()
+        self._reads: dict[int, int] = {}
+        """Reads that were compared, by address."""
 
     # The model's callbacks.
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
-        self._evaluations.passed_through(self._gic, cpu)
+        self._evaluations.passed_through(cpu)
 
     def illegal_access(self, access: IllegalAccess) -> None:
         self._refusal = access.refusal
@@ -117,216 +175,285 @@ class _Replay:
     def illegal_sysreg(self, access: vgic.IllegalSysReg) -> None:
         self.result.accepted["accesses to system registers that the machine lacks"] += 1
 
+    def _memory(self) -> vgic.GuestMemory | None:
+        return None if self._its is None else self._its.memory
+
     # Events.
 
     def migrate(self, migration: Callable[[vgic.Gic], vgic.State | None]) -> None:
         """Go on with a new GIC where `migration` gives a state."""
         state = migration(self._gic)
         if state is not None:
-            self._gic = state.build(lines=self, observer=self)
+            self._gic = state.build(self, self, memory=self._memory())
+            if self._its is not None:
+                self._its.follow(self._gic)
+            self._evaluations.follow(self._gic)
             self._witness.follow(self._gic)
 
-    def feed(self, event: Event) -> None:
-        """Take the next event."""
-        self.result.events += 1
-        _HANDLERS[type(event)](self, event)
-        self._witness.saw(event)
+    def take(self, data: bytes, at: int, index: int, thread: int) -> bool:
+        """Take the next event; True where it diverged and that is the end."""
+        self._counts.events += 1
+        kind = data[at]
+        if kind == OUTPUTS:
+            self._evaluations.add_outputs(self._places.cpu(data, at, index), data[at + 1], index)
+        elif kind == CANDIDATE:
+            self._candidate(data, at, index)
+        elif kind == OTHER:
+            # An event that means nothing to the model.
+            self._counts.other(self._places.name(data, at, index))
+        elif kind == LINE:
+            self._line(data, at, index)
+        elif kind == SYSREG:
+            self._sysreg(data, at, index, thread)
+        elif kind == ACCESS:
+            self._access(data, at, index)
+        elif kind == SGI:
+            self._generated(data, at, index)
+        elif kind == DELIVERY:
+            self._delivery(data, at, index)
+        elif kind == CPU_RESET:
+            self._cpu_reset(data, at, index, thread)
+        elif kind == TEXT:
+            self.result.accepted["lines that are no trace event"] += 1
+        elif kind == WRITTEN:
+            self._written(self._places.written(data, at, index), index)
+        else:
+            raise RecordError(f"record {index} is of unknown kind {kind}")
+        return self._diverged and not self._keep_going
 
     def finish(self) -> None:
         """The trace is over: compare what is still open, as far as an end amid an operation allows."""
-        self._before_operation(cut=True)
-        self._evaluations.present(self._gic)
-        self._compare_evaluations(cut=True)
-        if self._resets.held:
-            self.result.notes.append(
-                f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}"
-            )
-        if self._evaluations.lpis:
-            self.result.accepted["evaluations that offer an LPI"] += self._evaluations.lpis
+        result = self.result
+        result.stopped = self._diverged and not self._keep_going
+        if not result.stopped:
+            self._before_operation(cut=True)
+            if self._evaluations.waiting():
+                self._evaluations.present()
+                self._compare_evaluations(cut=True)
+            if self._its is not None:
+                self._its.finish()
+            if self._resets.held:
+                result.notes.append(f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}")
+            if self._evaluations.lpis:
+                result.accepted["evaluations that offer an LPI"] += self._evaluations.lpis
+        for address, count in self._reads.items():
+            result.compared[self._places.name_at(address)] += count
+        self._counts.sum_up(
+            result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
+        )
 
-    def evaluation(self, event: Event) -> None:
-        """Keep an evaluation until the next operation."""
-        assert isinstance(event, Candidate | Outputs)
-        cpu = self._cpu(event, event.cpu)
-        self._evaluations.add(event, cpu)
-        if isinstance(event, Candidate) and event.intid >= FIRST_LPI and event.priority != _NOTHING_PENDING:
-            self._lpi_priority[cpu] = event.priority
+    def _candidate(self, data: bytes, at: int, index: int) -> None:
+        """What a PE was offered: half an evaluation."""
+        cpu = self._places.cpu(data, at, index)
+        intid = number_of(data, at)
+        priority = data[at + 8] | data[at + 9] << 8
+        self._evaluations.add_offer(cpu, intid, data[at + 1], priority, index)
+        if intid >= FIRST_LPI and priority != _NOTHING_PENDING:
+            self._lpi_priority[cpu] = priority
 
-    def delivery(self, event: Event) -> None:
+    def _delivery(self, data: bytes, at: int, index: int) -> None:
         """Keep a delivery until its SGI is complete."""
-        assert isinstance(event, Delivery)
-        self._cpu(event, event.cpu)
-        if self._sgi is None:
-            raise self._error(event, "an SGI is delivered that nobody generated")
-        self._deliveries.append(event)
+        cpu = self._places.cpu(data, at, index)
+        if not self._sgi.waits:
+            raise self._places.error(index, "an SGI is delivered that nobody generated")
+        self._sgi.deliver(cpu, self._tables.pes[pe_of(data, at)], number_of(data, at), index)
 
-    def sgi(self, event: Event) -> None:
-        """Keep an SGI until its deliveries are known: they tell which register generated it."""
-        assert isinstance(event, Sgi)
-        self._cpu(event, event.cpu)
-        if event.intid > 15 or event.cluster >> 24 or event.target_list >> 16:
-            raise self._error(
-                event, "no register can generate this SGI: its INTID, cluster or target list is too large"
+    def _generated(self, data: bytes, at: int, index: int) -> None:
+        """Keep an SGI until its deliveries are known."""
+        cpu = self._places.cpu(data, at, index)
+        intid, value = number_of(data, at), value_of(data, at)
+        if intid > 15 or value >> 40:
+            raise self._places.error(
+                index, "no register can generate this SGI: its INTID, cluster or target list is too large"
             )
-        self._logged_first()
-        self._sgi = event
-        self._deliveries = []
+        self._logged_first(index)
+        self._evaluations.unsettled = True
+        pe, irm = self._tables.pes[pe_of(data, at)], data[at + 1] & IRM != 0
+        self._sgi.begin(cpu, pe, intid, irm, value, index)
 
-    def line(self, event: Event) -> None:
+    def _line(self, data: bytes, at: int, index: int) -> None:
         """Drive an input line."""
-        assert isinstance(event, Line)
-        self._logged_first()
+        self._logged_first(index)
+        flags, intid = data[at + 1], number_of(data, at)
         try:
-            if event.owner is None:
-                interrupt: vgic.Interrupt = self._gic.spi(event.intid)
+            if flags & PRIVATE:
+                interrupt: vgic.Interrupt = self._gic.ppi(self._places.cpu(data, at, index), intid)
             else:
-                interrupt = self._gic.ppi(self._cpu(event, event.owner), event.intid)
+                interrupt = self._gic.spi(intid)
         except vgic.ConfigError as error:
-            raise self._error(event, str(error)) from error
-        interrupt.set_level(event.level)
-        self.result.inputs["line changes"] += 1
+            raise self._places.error(index, str(error)) from error
+        interrupt.set_level(flags & LEVEL != 0)
+        self._counts.line_changes += 1
 
-    def cpu_reset(self, event: Event) -> None:
+    def _cpu_reset(self, data: bytes, at: int, index: int, thread: int) -> None:
         """Reset a PE's CPU interface, now or when it is known which one it is."""
-        assert isinstance(event, CpuReset)
         if not self._started:
             return  # The machine's own start.
-        self._logged_first()
-        pe = self._resets.reset(event)
-        if pe is not None:
-            self._gic.reset_cpu(self._cpu(event, pe))
+        self._logged_first(index)
+        cpu = self._resets.reset(self._places.token(data, at, index), thread)
+        if cpu is not None:
+            self._gic.reset_cpu(cpu)
         self.result.inputs["CPU resets"] += 1
 
-    def access(self, event: Event) -> None:
+    def _access(self, data: bytes, at: int, index: int) -> None:
         """A load or store."""
-        assert isinstance(event, Access)
         self._started = True
-        address = self._address(event)
-        if address is None:
-            self.result.accepted[f"accesses to {event.device.upper()} frames"] += 1
+        flags, offset = data[at + 1], number_of(data, at)
+        device = flags >> DEVICE_SHIFT
+        if device == GICD:
+            if offset >= FRAME_SIZE:
+                raise self._places.error(index, f"offset {offset:#x} is beyond the distributor")
+            address = self._gic.config.gicd_base + offset
+        elif device == GICR:
+            if offset >= REDISTRIBUTOR_SIZE:
+                raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
+            address = self._gic.redistributor_bases[self._places.cpu(data, at, index)] + offset
+        elif device == GITS and self._its is not None:
+            if offset >= ITS_SIZE:
+                raise self._places.error(index, f"offset {offset:#x} is beyond the ITS")
+            address = self._gic.config.its[0] + offset
+        else:
+            self.result.accepted[f"accesses to {DEVICES[device].upper()} frames"] += 1
             return
         self._logged_last()
         self._refusal = None
-        kind = "writes" if event.write else "reads"
-        self.result.inputs[f"{event.device.upper()} {kind}"] += 1
-        if event.write:
-            self._gic.write(address, event.size, event.value or 0, secure=event.secure)
+        size, secure = 1 << (flags & SIZE_MASK), flags & SECURE != 0
+        if flags & WRITE:
+            self._counts.access(device, True)
+            self._gic.write(address, size, value_of(data, at), secure=secure)
         else:
-            got = self._gic.read(address, event.size, secure=event.secure)
-            self._compare_read(event, address, got)
-        if self._refusal not in _UNRECORDED:
-            self._compare(
-                "access taken or refused", event, _legality(event.illegal), _legality(self._refusal is not None)
-            )
-        self._after_logged_last()
+            self._counts.access(device, False)
+            got = self._gic.read(address, size, secure=secure)
+            if flags & HAS_VALUE:
+                self._reads[address] = self._reads.get(address, 0) + 1
+                if got != value_of(data, at):
+                    self._diverge_read(index, address, value_of(data, at), got)
+            else:
+                self.result.accepted[f"reads of {self._places.name_at(address)} whose value is not recorded"] += 1
+        self._compare_legality(index, flags & ILLEGAL != 0)
+        if self._its is not None:
+            self._its.accessed(device, offset, flags & WRITE != 0)
+        self._after_logged_last(index)
 
-    def sysreg(self, event: Event) -> None:
+    def _sysreg(self, data: bytes, at: int, index: int, thread: int) -> None:
         """A system register access."""
-        assert isinstance(event, SysReg)
         self._started = True
-        cpu = self._cpu(event, event.cpu)
-        if event.register not in _SYSREGS:
-            self.result.accepted[f"accesses to {event.register}"] += 1
+        cpu = self._places.cpu(data, at, index)
+        register = self._places.register(data, at, index)
+        if register.layout is None:
+            self.result.accepted[f"accesses to {register.name}"] += 1
             return
-        if self._resets.resolved(event):
+        write = data[at + 1] & WRITE != 0
+        if self._resets.resolved(thread, cpu, write and register.begins):
             self._gic.reset_cpu(cpu)
-        _, encoding = _SYSREGS[event.register]
-        self.result.inputs[f"ICC {'writes' if event.write else 'reads'}"] += 1
-        self._count_exit(event)
-        if event.write:
-            self._logged_first()
-            if event.register in _ENDS:
+        value = value_of(data, at)
+        if write:
+            register.writes += 1
+            self._logged_first(index)
+            if register.ends:
                 # The recorder evaluates between priority drop and deactivation: the offer is still the old one.
-                self._evaluations.passed_through(self._gic, cpu)
-            self._gic.sysreg_write(cpu, encoding, event.value)
-        elif event.register in _ACKNOWLEDGES:
+                self._evaluations.passed_through(cpu)
+            self._gic.sysreg_write(cpu, register.encoding, value)
+            return
+        register.reads += 1
+        if register.acknowledges:
             self._logged_last()
-            self._acknowledge(event, cpu, encoding)
-            self._after_logged_last()
+            self._acknowledge(register, cpu, value, index)
+            self._after_logged_last(index)
         else:
             # Reads of other registers change nothing, so it does not matter on which side they are logged.
-            self._logged_first()
-            self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
+            self._logged_first(index)
+            self._compare_register(register, cpu, value, index)
 
-    def _count_exit(self, event: SysReg) -> None:
-        exits, traps = self.result.exits, self._traps
-        if exits is not None and traps is not None and traps.traps(event.register, event.write):
-            exits[f"{'write' if event.write else 'read'} of {event.register}"] += 1
-
-    def other(self, event: Event) -> None:
-        """An event or text that means nothing to the model."""
-        if isinstance(event, Other):
-            self.result.accepted[f"{event.name} events"] += 1
-        else:
-            self.result.accepted["lines that are no trace event"] += 1
+    def _written(self, event: Event, index: int) -> None:
+        """An event that no record can hold; it comes without line, time and thread."""
+        if not isinstance(event, ITS_EVENTS):
+            raise self._places.error(index, f"no machine does this: {describe(event)}")
+        if self._its is None:
+            self.result.accepted["events of an ITS, which the machine does not have"] += 1
+            return
+        if isinstance(event, Message):
+            self._logged_first(index)
+        try:
+            self._its.feed(event, index)
+        except CommandError as error:
+            raise self._places.error(index, str(error)) from error
 
     # Operations and the evaluations around them.
 
     def _before_operation(self, cut: bool = False) -> None:
         """Carry out the SGI whose deliveries are complete now that another operation begins or the trace ends."""
-        sgi, self._sgi = self._sgi, None
-        if sgi is not None:
-            self._generate(sgi, cut)
+        if self._sgi.waits:
+            self._generate(cut)
+            self._evaluations.unsettled = False
 
-    def _logged_first(self) -> None:
+    def _logged_first(self, index: int) -> None:
         """Before an operation that is logged before its evaluations."""
         self._before_operation()
         if self._evaluations.waiting():
-            self._evaluations.present(self._gic)
+            self._evaluations.present()
             self._compare_evaluations()
-        self._settled()
+        self._settled(index)
 
     def _logged_last(self) -> None:
         """Before an operation that is logged after its evaluations."""
         self._before_operation()
         if self._evaluations.waiting():
-            self._evaluations.present(self._gic)
+            self._evaluations.present()
         else:
             self._evaluations.forget()
 
-    def _after_logged_last(self) -> None:
+    def _after_logged_last(self, index: int) -> None:
         if self._evaluations.waiting():
-            self._evaluations.present(self._gic)
+            self._evaluations.present()
             self._compare_evaluations()
-        self._settled()
+        self._settled(index)
 
-    def _settled(self) -> None:
-        """No event waits to be compared."""
+    def _settled(self, index: int) -> None:
+        """No event before this one waits to be compared."""
         self._evaluations.forget()
-        self._witness.settled()
+        self.needs = index - HISTORY
+        if self._its is not None:
+            self._its.settled()
 
     def _compare_evaluations(self, cut: bool = False) -> None:
-        for event, expected, got in self._evaluations.compare():
-            what = _EVALUATION_NAMES[type(event)]
-            if cut and expected != got:
+        for index, what, cpu, expected, got in self._evaluations.compare():
+            if cut:
                 # Perhaps the outcome of an operation whose own line would have been the next one.
                 self.result.accepted[f"{what} after the last operation"] += 1
                 continue
             self.result.compared[what] += 1
-            if expected != got:
-                self._diverge(what, event, event.cpu, expected, got)
+            self._diverge(what, index, cpu, expected, got)
 
-    def _generate(self, event: Sgi, cut: bool) -> None:
+    def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
-        sender = self._cpu(event, event.cpu)
-        register, encoding, value, reach = generation(self._gic, sender, event, self._deliveries, cut)
+        sgi = self._sgi
+        sgi.waits = False
+        self._counts.deliveries += sgi.deliveries()
+        if sgi.fits_sgi1r(self._gic):
+            self._counts.sgis += 1
+            self._gic.sysreg_write(sgi.sender, _ICC_SGI1R_EL1, sgi.value)
+            return
+        event, deliveries = sgi.as_event(), sgi.deliveries_as_events()
+        register, encoding, value, reach = generation(self._gic, sgi.sender, sgi.value, deliveries, cut)
         self.result.inputs[f"SGIs by {register}"] += 1
-        self.result.compared["SGI deliveries"] += len(self._deliveries)
-        wrong = misdelivered(event, self._deliveries, reach, cut)
+        wrong = misdelivered(event, deliveries, reach, cut)
         if wrong is not None:
-            recorded = _listed((item.intid, item.cpu) for item in self._deliveries)
-            self._diverge("SGI deliveries", wrong, event.cpu, recorded, _listed((event.intid, pe) for pe in reach))
-        self._gic.sysreg_write(sender, encoding, value)
+            recorded = _listed([(item.intid, item.cpu) for item in deliveries])
+            got = _listed([(event.intid, pe) for pe in reach])
+            # The line of these events is their index.
+            self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
+        self._gic.sysreg_write(sgi.sender, encoding, value)
 
-    def _acknowledge(self, event: SysReg, cpu: int, encoding: int) -> None:
-        if event.value >= FIRST_LPI:
+    def _acknowledge(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
+        if value >= FIRST_LPI and self._its is None:
             self.result.accepted["LPI acknowledgements"] += 1
-            self._count_acknowledged(event, "LPI")
+            self._counts.taken(cpu, LPI)
             self._activate_lpi(cpu)
             return
-        self._compare_register(event, cpu, self._gic.sysreg_read(cpu, encoding))
-        if event.value not in _SPECIAL:
-            self._count_acknowledged(event, "SGI" if event.value < 16 else "PPI" if event.value < 32 else "SPI")
+        self._compare_register(register, cpu, value, index)
+        if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
+            self._counts.taken(cpu, _kind(value))
 
     def _activate_lpi(self, cpu: int) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
@@ -335,97 +462,57 @@ class _Replay:
             active = self._gic.sysreg_read(cpu, vgic.ICC_AP1R0_EL1)
             self._gic.sysreg_write(cpu, vgic.ICC_AP1R0_EL1, active | bit)
 
-    def _count_acknowledged(self, event: SysReg, kind: str) -> None:
-        self.result.acknowledged[affinity.text(event.cpu), kind] += 1
-
     # Comparing.
 
-    def _compare(self, what: str, event: Event, expected: str, got: str) -> None:
-        self.result.compared[what] += 1
-        if expected != got:
-            self._diverge(what, event, None, expected, got)
+    def _compare_register(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
+        got = self._gic.sysreg_read(cpu, register.encoding)
+        register.compared += 1
+        if got != value:
+            assert register.layout is not None
+            if self._first(register.name):
+                self.result.first = self._witness.of_register(index, cpu, got, register.layout)
 
-    def _compare_read(self, event: Access, address: int, got: int) -> None:
-        location = self._locate(address)
-        layout = None if location is None else location.register
-        name = f"{event.device.upper()}+{event.offset:#x}" if layout is None else layout.name
-        if event.value is None:
-            self.result.accepted[f"reads of {name} whose value is not recorded"] += 1
-            return
-        self.result.compared[name] += 1
-        if got != event.value:
-            self._record(name, self._witness.of_access(event, event.value, got, location))
+    def _compare_legality(self, index: int, expected: bool) -> None:
+        got = self._refusal is not None
+        if not got or self._refusal not in _UNRECORDED:
+            self._counts.legality += 1
+            if got != expected:
+                self._diverge("access taken or refused", index, None, _legality(expected), _legality(got))
 
-    def _compare_register(self, event: SysReg, cpu: int, got: int) -> None:
-        self.result.compared[event.register] += 1
-        if got != event.value:
-            layout, _ = _SYSREGS[event.register]
-            self._record(event.register, self._witness.of_register(event, cpu, got, layout))
+    def _diverge_read(self, index: int, address: int, expected: int, got: int) -> None:
+        if self._first(self._places.name_at(address)):
+            self.result.first = self._witness.of_access(index, expected, got, self._places.locate(address))
 
-    def _diverge(self, what: str, event: Event, pe: int | None, expected: str, got: str) -> None:
-        cpu = None if pe is None else self._topology.find(pe)
-        self._record(what, self._witness.of_outcome(event, what, cpu, expected, got))
+    def _diverge(self, what: str, index: int, cpu: int | None, expected: str, got: str) -> None:
+        if self._first(what):
+            self.result.first = self._witness.of_outcome(index, what, cpu, expected, got)
 
-    def _record(self, what: str, divergence: Divergence) -> None:
+    def _diverge_its(self, what: str, index: int, expected: str, got: str) -> None:
+        self._diverge(what, index, None, expected, got)
+
+    def _present(self) -> None:
+        """The model is in a state that waiting evaluations may show."""
+        if self._evaluations.waiting():
+            self._evaluations.present()
+
+    def _first(self, what: str) -> bool:
+        """Count a divergence; True for the first, which is described."""
         self.result.divergences[what] += 1
-        if self.result.first is None:
-            self.result.first = divergence
-
-    # Names and places.
-
-    def _cpu(self, event: Event, pe: int) -> int:
-        cpu = self._topology.find(pe)
-        if cpu < 0:
-            first, last = self._topology.affinities[0], self._topology.affinities[-1]
-            raise self._error(
-                event,
-                f"no vCPU has affinity {affinity.text(pe)}; the machine has {len(self._topology)}:"
-                f" {affinity.text(first)} to {affinity.text(last)}",
-            )
-        return cpu
-
-    def _address(self, event: Access) -> int | None:
-        if event.device == "gicd":
-            if event.offset >= FRAME_SIZE:
-                raise self._error(event, f"offset {event.offset:#x} is beyond the distributor")
-            return self._gic.config.gicd_base + event.offset
-        if event.device != "gicr":
-            return None
-        if event.owner is None or event.offset >= REDISTRIBUTOR_SIZE:
-            raise self._error(event, f"offset {event.offset:#x} is beyond a GICv3 redistributor")
-        return self._gic.redistributor_bases[self._cpu(event, event.owner)] + event.offset
-
-    def _locate(self, address: int) -> Location | None:
-        if address not in self._locations:
-            self._locations[address] = self._gic.map.locate(address)
-        return self._locations[address]
-
-    def _error(self, event: Event, message: str) -> ReplayError:
-        return ReplayError(f"{self._path}:{event.line}: {message}")
+        first = not self._diverged
+        self._diverged = True
+        return first
 
 
-def _listed(deliveries: Iterable[tuple[int, int]]) -> str:
-    return ", ".join(f"SGI {intid} at {affinity.text(pe)}" for intid, pe in deliveries) or "nowhere"
+def _listed(deliveries: list[tuple[int, int]]) -> str:
+    return ", ".join([f"SGI {intid} at {affinity.text(pe)}" for intid, pe in deliveries]) or "nowhere"
+
+
+def _kind(intid: int) -> int:
+    """The type of an interrupt that was taken."""
+    if intid >= FIRST_LPI:
+        return LPI
+    return TAKEN_SGI if intid < 16 else PPI if intid < 32 else SPI
 
 
 def _legality(illegal: bool) -> str:
     return "refused" if illegal else "taken"
-
-
-_EVALUATION_NAMES: Final[dict[type, str]] = {
-    Candidate: "highest pending interrupts",
-    Outputs: "IRQ and FIQ outputs",
-}
-
-_HANDLERS: Final[dict[type, _Handler]] = {
-    Access: _Replay.access,
-    SysReg: _Replay.sysreg,
-    Sgi: _Replay.sgi,
-    Delivery: _Replay.delivery,
-    Line: _Replay.line,
-    CpuReset: _Replay.cpu_reset,
-    Candidate: _Replay.evaluation,
-    Outputs: _Replay.evaluation,
-    Other: _Replay.other,
-    Text: _Replay.other,
-}

@@ -6,133 +6,264 @@ is recorded somewhere around the operation that caused it. Some operations log t
 exception level adds evaluations of the state as it is. So an evaluation between two operations shows one of the
 states that its PE passed through from the one to the other, and the states come in order: once a later one was
 shown, an earlier one may not come back.
+
+Nearly all evaluations show a state that their PE has passed through already, and are done with as they come. The
+others wait for the states that the next operation may bring.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
-from mmio.trace import Candidate, Outputs
-from vgic import Gic, Pending
+from vgic import Gic
+from vgic.cpu_interface import CpuInterface
 from vgic.intids import FIRST_LPI
+from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 
-__all__ = ["Compared", "Evaluations"]
+__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
 
-Compared: TypeAlias = tuple[Candidate | Outputs, str, str]
-"""The event, what it says, and what the model says."""
+OFFERS: Final = "highest pending interrupts"
+OUTPUTS: Final = "IRQ and FIQ outputs"
 
-_NOTHING = 255
+# A state is an offer << 2 | IRQ << 1 | FIQ, an offer priority << 33 | INTID << 1 | group.
+_PRIORITY_SHIFT: Final = 33
+_NOTHING_PENDING: Final = 255
+_NO_OFFER: Final = 1 << 50
+"""The offer of a PE for which nothing is pending: more than any priority makes."""
+_LPI: Final = -2
+"""An offer that the model does not know."""
+_ABSENT: Final = -1
+"""The half of a pair that is missing."""
 
 
-class _State(NamedTuple):
-    """What a PE of the model shows."""
+class Difference(NamedTuple):
+    """Half an evaluation that is not what the model shows."""
 
-    offer: Pending | None
-    irq: bool
-    fiq: bool
-
-
-@dataclass
-class _Evaluation:
-    """A recorded pair; either half may be missing where a recording was filtered."""
-
+    event: int
+    """Its index in the trace."""
+    what: str
     cpu: int
-    candidate: Candidate | None
-    outputs: Outputs | None = None
+    expected: str
+    got: str
 
-    def offers_lpi(self) -> bool:
-        """True where the interrupt is one that the model does not know."""
-        event = self.candidate
-        return event is not None and event.priority != _NOTHING and event.intid >= FIRST_LPI
 
-    def fits_offer(self, state: _State) -> bool:
+class _Evaluation:
+    """A recorded pair that waits; either half may be missing where a recording was filtered."""
+
+    __slots__ = ("cpu", "offer", "offer_index", "outputs", "outputs_index")
+
+    def __init__(self, cpu: int, offer: int, offer_index: int, outputs: int, outputs_index: int) -> None:
+        self.cpu = cpu
+        self.offer = offer
+        self.offer_index = offer_index
+        self.outputs = outputs
+        self.outputs_index = outputs_index
+
+    def fits_offer(self, state: int) -> bool:
         """True where the recorded interrupt is the state's."""
-        return self.candidate is None or _as_pending(self.candidate) == state.offer
+        return self.offer == _ABSENT or self.offer == state >> 2
 
-    def fits(self, state: _State) -> bool:
-        """True where both halves are the state's."""
-        outputs = self.outputs
-        return self.fits_offer(state) and (outputs is None or (outputs.irq, outputs.fiq) == (state.irq, state.fiq))
 
-    def against(self, state: _State) -> Iterator[Compared]:
-        """Both halves beside a state."""
-        if self.candidate is not None:
-            yield self.candidate, _offer(_as_pending(self.candidate)), _offer(state.offer)
-        if self.outputs is not None:
-            yield self.outputs, _levels(self.outputs.irq, self.outputs.fiq), _levels(state.irq, state.fiq)
+class _Pe:
+    """What a vCPU passed through and showed since states were last forgotten."""
+
+    __slots__ = ("interface", "shown", "states", "waits")
+
+    def __init__(self, interface: CpuInterface) -> None:
+        self.interface = interface
+        self.states: list[int] = []
+        self.shown = 0
+        """The states before this one may not come back."""
+        self.waits = False
+        """An evaluation waits, and so must those that follow."""
+
+    def state(self) -> int:
+        """What the model shows."""
+        interface = self.interface
+        key = interface.best_key
+        offer = _NO_OFFER
+        if key != NO_KEY:
+            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_group
+        return offer << 2 | (2 if interface.irq else 0) | (1 if interface.fiq else 0)
 
 
 class Evaluations:
-    """Collects evaluations and the states that the model passes through."""
+    """Collects evaluations and the states that the model passes through.
 
-    def __init__(self) -> None:
+    Without an ITS the model does not know which LPIs there are, and evaluations that offer one are only counted.
+    """
+
+    def __init__(self, gic: Gic) -> None:
+        self._knows_lpis = bool(gic.config.its)
+        self._pes = [_Pe(gic.interface(cpu)) for cpu in range(len(gic.config.topology))]
         self._waiting: list[_Evaluation] = []
-        self._states: dict[int, list[_State]] = {}
+        self._passing: list[_Pe] = []
+        """The vCPUs that have states."""
+        self._half = _ABSENT
+        """The vCPU of a pair of which only the first half has come."""
+        self._half_offer = 0
+        self._half_index = 0
+        self.unsettled = False
+        """An operation is under way whose outcome is not in the model yet: what is shown may still change."""
         self.lpis = 0
         """Evaluations in which an LPI was offered: not predicted."""
+        self.same_offers = 0
+        """Offers that are as recorded."""
+        self.same_outputs = 0
 
-    def add(self, event: Candidate | Outputs, cpu: int) -> None:
-        """Half an evaluation of vCPU `cpu`, to be compared at the next operation."""
-        if isinstance(event, Candidate):
-            self._waiting.append(_Evaluation(cpu, event))
-        elif self._waiting and self._waiting[-1].cpu == cpu and self._waiting[-1].outputs is None:
-            self._waiting[-1].outputs = event
+    def follow(self, gic: Gic) -> None:
+        """The replay goes on with this GIC."""
+        for cpu, pe in enumerate(self._pes):
+            pe.interface = gic.interface(cpu)
+
+    def add_offer(self, cpu: int, intid: int, group: int, priority: int, index: int) -> None:
+        """The first half of an evaluation of vCPU `cpu`: event `index` offers an interrupt, priority 255 none."""
+        self._close()
+        if priority == _NOTHING_PENDING:
+            offer = _NO_OFFER
+        elif intid >= FIRST_LPI and not self._knows_lpis:
+            offer = _LPI
         else:
-            self._waiting.append(_Evaluation(cpu, None, event))
+            # The recorder tells Secure and Non-secure Group 1 apart; with one Security state both are Group 1.
+            offer = priority << _PRIORITY_SHIFT | intid << 1 | (1 if group else 0)
+        self._half = cpu
+        self._half_offer = offer
+        self._half_index = index
 
-    def passed_through(self, gic: Gic, cpu: int) -> None:
+    def add_outputs(self, cpu: int, outputs: int, index: int) -> None:
+        """The second half: the IRQ (bit 1) and FIQ (bit 0) outputs of vCPU `cpu`."""
+        if self._half == cpu:
+            self._half = _ABSENT
+            self._evaluate(cpu, self._half_offer, self._half_index, outputs, index)
+        else:
+            self._close()
+            self._evaluate(cpu, _ABSENT, index, outputs, index)
+
+    def passed_through(self, cpu: int) -> None:
         """What vCPU `cpu` shows now is a state that evaluations may show until `forget`."""
-        irq, fiq = gic.outputs(cpu)
-        self._states.setdefault(cpu, []).append(_State(gic.highest_pending(cpu), irq, fiq))
+        pe = self._pes[cpu]
+        state = pe.state()
+        if not pe.states:
+            self._passing.append(pe)
+        elif pe.states[-1] == state:
+            return
+        pe.states.append(state)
 
-    def present(self, gic: Gic) -> None:
+    def present(self) -> None:
         """The waiting evaluations may show the present state."""
-        for cpu in {evaluation.cpu for evaluation in self._waiting}:
-            self.passed_through(gic, cpu)
-
-    def compare(self) -> Iterator[Compared]:
-        """The waiting events with what they say and what the model says, in order; all are then done.
-
-        Where an evaluation shows a state that the model passed through, both are the same. Where it shows none,
-        the state that offers the recorded interrupt stands against it, or else the model's latest.
-        """
-        shown: dict[int, int] = {}
         for evaluation in self._waiting:
-            if evaluation.offers_lpi():
-                self.lpis += 1
-                continue
-            states = self._states[evaluation.cpu]
-            reachable = states[shown.get(evaluation.cpu, 0) :]
-            fitting = next((at for at, state in enumerate(reachable) if evaluation.fits(state)), None)
-            if fitting is not None:
-                shown[evaluation.cpu] = len(states) - len(reachable) + fitting
-                yield from evaluation.against(reachable[fitting])
-            else:
-                offering = (state for state in reachable if evaluation.fits_offer(state))
-                yield from evaluation.against(next(offering, states[-1]))
-        self._waiting.clear()
+            self.passed_through(evaluation.cpu)
 
     def waiting(self) -> bool:
         """True where evaluations wait to be compared."""
+        self._close()
         return bool(self._waiting)
+
+    def compare(self) -> list[Difference]:
+        """Where the waiting evaluations differ from the model, in order; all are then done.
+
+        An evaluation that shows a state that the model passed through does not differ. One that shows none is
+        compared with the state that offers the recorded interrupt, or else with the model's latest.
+        """
+        differences: list[Difference] = []
+        for evaluation in self._waiting:
+            pe = self._pes[evaluation.cpu]
+            pe.waits = False
+            at = _find(evaluation.offer, evaluation.outputs, pe)
+            if at >= 0:
+                pe.shown = at
+                self._count(evaluation.offer, evaluation.outputs)
+                continue
+            against = pe.states[-1]
+            for state in pe.states[pe.shown :]:
+                if evaluation.fits_offer(state):
+                    against = state
+                    break
+            differences += self._differences(evaluation, against)
+        self._waiting.clear()
+        return differences
 
     def forget(self) -> None:
         """States before now can no longer be shown."""
-        self._states.clear()
+        if self._passing:
+            for pe in self._passing:
+                pe.states.clear()
+                pe.shown = 0
+            self._passing.clear()
+
+    def _close(self) -> None:
+        """No second half comes any more."""
+        if self._half != _ABSENT:
+            cpu = self._half
+            self._half = _ABSENT
+            self._evaluate(cpu, self._half_offer, self._half_index, _ABSENT, self._half_index)
+
+    def _evaluate(self, cpu: int, offer: int, offer_index: int, outputs: int, outputs_index: int) -> None:
+        if offer == _LPI:
+            self.lpis += 1
+            return
+        pe = self._pes[cpu]
+        if not pe.waits:
+            at = _find(offer, outputs, pe) if pe.states else -1
+            if at >= 0:
+                pe.shown = at
+                self._count(offer, outputs)
+                return
+            if not self.unsettled and _fits(offer, outputs, pe.state()):
+                if pe.states:
+                    self.passed_through(cpu)
+                    pe.shown = len(pe.states) - 1
+                self._count(offer, outputs)
+                return
+        pe.waits = True
+        self._waiting.append(_Evaluation(cpu, offer, offer_index, outputs, outputs_index))
+
+    def _count(self, offer: int, outputs: int) -> None:
+        if offer != _ABSENT:
+            self.same_offers += 1
+        if outputs != _ABSENT:
+            self.same_outputs += 1
+
+    def _differences(self, evaluation: _Evaluation, state: int) -> list[Difference]:
+        """The halves of an evaluation that are not a state's."""
+        differences: list[Difference] = []
+        cpu, offer, outputs = evaluation.cpu, evaluation.offer, evaluation.outputs
+        if offer != _ABSENT:
+            if offer == state >> 2:
+                self.same_offers += 1
+            else:
+                expected, got = _offer_text(offer), _offer_text(state >> 2)
+                differences.append(Difference(evaluation.offer_index, OFFERS, cpu, expected, got))
+        if outputs != _ABSENT:
+            if outputs == state & 3:
+                self.same_outputs += 1
+            else:
+                expected, got = _levels_text(outputs), _levels_text(state & 3)
+                differences.append(Difference(evaluation.outputs_index, OUTPUTS, cpu, expected, got))
+        return differences
 
 
-def _as_pending(event: Candidate) -> Pending | None:
-    if event.priority == _NOTHING:
-        return None
-    # The recorder tells Secure and Non-secure Group 1 apart; with one Security state both are Group 1.
-    return Pending(event.intid, min(event.group, 1), event.priority)
+def _find(offer: int, outputs: int, pe: _Pe) -> int:
+    """Which of the states that a vCPU may still show is the first with this offer and these outputs; -1: none."""
+    for at in range(pe.shown, len(pe.states)):
+        if _fits(offer, outputs, pe.states[at]):
+            return at
+    return -1
 
 
-def _offer(pending: Pending | None) -> str:
-    if pending is None:
+def _fits(offer: int, outputs: int, state: int) -> bool:
+    """True where a state has this offer and these outputs."""
+    if offer == _ABSENT:
+        return outputs == state & 3
+    if outputs == _ABSENT:
+        return offer == state >> 2
+    return offer << 2 | outputs == state
+
+
+def _offer_text(offer: int) -> str:
+    if offer == _NO_OFFER:
         return "nothing"
-    return f"INTID {pending.intid}, group {pending.group}, priority {pending.priority:#04x}"
+    intid = offer >> 1 & 0xFFFF_FFFF
+    return f"INTID {intid}, group {offer & 1}, priority {offer >> _PRIORITY_SHIFT:#04x}"
 
 
-def _levels(irq: bool, fiq: bool) -> str:
-    return f"IRQ {int(irq)} FIQ {int(fiq)}"
+def _levels_text(outputs: int) -> str:
+    return f"IRQ {outputs >> 1} FIQ {outputs & 1}"

@@ -7,52 +7,61 @@ A reset that cannot be placed yet is held until it can: the first reset of a PE 
 anyway, and from then on its pointer is known.
 """
 
-from mmio.trace import CpuReset, SysReg
+from typing import Final
 
 __all__ = ["ResetAttribution"]
 
+_NO_THREAD: Final = 0
+
 
 class ResetAttribution:
-    """Learns which token and which thread belong to which PE (packed affinity)."""
+    """Learns which token and which thread belong to which vCPU; thread 0 is one that was not recorded."""
 
     def __init__(self) -> None:
-        self._pe_of_token: dict[str, int] = {}
-        self._pes_of_thread: dict[int | None, set[int]] = {}
-        self._held: list[CpuReset] = []
+        self._cpu_of_token: dict[str, int] = {}
+        self._cpus_of_thread: dict[int, set[int]] = {}
+        self._held: list[tuple[str, int]] = []
 
     @property
     def held(self) -> int:
         """Resets that could not be placed so far."""
         return len(self._held)
 
-    def reset(self, event: CpuReset) -> int | None:
-        """The PE that is reset, or None to wait for `resolved`."""
-        pe = self._pe_of_token.get(event.token)
-        if pe is None:
-            pe = self._by_thread(event.thread)
-        if pe is None:
-            self._held.append(event)
+    def reset(self, token: str, thread: int) -> int | None:
+        """The vCPU that is reset, or None to wait for `resolved`."""
+        cpu = self._cpu_of_token.get(token)
+        if cpu is None:
+            cpu = self._by_thread(thread)
+        if cpu is None:
+            self._held.append((token, thread))
         else:
-            self._pe_of_token[event.token] = pe
-        return pe
+            self._cpu_of_token[token] = cpu
+        return cpu
 
-    def resolved(self, access: SysReg) -> bool:
-        """Learn from a system register access; True where its PE is one whose held reset comes before it."""
-        known = self._pes_of_thread.setdefault(access.thread, set())
-        own_thread = access.thread is not None and not known - {access.cpu} and self._many_threads(access.thread)
-        known.add(access.cpu)
-        begins = access.write and access.register == "ICC_PMR"
-        for held in self._held:
-            if held.thread == access.thread and (own_thread or begins):
-                self._held = [other for other in self._held if other.token != held.token]
-                self._pe_of_token[held.token] = access.cpu
+    def resolved(self, thread: int, cpu: int, begins: bool) -> bool:
+        """Learn from a system register access; True where its vCPU is one whose held reset comes before it.
+
+        `begins`: the access writes ICC_PMR.
+        """
+        known = self._cpus_of_thread.get(thread)
+        if known is None:
+            known = self._cpus_of_thread[thread] = set()
+        if not self._held:
+            known.add(cpu)
+            return False
+        own_thread = thread != _NO_THREAD and not known - {cpu} and self._many_threads(thread)
+        known.add(cpu)
+        for token, held_thread in self._held:
+            if held_thread == thread and (own_thread or begins):
+                self._held = [held for held in self._held if held[0] != token]
+                self._cpu_of_token[token] = cpu
                 return True
         return False
 
-    def _by_thread(self, thread: int | None) -> int | None:
-        pes = self._pes_of_thread.get(thread, set())
-        return next(iter(pes)) if thread is not None and len(pes) == 1 and self._many_threads(thread) else None
+    def _by_thread(self, thread: int) -> int | None:
+        cpus = self._cpus_of_thread.get(thread, set())
+        return next(iter(cpus)) if thread != _NO_THREAD and len(cpus) == 1 and self._many_threads(thread) else None
 
     def _many_threads(self, thread: int) -> bool:
-        """True where another thread than this one is known to serve a PE: each vCPU then has its own."""
-        return any(other != thread for other in self._pes_of_thread)
+        """True where another thread than this one is known to serve a vCPU: each then has its own."""
+        return any(other != thread for other in self._cpus_of_thread)

@@ -10,12 +10,14 @@ from typing import Final, NamedTuple
 
 import vgic
 from mmio.trace import Delivery, Sgi
-from vgic import Gic, affinity
+from vgic import Gic
 
-__all__ = ["Generation", "generation", "misdelivered"]
+__all__ = ["SGI1R_NAME", "Generation", "generation", "misdelivered"]
+
+SGI1R_NAME: Final = "ICC_SGI1R"
 
 _REGISTERS: Final = {
-    vgic.SGI1R: ("ICC_SGI1R", vgic.ICC_SGI1R_EL1),
+    vgic.SGI1R: (SGI1R_NAME, vgic.ICC_SGI1R_EL1),
     vgic.SGI0R: ("ICC_SGI0R or ICC_ASGI1R", vgic.ICC_SGI0R_EL1),
 }
 
@@ -30,9 +32,8 @@ class Generation(NamedTuple):
     """The PEs (packed affinities) at which it becomes pending, in vCPU order."""
 
 
-def generation(gic: Gic, sender: int, sgi: Sgi, deliveries: Sequence[Delivery], cut: bool) -> Generation:
-    """The likeliest generation of an SGI by vCPU `sender`; `cut`: more deliveries may have followed."""
-    value = affinity.to_sgi_cluster(sgi.cluster) | sgi.intid << 24 | sgi.irm << 40 | sgi.target_list
+def generation(gic: Gic, sender: int, value: int, deliveries: Sequence[Delivery], cut: bool) -> Generation:
+    """The likeliest generation of an SGI by vCPU `sender`, who wrote `value`; `cut`: more deliveries may follow."""
     affinities = gic.config.topology.affinities
     reached = {delivery.cpu for delivery in deliveries}
     candidates = []

@@ -6,37 +6,35 @@ from typing import Final
 from mmio import Location, RegisterLayout
 from mmio.trace import Access, Event, SysReg
 from vgic import Gic, affinity
+from vgic.intids import FIRST_LPI
 from vgic.layouts.intids import intids_in
+from vgic_tools.replay.history import History
 from vgic_tools.replay.result import Divergence
 
-__all__ = ["Witness"]
+__all__ = ["HISTORY", "Witness"]
 
-_HISTORY: Final = 10
+HISTORY: Final = 10
+"""How many events before a divergence are shown."""
+
 _MOST_INTERRUPTS: Final = 4
 
 
 class Witness:
-    """Follows a replay and describes its divergences."""
+    """Describes the divergences of a replay."""
 
-    def __init__(self, gic: Gic) -> None:
+    def __init__(self, gic: Gic, history: History) -> None:
         self._gic = gic
         self._topology = gic.config.topology
-        self._history: list[Event] = []
+        self._history = history
 
     def follow(self, gic: Gic) -> None:
         """The replay goes on with this GIC."""
         self._gic = gic
 
-    def saw(self, event: Event) -> None:
-        """The next event."""
-        self._history.append(event)
-
-    def settled(self) -> None:
-        """Every event so far has been compared: only the last few can still be of interest."""
-        del self._history[:-_HISTORY]
-
-    def of_access(self, event: Access, expected: int, got: int, location: Location | None) -> Divergence:
-        """A memory read that returned something else."""
+    def of_access(self, index: int, expected: int, got: int, location: Location | None) -> Divergence:
+        """A memory read, event `index`, that returned something else."""
+        event = self._history.event(index)
+        assert isinstance(event, Access)
         layout = None if location is None else location.register
         element = 0 if location is None else location.element
         # A narrow access shows part of a register: move both values to where that part lies.
@@ -52,12 +50,14 @@ class Witness:
             layout=layout,
             expected_value=expected << shift,
             got_value=got << shift,
-            before=self._before(event),
+            before=self._before(index),
             interrupts=self._views(cpu, concerned),
         )
 
-    def of_register(self, event: SysReg, cpu: int, got: int, layout: RegisterLayout) -> Divergence:
-        """A system register read that returned something else."""
+    def of_register(self, index: int, cpu: int, got: int, layout: RegisterLayout) -> Divergence:
+        """A system register read, event `index`, that returned something else."""
+        event = self._history.event(index)
+        assert isinstance(event, SysReg)
         shows_intid = any(field.name == "INTID" for field in layout.fields)
         return Divergence(
             event=event,
@@ -68,12 +68,13 @@ class Witness:
             layout=layout,
             expected_value=event.value,
             got_value=got,
-            before=self._before(event),
+            before=self._before(index),
             interrupts=self._views(cpu, {event.value, got} if shows_intid else ()),
         )
 
-    def of_outcome(self, event: Event, what: str, cpu: int | None, expected: str, got: str) -> Divergence:
+    def of_outcome(self, index: int, what: str, cpu: int | None, expected: str, got: str) -> Divergence:
         """Another outcome than a register's value, at vCPU `cpu`."""
+        event = self._history.event(index)
         concerned = {getattr(event, "intid", None)}
         best = None if cpu is None else self._gic.highest_pending(cpu)
         if best is not None:
@@ -84,17 +85,19 @@ class Witness:
             place="" if cpu is None else affinity.text(self._topology.affinities[cpu]),
             expected=expected,
             got=got,
-            before=self._before(event),
+            before=self._before(index),
             interrupts=() if cpu is None else self._views(cpu, (intid for intid in concerned if intid is not None)),
         )
 
-    def _before(self, event: Event) -> tuple[Event, ...]:
-        """The events before one, which may have waited for others after it."""
-        history = self._history
-        end = next((at for at in reversed(range(len(history))) if history[at] is event), len(history))
-        return tuple(history[max(end - _HISTORY, 0) : end])
+    def _before(self, index: int) -> tuple[Event, ...]:
+        return tuple(self._history.events(max(index - HISTORY, 0), index))
 
     def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
-        known = 32 + self._gic.config.spis
-        shown = sorted(intid for intid in intids if intid < known)[:_MOST_INTERRUPTS]
-        return tuple(str(self._gic.interrupt(cpu, intid)) for intid in shown)
+        config = self._gic.config
+        lpis = range(FIRST_LPI, 1 << config.id_bits) if config.features.lpis else range(0)
+        known = range(32 + config.spis)
+        shown = sorted(intid for intid in intids if intid in known or intid in lpis)[:_MOST_INTERRUPTS]
+        views = (
+            self._gic.interrupt(cpu, intid) if intid in known else self._gic.lpi(cpu, intid) for intid in shown
+        )
+        return tuple(map(str, views))

@@ -2,14 +2,13 @@
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from statistics import median
-from time import thread_time_ns
 from typing import Final
 
 import vgic
 from vgic.layouts import its_commands
+from vgic_tools.bench.timing import ROUNDS, medians, timed
 
 __all__ = ["FEW", "MANY", "Delivery", "LpiMachine", "measure_delivery", "measure_lpi_memory"]
 
@@ -115,24 +114,24 @@ class Delivery:
     """To the same among few."""
 
 
-def measure_delivery(rounds: int = 9, calls: int = 2000) -> Delivery:
-    """Compare machines with 65,536 and with 16 LPIs mapped, all delivered before, in rounds that alternate."""
-    machines = [LpiMachine(mapped, bytearray(RAM_SIZE)) for mapped in (FEW, MANY)]
-    times: list[list[float]] = [[], []]
-    for machine in machines:
-        machine.deliver(machine.mapped)
-    for _ in range(rounds):
-        for machine, taken in zip(machines, times, strict=True):
-            begin = thread_time_ns()
-            machine.deliver(calls)
-            taken.append((thread_time_ns() - begin) / calls)
-    few, many = map(median, times)
+def measure_delivery(rounds: int = ROUNDS, calls: int = 2000) -> Delivery:
+    """Compare machines with 65,536 and with 16 LPIs mapped, all of which were delivered before."""
+    times = medians(
+        {str(mapped): timed(_spread(LpiMachine(mapped, bytearray(RAM_SIZE))), calls) for mapped in (FEW, MANY)},
+        rounds,
+    )
+    few, many = times.values()
     return Delivery(many, many / few)
 
 
 def measure_lpi_memory(mapped: int = MANY) -> float:
     """Bytes that the model, beside the guest's tables, takes for each LPI that is mapped and has been delivered."""
     return (_bytes(mapped) - _bytes(0)) / mapped
+
+
+def _spread(machine: LpiMachine) -> Callable[[int], None]:
+    machine.deliver(machine.mapped)
+    return machine.deliver
 
 
 def _bytes(mapped: int) -> int:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vgic_tools.bench_its import FEW, MANY, RAM_SIZE, LpiMachine, measure_lpi_memory
+from vgic_tools.bench.lpis import FEW, MANY, RAM_SIZE, LpiMachine, measure_lpi_memory
 
 
 @pytest.mark.parametrize("mapped", [FEW, 3000])
@@ -24,7 +24,7 @@ def test_a_mapped_lpi_takes_at_most_12_bytes() -> None:
 
 def delivery_ratio() -> float:
     """Of the cost among many to that among few; in a process of its own, so that nothing else is timed."""
-    code = "from vgic_tools.bench_its import measure_delivery as m; print(m().delivery_ratio)"
+    code = "from vgic_tools.bench.lpis import measure_delivery as m; print(m().ratio)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     return float(done.stdout)
 

@@ -1,0 +1,118 @@
+"""The result of the benchmark as tables for people and as JSON for programs."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from vgic_tools.bench.cases import EMPTY
+from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
+from vgic_tools.bench.loops import LOOPS
+from vgic_tools.bench.replays import REPLAYED
+from vgic_tools.bench.subject import IN_CORE, MIX
+from vgic_tools.bench.suite import Outcome
+
+__all__ = ["as_json", "headline", "print_report"]
+
+_NOT_MEASURED: Final = "not measured"
+_VERDICTS: Final = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    """Everything, for `json.dumps`. Times are nanoseconds of CPU time, memory is bytes."""
+    return {
+        "core": "compiled" if outcome.compiled else "interpreted",
+        "python": outcome.python,
+        "machine": outcome.machine,
+        "workload": outcome.workload,
+        "operations": outcome.operations,
+        "rounds": outcome.rounds,
+        "figures": [_figure(figure) for figure in outcome.figures],
+        "measured": dict(outcome.measured),
+        "curves": [curve._asdict() for curve in outcome.curves],
+    }
+
+
+def _figure(figure: Figure) -> dict[str, object]:
+    bound = figure.bound
+    return {
+        "name": figure.name,
+        "value": figure.value,
+        "unit": figure.unit,
+        "bound": None if bound is None else bound.bound,
+        "aim": None if bound is None else bound.aim,
+        "at_least": None if bound is None else bound.at_least,
+        "met": figure.met,
+        "from": dict(figure.parts),
+        "why_not": figure.why_not or None,
+    }
+
+
+def print_report(console: Console, outcome: Outcome) -> None:
+    """Print the figures, and the times that they come from."""
+    console.print(f"{headline(outcome)} of {outcome.rounds} rounds")
+    console.print(f"trace mix: {outcome.operations:,} operations of {outcome.workload}\n")
+    console.print(_figures(outcome))
+    for reason in dict.fromkeys(figure.why_not for figure in outcome.figures if figure.why_not):
+        console.print(f"{_NOT_MEASURED}: {reason}", highlight=False)
+    console.print()
+    console.print(_loops(outcome))
+    console.print()
+    console.print(_called(outcome))
+
+
+def headline(outcome: Outcome) -> str:
+    """What was measured where."""
+    core = "compiled" if outcome.compiled else "interpreted"
+    return f"{core} core, Python {outcome.python}, {outcome.machine}; medians in CPU time"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    return table
+
+
+def _figures(outcome: Outcome) -> Table:
+    table = _table("figure", "is", "bound", "aim", "")
+    table.columns[-1].justify = "left"
+    for figure in outcome.figures:
+        value = _NOT_MEASURED if figure.value is None else f"{_short(figure.value)} {figure.unit}"
+        bound = figure.bound
+        limits = ("", "")
+        if bound is not None:
+            limits = f"{'>=' if bound.at_least else '<='} {_short(bound.bound)}", _short(bound.aim)
+        table.add_row(figure.name, value, *limits, _VERDICTS[figure.met])
+    return table
+
+
+def _loops(outcome: Outcome) -> Table:
+    """Nanoseconds of what every loop repeats, by whose loop it is."""
+    table = _table("in a loop, ns net of an empty one", "this core", "interpreted", "C", "QEMU", "replayed")
+    for name in (MIX, *(loop.name for loop in LOOPS)):
+        here = IN_CORE + name
+        table.add_row(
+            name,
+            *(_time(outcome, key) for key in (here, INTERPRETED + here, C + name, QEMU + name, REPLAYED + name)),
+        )
+    return table
+
+
+def _called(outcome: Outcome) -> Table:
+    """What calls from Python take."""
+    table = _table("called from Python", "ns", "empty method calls", "interpreted, ns", "times")
+    empty = outcome.measured[EMPTY]
+    for name in outcome.called:
+        here, there = outcome.measured[name], outcome.measured.get(INTERPRETED + name)
+        times = "-" if there is None else f"{there / here:.1f}"
+        table.add_row(name, f"{here:,.0f}", f"{here / empty:,.1f}", _time(outcome, INTERPRETED + name), times)
+    return table
+
+
+def _time(outcome: Outcome, name: str) -> str:
+    return f"{outcome.measured[name]:,.1f}" if name in outcome.measured else "-"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"

@@ -1,0 +1,81 @@
+"""`vgic its`: the devices, events and collections of an ITS, from a trace or a saved VM."""
+
+import mmap
+from pathlib import Path
+
+import click
+
+from mmio.trace import TraceError, open_trace
+from vgic import GuestMemory, Ram, RamRegions, State, VgicError
+from vgic_tools.decode import number
+from vgic_tools.errors import UsageError
+from vgic_tools.its_history import History
+from vgic_tools.its_report import print_history, print_walk
+from vgic_tools.its_walk import Walk
+from vgic_tools.terminal import fail, stdout
+
+__all__ = ["its_command"]
+
+_STATE = b'{"format": "vgic-state"'
+
+
+@click.command("its")
+@click.argument("file", metavar="TRACE|STATE")
+@click.option(
+    "--ram",
+    "images",
+    multiple=True,
+    metavar="FILE@ADDRESS",
+    help="With a STATE: the guest's RAM from this address on, where its tables are; may be given several times.",
+)
+def its_command(file: str, images: tuple[str, ...]) -> None:
+    """Show the devices, events and collections of an ITS, where events go, and who took them.
+
+    TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
+    commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
+    RAM is there.
+
+    \b
+    vgic its trace.log.gz
+    vgic its vm.state --ram ram.bin@0x40000000
+    """
+    try:
+        if _is_state(file):
+            memory = RamRegions([_ram(image) for image in images])
+            _print_state(file, memory)
+        elif images:
+            raise UsageError(f"--ram goes with a saved state, and {file} is none")
+        else:
+            print_history(stdout(), file, History(open_trace(file)))
+    except (TraceError, UsageError, VgicError) as error:
+        fail(error)
+
+
+def _is_state(file: str) -> bool:
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(len(_STATE)) == _STATE
+    except OSError:
+        return False  # Reading it as a trace says why.
+
+
+def _print_state(file: str, memory: GuestMemory) -> None:
+    gic = State.from_file(file).build(memory=memory)
+    if not gic.config.its:
+        raise UsageError(f"{file}: the VM has no ITS")
+    console = stdout()
+    for index in range(len(gic.config.its)):
+        print_walk(console, file, Walk(gic, index))
+
+
+def _ram(image: str) -> Ram:
+    """The RAM in a file, FILE@ADDRESS; what is written to it stays here."""
+    name, separator, address = image.rpartition("@")
+    base = number(address)
+    if not separator or base is None:
+        raise UsageError(f"--ram {image}: written FILE@ADDRESS")
+    try:
+        with Path(name).open("rb") as file:
+            return Ram(base, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{name}: {getattr(error, 'strerror', None) or 'is empty'}") from error

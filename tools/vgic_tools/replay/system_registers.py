@@ -1,0 +1,37 @@
+"""What a replay does with a system register, by the name that recorders have for it."""
+
+from typing import Final
+
+from mmio import RegisterLayout
+from vgic.layouts.icc import ICC
+
+__all__ = ["SystemRegister", "system_register"]
+
+# Recorders name system registers without the exception level.
+_LAYOUTS: Final = {
+    layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
+    for layout in ICC
+    for index in range(layout.count)
+}
+
+
+class SystemRegister:
+    """A register and how often it was accessed; one that the model does not know has no layout."""
+
+    def __init__(self, name: str, layout: RegisterLayout | None, encoding: int) -> None:
+        self.name = name
+        self.layout = layout
+        self.encoding = encoding
+        self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1")
+        self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
+        self.begins = name == "ICC_PMR"
+        """A PE that comes out of reset writes this one first."""
+        self.reads = 0
+        self.writes = 0
+        self.compared = 0
+
+
+def system_register(name: str) -> SystemRegister:
+    """The register of this name."""
+    layout, encoding = _LAYOUTS.get(name, (None, 0))
+    return SystemRegister(name, layout, encoding)

@@ -1,0 +1,272 @@
+"""SAVE_TABLES and RESTORE_TABLES of an ITS: revision 0 of the format in which KVM keeps tables in guest RAM.
+
+Devices and events are in guest RAM all the time, in this format (`vgic.layouts.its_tables`). What saving adds:
+
+* each device's entry tells how far on the next one is, 0 for the last, at most 2^14 - 1;
+* each event's entry tells the same of the next event of its device, at most 2^16 - 1;
+* the collections, which the ITS itself keeps, are listed at the beginning of their table, ended by an entry that is
+  not valid if there is room.
+
+Restoring goes along these chains. The tables are the guest's, so both check everything before they change anything,
+and take no longer than reading RAM once does: tables that overlap are refused.
+
+An ITS of another profile keeps nothing beside guest RAM, so there is nothing to save or restore.
+"""
+
+import errno
+import struct
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeAlias
+
+from mmio import Field
+from vgic.gic import Gic
+from vgic.intids import FIRST_LPI
+from vgic.its.device import Its, Translation
+from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device, Event
+from vgic.its.tables import CHUNK
+from vgic.kvm.errors import KvmError
+from vgic.layouts import gicr, its_tables
+from vgic.memory import UNREADABLE, read_word, write_word
+
+__all__ = ["ItsTables"]
+
+_ENTRY: Final = 8
+"""Bytes of every entry in this format."""
+_WORD: Final = struct.Struct("<Q")
+
+_NEXT_DEVICE: Final = its_tables.KVM.device.field("Next")
+_NEXT_EVENT: Final = its_tables.KVM.translation.field("Next")
+_VALID: Final[int] = its_tables.KVM.collection.mask("V")
+_RDBASE: Final = its_tables.KVM.collection.field("RDbase")
+_ICID: Final = its_tables.KVM.collection.field("ICID")
+
+_NUMBER: Final = (1 << gicr.TYPER.field("Processor_Number").width) - 1
+_NOT_MAPPED: Final = 0xFFFF_FFFF
+"""RDbase of a collection that events name and no MAPC has mapped."""
+
+
+class _Slot(NamedTuple):
+    """An entry that is not zero."""
+
+    id: int
+    address: int
+    entry: int
+
+
+class _Found(NamedTuple):
+    """A device, and the events that it has."""
+
+    slot: _Slot
+    device: Device
+    events: list[_Slot]
+
+
+class ItsTables:
+    """The tables of one ITS of a GIC. `what` names the attribute that asks."""
+
+    def __init__(self, gic: Gic, its: Its, what: str) -> None:
+        self._its = its
+        self._tables = its.tables
+        self._memory = gic.memory
+        self._cpus = len(gic.config.topology)
+        self._lpi_end = 1 << gic.config.lpi_id_bits
+        self._gic = gic
+        self._what = what
+
+    # Saving.
+
+    def save(self) -> None:
+        """Link the devices and events in guest RAM, and list the collections.
+
+        Raises KvmError, and writes nothing: EINVAL for tables that could not be restored, EFAULT for a collection
+        table outside RAM.
+        """
+        if not self._its.choices.keeps_collections:
+            return
+        named: set[int] = set()
+        for device in self._devices(_everything):
+            named.update(self._event(device, slot).collection for slot in device.events)
+        listed = self._collections(named)
+        devices = []
+        for device in self._devices(_everything):
+            self._link(device.events, _NEXT_EVENT)
+            devices.append(device.slot)
+        self._link(devices, _NEXT_DEVICE)
+        base = self._tables.collections.base
+        for place, entry in enumerate(listed):
+            write_word(self._memory, base + place * _ENTRY, _ENTRY, entry)
+
+    def _collections(self, named: set[int]) -> list[int]:
+        """The entries of the collection table; `named` are the collections that events name."""
+        room = self._tables.collections.count
+        if not room:
+            return []
+        targets = dict.fromkeys(named, _NOT_MAPPED)
+        targets.update((icid, rdbase & _NUMBER) for icid, rdbase in self._tables.kept.items() if icid < room)
+        listed = [_VALID | targets[icid] << _RDBASE.lsb | icid << _ICID.lsb for icid in sorted(targets)]
+        if len(listed) < room:
+            listed.append(0)
+        if not self._memory.is_ram(self._tables.collections.base, len(listed) * _ENTRY):
+            raise self._refused(errno.EFAULT, "the collection table is not in RAM")
+        return listed
+
+    def _link(self, slots: list[_Slot], field: Field) -> None:
+        """Write into each entry how far on the next one is."""
+        furthest = (1 << field.width) - 1
+        steps = [min(after.id - slot.id, furthest) for slot, after in pairwise(slots)]
+        # Without a slot there is no last one either.
+        for slot, step in zip(slots, [*steps, 0], strict=False):
+            write_word(self._memory, slot.address, _ENTRY, slot.entry & ~field.mask | step << field.lsb)
+
+    # Restoring.
+
+    def restore(self) -> None:
+        """Take over what guest RAM says: collections, and of every event's LPI its configuration and pending bit.
+
+        Raises KvmError, and changes nothing: EINVAL for tables that contradict themselves or the VM, EEXIST for a
+        collection that there is already, EFAULT for a collection table outside RAM.
+        """
+        if not self._its.choices.keeps_collections:
+            return
+        targets = self._listed_collections()
+        for device in self._devices(_chained):
+            self._check_chain(device, targets)
+        self._tables.kept.update({icid: rdbase for icid, rdbase in targets.items() if rdbase != _NOT_MAPPED})
+        for device in self._devices(_chained):
+            for slot in device.events:
+                found = self._its.translate(device.slot.id, slot.id)
+                if isinstance(found, Translation):
+                    bank = self._gic.lpis(found.cpu)
+                    bank.reload(found.intid)
+                    bank.take_from_table(found.intid)
+
+    def _listed_collections(self) -> dict[int, int]:
+        targets: dict[int, int] = {}
+        table = self._tables.collections
+        for place in range(table.count):
+            entry = read_word(self._memory, table.base + place * _ENTRY, _ENTRY)
+            if entry == UNREADABLE:
+                raise self._refused(errno.EFAULT, f"entry {place} of the collection table is not in RAM")
+            if not entry & _VALID:
+                break
+            icid, rdbase = _ICID.extract(entry), _RDBASE.extract(entry)
+            if rdbase >= self._cpus and rdbase != _NOT_MAPPED:
+                raise self._refused(
+                    errno.EINVAL, f"collection {icid} goes to vCPU {rdbase}, the VM has {self._cpus}"
+                )
+            if icid in targets or icid in self._tables.kept:
+                raise self._refused(errno.EEXIST, f"collection {icid} is there already")
+            if icid >= table.count:
+                raise self._refused(errno.EINVAL, f"collection {icid} is beyond the table of {table.count}")
+            targets[icid] = rdbase
+        return targets
+
+    def _check_chain(self, found: _Found, targets: dict[int, int]) -> None:
+        for slot in found.events:
+            name = f"event {slot.id} of device {found.slot.id:#x}"
+            if slot.id + _NEXT_EVENT.extract(slot.entry) >= found.device.events:
+                raise self._refused(errno.EINVAL, f"{name}: the next one is beyond the device's last")
+            icid = self._event(found, slot).collection
+            if icid not in targets:
+                raise self._refused(errno.EINVAL, f"{name}: collection {icid} is not in the collection table")
+
+    # Reading.
+
+    def _devices(self, select: "_Selection") -> Iterator[_Found]:
+        """The devices and events that `select` keeps of those that are mapped. Raises KvmError."""
+        mapped = (
+            slot
+            for start, entries, first in self._device_pages()
+            for slot in self._entries(start, entries, first)
+            if self._tables.entries.device(slot.entry) is not None
+        )
+        devices = [(slot, self._device(slot)) for slot in select(mapped, _NEXT_DEVICE)]
+        self._check_apart([device for _, device in devices])
+        for slot, device in devices:
+            events = (
+                event
+                for event in self._entries(device.itt, device.events, 0)
+                if self._tables.entries.event(event.entry) is not None
+            )
+            yield _Found(slot, device, list(select(events, _NEXT_EVENT)))
+
+    def _device(self, slot: _Slot) -> Device:
+        device = self._tables.entries.device(slot.entry)
+        assert device is not None
+        if device.events > 1 << self._its.event_bits:
+            raise self._refused(errno.EINVAL, f"device {slot.id:#x} has {device.events:#x} events")
+        return device
+
+    def _event(self, found: _Found, slot: _Slot) -> Event:
+        event = self._tables.entries.event(slot.entry)
+        assert event is not None
+        name = f"event {slot.id} of device {found.slot.id:#x}"
+        if not FIRST_LPI <= event.intid < self._lpi_end:
+            raise self._refused(errno.EINVAL, f"{name}: INTID {event.intid} is no LPI of this VM")
+        if event.collection >= self._tables.collections.count:
+            raise self._refused(errno.EINVAL, f"{name}: collection {event.collection} is beyond the table")
+        return event
+
+    def _device_pages(self) -> list[tuple[int, int, int]]:
+        """Address, number of entries and first DeviceID of each part of the device table that is there."""
+        table, count = self._tables.devices, self._tables.devices.count
+        if not table.indirect:
+            return [(table.base, count, 0)] if count else []
+        pages = []
+        for first in range(0, count, table.entries_of_page):
+            place = table.base + first // table.entries_of_page * LEVEL1_SIZE
+            descriptor = read_word(self._memory, place, LEVEL1_SIZE)
+            start = NO_PAGE if descriptor == UNREADABLE else self._tables.entries.page(descriptor)
+            if start != NO_PAGE:
+                pages.append((start, min(table.entries_of_page, count - first), first))
+        return pages
+
+    def _check_apart(self, devices: list[Device]) -> None:
+        """Raise where two tables overlap: one is then no table of this guest's, and reading could take for ever."""
+        level1 = self._tables.devices
+        stretches = [(start, entries) for start, entries, _ in self._device_pages()]
+        stretches += [(device.itt, device.events) for device in devices]
+        stretches.append((self._tables.collections.base, self._tables.collections.count))
+        if level1.indirect:
+            stretches.append((level1.base, -(-level1.count // level1.entries_of_page)))
+        for (lower, entries), (upper, _) in pairwise(sorted(stretch for stretch in stretches if stretch[1])):
+            if lower + entries * _ENTRY > upper:
+                raise self._refused(errno.EINVAL, f"the tables at {lower:#x} and {upper:#x} overlap")
+
+    def _entries(self, start: int, count: int, first: int) -> Iterator[_Slot]:
+        """The entries that are not zero; what is not RAM has none."""
+        end = start + count * _ENTRY
+        while start < end:
+            size = min(CHUNK - start % CHUNK, end - start)
+            data = self._memory.read(start, size) if self._memory.is_ram(start, size) else b""
+            if data != bytes(len(data)):
+                for place, (entry,) in enumerate(_WORD.iter_unpack(data)):
+                    if entry:
+                        yield _Slot(first + place, start + place * _ENTRY, entry)
+            first += size // _ENTRY
+            start += size
+
+    def _refused(self, number: int, reason: str) -> KvmError:
+        return KvmError(number, f"{self._what}: {reason}")
+
+
+_Selection: TypeAlias = Callable[[Iterator[_Slot], Field], Iterator[_Slot]]
+"""Which of the entries in a table count; the field tells how far on the next one is."""
+
+
+def _everything(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
+    """All of them."""
+    return slots
+
+
+def _chained(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
+    """Those that the chain leads to: from the first on, each tells how far on the next is, the last tells 0."""
+    wanted = 0
+    for slot in slots:
+        if slot.id >= wanted:
+            yield slot
+            step = field.extract(slot.entry)
+            if not step:
+                return
+            wanted = slot.id + step
