@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import vgic
+from its_places import RAM, RAM_SIZE, every_its_register, stretches
 from live_qemu import MARK, Difference, LiveQemu, arguments
 from qtest import load, read, store
 from random_accesses import Operation
-from random_its import RAM, RAM_SIZE, ItsOperation, Store, every_its_register, random_its_operations, stretches
+from random_its import ItsOperation, Store, random_its_operations
 
 MEBIBYTES: Final = RAM_SIZE >> 20
 CHUNK: Final = 0x1_0000

@@ -10,8 +10,8 @@ memory is read, or would have QEMU use its own devices as memory:
 * the bits of an RDbase above those of a Processor_Number are zero: QEMU's MAPC ignores them, its MOVALL does not;
 * QEMU's memory system breaks stores of 8 bytes to GITS_TRANSLATER up into two of 4 bytes;
 * tables are in RAM or where nothing is, and do not overlap the pending and configuration tables;
-* what the guest edits into tables has no fields of virtual LPIs, which QEMU's MOVI would carry along, and no more
-  EventIDs than MAPD can give a device, where QEMU's address of an entry would overflow.
+* what the guest edits into the device table has no more EventIDs than MAPD can give a device: QEMU's address of an
+  entry would overflow.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,35 +21,29 @@ from typing import Final
 
 import command_words as cw
 import vgic
+from its_places import (
+    COLLECTION_PAGES,
+    COLLECTIONS,
+    CONFIGURATION,
+    DEVICE_PAGES,
+    DEVICES,
+    GICR_PENDBASER,
+    GICR_PROPBASER,
+    GITS_BASER,
+    GITS_CBASER,
+    GITS_CREADR,
+    GITS_CTLR,
+    GITS_CWRITER,
+    GITS_TRANSLATER,
+    ITTS,
+    K64,
+    NOWHERE,
+    PENDING,
+    QUEUE,
+    RAM,
+    RAM_SIZE,
+)
 from random_accesses import DISTRIBUTOR, GICD_CTLR, GICR_CTLR, ITS, Access, Line, Operation, random_operations
-
-RAM: Final = 0x4000_0000
-RAM_SIZE: Final = 0x100_0000
-
-NOWHERE: Final = RAM + RAM_SIZE + 0x10_0000
-"""An address behind which there is nothing."""
-
-K64: Final = 0x1_0000
-TABLES: Final = RAM + 0x20_0000
-DEVICES: Final = TABLES
-DEVICE_PAGES: Final = TABLES + 2 * K64
-"""Second levels of the device table."""
-COLLECTIONS: Final = TABLES + 4 * K64
-COLLECTION_PAGES: Final = TABLES + 5 * K64
-QUEUE: Final = TABLES + 6 * K64
-ITTS: Final = TABLES + 7 * K64
-CONFIGURATION: Final = TABLES + 8 * K64
-PENDING: Final = TABLES + 9 * K64
-LAST_PAGE: Final = RAM + RAM_SIZE - 0x1000
-
-GITS_CTLR: Final = 0x0000
-GITS_CBASER: Final = 0x0080
-GITS_CWRITER: Final = 0x0088
-GITS_CREADR: Final = 0x0090
-GITS_BASER: Final = 0x0100
-GITS_TRANSLATER: Final = 0x1_0040
-GICR_PROPBASER: Final = 0x0070
-GICR_PENDBASER: Final = 0x0078
 
 STALLED: Final = 1
 PAGE_SIZES: Final = (0x1000, 0x4000, K64, K64)
@@ -60,7 +54,6 @@ ITT_SIZE: Final = 0x200
 """Room for the 12 byte entries of that many bits of EventID."""
 LPIS: Final = 24
 """INTIDs from 8192 on that most events translate into."""
-NO_DOORBELL: Final = (1023).to_bytes(4, "little")
 CONFIGURATIONS: Final = (0x00, 0x01, 0x21, 0x41, 0x43, 0xA0, 0xA1, 0xA3, 0xF9, 0xFD, 0xFF)
 
 
@@ -87,18 +80,6 @@ def random_its_operations(seed: int, gic: vgic.Gic, avoid: Access) -> Iterator[I
     yield from source.preparation()
     while True:
         yield from source.operations()
-
-
-def every_its_register() -> list[Access]:
-    """A read of every register of an ITS that QEMU has, and of some that it has not."""
-    reads = [Access(ITS, offset, 4) for offset in (0x00, 0x04, 0x18, 0x40, *range(0xFFD0, 0x1_0000, 4))]
-    reads += [Access(ITS, offset, 8) for offset in (0x08, 0x48, 0x80, 0x88, 0x90, *range(0x100, 0x140, 8))]
-    return [*reads, Access(ITS, GITS_TRANSLATER, 4)]
-
-
-def stretches(cpus: int) -> list[tuple[int, int]]:
-    """Address and length of the memory that may have been written."""
-    return [(TABLES, 9 * K64 + cpus * K64), (LAST_PAGE, 0x1000)]
 
 
 class _Source:
@@ -370,7 +351,9 @@ class _Source:
         else:
             entry = random.choice([3, 3, 3, 1, 2]) | (self._intid() & 0xFF_FFFF) << 2 | self._collection() << 32
             place = ITTS + ITT_SIZE * random.randrange(4) + 12 * random.randrange(12)
-            yield Store(place, entry.to_bytes(8, "little") + NO_DOORBELL)
+            entry |= random.getrandbits(15) << 48
+            # The fields of virtual LPIs mean nothing; the ITS keeps them while the entry maps the event.
+            yield Store(place, entry.to_bytes(8, "little") + random.randbytes(3) + b"\0")
 
     # LPIs.
 
