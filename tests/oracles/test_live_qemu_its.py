@@ -21,7 +21,6 @@ from random_accesses import ITS
 from vgic.its.choices import ItsChoices
 from vgic.layouts import its_tables
 
-ITSES = (0x0808_0000,)
 NO_DOORBELL = its_tables.QEMU._replace(mapped={"INTTYPE": 1, "V": 1})
 
 FOUND = version()
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 def machine(cpus: int, directory: Path, profile: vgic.Profile = vgic.QEMU) -> Iterator[LiveIts]:
     """QEMU and the model with this profile, just reset. What QEMU writes is removed."""
     directory.mkdir()
-    with LiveIts(replace(config(cpus, directory, its=True), profile=profile, its=ITSES), directory) as live:
+    with LiveIts(replace(config(cpus, directory, its=True), profile=profile), directory) as live:
         yield live
     for path in directory.iterdir():
         path.unlink()
