@@ -33,6 +33,7 @@ class Redistributor(BankOwner):
         "ctlr_constant",
         "interface",
         "pendbaser",
+        "private",
         "processor_sleep",
         "propbaser",
     )
@@ -46,6 +47,8 @@ class Redistributor(BankOwner):
         last: bool,
     ) -> None:
         super().__init__(interrupts)
+        self.private = interrupts
+        """The bank again, as what it is."""
         self.interface = interface
         self._affinities = affinities
         profile, features = config.profile, config.features

@@ -102,7 +102,7 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
             if register.get() != values[register.name]:
                 raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
         shared = parts.distributor.spis
-        private = [redistributor.interrupts for redistributor in parts.redistributors]
+        private = [redistributor.private for redistributor in parts.redistributors]
         check(shared.forwarder.cpus, shared, private, shared.forwarder)
     except (AffinityError, InvariantError) as error:
         raise StateError(f"the registers contradict each other: {error}") from error
@@ -182,13 +182,14 @@ def _tell_interfaces(parts: Parts) -> None:
         interface = redistributor.interface
         interface.forwarded_groups = distributor.forwarded_groups
         interface.asleep = redistributor.asleep
-        interface.declines = redistributor.declines
+        for group, declines in zip(interface.groups, redistributor.declines, strict=True):
+            group.declines = declines
 
 
 def _forward(bank: InterruptBank) -> None:
-    for word in range(len(bank.queued)):
-        if bank.forwarder.is_deferred(bank, word):
-            bank.forward_queued(word)
+    for number, word in enumerate(bank.words):
+        if bank.forwarder.is_deferred(bank, number):
+            bank.forward_queued(number)
         else:
-            bank.queued[word] = 0
-            bank.collect(word, ALL_BITS)
+            word.queued = 0
+            bank.collect(number, ALL_BITS)

@@ -71,7 +71,7 @@ class _GroupEnable(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return int(owner.group_enables[self.group])
+        return int(owner.groups[self.group].enabled)
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_group_enable(self.group, value != 0)
@@ -84,12 +84,13 @@ class _ActivePriorities(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.active_priorities[self.group] >> 32 * index & _AP_BITS
+        return owner.groups[self.group].active_priorities >> 32 * index & _AP_BITS
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        others = owner.active_priorities[self.group] & ~(_AP_BITS << 32 * index)
+        state = owner.groups[self.group]
+        others = state.active_priorities & ~(_AP_BITS << 32 * index)
         implemented = (1 << owner.levels) - 1
-        owner.active_priorities[self.group] = (others | value << 32 * index) & implemented
+        state.active_priorities = (others | value << 32 * index) & implemented
         owner.settle()
 
 
