@@ -124,13 +124,16 @@ class Forwarder(Settler):
         for interface in touched:
             interface.touched = False
             interface.choose()
+        if not self._roaming:
+            for interface in touched:
+                interface.drive()
+            return
         displaced = [interface.drive() for interface in touched]
-        if self._roaming:
-            for interface, key in zip(touched, displaced, strict=True):
-                if key != NO_KEY:
-                    self._shared.displaced(interface.cpu, key)
-                if interface.signalled_key == NO_KEY:
-                    self._shared.pe_free(interface.cpu)
+        for interface, key in zip(touched, displaced, strict=True):
+            if key != NO_KEY:
+                self._shared.displaced(interface.cpu, key)
+            if interface.signalled_key == NO_KEY:
+                self._shared.pe_free(interface.cpu)
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""

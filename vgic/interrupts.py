@@ -9,7 +9,7 @@ Unless it says otherwise, a method that changes state ends by bringing the CPU i
 
 from typing import Final
 
-from vgic.cpu_interface import GROUP0, GROUP1, ActivationBank
+from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.pending import INTID_BITS, NO_KEY
 from vgic.topology import NO_VCPU
@@ -144,9 +144,11 @@ class InterruptBank(ActivationBank):
         word = self.words[number]
         changed = (word.group1 ^ groups) & word.queued
         moved = [32 * number + bit for bit in range(32) if changed >> bit & 1]
+        word.queued ^= changed
         for index in moved:
             self._withdraw(index)
         word.group1 = groups
+        word.queued ^= changed
         for index in moved:
             self._forward(index)
         self.update(number, ALL_BITS)
@@ -154,13 +156,16 @@ class InterruptBank(ActivationBank):
     def set_priority(self, index: int, priority: int) -> None:
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept."""
         priority &= self.priority_mask
-        moved = self.is_queued(index) and priority != self.priority[index]
+        word, bit = self.words[index >> 5], 1 << (index & 31)
+        moved = word.queued & bit if priority != self.priority[index] else 0
         if moved:
+            word.queued ^= moved
             self._withdraw(index)
         self.priority[index] = priority
         if moved:
+            word.queued ^= moved
             self._forward(index)
-        self.update(index >> 5, 1 << (index & 31))
+        self.update(index >> 5, bit)
 
     def set_line(self, index: int, level: bool) -> None:
         """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
@@ -190,10 +195,10 @@ class InterruptBank(ActivationBank):
         self.update(index >> 5, bit)
 
     def set_pending(self, index: int) -> None:
-        """Set the latch of an interrupt: an SGI has arrived."""
+        """Set the latch of an interrupt: an SGI has arrived. Settles nothing."""
         bit = 1 << (index & 31)
         self.words[index >> 5].latch |= bit
-        self.update(index >> 5, bit)
+        self.collect(index >> 5, bit)
 
     def acknowledge(self, index: int) -> None:
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing."""
@@ -225,10 +230,10 @@ class PrivateInterrupts(InterruptBank):
         """The PE that they are private to."""
         return self.interface.cpu
 
-    def best(self, group: int) -> int:
+    def _best(self, group: int) -> int:
         """The key of the best interrupt of a group that is forwarded, NO_KEY where none is."""
         word = self.words[0]
-        waiting = word.queued & (word.group1 if group else ~word.group1)
+        waiting = word.queued & (word.group1 if group == GROUP1 else ~word.group1)
         best = NO_KEY
         while waiting:
             lowest = waiting & -waiting
@@ -239,13 +244,14 @@ class PrivateInterrupts(InterruptBank):
         return best
 
     def _forward(self, index: int) -> None:
-        self._offer()
+        state, key = self.interface.groups[self.group(index)], self.key(index)
+        if key < state.private_head:
+            state.private_head = key
+        self.forwarder.touch(self.interface)
 
     def _withdraw(self, index: int) -> None:
-        self._offer()
-
-    def _offer(self) -> None:
-        group0, group1 = self.interface.groups
-        group0.private_head = self.best(GROUP0)
-        group1.private_head = self.best(GROUP1)
+        group = self.group(index)
+        state = self.interface.groups[group]
+        if self.key(index) == state.private_head:
+            state.private_head = self._best(group)
         self.forwarder.touch(self.interface)
