@@ -127,7 +127,8 @@ class CpuInterface:
         "eoi_mode",
         "fiq",
         "forwarded_groups",
-        "groups",
+        "group0",
+        "group1",
         "irq",
         "levels",
         "min_bpr0",
@@ -149,7 +150,8 @@ class CpuInterface:
         self._private: ActivationBank
         self._shared: ActivationBank
         self._settler: Settler
-        self.groups = [GroupState(), GroupState()]
+        self.group0 = GroupState()
+        self.group1 = GroupState()
         self.forwarded_groups = 0
         """Bit n: the Distributor forwards Group n."""
         self.asleep = False
@@ -191,8 +193,8 @@ class CpuInterface:
         """Group 1 preempts by BPR0 too."""
         self.eoi_mode = False
         """EOIR drops the priority only, DIR deactivates."""
-        for group in self.groups:
-            group.reset()
+        self.group0.reset()
+        self.group1.reset()
 
     def reset(self) -> None:
         """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
@@ -200,50 +202,52 @@ class CpuInterface:
         self.selection_changed = True
         self.settle()
 
+    def group(self, group: int) -> GroupState:
+        """The state of Group `group`."""
+        return self.group1 if group == GROUP1 else self.group0
+
     # 1-of-N.
 
     def selectable(self, group: int) -> bool:
         """True where 1-of-N interrupts of this group may be sent to this PE."""
-        state = self.groups[group]
+        state = self.group(group)
         return state.enabled and not self.asleep and not state.declines
 
     def would_take(self, group: int, key: int) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         if (
             not self._considers(group)
-            or not self.groups[group].enabled
+            or not self.group(group).enabled
             or not self._preempts(group, key >> INTID_BITS)
         ):
             return False
         for other in (GROUP0, GROUP1):
-            head = self.groups[other].head()
+            head = self.group(other).head()
             if self._considers(other) and head != NO_KEY:
-                taken = self.groups[other].enabled and self._preempts(other, head >> INTID_BITS)
+                taken = self.group(other).enabled and self._preempts(other, head >> INTID_BITS)
                 if taken or head < key:
                     return False
         return True
 
     def set_group_enable(self, group: int, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
-        state = self.groups[group]
+        state = self.group(group)
         self.selection_changed |= state.enabled != enable
         state.enabled = enable
         self.settle()
 
     def set_distribution(self, asleep: bool, declines: list[bool]) -> None:
         """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
-        changed = self.asleep != asleep
+        before = self.asleep, self.group0.declines, self.group1.declines
         self.asleep = asleep
-        for state, declined in zip(self.groups, declines, strict=True):
-            changed |= state.declines != declined
-            state.declines = declined
-        self.selection_changed |= changed
+        self.group0.declines, self.group1.declines = declines
+        self.selection_changed |= before != (asleep, *declines)
         self.settle()
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
         forwarded = (group for group in (GROUP0, GROUP1) if self.forwarded_groups >> group & 1)
-        return self.asleep and any(self.groups[group].head() != NO_KEY for group in forwarded)
+        return self.asleep and any(self.group(group).head() != NO_KEY for group in forwarded)
 
     # Choosing.
 
@@ -261,8 +265,8 @@ class CpuInterface:
         """
         if self.asleep:
             return NO_KEY, self.best_group
-        head0 = self.groups[GROUP0].head() if self._considers(GROUP0) else NO_KEY
-        head1 = self.groups[GROUP1].head() if self._considers(GROUP1) else NO_KEY
+        head0 = self.group0.head() if self._considers(GROUP0) else NO_KEY
+        head1 = self.group1.head() if self._considers(GROUP1) else NO_KEY
         best, group = (head1, GROUP1) if head1 < head0 else (head0, GROUP0)
         if best == NO_KEY:
             return NO_KEY, self.best_group
@@ -272,7 +276,7 @@ class CpuInterface:
 
     def _considers(self, group: int) -> bool:
         """True where interrupts of the group are candidates."""
-        return (self._hides or self.groups[group].enabled) and self.forwarded_groups >> group & 1 != 0
+        return (self._hides or self.group(group).enabled) and self.forwarded_groups >> group & 1 != 0
 
     def drive(self) -> int:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
@@ -300,7 +304,7 @@ class CpuInterface:
 
     def highest_pending(self, group: int) -> int:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
-        if self.best_key == NO_KEY or self.best_group != group or not self.groups[group].enabled:
+        if self.best_key == NO_KEY or self.best_group != group or not self.group(group).enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
@@ -313,13 +317,13 @@ class CpuInterface:
 
     def running_priority(self) -> int:
         """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
-        active = self.groups[GROUP0].active_priorities | self.groups[GROUP1].active_priorities
+        active = self.group0.active_priorities | self.group1.active_priorities
         if not active:
             return IDLE_PRIORITY
         return ((active & -active).bit_length() - 1) << self._level_shift
 
     def _can_preempt(self) -> bool:
-        if self.best_key == NO_KEY or not self.groups[self.best_group].enabled:
+        if self.best_key == NO_KEY or not self.group(self.best_group).enabled:
             return False
         return self._preempts(self.best_group, self.best_key >> INTID_BITS)
 
@@ -339,7 +343,7 @@ class CpuInterface:
         intid = self.best_key & INTID_MASK
         priority = self.best_key >> INTID_BITS
         level = (priority & self.group_mask(group)) >> self._level_shift
-        self.groups[group].active_priorities |= 1 << level
+        self.group(group).active_priorities |= 1 << level
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
@@ -355,7 +359,7 @@ class CpuInterface:
         bank = self._bank(intid)
         if (bank is None and not self._is_lpi(intid)) or self._highest_active_group() != group:
             return
-        state = self.groups[group]
+        state = self.group(group)
         state.active_priorities &= state.active_priorities - 1
         self.drive()
         if bank is not None and not self.eoi_mode:
@@ -376,7 +380,7 @@ class CpuInterface:
 
     def _highest_active_group(self) -> int:
         """The group of the highest active interrupt that is not dropped, NO_GROUP where none."""
-        active0, active1 = self.groups[GROUP0].active_priorities, self.groups[GROUP1].active_priorities
+        active0, active1 = self.group0.active_priorities, self.group1.active_priorities
         lowest0, lowest1 = active0 & -active0, active1 & -active1
         if not lowest0 and not lowest1:
             return NO_GROUP

@@ -42,20 +42,20 @@ class Forwarder(Settler):
     def forward(self, cpu: int, group: int, key: int) -> None:
         """Put an interrupt in a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.groups[group].queue.add(key)
+        interface.group(group).queue.add(key)
         self.touch(interface)
 
     def withdraw(self, cpu: int, group: int, key: int) -> None:
         """Take an interrupt out of a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.groups[group].queue.remove(key)
+        interface.group(group).queue.remove(key)
         self.touch(interface)
 
     def clear(self) -> None:
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
         for interface in self.cpus:
-            for group in interface.groups:
+            for group in interface.group0, interface.group1:
                 group.queue = PendingQueue()
                 group.private_head = NO_KEY
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
-from vgic.pending import INTID_BITS, NO_KEY
+from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["ALL_BITS", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
@@ -244,14 +244,14 @@ class PrivateInterrupts(InterruptBank):
         return best
 
     def _forward(self, index: int) -> None:
-        state, key = self.interface.groups[self.group(index)], self.key(index)
+        state, key = self.interface.group(self.group(index)), self.key(index)
         if key < state.private_head:
             state.private_head = key
         self.forwarder.touch(self.interface)
 
     def _withdraw(self, index: int) -> None:
         group = self.group(index)
-        state = self.interface.groups[group]
-        if self.key(index) == state.private_head:
+        state = self.interface.group(group)
+        if state.private_head & INTID_MASK == index:
             state.private_head = self._best(group)
         self.forwarder.touch(self.interface)

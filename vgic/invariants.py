@@ -61,7 +61,8 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
 
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
-    for group, state in enumerate(interface.groups):
+    for group in (GROUP0, GROUP1):
+        state = interface.group(group)
         keys = (private.key(i) for i in range(private.count) if private.is_queued(i) and private.group(i) == group)
         best = min(keys, default=NO_KEY)
         if state.private_head != best:
@@ -93,7 +94,7 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     name = f"vCPU {interface.cpu}"
     for group, keys in enumerate(groups):
-        queue = interface.groups[group].queue
+        queue = interface.group(group).queue
         if set(queue.keys()) != keys:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
         if queue.head != min(keys, default=NO_KEY):
@@ -111,6 +112,6 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
         raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
     for group in (GROUP0, GROUP1):
-        active = interface.groups[group].active_priorities
+        active = interface.group(group).active_priorities
         if active >> interface.levels:
             raise InvariantError(f"{name}: active priorities {active:#x}")

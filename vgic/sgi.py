@@ -60,21 +60,19 @@ class SgiGenerator:
     def _targets(self, sender: int, register: int, value: int, secure: bool) -> list[PrivateInterrupts]:
         intid = self.intid(value)
         groups = _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
-        return [bank for bank in self._named(sender, value) if groups >> bank.group(intid) & 1]
-
-    def _named(self, sender: int, value: int) -> list[PrivateInterrupts]:
         if value & _IRM:
-            return self._banks[:sender] + self._banks[sender + 1 :]
+            others = self._banks[:sender] + self._banks[sender + 1 :]
+            return [bank for bank in others if groups >> bank.group(intid) & 1]
+        accepting = []
         first = affinity.sgi_cluster(value) << 8
         if self._range_selector:
             first |= affinity.sgi_range(value)
         cpus = self._affinities.range_of(first)
         target_list = value & _TARGET_LIST
-        named = []
         while target_list:
             lowest = target_list & -target_list
             target_list ^= lowest
             cpu = cpus[lowest.bit_length() - 1]
-            if cpu != NO_VCPU:
-                named.append(self._banks[cpu])
-        return named
+            if cpu != NO_VCPU and groups >> self._banks[cpu].group(intid) & 1:
+                accepting.append(self._banks[cpu])
+        return accepting

@@ -182,8 +182,7 @@ def _tell_interfaces(parts: Parts) -> None:
         interface = redistributor.interface
         interface.forwarded_groups = distributor.forwarded_groups
         interface.asleep = redistributor.asleep
-        for group, declines in zip(interface.groups, redistributor.declines, strict=True):
-            group.declines = declines
+        interface.group0.declines, interface.group1.declines = redistributor.declines
 
 
 def _forward(bank: InterruptBank) -> None:

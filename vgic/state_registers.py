@@ -275,7 +275,7 @@ def _control(name: str, interface: CpuInterface, sysregs: SystemRegisters) -> Sa
 
 
 def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegister:
-    state = interface.groups[group]
+    state = interface.group(group)
 
     def put(value: int) -> None:
         state.enabled = value != 0
@@ -284,7 +284,7 @@ def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegist
 
 
 def _active_priorities(name: str, interface: CpuInterface, group: int, number: int) -> SavedRegister:
-    state, shift = interface.groups[group], 32 * number
+    state, shift = interface.group(group), 32 * number
 
     def get() -> int:
         return state.active_priorities >> shift & _AP_BITS

@@ -71,7 +71,7 @@ class _GroupEnable(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return int(owner.groups[self.group].enabled)
+        return int(owner.group(self.group).enabled)
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_group_enable(self.group, value != 0)
@@ -84,10 +84,10 @@ class _ActivePriorities(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.groups[self.group].active_priorities >> 32 * index & _AP_BITS
+        return owner.group(self.group).active_priorities >> 32 * index & _AP_BITS
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        state = owner.groups[self.group]
+        state = owner.group(self.group)
         others = state.active_priorities & ~(_AP_BITS << 32 * index)
         implemented = (1 << owner.levels) - 1
         state.active_priorities = (others | value << 32 * index) & implemented
