@@ -48,7 +48,8 @@ def extensions() -> list[Extension]:
         print(f"vgic is not compiled: {error or 'mypyc refuses the source'}", file=sys.stderr)
         return []
     for extension in built:
-        extension.extra_compile_args += COMPILER_OPTIONS
+        # The same list serves them all.
+        extension.extra_compile_args = [*extension.extra_compile_args, *COMPILER_OPTIONS]
     return built
 
 

@@ -6,7 +6,6 @@ Redistributor frames. Affinities identify vCPUs to the guest and may be anything
 None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
-from array import array
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -85,8 +84,8 @@ class AffinityIndex:
     """Which vCPU has which affinity now: as the topology says, until a VMM writes MPIDRs."""
 
     def __init__(self, topology: Topology) -> None:
-        self.affinities = array("I", topology.affinities)
-        """Packed affinity of each vCPU, 4 bytes."""
+        self.affinities = list(topology.affinities)
+        """Packed affinity of each vCPU."""
         self._aarch32 = topology.aarch32
         self._ranges: dict[int, list[int]] = {}
         """The vCPUs of 16 affinities that differ in their lowest 4 bits, by the others."""

@@ -37,7 +37,7 @@ CONFIGS: Final = {
 
 # What may differ inside: tables without state, memories of the last access, and what depends on history only.
 STATELESS: Final = (vgic.Config, vgic.Profile, AddressMap, Frame, Register, Word)
-IRRELEVANT: Final = ("_heap", "_last", "_last_number", "_lines", "_observer")
+IRRELEVANT: Final = ("_heap", "_last", "_last_number", "_lines", "_observer", "_removed")
 
 
 def inside(value: object, seen: dict[int, int]) -> object:
