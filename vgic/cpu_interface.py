@@ -78,22 +78,25 @@ class Settler:
 class GroupState:
     """What a CPU interface holds for each of the two groups."""
 
-    __slots__ = ("active_priorities", "declines", "enabled", "private_head", "queue")
+    __slots__ = ("active_priorities", "declines", "enabled", "forwarded", "private_head", "queue")
 
     def __init__(self) -> None:
         self.queue = PendingQueue()
         """What is forwarded to the PE, but for its private interrupts."""
         self.private_head = NO_KEY
         """The best key of the PE's private interrupts, NO_KEY where there is none."""
+        self.forwarded = False
+        """The Distributor forwards the group."""
         self.declines = False
         """1-of-N interrupts are kept away."""
-        self.reset()
+        self.enabled = False
+        self.active_priorities = 0
+        """Bit n is set while an interrupt of group priority n is active and not yet dropped."""
 
     def reset(self) -> None:
         """Reset the registers."""
         self.enabled = False
         self.active_priorities = 0
-        """Bit n is set while an interrupt of group priority n is active and not yet dropped."""
 
     def head(self) -> int:
         """The best key of all that is forwarded, NO_KEY where nothing is."""
@@ -126,7 +129,6 @@ class CpuInterface:
         "cpu",
         "eoi_mode",
         "fiq",
-        "forwarded_groups",
         "group0",
         "group1",
         "irq",
@@ -152,8 +154,6 @@ class CpuInterface:
         self._settler: Settler
         self.group0 = GroupState()
         self.group1 = GroupState()
-        self.forwarded_groups = 0
-        """Bit n: the Distributor forwards Group n."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
         self.touched = False
@@ -216,15 +216,16 @@ class CpuInterface:
     def would_take(self, group: int, key: int) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         if (
-            not self._considers(group)
+            not self._considers(self.group(group))
             or not self.group(group).enabled
             or not self._preempts(group, key >> INTID_BITS)
         ):
             return False
         for other in (GROUP0, GROUP1):
-            head = self.group(other).head()
-            if self._considers(other) and head != NO_KEY:
-                taken = self.group(other).enabled and self._preempts(other, head >> INTID_BITS)
+            state = self.group(other)
+            head = state.head()
+            if self._considers(state) and head != NO_KEY:
+                taken = state.enabled and self._preempts(other, head >> INTID_BITS)
                 if taken or head < key:
                     return False
         return True
@@ -246,8 +247,8 @@ class CpuInterface:
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
-        forwarded = (group for group in (GROUP0, GROUP1) if self.forwarded_groups >> group & 1)
-        return self.asleep and any(self.group(group).head() != NO_KEY for group in forwarded)
+        waits = any(group.forwarded and group.head() != NO_KEY for group in (self.group0, self.group1))
+        return self.asleep and waits
 
     # Choosing.
 
@@ -265,8 +266,9 @@ class CpuInterface:
         """
         if self.asleep:
             return NO_KEY, self.best_group
-        head0 = self.group0.head() if self._considers(GROUP0) else NO_KEY
-        head1 = self.group1.head() if self._considers(GROUP1) else NO_KEY
+        group0, group1 = self.group0, self.group1
+        head0 = group0.head() if self._considers(group0) else NO_KEY
+        head1 = group1.head() if self._considers(group1) else NO_KEY
         best, group = (head1, GROUP1) if head1 < head0 else (head0, GROUP0)
         if best == NO_KEY:
             return NO_KEY, self.best_group
@@ -274,9 +276,14 @@ class CpuInterface:
             best = NO_KEY
         return best, group
 
-    def _considers(self, group: int) -> bool:
+    def _considers(self, group: GroupState) -> bool:
         """True where interrupts of the group are candidates."""
-        return (self._hides or self.group(group).enabled) and self.forwarded_groups >> group & 1 != 0
+        return group.forwarded and (group.enabled or self._hides)
+
+    def forward_groups(self, enables: int) -> None:
+        """The Distributor forwards the groups whose bits are set in `enables`, and no others."""
+        self.group0.forwarded = enables & 1 != 0
+        self.group1.forwarded = enables & 2 != 0
 
     def drive(self) -> int:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""

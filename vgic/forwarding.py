@@ -150,6 +150,6 @@ class Forwarder(Settler):
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
         self.catch_up()
         for interface in self.cpus:
-            interface.forwarded_groups = enables
+            interface.forward_groups(enables)
             self.touch(interface)
         self.settle()

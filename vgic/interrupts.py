@@ -9,9 +9,9 @@ Unless it says otherwise, a method that changes state ends by bringing the CPU i
 
 from typing import Final
 
-from vgic.cpu_interface import GROUP1, ActivationBank
+from vgic.cpu_interface import ActivationBank
 from vgic.forwarding import Forwarder
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.pending import INTID_BITS, NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["ALL_BITS", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
@@ -33,9 +33,12 @@ class InterruptWord:
         "line",
         "message",
         "queued",
+        "start",
     )
 
-    def __init__(self, implemented: int) -> None:
+    def __init__(self, start: int, implemented: int) -> None:
+        self.start = start
+        """The index of the first."""
         self.implemented = implemented
         """The bits that stand for interrupts of the bank."""
         self.enabled = 0
@@ -80,9 +83,9 @@ class InterruptBank(ActivationBank):
         self.records_line = records_line
         self.forwarder = forwarder
         beyond = -count % 32
-        self.words = [InterruptWord(ALL_BITS) for _ in range(count // 32)]
+        self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:
-            self.words.append(InterruptWord(ALL_BITS >> beyond))
+            self.words[-1].implemented >>= beyond
         self.priority = bytearray(count)
 
     def target(self, index: int) -> int:
@@ -105,14 +108,16 @@ class InterruptBank(ActivationBank):
 
     def collect(self, number: int, mask: int) -> None:
         """Forward and withdraw the interrupts of `mask` in word `number`; the CPU interfaces follow later."""
-        word = self.words[number]
+        self._collect(self.words[number], mask)
+
+    def _collect(self, word: InterruptWord, mask: int) -> None:
         due = word.due()
         changed = (due ^ word.queued) & mask
         word.queued ^= changed
         while changed:
             lowest = changed & -changed
             changed ^= lowest
-            index = 32 * number + lowest.bit_length() - 1
+            index = word.start + lowest.bit_length() - 1
             if due & lowest:
                 self._forward(index)
             else:
@@ -120,7 +125,10 @@ class InterruptBank(ActivationBank):
 
     def update(self, number: int, mask: int) -> None:
         """`collect`, then bring the CPU interfaces up to date."""
-        self.collect(number, mask)
+        self._update(self.words[number], mask)
+
+    def _update(self, word: InterruptWord, mask: int) -> None:
+        self._collect(word, mask)
         self.forwarder.settle()
 
     def forward_queued(self, number: int) -> None:
@@ -144,11 +152,9 @@ class InterruptBank(ActivationBank):
         word = self.words[number]
         changed = (word.group1 ^ groups) & word.queued
         moved = [32 * number + bit for bit in range(32) if changed >> bit & 1]
-        word.queued ^= changed
         for index in moved:
             self._withdraw(index)
         word.group1 = groups
-        word.queued ^= changed
         for index in moved:
             self._forward(index)
         self.update(number, ALL_BITS)
@@ -157,15 +163,13 @@ class InterruptBank(ActivationBank):
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept."""
         priority &= self.priority_mask
         word, bit = self.words[index >> 5], 1 << (index & 31)
-        moved = word.queued & bit if priority != self.priority[index] else 0
+        moved = word.queued & bit != 0 and priority != self.priority[index]
         if moved:
-            word.queued ^= moved
             self._withdraw(index)
         self.priority[index] = priority
         if moved:
-            word.queued ^= moved
             self._forward(index)
-        self.update(index >> 5, bit)
+        self._update(word, bit)
 
     def set_line(self, index: int, level: bool) -> None:
         """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
@@ -179,7 +183,7 @@ class InterruptBank(ActivationBank):
             word.line = line
         if edge and level:
             word.latch |= bit
-        self.update(index >> 5, bit)
+        self._update(word, bit)
 
     def set_message(self, index: int, level: bool) -> None:
         """GICD_SETSPI (True) or GICD_CLRSPI (False): an edge, or the level of a virtual line."""
@@ -192,26 +196,26 @@ class InterruptBank(ActivationBank):
             # A level raised while the interrupt was level-sensitive is gone too.
             word.latch &= ~bit
             word.message &= ~bit
-        self.update(index >> 5, bit)
+        self._update(word, bit)
 
     def set_pending(self, index: int) -> None:
         """Set the latch of an interrupt: an SGI has arrived. Settles nothing."""
-        bit = 1 << (index & 31)
-        self.words[index >> 5].latch |= bit
-        self.collect(index >> 5, bit)
+        word, bit = self.words[index >> 5], 1 << (index & 31)
+        word.latch |= bit
+        self._collect(word, bit)
 
     def acknowledge(self, index: int) -> None:
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing."""
         word, bit = self.words[index >> 5], 1 << (index & 31)
         word.active |= bit
         word.latch &= ~bit
-        self.collect(index >> 5, bit)
+        self._collect(word, bit)
 
     def deactivate(self, index: int) -> None:
         """Active to inactive, or active and pending to pending. Settles nothing."""
-        bit = 1 << (index & 31)
-        self.words[index >> 5].active &= ~bit
-        self.collect(index >> 5, bit)
+        word, bit = self.words[index >> 5], 1 << (index & 31)
+        word.active &= ~bit
+        self._collect(word, bit)
 
 
 class PrivateInterrupts(InterruptBank):
@@ -230,28 +234,32 @@ class PrivateInterrupts(InterruptBank):
         """The PE that they are private to."""
         return self.interface.cpu
 
-    def _best(self, group: int) -> int:
-        """The key of the best interrupt of a group that is forwarded, NO_KEY where none is."""
-        word = self.words[0]
-        waiting = word.queued & (word.group1 if group == GROUP1 else ~word.group1)
+    def _collect(self, word: InterruptWord, mask: int) -> None:
+        changed = (word.due() ^ word.queued) & mask
+        if changed:
+            word.queued ^= changed
+            self._offer()
+
+    def _forward(self, index: int) -> None:
+        self._offer()
+
+    def _withdraw(self, index: int) -> None:
+        self._offer()
+
+    def _offer(self) -> None:
+        """Tell the CPU interface the best of each group that is forwarded."""
+        word, interface = self.words[0], self.interface
+        interface.group0.private_head = self._best(word.queued & ~word.group1)
+        interface.group1.private_head = self._best(word.queued & word.group1)
+        self.forwarder.touch(interface)
+
+    def _best(self, bits: int) -> int:
+        """The key of the best of some interrupts, NO_KEY where there are none."""
         best = NO_KEY
-        while waiting:
-            lowest = waiting & -waiting
-            waiting ^= lowest
+        while bits:
+            lowest = bits & -bits
+            bits ^= lowest
             key = self.key(lowest.bit_length() - 1)
             if key < best:
                 best = key
         return best
-
-    def _forward(self, index: int) -> None:
-        state, key = self.interface.group(self.group(index)), self.key(index)
-        if key < state.private_head:
-            state.private_head = key
-        self.forwarder.touch(self.interface)
-
-    def _withdraw(self, index: int) -> None:
-        group = self.group(index)
-        state = self.interface.group(group)
-        if state.private_head & INTID_MASK == index:
-            state.private_head = self._best(group)
-        self.forwarder.touch(self.interface)

@@ -180,7 +180,7 @@ def _tell_interfaces(parts: Parts) -> None:
     distributor.spis.one_of_n.wakes = distributor.wakes
     for redistributor in parts.redistributors:
         interface = redistributor.interface
-        interface.forwarded_groups = distributor.forwarded_groups
+        interface.forward_groups(distributor.forwarded_groups)
         interface.asleep = redistributor.asleep
         interface.group0.declines, interface.group1.declines = redistributor.declines
 
