@@ -35,6 +35,23 @@ class Refusal(Enum):
     WRITE_ONLY = "the register is write only"
 
 
+class _Slot(Generic[OwnerT]):
+    """Four bytes of a frame: the register that lies there, and the accesses that it takes."""
+
+    __slots__ = ("index", "lanes", "layout", "reads", "register", "width", "writes")
+
+    def __init__(self, register: Register[OwnerT], layout: RegisterLayout, index: int) -> None:
+        self.register = register
+        self.layout = layout
+        self.index = index
+        """Which register of an array, counted from 0."""
+        # Sizes are powers of two, so a set of sizes is their sum and membership is a bit test.
+        self.reads = sum(layout.sizes) if register.readable else 0
+        self.writes = sum(layout.sizes) if register.writable else 0
+        self.width = layout.width // 8
+        self.lanes = self.width - 1
+
+
 class Frame(Generic[OwnerT]):
     """The registers of one 64 KiB frame.
 
@@ -59,13 +76,7 @@ class Frame(Generic[OwnerT]):
         unknown = words.keys() - {layout.name for layout in layouts}
         if unknown:
             raise LayoutError(f"frame {name} has no register {', '.join(sorted(unknown))}")
-        slots = FRAME_SIZE // 4
-        self._registers: list[Register[OwnerT] | None] = [None] * slots
-        self._layouts: list[RegisterLayout | None] = [None] * slots
-        self._indices = [0] * slots
-        self._reads = [0] * slots
-        self._writes = [0] * slots
-        self._lanes = [0] * slots
+        self._slots: list[_Slot[OwnerT] | None] = [None] * (FRAME_SIZE // 4)
         for layout in layouts:
             if layout.name not in absent:
                 mask = (writable or {}).get(layout.name, layout.writable)
@@ -80,46 +91,39 @@ class Frame(Generic[OwnerT]):
             )
         for index in range(layout.count):
             for half in range(0, width, 4):
-                slot = (layout.offset + index * layout.stride + half) >> 2
-                other = self._layouts[slot] if slot < len(self._layouts) else layout
-                if other is not None:
-                    place = f"{slot * 4:#x}"
-                    raise LayoutError(f"frame {self.name}: {layout.title(index)} and {other.name} meet at {place}")
-                self._registers[slot] = register
-                self._layouts[slot] = layout
-                self._indices[slot] = index
-                # Sizes are powers of two, so a set of sizes is their sum and membership is a bit test.
-                self._reads[slot] = sum(layout.sizes) if register.readable else 0
-                self._writes[slot] = sum(layout.sizes) if register.writable else 0
-                self._lanes[slot] = width - 1
+                place = (layout.offset + index * layout.stride + half) >> 2
+                other = self._slots[place] if place < len(self._slots) else None
+                if place >= len(self._slots) or other is not None:
+                    name = layout.name if other is None else other.layout.name
+                    where = f"{place * 4:#x}"
+                    raise LayoutError(f"frame {self.name}: {layout.title(index)} and {name} meet at {where}")
+                self._slots[place] = _Slot(register, layout, index)
 
     def read(self, owner: OwnerT, offset: int, size: int, secure: bool) -> int:
         """Read `size` bytes (1, 2, 4 or 8) at `offset`; ILLEGAL where the frame refuses the access."""
-        slot = offset >> 2
-        register = self._registers[slot]
-        if register is None or not size & self._reads[slot] or offset & (size - 1):
+        slot = self._slots[offset >> 2]
+        if slot is None or not size & slot.reads or offset & (size - 1):
             return ILLEGAL
-        value = register.read(owner, self._indices[slot], secure)
-        lane = offset & self._lanes[slot]
-        return (value >> (8 * lane)) & ((1 << (8 * size)) - 1)
+        value = slot.register.read(owner, slot.index, secure)
+        # A mask of 64 ones is no small integer: a whole register needs none.
+        return value if size == slot.width else value >> 8 * (offset & slot.lanes) & (1 << 8 * size) - 1
 
     def write(self, owner: OwnerT, offset: int, size: int, value: int, secure: bool) -> bool:
         """Write the low `size` bytes of `value` at `offset`; False where the frame refuses the access."""
-        slot = offset >> 2
-        register = self._registers[slot]
-        if register is None or not size & self._writes[slot] or offset & (size - 1):
+        slot = self._slots[offset >> 2]
+        if slot is None or not size & slot.writes or offset & (size - 1):
             return False
-        shift = 8 * (offset & self._lanes[slot])
+        shift = 8 * (offset & slot.lanes)
         mask = ((1 << (8 * size)) - 1) << shift
-        register.write(owner, self._indices[slot], (value << shift) & mask, mask, secure)
+        slot.register.write(owner, slot.index, (value << shift) & mask, mask, secure)
         return True
 
     def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
         """Why an access has no effect, or None where it has one. For reports, not for the hot path."""
-        slot = offset >> 2
-        register, layout = self._registers[slot], self._layouts[slot]
-        if register is None or layout is None:
+        slot = self._slots[offset >> 2]
+        if slot is None:
             return Refusal.HOLE
+        register, layout = slot.register, slot.layout
         if size not in layout.sizes:
             return Refusal.WIDTH
         if offset & (size - 1):
@@ -132,8 +136,8 @@ class Frame(Generic[OwnerT]):
 
     def register_at(self, offset: int) -> tuple[RegisterLayout, int] | None:
         """The layout of the register that covers `offset` and its index in the array, None in a hole."""
-        layout = self._layouts[offset >> 2]
-        return None if layout is None else (layout, self._indices[offset >> 2])
+        slot = self._slots[offset >> 2]
+        return None if slot is None else (slot.layout, slot.index)
 
 
 def _register(

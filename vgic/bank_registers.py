@@ -5,7 +5,7 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 """
 
 from mmio import Word
-from vgic.interrupts import ALL_BITS, InterruptBank
+from vgic.interrupts import ALL_BITS, InterruptBank, InterruptWord
 
 __all__ = ["BankOwner", "bank_words", "gather", "spread"]
 
@@ -20,53 +20,66 @@ class BankOwner:
 
 
 class _BitWord(Word[BankOwner]):
-    """A word of one of the bank's bit arrays."""
+    """A bit for each of 32 interrupts."""
 
-    def bits(self, bank: InterruptBank) -> list[int]:
-        """The array."""
+    def stored(self, word: InterruptWord) -> int:
+        """The bits."""
+        raise NotImplementedError
+
+    def store(self, word: InterruptWord, bits: int) -> None:
+        """Replace them."""
         raise NotImplementedError
 
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
-        words = self.bits(owner.interrupts)
-        return words[index] if index < len(words) else 0
+        words = owner.interrupts.words
+        return self.stored(words[index]) if index < len(words) else 0
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
-        words = self.bits(bank)
-        if index < len(words):
-            words[index] = value & bank.implemented(index)
+        if index < len(bank.words):
+            word = bank.words[index]
+            self.store(word, value & word.implemented)
             bank.update(index, ALL_BITS)
 
 
 class _Enabled(_BitWord):
-    def bits(self, bank: InterruptBank) -> list[int]:
-        return bank.enabled
+    def stored(self, word: InterruptWord) -> int:
+        return word.enabled
+
+    def store(self, word: InterruptWord, bits: int) -> None:
+        word.enabled = bits
 
 
 class _Active(_BitWord):
-    def bits(self, bank: InterruptBank) -> list[int]:
-        return bank.active
+    def stored(self, word: InterruptWord) -> int:
+        return word.active
+
+    def store(self, word: InterruptWord, bits: int) -> None:
+        word.active = bits
 
 
 class _Pending(_BitWord):
     """Writes change the latches; a read also shows the levels of level-sensitive interrupts."""
 
-    def bits(self, bank: InterruptBank) -> list[int]:
-        return bank.latch
+    def stored(self, word: InterruptWord) -> int:
+        return word.latch
+
+    def store(self, word: InterruptWord, bits: int) -> None:
+        word.latch = bits
 
     def view(self, owner: BankOwner, index: int, secure: bool) -> int:
-        bank = owner.interrupts
-        return bank.pending(index) if index < len(bank.latch) else 0
+        words = owner.interrupts.words
+        return words[index].pending() if index < len(words) else 0
 
 
 class _Group(_BitWord):
-    def bits(self, bank: InterruptBank) -> list[int]:
-        return bank.group1
+    def stored(self, word: InterruptWord) -> int:
+        return word.group1
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
-        if index < len(bank.group1):
-            bank.set_group(index, value & bank.implemented(index))
+        if index < len(bank.words):
+            bank.set_group(index, value & bank.words[index].implemented)
 
 
 class _Priority(Word[BankOwner]):
@@ -91,23 +104,24 @@ class _Config(Word[BankOwner]):
         self.deferred = deferred
 
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
-        bank = owner.interrupts
-        word, shift = divmod(index + self.half, 2)
-        if word >= len(bank.edge):
+        words = owner.interrupts.words
+        number, half = divmod(index + self.half, 2)
+        if number >= len(words):
             return 0
-        return spread(bank.edge[word] >> 16 * shift & 0xFFFF) << 1
+        return spread(words[number].edge >> 16 * half & 0xFFFF) << 1
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
-        word, shift = divmod(index + self.half, 2)
-        if word >= len(bank.edge):
+        number, half = divmod(index + self.half, 2)
+        if number >= len(bank.words):
             return
-        others = bank.edge[word] & ~(0xFFFF << 16 * shift)
-        bank.edge[word] = (others | gather(value >> 1) << 16 * shift) & bank.implemented(word)
+        word = bank.words[number]
+        others = word.edge & ~(0xFFFF << 16 * half)
+        word.edge = (others | gather(value >> 1) << 16 * half) & word.implemented
         if self.deferred:
-            bank.forwarder.defer(bank, word)
+            bank.forwarder.defer(bank, number)
         else:
-            bank.update(word, ALL_BITS)
+            bank.update(number, ALL_BITS)
 
 
 def spread(bits: int) -> int:

@@ -10,10 +10,11 @@ from vgic.intids import SPURIOUS
 from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
 from vgic.profile import Profile
 
-__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "ActivationBank", "CpuInterface", "LineSink", "NoLines"]
+__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "ActivationBank", "CpuInterface", "GroupState", "LineSink"]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
+NO_GROUP: Final = -1
 
 IDLE_PRIORITY: Final = 0xFF
 """The running priority while nothing is active."""
@@ -26,13 +27,6 @@ class LineSink(Protocol):
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
         """The outputs of vCPU `cpu` have changed to these levels."""
-
-
-class NoLines:
-    """A sink that nobody listens to."""
-
-    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
-        """Nothing."""
 
 
 class ActivationBank:
@@ -52,11 +46,11 @@ class ActivationBank:
         raise NotImplementedError
 
     def acknowledge(self, index: int) -> None:
-        """Pending to active."""
+        """Pending to active; the CPU interface settles what follows."""
         raise NotImplementedError
 
     def deactivate(self, index: int) -> None:
-        """Active to inactive."""
+        """Active to inactive; the CPU interface settles what follows."""
         raise NotImplementedError
 
     def selection_changed(self, cpu: int) -> None:
@@ -81,6 +75,35 @@ class Settler:
         raise NotImplementedError
 
 
+class GroupState:
+    """What a CPU interface holds for each of the two groups."""
+
+    __slots__ = ("active_priorities", "declines", "enabled", "forwarded", "private_head", "queue")
+
+    def __init__(self) -> None:
+        self.queue = PendingQueue()
+        """What is forwarded to the PE, but for its private interrupts."""
+        self.private_head = NO_KEY
+        """The best key of the PE's private interrupts, NO_KEY where there is none."""
+        self.forwarded = False
+        """The Distributor forwards the group."""
+        self.declines = False
+        """1-of-N interrupts are kept away."""
+        self.enabled = False
+        self.active_priorities = 0
+        """Bit n is set while an interrupt of group priority n is active and not yet dropped."""
+
+    def reset(self) -> None:
+        """Reset the registers."""
+        self.enabled = False
+        self.active_priorities = 0
+
+    def head(self) -> int:
+        """The best key of all that is forwarded, NO_KEY where nothing is."""
+        head = self.queue.head
+        return self.private_head if self.private_head < head else head
+
+
 class CpuInterface:
     """State of one PE's CPU interface. `connect` gives it the interrupts that it can see.
 
@@ -97,7 +120,6 @@ class CpuInterface:
         "_private",
         "_settler",
         "_shared",
-        "active_priorities",
         "asleep",
         "best_group",
         "best_key",
@@ -105,24 +127,22 @@ class CpuInterface:
         "bpr1",
         "cbpr",
         "cpu",
-        "declines",
         "eoi_mode",
         "fiq",
-        "forwarded_groups",
-        "group_enables",
+        "group0",
+        "group1",
         "irq",
         "levels",
         "min_bpr0",
         "min_bpr1",
         "pmr",
         "priority_mask",
-        "queues",
         "selection_changed",
         "signalled_key",
         "touched",
     )
 
-    def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink) -> None:
+    def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink | None) -> None:
         self.cpu = cpu
         self._eoi_checks_group = profile.eoi_checks_group
         self._hides = profile.disabled_group_hides
@@ -132,14 +152,10 @@ class CpuInterface:
         self._shared: ActivationBank
         self._lpis: ActivationBank | None = None
         self._settler: Settler
-        self.queues = [PendingQueue(), PendingQueue()]
-        """What is forwarded to this PE, by group."""
-        self.forwarded_groups = 0
-        """Bit n: the Distributor forwards Group n."""
+        self.group0 = GroupState()
+        self.group1 = GroupState()
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
-        self.declines = [False, False]
-        """By group: the Redistributor keeps 1-of-N interrupts away from this PE."""
         self.touched = False
         """Marked by the Forwarder: to be settled."""
         self.selection_changed = False
@@ -180,9 +196,8 @@ class CpuInterface:
         """Group 1 preempts by BPR0 too."""
         self.eoi_mode = False
         """EOIR drops the priority only, DIR deactivates."""
-        self.group_enables = [False, False]
-        self.active_priorities = [0, 0]
-        """By group: bit n is set while an interrupt of group priority n is active and not yet dropped."""
+        self.group0.reset()
+        self.group1.reset()
 
     def reset(self) -> None:
         """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
@@ -190,45 +205,53 @@ class CpuInterface:
         self.selection_changed = True
         self.settle()
 
+    def group(self, group: int) -> GroupState:
+        """The state of Group `group`."""
+        return self.group1 if group == GROUP1 else self.group0
+
     # 1-of-N.
 
     def selectable(self, group: int) -> bool:
         """True where 1-of-N interrupts of this group may be sent to this PE."""
-        return self.group_enables[group] and not self.asleep and not self.declines[group]
+        state = self.group(group)
+        return state.enabled and not self.asleep and not state.declines
 
     def would_take(self, group: int, key: int) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         if (
-            not self._considers(group)
-            or not self.group_enables[group]
+            not self._considers(self.group(group))
+            or not self.group(group).enabled
             or not self._preempts(group, key >> INTID_BITS)
         ):
             return False
         for other in (GROUP0, GROUP1):
-            head = self.queues[other].head
-            if self._considers(other) and head != NO_KEY:
-                taken = self.group_enables[other] and self._preempts(other, head >> INTID_BITS)
+            state = self.group(other)
+            head = state.head()
+            if self._considers(state) and head != NO_KEY:
+                taken = state.enabled and self._preempts(other, head >> INTID_BITS)
                 if taken or head < key:
                     return False
         return True
 
     def set_group_enable(self, group: int, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
-        self.selection_changed |= self.group_enables[group] != enable
-        self.group_enables[group] = enable
+        state = self.group(group)
+        self.selection_changed |= state.enabled != enable
+        state.enabled = enable
         self.settle()
 
     def set_distribution(self, asleep: bool, declines: list[bool]) -> None:
         """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
-        self.selection_changed |= self.asleep != asleep or self.declines != declines
+        before = self.asleep, self.group0.declines, self.group1.declines
         self.asleep = asleep
-        self.declines = declines
+        self.group0.declines, self.group1.declines = declines
+        self.selection_changed |= before != (asleep, *declines)
         self.settle()
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
-        forwarded = (group for group in (GROUP0, GROUP1) if self.forwarded_groups >> group & 1)
-        return self.asleep and any(self.queues[group].head != NO_KEY for group in forwarded)
+        waits = any(group.forwarded and group.head() != NO_KEY for group in (self.group0, self.group1))
+        return self.asleep and waits
 
     # Choosing.
 
@@ -246,8 +269,9 @@ class CpuInterface:
         """
         if self.asleep:
             return NO_KEY, self.best_group
-        head0 = self.queues[GROUP0].head if self._considers(GROUP0) else NO_KEY
-        head1 = self.queues[GROUP1].head if self._considers(GROUP1) else NO_KEY
+        group0, group1 = self.group0, self.group1
+        head0 = group0.head() if self._considers(group0) else NO_KEY
+        head1 = group1.head() if self._considers(group1) else NO_KEY
         best, group = (head1, GROUP1) if head1 < head0 else (head0, GROUP0)
         if best == NO_KEY:
             return NO_KEY, self.best_group
@@ -255,9 +279,14 @@ class CpuInterface:
             best = NO_KEY
         return best, group
 
-    def _considers(self, group: int) -> bool:
+    def _considers(self, group: GroupState) -> bool:
         """True where interrupts of the group are candidates."""
-        return (self._hides or self.group_enables[group]) and self.forwarded_groups >> group & 1 != 0
+        return group.forwarded and (group.enabled or self._hides)
+
+    def forward_groups(self, enables: int) -> None:
+        """The Distributor forwards the groups whose bits are set in `enables`, and no others."""
+        self.group0.forwarded = enables & 1 != 0
+        self.group1.forwarded = enables & 2 != 0
 
     def drive(self) -> int:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
@@ -268,7 +297,8 @@ class CpuInterface:
         if irq != self.irq or fiq != self.fiq:
             self.irq = irq
             self.fiq = fiq
-            self._lines.set_lines(self.cpu, irq, fiq)
+            if self._lines is not None:
+                self._lines.set_lines(self.cpu, irq, fiq)
         return NO_KEY if before == signalled else before
 
     def signal(self) -> tuple[bool, bool]:
@@ -284,7 +314,7 @@ class CpuInterface:
 
     def highest_pending(self, group: int) -> int:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
-        if self.best_key == NO_KEY or self.best_group != group or not self.group_enables[group]:
+        if self.best_key == NO_KEY or self.best_group != group or not self.group(group).enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
@@ -297,13 +327,13 @@ class CpuInterface:
 
     def running_priority(self) -> int:
         """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
-        active = self.active_priorities[GROUP0] | self.active_priorities[GROUP1]
+        active = self.group0.active_priorities | self.group1.active_priorities
         if not active:
             return IDLE_PRIORITY
         return ((active & -active).bit_length() - 1) << self._level_shift
 
     def _can_preempt(self) -> bool:
-        if self.best_key == NO_KEY or not self.group_enables[self.best_group]:
+        if self.best_key == NO_KEY or not self.group(self.best_group).enabled:
             return False
         return self._preempts(self.best_group, self.best_key >> INTID_BITS)
 
@@ -323,7 +353,7 @@ class CpuInterface:
         intid = self.best_key & INTID_MASK
         priority = self.best_key >> INTID_BITS
         level = (priority & self.group_mask(group)) >> self._level_shift
-        self.active_priorities[group] |= 1 << level
+        self.group(group).active_priorities |= 1 << level
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
@@ -339,8 +369,8 @@ class CpuInterface:
         bank = self._bank(intid)
         if bank is None or self._highest_active_group() != group:
             return
-        active = self.active_priorities[group]
-        self.active_priorities[group] = active & (active - 1)
+        state = self.group(group)
+        state.active_priorities &= state.active_priorities - 1
         self.drive()
         if not self.eoi_mode:
             index = intid - bank.first
@@ -353,12 +383,14 @@ class CpuInterface:
         bank = self._bank(intid)
         if self.eoi_mode and bank is not None:
             bank.deactivate(intid - bank.first)
+            self._settler.settle()
 
-    def _highest_active_group(self) -> int | None:
-        active0, active1 = self.active_priorities
+    def _highest_active_group(self) -> int:
+        """The group of the highest active interrupt that is not dropped, NO_GROUP where none."""
+        active0, active1 = self.group0.active_priorities, self.group1.active_priorities
         lowest0, lowest1 = active0 & -active0, active1 & -active1
         if not lowest0 and not lowest1:
-            return None
+            return NO_GROUP
         # The lower bit is the higher priority; Group 0 where both are the same.
         return GROUP1 if lowest1 and (not lowest0 or lowest1 < lowest0) else GROUP0
 

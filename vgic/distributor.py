@@ -1,7 +1,7 @@
 """The Distributor: SPIs, where each is routed, and which groups are forwarded at all."""
 
 from array import array
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Final
 
 from mmio import Frame, Word
@@ -45,8 +45,6 @@ class SharedInterrupts(InterruptBank):
         self._routing_mode = IRM if config.features.one_of_n else 0
         self.route = array("I", [0]) * config.spis
         """Packed affinity of the target."""
-        self.any_pe = array("I", [0]) * len(self.enabled)
-        """1: to any one of the participating PEs."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
         self._chosen: dict[int, int] = {}
@@ -60,13 +58,13 @@ class SharedInterrupts(InterruptBank):
             return self._chosen.get(index, NO_VCPU)
         return self._affinities.find(self.route[index])
 
-    def placement(self) -> tuple[Mapping[int, int], Set[int]]:
+    def placement(self) -> tuple[dict[int, int], set[int]]:
         """The forwarded 1-of-N SPIs: index to vCPU, and the indices that no vCPU may be sent now."""
         return self._chosen, self._unplaced
 
     def is_one_of_n(self, index: int) -> bool:
         """True where the SPI may go to any participating PE."""
-        return self.any_pe[index >> 5] >> (index & 31) & 1 != 0
+        return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
 
     def forget_place(self, index: int) -> None:
         """Forget where a 1-of-N SPI waits: it is not forwarded any more."""
@@ -159,11 +157,11 @@ class SharedInterrupts(InterruptBank):
     def store_route(self, index: int, value: int) -> None:
         """Keep `value` as GICD_IROUTER<n> of an SPI that is not forwarded."""
         self.route[index] = affinity.from_irouter(value)
-        word, bit = index >> 5, 1 << (index & 31)
+        word, bit = self.words[index >> 5], 1 << (index & 31)
         if value & self._routing_mode:
-            self.any_pe[word] |= bit
+            word.any_pe |= bit
         else:
-            self.any_pe[word] &= ~bit
+            word.any_pe &= ~bit
         extra = value & ~affinity.IROUTER_AFFINITY & ~self._routing_mode
         if extra:
             self.route_extra[index] = extra
@@ -207,7 +205,7 @@ class Distributor(BankOwner):
         self._group_enable_bits = profile.group_enable_bits
         self.typer = gicd.TYPER.encode(
             {
-                "ITLinesNumber": max(0, len(interrupts.enabled) - profile.unreported_spi_words),
+                "ITLinesNumber": max(0, len(interrupts.words) - profile.unreported_spi_words),
                 "A3V": int(features.a3v),
                 "RSS": int(features.rss),
                 "No1N": int(not features.one_of_n),

@@ -5,7 +5,6 @@ choose its highest priority pending interrupt and drive its outputs, and lets in
 theirs.
 """
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
@@ -27,12 +26,15 @@ class Forwarder(Settler):
     def __init__(self, cpus: list[CpuInterface]) -> None:
         self.cpus = cpus
         self._shared: ActivationBank
-        self._roaming: Mapping[int, int] = {}
+        self._roaming: dict[int, int] = {}
+        self._alone: CpuInterface | None = None
+        """The only one that is touched."""
         self._touched: list[CpuInterface] = []
+        """All that are touched, where they are more than one."""
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
-    def connect(self, shared: ActivationBank, roaming: Mapping[int, int]) -> None:
+    def connect(self, shared: ActivationBank, roaming: dict[int, int]) -> None:
         """Give it the bank of SPIs, and which of them could be at another PE than they are."""
         self._shared = shared
         self._roaming = roaming
@@ -40,26 +42,39 @@ class Forwarder(Settler):
     def forward(self, cpu: int, group: int, key: int) -> None:
         """Put an interrupt in a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.queues[group].add(key)
+        interface.group(group).queue.add(key)
         self.touch(interface)
 
     def withdraw(self, cpu: int, group: int, key: int) -> None:
         """Take an interrupt out of a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.queues[group].remove(key)
+        interface.group(group).queue.remove(key)
         self.touch(interface)
 
     def clear(self) -> None:
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
         for interface in self.cpus:
-            interface.queues = [PendingQueue(), PendingQueue()]
+            for group in interface.group0, interface.group1:
+                group.queue = PendingQueue()
+                group.private_head = NO_KEY
 
     def touch(self, interface: CpuInterface) -> None:
         """Have `settle` look at this CPU interface."""
-        if not interface.touched:
-            interface.touched = True
+        if interface.touched:
+            return
+        interface.touched = True
+        if self._alone is None and not self._touched:
+            self._alone = interface
+        else:
+            self._gather()
             self._touched.append(interface)
+
+    def _gather(self) -> None:
+        """Have all that are touched in the list."""
+        if self._alone is not None:
+            self._touched.append(self._alone)
+            self._alone = None
 
     def defer(self, bank: DeferredBank, word: int) -> None:
         """Leave a word of a bank as it is forwarded now, until something makes a PE choose anew.
@@ -81,30 +96,48 @@ class Forwarder(Settler):
 
     def settle(self) -> None:
         """Let the touched CPU interfaces choose, then drive their outputs, until nothing moves any more."""
-        while self._touched:
-            # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
-            for interface in self._touched:
-                if interface.selection_changed:
-                    interface.selection_changed = False
-                    self._shared.selection_changed(interface.cpu)
-            # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
-            if self.deferred and any(interface.choose() for interface in self._touched):
-                self.catch_up()
-            # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
-            touched, self._touched = self._touched, []
+        while True:
+            alone = self._alone
+            if alone is not None and not (alone.selection_changed or self._roaming or self.deferred):
+                # Nearly always: one PE, and nothing that concerns others or was left for later.
+                self._alone = None
+                alone.touched = False
+                alone.choose()
+                alone.drive()
+                continue
+            self._gather()
+            if not self._touched:
+                return
+            self._settle_touched()
+
+    def _settle_touched(self) -> None:
+        # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
+        for interface in self._touched:
+            if interface.selection_changed:
+                interface.selection_changed = False
+                self._shared.selection_changed(interface.cpu)
+        # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
+        if self.deferred and any(interface.choose() for interface in self._touched):
+            self.catch_up()
+        # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
+        touched, self._touched = self._touched, []
+        for interface in touched:
+            interface.touched = False
+            interface.choose()
+        if not self._roaming:
             for interface in touched:
-                interface.touched = False
-                interface.choose()
-            displaced = [interface.drive() for interface in touched]
-            if self._roaming:
-                for interface, key in zip(touched, displaced, strict=True):
-                    if key != NO_KEY:
-                        self._shared.displaced(interface.cpu, key)
-                    if interface.signalled_key == NO_KEY:
-                        self._shared.pe_free(interface.cpu)
+                interface.drive()
+            return
+        displaced = [interface.drive() for interface in touched]
+        for interface, key in zip(touched, displaced, strict=True):
+            if key != NO_KEY:
+                self._shared.displaced(interface.cpu, key)
+            if interface.signalled_key == NO_KEY:
+                self._shared.pe_free(interface.cpu)
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
+        self._alone = None
         self._touched = []
         for interface in self.cpus:
             interface.touched = False
@@ -117,6 +150,6 @@ class Forwarder(Settler):
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
         self.catch_up()
         for interface in self.cpus:
-            interface.forwarded_groups = enables
+            interface.forward_groups(enables)
             self.touch(interface)
         self.settle()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from mmio import ILLEGAL, AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
-from vgic.cpu_interface import CpuInterface, LineSink, NoLines
+from vgic.cpu_interface import CpuInterface, LineSink
 from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
 from vgic.errors import ConfigError
 from vgic.forwarding import Forwarder
@@ -74,9 +74,8 @@ class Gic:
         self._observer = observer
         profile = config.profile
         cpus = range(len(config.topology))
-        sink: LineSink = NoLines() if lines is None else lines
         self._affinities = AffinityIndex(config.topology)
-        self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, sink) for cpu in cpus]
+        self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
         self._forwarder = Forwarder(self._interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
@@ -107,11 +106,12 @@ class Gic:
     def _reset_groups(self) -> None:
         profile = self.config.profile
         for bank in (self._shared, *self._private):
-            for word in range(len(bank.group1)):
-                bank.group1[word] = bank.implemented(word) if profile.reset_group else 0
+            for word in bank.words:
+                word.group1 = word.implemented if profile.reset_group else 0
         for private in self._private:
-            private.edge[0] = 0xFFFF  # SGIs
-            private.enabled[0] = 0xFFFF if profile.sgis_enabled_at_reset else 0
+            word = private.words[0]
+            word.edge = 0xFFFF  # SGIs
+            word.enabled = 0xFFFF if profile.sgis_enabled_at_reset else 0
 
     def _lpi_banks(self) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi

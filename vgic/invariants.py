@@ -11,7 +11,7 @@ from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.distributor import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank
+from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.intids import FIRST_LPI
 from vgic.lpi_tables import ALWAYS_ONE, ENABLED
 from vgic.lpis import LpiBank
@@ -26,48 +26,60 @@ _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE
 def check(
     interfaces: Sequence[CpuInterface],
     shared: SharedInterrupts,
-    private: Sequence[InterruptBank],
+    private: Sequence[PrivateInterrupts],
     lpis: Sequence[LpiBank | None],
     forwarder: Forwarder,
 ) -> None:
     """Raise InvariantError naming the first contradiction."""
     expected: list[list[set[int]]] = [[set(), set()] for _ in interfaces]
     for bank in (shared, *private):
-        _check_bank(bank, forwarder, expected)
+        _check_bank(bank, forwarder)
+    for index in range(shared.count):
+        target = shared.target(index)
+        if shared.is_queued(index) and target != NO_VCPU:
+            expected[target][shared.group(index)].add(shared.key(index))
     for lpi_bank in lpis:
         if lpi_bank is not None:
             _check_lpis(lpi_bank, expected)
     _check_placement(shared, interfaces)
-    for interface, groups in zip(interfaces, expected, strict=True):
+    for interface, groups, own in zip(interfaces, expected, private, strict=True):
+        _check_private_heads(interface, own)
         _check_interface(interface, groups)
 
 
-def _check_bank(bank: InterruptBank, forwarder: Forwarder, expected: list[list[set[int]]]) -> None:
-    for word in range(len(bank.enabled)):
-        implemented = bank.implemented(word)
-        arrays = (
-            bank.enabled,
-            bank.latch,
-            bank.line,
-            bank.message,
-            bank.active,
-            bank.group1,
-            bank.edge,
-            bank.queued,
+def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
+    for number, word in enumerate(bank.words):
+        words = (
+            word.enabled,
+            word.latch,
+            word.line,
+            word.message,
+            word.active,
+            word.group1,
+            word.edge,
+            word.any_pe,
+            word.queued,
         )
-        for words in arrays:
-            if words[word] & ~implemented:
-                raise InvariantError(f"word {word} of INTIDs {bank.first}.. has bits beyond its last interrupt")
-        wanted = bank.pending(word) & bank.enabled[word] & ~bank.active[word]
-        if bank.queued[word] != wanted and not forwarder.is_deferred(bank, word):
-            difference = bank.queued[word] ^ wanted
-            raise InvariantError(f"INTIDs {bank.first + 32 * word}..: bits {difference:#x} are queued wrongly")
+        if any(bits & ~word.implemented for bits in words):
+            raise InvariantError(f"word {number} of INTIDs {bank.first}.. has bits beyond its last interrupt")
+        difference = word.queued ^ word.pending() & word.enabled & ~word.active
+        if difference and not forwarder.is_deferred(bank, number):
+            raise InvariantError(f"INTIDs {bank.first + 32 * number}..: bits {difference:#x} are queued wrongly")
     for index in range(bank.count):
         if bank.priority[index] & ~bank.priority_mask:
             raise InvariantError(f"INTID {bank.first + index} has priority {bank.priority[index]:#x}")
-        target = bank.target(index)
-        if bank.is_queued(index) and target != NO_VCPU:
-            expected[target][bank.group(index)].add(bank.key(index))
+
+
+def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
+    for group in (GROUP0, GROUP1):
+        state = interface.group(group)
+        keys = (private.key(i) for i in range(private.count) if private.is_queued(i) and private.group(i) == group)
+        best = min(keys, default=NO_KEY)
+        if state.private_head != best:
+            raise InvariantError(
+                f"vCPU {interface.cpu}: best private interrupt of Group {group} is {state.private_head:#x},"
+                f" should be {best:#x}"
+            )
 
 
 def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
@@ -109,7 +121,7 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     name = f"vCPU {interface.cpu}"
     for group, keys in enumerate(groups):
-        queue = interface.queues[group]
+        queue = interface.group(group).queue
         if set(queue.keys()) != keys:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
         if queue.head != min(keys, default=NO_KEY):
@@ -127,5 +139,6 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
         raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
     for group in (GROUP0, GROUP1):
-        if interface.active_priorities[group] >> interface.levels:
-            raise InvariantError(f"{name}: active priorities {interface.active_priorities[group]:#x}")
+        active = interface.group(group).active_priorities
+        if active >> interface.levels:
+            raise InvariantError(f"{name}: active priorities {active:#x}")

@@ -31,7 +31,9 @@ class OneOfN:
     def may_hold(self, cpu: int, group: int) -> bool:
         """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen."""
         interface = self._interfaces[cpu]
-        return interface.selectable(group) or (self.wakes and interface.asleep and not interface.declines[group])
+        return interface.selectable(group) or (
+            self.wakes and interface.asleep and not interface.group(group).declines
+        )
 
     def is_selectable(self, cpu: int, group: int) -> bool:
         """True where an interrupt may be sent to this PE."""

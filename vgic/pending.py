@@ -2,7 +2,8 @@
 
 An entry is a packed key, `priority << 24 | INTID`: the lowest key is the interrupt to take, and ties in priority
 go to the lowest INTID (rule PRIO-2). Entries are removed lazily: the heap keeps a removed key until it comes to
-the top or until stale keys outnumber live ones, so an update costs O(log n) and `head` nothing.
+the top or until the removed ones outnumber the others, so an update costs O(log n) and `head` nothing. The set of
+removed keys is small, so that among 65,536 interrupts an update seldom waits for memory.
 """
 
 from heapq import heapify, heappop, heappush
@@ -24,39 +25,45 @@ _SLACK: Final = 32
 class PendingQueue:
     """A set of keys that knows its smallest."""
 
-    __slots__ = ("_heap", "_live", "head")
+    __slots__ = ("_heap", "_removed", "head")
 
     def __init__(self) -> None:
         self.head = NO_KEY
         """The smallest key, NO_KEY where empty."""
         self._heap: list[int] = []
-        self._live: set[int] = set()
+        """The keys, and those removed that have not come to the top."""
+        self._removed: set[int] = set()
 
     def add(self, key: int) -> None:
         """Add a key that is not there. O(log n)."""
-        self._live.add(key)
-        heappush(self._heap, key)
+        if self._removed and key in self._removed:
+            self._removed.remove(key)
+        else:
+            heappush(self._heap, key)
         if key < self.head:
             self.head = key
 
     def remove(self, key: int) -> None:
         """Remove a key that is there. O(log n), amortised."""
-        self._live.remove(key)
         heap = self._heap
-        if key == self.head:
-            while heap and heap[0] not in self._live:
-                heappop(heap)
-            self.head = heap[0] if heap else NO_KEY
-        elif len(heap) > 2 * len(self._live) + _SLACK:
-            self._heap = list(self._live)
-            heapify(self._heap)
+        if key != self.head:
+            self._removed.add(key)
+            if len(self._removed) > len(heap) // 2 + _SLACK:
+                self._heap = [kept for kept in heap if kept not in self._removed]
+                heapify(self._heap)
+                self._removed = set()
+            return
+        heappop(heap)
+        while self._removed and heap[0] in self._removed:
+            self._removed.remove(heappop(heap))
+        self.head = heap[0] if heap else NO_KEY
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._heap) - len(self._removed)
 
     def __contains__(self, key: int) -> bool:
-        return key in self._live
+        return key not in self._removed and key in self._heap
 
     def keys(self) -> list[int]:
         """All keys, best first. O(n log n)."""
-        return sorted(self._live)
+        return sorted(key for key in self._heap if key not in self._removed)

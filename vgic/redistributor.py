@@ -38,6 +38,7 @@ class Redistributor(BankOwner):
         "ctlr_constant",
         "interface",
         "lpis",
+        "private",
         "processor_sleep",
     )
 
@@ -51,6 +52,8 @@ class Redistributor(BankOwner):
         last: bool,
     ) -> None:
         super().__init__(interrupts)
+        self.private = interrupts
+        """The bank again, as what it is."""
         self.interface = interface
         self.lpis = lpis
         """None where the VM has no LPIs."""

@@ -110,7 +110,7 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
             if register.get() != values[register.name]:
                 raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
         shared = parts.distributor.spis
-        private = [redistributor.interrupts for redistributor in parts.redistributors]
+        private = [redistributor.private for redistributor in parts.redistributors]
         lpis = [redistributor.lpis for redistributor in parts.redistributors]
         check(shared.forwarder.cpus, shared, private, lpis, shared.forwarder)
         for its in parts.itses:
@@ -199,17 +199,17 @@ def _tell_interfaces(parts: Parts) -> None:
     distributor.spis.one_of_n.wakes = distributor.wakes
     for redistributor in parts.redistributors:
         interface = redistributor.interface
-        interface.forwarded_groups = distributor.forwarded_groups
+        interface.forward_groups(distributor.forwarded_groups)
         interface.asleep = redistributor.asleep
-        interface.declines = redistributor.declines
+        interface.group0.declines, interface.group1.declines = redistributor.declines
         if redistributor.lpis is not None:
             redistributor.lpis.enabled = redistributor.enables_lpis
 
 
 def _forward(bank: InterruptBank) -> None:
-    for word in range(len(bank.queued)):
-        if bank.forwarder.is_deferred(bank, word):
-            bank.forward_queued(word)
+    for number, word in enumerate(bank.words):
+        if bank.forwarder.is_deferred(bank, number):
+            bank.forward_queued(number)
         else:
-            bank.queued[word] = 0
-            bank.collect(word, ALL_BITS)
+            word.queued = 0
+            bank.collect(number, ALL_BITS)

@@ -114,21 +114,14 @@ def _guest_writable(layout: RegisterLayout, config: Config) -> int:
 # The state of interrupts, shared or private.
 
 
-def _word(name: str, bank: InterruptBank, words: list[int], word: int) -> SavedRegister:
-    return SavedRegister(
-        name, bank.implemented(word), partial(words.__getitem__, word), partial(words.__setitem__, word)
-    )
-
-
 def _bank(arm: str, own: str, bank: InterruptBank, first: int) -> Iterator[SavedRegister]:
     """`arm` begins the names that are Arm's, `own` the others; `first` is the number of the bank's first word."""
-    for word in range(len(bank.enabled)):
-        number = first + word
-        yield _word(f"{arm}IGROUPR{number}", bank, bank.group1, word)
-        yield _word(f"{arm}ISENABLER{number}", bank, bank.enabled, word)
-        yield _word(f"{arm}ISACTIVER{number}", bank, bank.active, word)
-        yield _word(f"{own}pending_latch{number}", bank, bank.latch, word)
-        yield _word(f"{own}line_level{number}", bank, bank.line, word)
+    for number, word in enumerate(bank.words, first):
+        yield attribute(f"{arm}IGROUPR{number}", word.implemented, word, "group1")
+        yield attribute(f"{arm}ISENABLER{number}", word.implemented, word, "enabled")
+        yield attribute(f"{arm}ISACTIVER{number}", word.implemented, word, "active")
+        yield attribute(f"{own}pending_latch{number}", word.implemented, word, "latch")
+        yield attribute(f"{own}line_level{number}", word.implemented, word, "line")
     for start in range(0, bank.count, 4):
         yield _priorities(f"{arm}IPRIORITYR{8 * first + start // 4}", bank, start)
 
@@ -146,15 +139,15 @@ def _priorities(name: str, bank: InterruptBank, start: int) -> SavedRegister:
 
 def _triggers(name: str, bank: InterruptBank, half: int, fixed: bool = False) -> SavedRegister:
     """ICFGR of 16 interrupts: `half` counts half words of the bank."""
-    word, shift = half // 2, half % 2 * 16
+    word, shift = bank.words[half // 2], half % 2 * 16
 
     def get() -> int:
-        return spread(bank.edge[word] >> shift & 0xFFFF) << 1
+        return spread(word.edge >> shift & 0xFFFF) << 1
 
     def put(value: int) -> None:
-        bank.edge[word] = bank.edge[word] & ~(0xFFFF << shift) | gather(value >> 1) << shift
+        word.edge = word.edge & ~(0xFFFF << shift) | gather(value >> 1) << shift
 
-    return SavedRegister(name, 0 if fixed else spread(bank.implemented(word) >> shift & 0xFFFF) << 1, get, put)
+    return SavedRegister(name, 0 if fixed else spread(word.implemented >> shift & 0xFFFF) << 1, get, put)
 
 
 # Devices.
@@ -166,11 +159,11 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
     control = _guest_writable(gicd.CTLR, config)
     yield attribute("GICD_CTLR", control, distributor, "control", gicd.CTLR.ones)
     yield from _bank("GICD_", "GICD.", bank, first=1)
-    for half in range(2 * len(bank.edge)):
+    for half in range(2 * len(bank.words)):
         yield _triggers(f"GICD_ICFGR{2 + half}", bank, half)
     if "GICD_SETSPI_NSR" not in config.profile.absent:
-        for word in range(len(bank.message)):
-            yield _word(f"GICD.message_level{1 + word}", bank, bank.message, word)
+        for number, word in enumerate(bank.words, 1):
+            yield attribute(f"GICD.message_level{number}", word.implemented, word, "message")
     routes = _guest_writable(gicd.IROUTER, config)
     for index in range(bank.count):
         name = f"GICD_IROUTER{bank.first + index}"
@@ -181,9 +174,9 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
     if config.one_of_n_choice == "rotate":
         yield _next_choice("GICD.next_choice", bank.one_of_n, len(config.topology))
     if not config.profile.config_takes_effect_at_once:
-        for word in range(len(bank.queued)):
-            yield _unevaluated(f"GICD.unevaluated{word}", bank, word)
-            yield _forwarded(f"GICD.forwarded{1 + word}", bank, word)
+        for number in range(len(bank.words)):
+            yield _unevaluated(f"GICD.unevaluated{number}", bank, number)
+            yield _forwarded(f"GICD.forwarded{1 + number}", bank, number)
 
 
 def _placement(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:
@@ -216,19 +209,23 @@ def _unevaluated(name: str, bank: SharedInterrupts, place: int) -> SavedRegister
         return 1 + deferred[place][1] if place < len(deferred) else 0
 
     def put(value: int) -> None:
-        if 0 < value <= len(bank.queued):
+        if 0 < value <= len(bank.words):
             bank.forwarder.defer(bank, value - 1)
 
     return SavedRegister(name, 0xFFFF_FFFF, get, put)
 
 
-def _forwarded(name: str, bank: SharedInterrupts, word: int) -> SavedRegister:
+def _forwarded(name: str, bank: SharedInterrupts, number: int) -> SavedRegister:
     """What is forwarded of a word; said only where it does not follow from the rest."""
+    word = bank.words[number]
 
     def get() -> int:
-        return bank.queued[word] if bank.forwarder.is_deferred(bank, word) else 0
+        return word.queued if bank.forwarder.is_deferred(bank, number) else 0
 
-    return SavedRegister(name, bank.implemented(word), get, partial(bank.queued.__setitem__, word))
+    def put(value: int) -> None:
+        word.queued = value
+
+    return SavedRegister(name, word.implemented, get, put)
 
 
 def _redistributor(device: str, redistributor: Redistributor, config: Config) -> Iterator[SavedRegister]:
@@ -327,20 +324,22 @@ def _control(name: str, interface: CpuInterface, sysregs: SystemRegisters) -> Sa
 
 
 def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegister:
-    def put(value: int) -> None:
-        interface.group_enables[group] = value != 0
+    state = interface.group(group)
 
-    return SavedRegister(name, 1, lambda: int(interface.group_enables[group]), put)
+    def put(value: int) -> None:
+        state.enabled = value != 0
+
+    return SavedRegister(name, 1, lambda: int(state.enabled), put)
 
 
 def _active_priorities(name: str, interface: CpuInterface, group: int, number: int) -> SavedRegister:
-    shift = 32 * number
+    state, shift = interface.group(group), 32 * number
 
     def get() -> int:
-        return interface.active_priorities[group] >> shift & _AP_BITS
+        return state.active_priorities >> shift & _AP_BITS
 
     def put(value: int) -> None:
-        others = interface.active_priorities[group] & ~(_AP_BITS << shift)
-        interface.active_priorities[group] = others | value << shift
+        others = state.active_priorities & ~(_AP_BITS << shift)
+        state.active_priorities = others | value << shift
 
     return SavedRegister(name, (1 << interface.levels) - 1 >> shift & _AP_BITS, get, put)

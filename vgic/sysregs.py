@@ -73,7 +73,7 @@ class _GroupEnable(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return int(owner.group_enables[self.group])
+        return int(owner.group(self.group).enabled)
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_group_enable(self.group, value != 0)
@@ -86,12 +86,13 @@ class _ActivePriorities(Word[CpuInterface]):
         self.group = group
 
     def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.active_priorities[self.group] >> 32 * index & _AP_BITS
+        return owner.group(self.group).active_priorities >> 32 * index & _AP_BITS
 
     def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        others = owner.active_priorities[self.group] & ~(_AP_BITS << 32 * index)
+        state = owner.group(self.group)
+        others = state.active_priorities & ~(_AP_BITS << 32 * index)
         implemented = (1 << owner.levels) - 1
-        owner.active_priorities[self.group] = (others | value << 32 * index) & implemented
+        state.active_priorities = (others | value << 32 * index) & implemented
         owner.settle()
 
 
@@ -184,28 +185,35 @@ class SystemRegisters:
             words[f"ICC_AP{group}R<n>_EL1"] = _ActivePriorities(group)
         # 32 group priorities a register: five bits of preemption need one register, seven need four.
         active_priority_registers = max(1, (1 << min(priority_bits, 7)) // 32)
-        self._registers: dict[int, _Entry] = {}
+        self._first = min(layout.offset for layout in icc.ICC)
+        last = max(layout.offset + layout.count for layout in icc.ICC)
+        self._entries: list[_Entry | None] = [None] * (last - self._first)
+        """By encoding, from the lowest to the highest."""
         for layout in icc.ICC:
             make = _KINDS[layout.access]
             register = make(words[layout.name], layout.writable, layout.ones)
             for index in range(min(layout.count, active_priority_registers)):
-                self._registers[layout.offset + index] = _Entry(register, index, layout.writable)
+                self._entries[layout.offset + index - self._first] = _Entry(register, index, layout.writable)
+
+    def _find(self, encoding: int) -> _Entry | None:
+        place = encoding - self._first
+        return self._entries[place] if 0 <= place < len(self._entries) else None
 
     def defined(self, encoding: int, write: bool) -> bool:
         """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
-        found = self._registers.get(encoding)
+        found = self._find(encoding)
         return found is not None and (found.register.writable if write else found.register.readable)
 
     def read(self, interface: CpuInterface, encoding: int, secure: bool) -> int:
         """Read a register; ILLEGAL where the access is not `defined`."""
-        found = self._registers.get(encoding)
+        found = self._find(encoding)
         if found is None or not found.register.readable:
             return ILLEGAL
         return found.register.read(interface, found.index, secure)
 
     def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
         """Write the bits of `value` that the register has; False where the access is not `defined`."""
-        found = self._registers.get(encoding)
+        found = self._find(encoding)
         if found is None or not found.register.writable:
             return False
         found.register.write(interface, found.index, value & found.reach, found.reach, secure)

@@ -6,7 +6,6 @@ Redistributor frames. Affinities identify vCPUs to the guest and may be anything
 None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
-from array import array
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -78,18 +77,46 @@ class Topology:
         return f"<Topology of {len(self)} vCPUs: {shown}{', ...' if len(self) > 4 else ''}>"
 
 
+_NOBODY: Final = [NO_VCPU] * 16
+
+
 class AffinityIndex:
     """Which vCPU has which affinity now: as the topology says, until a VMM writes MPIDRs."""
 
     def __init__(self, topology: Topology) -> None:
-        self.affinities = array("I", topology.affinities)
-        """Packed affinity of each vCPU, 4 bytes."""
+        self.affinities = list(topology.affinities)
+        """Packed affinity of each vCPU."""
         self._aarch32 = topology.aarch32
-        self._index = {packed: cpu for cpu, packed in enumerate(topology.affinities)}
+        self._ranges: dict[int, list[int]] = {}
+        """The vCPUs of 16 affinities that differ in their lowest 4 bits, by the others."""
+        self._last_number = -1
+        self._last = _NOBODY
+        for cpu, packed in enumerate(topology.affinities):
+            self._put(packed, cpu)
 
     def find(self, packed: int) -> int:
         """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
-        return self._index.get(packed, NO_VCPU)
+        return self.range_of(packed)[packed & 15]
+
+    def range_of(self, packed: int) -> list[int]:
+        """The vCPUs of the 16 affinities that differ from this one in the lowest 4 bits, as an SGI names them."""
+        number = packed >> 4
+        # Devices and PEs address the same few all the time; remembering the last saves the search.
+        if number != self._last_number:
+            self._last = self._ranges.get(number, _NOBODY)
+            self._last_number = number
+        return self._last
+
+    def _put(self, packed: int, cpu: int) -> None:
+        self._ranges.setdefault(packed >> 4, [NO_VCPU] * 16)[packed & 15] = cpu
+        self._last_number = -1
+
+    def _remove(self, packed: int) -> None:
+        cpus = self._ranges[packed >> 4]
+        cpus[packed & 15] = NO_VCPU
+        if cpus == _NOBODY:
+            del self._ranges[packed >> 4]
+        self._last_number = -1
 
     def move(self, changes: Mapping[int, int]) -> None:
         """Give vCPUs (keys) other affinities (values), all at once, so that two may swap.
@@ -104,9 +131,9 @@ class AffinityIndex:
                 raise _shared(holder, cpu, packed)
             _add(taken, cpu, packed, self._aarch32)
         for packed in freed:
-            del self._index[packed]
-        self._index.update(taken)
+            self._remove(packed)
         for cpu, packed in changes.items():
+            self._put(packed, cpu)
             self.affinities[cpu] = packed
 
 

@@ -22,39 +22,40 @@ class Interrupt:
         self.intid = intid
         self._bank = bank
         self._index = intid - bank.first
+        self._word = bank.words[self._index >> 5]
 
-    def _bit(self, words: list[int]) -> bool:
-        return words[self._index >> 5] >> (self._index & 31) & 1 != 0
+    def _bit(self, word: int) -> bool:
+        return word >> (self._index & 31) & 1 != 0
 
     @property
     def pending(self) -> bool:
         """What ISPENDR shows: the latch, or the level of a level-sensitive interrupt."""
-        return self._bank.pending(self._index >> 5) >> (self._index & 31) & 1 != 0
+        return self._bit(self._word.pending())
 
     @property
     def latched(self) -> bool:
         """Made pending by an edge, a message, an SGI or a register write."""
-        return self._bit(self._bank.latch)
+        return self._bit(self._word.latch)
 
     @property
     def level(self) -> bool:
         """The level of the input line."""
-        return self._bit(self._bank.line)
+        return self._bit(self._word.line)
 
     @property
     def active(self) -> bool:
         """Acknowledged and not yet deactivated."""
-        return self._bit(self._bank.active)
+        return self._bit(self._word.active)
 
     @property
     def enabled(self) -> bool:
         """Set by ISENABLER."""
-        return self._bit(self._bank.enabled)
+        return self._bit(self._word.enabled)
 
     @property
     def edge_triggered(self) -> bool:
         """As ICFGR says; False is level-sensitive."""
-        return self._bit(self._bank.edge)
+        return self._bit(self._word.edge)
 
     @property
     def group(self) -> int:

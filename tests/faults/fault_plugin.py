@@ -15,7 +15,7 @@ import vgic
 from vgic import distributor, sysregs
 from vgic.cpu_interface import CpuInterface
 from vgic.distributor import SharedInterrupts
-from vgic.interrupts import InterruptBank
+from vgic.interrupts import InterruptBank, InterruptWord, PrivateInterrupts
 from vgic.pending import INTID_BITS, NO_KEY
 from vgic.redistributor import Redistributor
 from vgic.sgi import SgiGenerator
@@ -68,21 +68,61 @@ def both(first: Patch, second: Patch) -> Patch:
     return apply
 
 
-def zeros(bank: InterruptBank) -> list[int]:
-    return [0] * len(bank.edge)
+def zeros(word: InterruptWord) -> int:
+    return 0
 
 
-def ones(bank: InterruptBank) -> list[int]:
-    return [0xFFFF_FFFF] * len(bank.edge)
+@contextmanager
+def pretending_trigger(bank: InterruptBank, index: int, edge: bool) -> Iterator[None]:
+    """Within the block, an interrupt has another trigger."""
+    word, bit = bank.words[index >> 5], 1 << (index & 31)
+    before = word.edge
+    word.edge = before | bit if edge else before & ~bit
+    try:
+        yield
+    finally:
+        word.edge = before
+
+
+def _lines_as(edge: bool) -> Patch:
+    """A patch under which lines drive interrupts as if all had one trigger."""
+    original = InterruptBank.set_line
+
+    def set_line(self: InterruptBank, index: int, level: bool) -> None:
+        with pretending_trigger(self, index, edge):
+            original(self, index, level)
+
+    return instead(InterruptBank, "set_line", set_line)
 
 
 def _highest_tie(self: CpuInterface, original: Callable[[CpuInterface], bool]) -> bool:
     worse = original(self)
     if self.best_key != NO_KEY:
         priority = self.best_key >> INTID_BITS
-        keys = self.queues[self.best_group].keys()
+        keys = self.group(self.best_group).queue.keys()
+        assert isinstance(self._private, PrivateInterrupts)
+        for index in range(self._private.count):
+            if self._private.is_queued(index) and self._private.group(index) == self.best_group:
+                keys.append(self._private.key(index))
         self.best_key = max(key for key in keys if key >> INTID_BITS == priority)
     return worse
+
+
+def _enabled_in(*methods: str) -> Patch:
+    """A patch under which these methods of a CPU interface find both groups enabled."""
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(self: CpuInterface, *arguments: Any) -> Any:
+            with pretending(self.group0, enabled=True), pretending(self.group1, enabled=True):
+                return original(self, *arguments)
+
+        return method
+
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        for name in methods:
+            patch.setattr(CpuInterface, name, wrap(getattr(CpuInterface, name)))
+
+    return apply
 
 
 def _ties_to_the_highest(patch: pytest.MonkeyPatch) -> None:
@@ -94,9 +134,10 @@ def _latch_stays(patch: pytest.MonkeyPatch) -> None:
     original = InterruptBank.acknowledge
 
     def acknowledge(self: InterruptBank, index: int) -> None:
-        latch = self.latch[index >> 5]
+        word = self.words[index >> 5]
+        latch = word.latch
         original(self, index)
-        self.latch[index >> 5] = latch
+        word.latch = latch
 
     patch.setattr(InterruptBank, "acknowledge", acknowledge)
 
@@ -125,25 +166,28 @@ def _half_route(
 
 
 def _broadcast_to_all(patch: pytest.MonkeyPatch) -> None:
-    original = SgiGenerator._named
+    original = SgiGenerator._targets
 
-    def named(self: SgiGenerator, sender: int, value: int) -> list[int]:
-        return list(range(len(self._banks))) if value >> 40 & 1 else original(self, sender, value)
+    def targets(
+        self: SgiGenerator, sender: int, register: int, value: int, secure: bool
+    ) -> list[PrivateInterrupts]:
+        found = original(self, sender, register, value, secure)
+        return [*found, self._banks[sender]] if value >> 40 & 1 else found
 
-    patch.setattr(SgiGenerator, "_named", named)
+    patch.setattr(SgiGenerator, "_targets", targets)
 
 
 FAULTS: Final[Mapping[str, Patch]] = {
     # SPIs go to vCPU 0, whatever GICD_IROUTER says.
     "route-ignored": instead(SharedInterrupts, "target", lambda self, index: 0),
     # An active interrupt is offered again before it is deactivated.
-    "active-ignored": always(InterruptBank, ("collect",), active=zeros),
+    "active-ignored": always(InterruptWord, ("due",), active=zeros),
     # Of two interrupts of the same priority the one with the higher INTID is taken.
     "ties-to-highest": _ties_to_the_highest,
     # The line of a level-sensitive interrupt counts when it rises, not while it is high.
     "level-as-edge": both(
-        always(InterruptBank, ("set_line",), edge=ones),
-        instead(InterruptBank, "pending", lambda self, word: self.latch[word]),
+        _lines_as(edge=True),
+        instead(InterruptWord, "pending", lambda self: self.latch),
     ),
     # EOIR drops the priority, but the interrupt stays active.
     "eoi-keeps-active": always(CpuInterface, ("end_of_interrupt",), eoi_mode=lambda interface: True),
@@ -158,19 +202,18 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # Acknowledging makes an interrupt active, but leaves it pending.
     "iar-leaves-latch": _latch_stays,
     # GICD_CTLR forwards every group, whatever its enables say.
-    "group-enables-ignored": always(CpuInterface, ("choose",), forwarded_groups=lambda interface: 0b11),
+    "group-enables-ignored": instead(CpuInterface, "_considers", lambda self, group: group.enabled or self._hides),
     # GICR_TYPER.Last does not mark the end of every region.
     "last-on-last-cpu": _last_on_the_last_cpu,
     # Every interrupt is level-sensitive, whatever GICD_ICFGR says.
     "icfgr-ignored": both(
-        always(InterruptBank, ("set_line",), edge=zeros),
-        always(InterruptBank, ("pending",), edge=zeros),
+        _lines_as(edge=False),
+        always(InterruptWord, ("pending",), edge=zeros),
     ),
     # ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 enable nothing and disable nothing.
-    "igrpen-ignored": always(
-        CpuInterface,
-        ("choose", "_can_preempt", "highest_pending"),
-        group_enables=lambda interface: [True, True],
+    "igrpen-ignored": both(
+        instead(CpuInterface, "_considers", lambda self, group: group.forwarded),
+        _enabled_in("_can_preempt", "highest_pending"),
     ),
     # Writing one half of GICD_IROUTER clears the other.
     "irouter-half-clobbers": instead(distributor._Route, "put", _half_route),

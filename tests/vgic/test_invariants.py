@@ -21,15 +21,15 @@ def machine() -> Guest:
 
 
 def set_bit_beyond(gic: vgic.Gic) -> None:
-    gic._shared.latch[30] |= 1 << 31
+    gic._shared.words[30].latch |= 1 << 31
 
 
 def forget_a_queued_bit(gic: vgic.Gic) -> None:
-    gic._shared.queued[0] &= ~(1 << 8)
+    gic._shared.words[0].queued &= ~(1 << 8)
 
 
 def queue_an_idle_interrupt(gic: vgic.Gic) -> None:
-    gic._private[1].queued[0] |= 1 << 27
+    gic._private[1].words[0].queued |= 1 << 27
 
 
 def give_a_priority_unimplemented_bits(gic: vgic.Gic) -> None:
@@ -41,11 +41,15 @@ def change_a_priority_behind_the_queue(gic: vgic.Gic) -> None:
 
 
 def lose_a_queue_entry(gic: vgic.Gic) -> None:
-    gic.interface(0).queues[1].remove(0x80 << 24 | 40)
+    gic.interface(0).group(1).queue.remove(0x80 << 24 | 40)
 
 
 def spoil_a_head(gic: vgic.Gic) -> None:
-    gic.interface(0).queues[0].head = 0
+    gic.interface(0).group(0).queue.head = 0
+
+
+def invent_a_private_interrupt(gic: vgic.Gic) -> None:
+    gic.interface(1).group(1).private_head = 27
 
 
 def lower_an_output(gic: vgic.Gic) -> None:
@@ -69,7 +73,7 @@ def lower_a_binary_point(gic: vgic.Gic) -> None:
 
 
 def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
-    gic.interface(1).active_priorities[0] = 1 << 32
+    gic.interface(1).group(0).active_priorities = 1 << 32
 
 
 @pytest.mark.rule("API-6")
@@ -86,6 +90,10 @@ def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
         ),
         (lose_a_queue_entry, "vCPU 0: Group 1 queue holds [], should hold [2147483688]"),
         (spoil_a_head, "vCPU 0: Group 0 head is 0x0"),
+        (
+            invent_a_private_interrupt,
+            "vCPU 1: best private interrupt of Group 1 is 0x1b, should be 0x100000000",
+        ),
         (
             lower_an_output,
             "vCPU 0: IRQ and FIQ are (False, False), not (False, True)",

@@ -37,7 +37,16 @@ CONFIGS: Final = {
 
 # What may differ inside: tables without state, memories of the last access, and what depends on history only.
 STATELESS: Final = (vgic.Config, vgic.Profile, vgic.profile.LpiChoices, AddressMap, Frame, Register, Word)
-IRRELEVANT: Final = ("_heap", "_lines", "_memory", "_observer", "memory")
+IRRELEVANT: Final = (
+    "_heap",
+    "_last",
+    "_last_number",
+    "_lines",
+    "_memory",
+    "_observer",
+    "_removed",
+    "memory",
+)
 
 
 def inside(value: object, seen: dict[int, int]) -> object:

@@ -46,7 +46,7 @@ class Registers:
         match _raw(group, offset):
             case "ISPENDR", word:
                 bits = self._bits(cpu, 32 * word)
-                return bits[0].latch[bits[1]] if bits is not None else 0
+                return bits[0].words[bits[1]].latch if bits is not None else 0
             case "ICPENDR", _:
                 return 0
         region, place = self._place(group, cpu, offset)
@@ -66,9 +66,10 @@ class Registers:
             case "ISPENDR", word:
                 bits = self._bits(cpu, 32 * word)
                 if bits is not None:
-                    bank, index = bits
-                    bank.latch[index] = value & bank.implemented(index)
-                    bank.update(index, ALL_BITS)
+                    bank, number = bits
+                    state = bank.words[number]
+                    state.latch = value & state.implemented
+                    bank.update(number, ALL_BITS)
             case "ICPENDR", _:
                 pass
             case _:
@@ -105,18 +106,20 @@ class Registers:
         lines = self._lines(cpu, offset)
         if lines is None:
             return 0
-        bank, word = lines
+        bank, number = lines
+        word = bank.words[number]
         # A level that is not followed while its interrupt is edge-triggered means nothing then.
-        return bank.line[word] if bank.records_line else bank.line[word] & ~bank.edge[word]
+        return word.line if bank.records_line else word.line & ~word.edge
 
     def _set_level(self, cpu: int, offset: int, value: int) -> None:
         lines = self._lines(cpu, offset)
         if lines is not None:
-            bank, word = lines
+            bank, number = lines
+            word = bank.words[number]
             sgis = 0 if bank.first else _SGIS
             # Whatever the trigger, which may be restored later. A level is no edge: no latch is set.
-            bank.line[word] = value & bank.implemented(word) & ~sgis
-            bank.update(word, ALL_BITS)
+            word.line = value & word.implemented & ~sgis
+            bank.update(number, ALL_BITS)
 
     # CPU_SYSREGS.
 
