@@ -6,8 +6,10 @@ import pytest
 
 import vgic
 from guest import Guest
+from its_driver import vm
 from lpi_guest import LpiGuest
 from vgic import InvariantError
+from vgic.its.device import Its
 
 
 def machine() -> Guest:
@@ -159,3 +161,21 @@ def test_contradictions_between_lpis_and_registers_are_found() -> None:
     guest.gic.lpis(0).configuration.keep(8192, 0xA1)
     with pytest.raises(vgic.InvariantError, match="0xa1 is cached"):
         guest.gic.check()
+
+
+@pytest.mark.rule("API-6", "ITS-50")
+@pytest.mark.parametrize(
+    ("profile", "damage"),
+    [
+        (vgic.ARCH, lambda its: setattr(its.queue, "waits", True)),
+        (vgic.ARCH, lambda its: setattr(its.queue, "creadr", 0xF_FFE0)),
+        (vgic.KVM, lambda its: its.set_baser(1, 0) or its.tables.kept.update({0: 0})),
+    ],
+    ids=["waits", "reader beyond", "kept without a table"],
+)
+def test_a_contradiction_of_an_its_is_found(profile: vgic.Profile, damage: Callable[[Its], object]) -> None:
+    gic = vm(profile=profile)[0].gic
+    gic.check()
+    damage(gic.its())
+    with pytest.raises(InvariantError, match=r"GITS\[0\]"):
+        gic.check()
