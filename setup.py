@@ -22,9 +22,9 @@ from setuptools.errors import BaseError, CCompilerError
 
 CHOICE = os.environ.get("VGIC_COMPILE", "")
 BUILDS = {"bdist_wheel", "build", "build_ext"}
-# `make lint` checks the types; a build has none of the dependencies to check them with.
 # A function of the core may be replaced by nobody, so one may be built into another: as much as a third faster.
 COMPILER_OPTIONS = ["-fno-semantic-interposition"] if os.name == "posix" else []
+# `make lint` checks the types; a build has none of the dependencies to check them with.
 OPTIONS = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnull}"]
 
 
