@@ -310,6 +310,8 @@ BOUNDS = {
     "packed trace replayed": (8e6, 15e6),
     "memory per vCPU": (4096, 2048),
     "memory per SPI": (16, 12),
+    "memory per mapped LPI, beside the guest's tables": (12, 2),
+    "LPI delivered, 65,536 mapped against 16": (1.2, 1),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from vgic_tools.bench.cases import EMPTY, READ_CALLED
 from vgic_tools.bench.loops import LOOPS
+from vgic_tools.bench.lpis import LPI_FEW, LPI_MANY
 from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT
 from vgic_tools.bench.subject import BROADCAST, IN_CORE, MIX, QUEUE_CALLS, QUEUE_FEW, QUEUE_MANY
 
@@ -13,6 +14,7 @@ __all__ = [
     "CONSTRUCT",
     "INTERPRETED",
     "OBJECTS",
+    "PER_LPI",
     "PER_SPI",
     "PER_VCPU",
     "QEMU",
@@ -31,6 +33,7 @@ CONSTRUCT: Final = "Construct per access: "
 
 PER_VCPU: Final = "memory per vCPU"
 PER_SPI: Final = "memory per SPI"
+PER_LPI: Final = "memory per mapped LPI, beside the guest's tables"
 
 
 class Bound(NamedTuple):
@@ -120,6 +123,7 @@ _RATIOS: Final = (
     ),
     _Ratio("GICD_CTLR read called from Python", READ_CALLED, EMPTY, "empty method calls", _at_most(2.5, 1.6)),
     _Ratio("queue update, 65,536 pending against 4", QUEUE_MANY, QUEUE_FEW, _AS_LONG, _at_most(2, 1.3)),
+    _Ratio("LPI delivered, 65,536 mapped against 16", LPI_MANY, LPI_FEW, _AS_LONG, _at_most(1.2, 1)),
     _Ratio("trace mix called from Python, against the interpreted core", INTERPRETED + MIX, MIX, _FASTER),
     _Ratio("trace mix called from Python, against the C yardstick", MIX, C + MIX, _AS_LONG),
     _Ratio("trace mix, against an object per interrupt", OBJECTS + MIX, IN_CORE + MIX, _FASTER),
@@ -137,6 +141,7 @@ _PLAIN: Final = (
     (BROADCAST, "ns", _at_most(35, 17)),
     (PER_VCPU, "bytes", _at_most(4096, 2048)),
     (PER_SPI, "bytes", _at_most(16, 12)),
+    (PER_LPI, "bytes", _at_most(12, 2)),
 )
 
 _RATES: Final = (

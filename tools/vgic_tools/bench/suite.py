@@ -19,6 +19,7 @@ from vgic_tools.bench.figures import (
     CONSTRUCT,
     INTERPRETED,
     OBJECTS,
+    PER_LPI,
     PER_SPI,
     PER_VCPU,
     QEMU,
@@ -28,6 +29,7 @@ from vgic_tools.bench.figures import (
 )
 from vgic_tools.bench.interpreted import Interpreted
 from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop, loop_machine
+from vgic_tools.bench.lpis import MANY, deliveries, measure_lpi_memory
 from vgic_tools.bench.objects import Objects
 from vgic_tools.bench.operations import Design, Workload, in_core, perform, prepare, workload_of
 from vgic_tools.bench.qemu_yardstick import QemuGuest
@@ -56,12 +58,14 @@ class Effort:
     """Of the recording; None: all of it."""
     lines: int | None
     """The same of its lines, where it is replayed."""
+    lpis: int
+    """How many are mapped where their memory is measured."""
     curve_rounds: int
     sizes: Sizes
 
 
-FULL: Final = Effort(9, 4000, 50_000, None, None, 5, Sizes())
-QUICK: Final = Effort(1, 40, 500, 1000, 4000, 1, Sizes((4, 16), (4, 64), (1000, 4000)))
+FULL: Final = Effort(9, 4000, 50_000, None, None, MANY, 5, Sizes())
+QUICK: Final = Effort(1, 40, 500, 1000, 4000, 4096, 1, Sizes((4, 16), (4, 64), (1000, 4000)))
 """That everything can be measured, not what it costs."""
 
 
@@ -113,6 +117,7 @@ def run(
         else:
             missing[INTERPRETED] = "this vgic is itself interpreted"
         folder = Path(stack.enter_context(TemporaryDirectory()))
+        others |= deliveries(effort.calls)
         others |= replays(trace, workload.config, effort.lines, effort.long_calls, folder)
         measured = medians(ours | others, effort.rounds, progress)
     for prefix in (IN_CORE, INTERPRETED + IN_CORE, C, QEMU):
@@ -125,7 +130,7 @@ def run(
             shape = effort.sizes, effort.curve_rounds, effort.calls
             curves = measure_curves(trace, workload.config, *shape, Path(named))
     memory = measure_memory(vgic.Config(vgic.Topology.clusters(1, 16)))
-    measured |= {PER_VCPU: memory.per_vcpu, PER_SPI: memory.per_spi}
+    measured |= {PER_VCPU: memory.per_vcpu, PER_SPI: memory.per_spi, PER_LPI: measure_lpi_memory(effort.lpis)}
     return Outcome(
         compiled=vgic.COMPILED,
         python=platform.python_version(),
