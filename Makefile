@@ -9,6 +9,9 @@ DEMO := $(TRACES)/linux_smp4_noits
 COMPILED := .venv-compiled
 BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
+# A process for each CPU; tests of one file share what they set up. The slow suite runs alone: it measures times.
+TOGETHER := --numprocesses auto --dist loadfile
+
 .PHONY: demo test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
@@ -33,7 +36,7 @@ lint: $(VENV)/dev ## Check format, style and types.
 	$(BIN)/mypy
 
 test: lint ## Check and run the default test suite.
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' $(TOGETHER)
 
 test-slow: $(VENV)/dev ## Run the tests that take longer.
 	$(BIN)/pytest -m slow
@@ -50,7 +53,7 @@ $(COMPILED)/installed: $(BUILT_FROM)
 	@touch $@
 
 test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER)
 
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
