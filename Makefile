@@ -9,7 +9,7 @@ DEMO := $(TRACES)/linux_smp4_noits
 COMPILED := .venv-compiled
 BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
-# A process for each CPU; tests of one file share what they set up. The slow suite runs alone: it measures times.
+# A process for each CPU; tests of one file share what they set up.
 TOGETHER := --numprocesses auto --dist loadfile
 
 .PHONY: demo test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
@@ -39,7 +39,8 @@ test: lint ## Check and run the default test suite.
 	$(BIN)/pytest -m 'not slow' $(TOGETHER)
 
 test-slow: $(VENV)/dev ## Run the tests that take longer.
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m 'slow and not timing' --numprocesses auto
+	$(BIN)/pytest -m timing
 
 wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
 	VGIC_COMPILE=1 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

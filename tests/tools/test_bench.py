@@ -419,6 +419,7 @@ def scale_in_a_process_of_its_own() -> tuple[float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_65536_vcpus_are_built_in_time_and_cost_an_sgi_nothing() -> None:
     # Other load on the machine only ever adds: up to three measurements, each of which must hold both bounds.
     assert any(build < 5 and ratio < 1.2 for build, ratio in (scale_in_a_process_of_its_own() for _ in range(3)))

@@ -32,6 +32,7 @@ def delivery_ratio() -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_delivering_one_of_65536_costs_what_one_of_16_does() -> None:
     # Other load on the machine only ever adds: up to three measurements, one of which must hold the bound.
     assert any(delivery_ratio() < 1.2 for _ in range(3))
