@@ -20,6 +20,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
+from vgic_build import narrow_shifts
+
 CHOICE = os.environ.get("VGIC_COMPILE", "")
 BUILDS = {"bdist_wheel", "build", "build_ext"}
 # A function of the core may be replaced by nobody, so one may be built into another: as much as a third faster.
@@ -53,6 +55,10 @@ def extensions() -> list[Extension]:
         print(f"vgic is not compiled: {error or 'mypyc refuses the source'}", file=sys.stderr)
         return []
     for extension in built:
+        for source in extension.sources:
+            wrong = [*narrow_shifts(Path(source).read_text())]
+            if wrong:
+                raise SystemExit(f"mypyc shifts a literal in 32 bits, use vgic.bits: {'; '.join(wrong)}")
         # The same list serves them all.
         extension.extra_compile_args = [*extension.extra_compile_args, *COMPILER_OPTIONS]
     return built

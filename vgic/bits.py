@@ -1,0 +1,41 @@
+"""Bits of the integers that the hot path computes with.
+
+`i64` is a 64-bit integer of the machine where the core is compiled, and Python's own int where it is not: it is
+written in annotations only. What the model keeps for itself fits in it: 32 bits of state, keys of 33 bits, vCPUs
+and INTIDs. What a guest writes may have all 64 bits and stays an `int` until the bits that a register has are left.
+
+mypyc shifts a literal by a native integer in 32 bits, so no compiled module may do that itself: `bit(n)` and
+`shifted(value, n)` are right, and a build that finds it elsewhere fails (tools/vgic_build.py).
+"""
+
+from mypy_extensions import i64
+
+__all__ = ["bit", "lowest", "shifted"]
+
+
+def shifted(value: i64, places: i64) -> i64:
+    """`value` shifted to the left by 0 to 62 places.
+
+    >>> hex(shifted(0xFF, 32))
+    '0xff00000000'
+    """
+    return value << places
+
+
+def bit(number: i64) -> i64:
+    """The integer in which only this bit is set: 0 to 62.
+
+    >>> bit(32) == 2**32
+    True
+    """
+    return shifted(1, number)
+
+
+def lowest(bits: i64) -> i64:
+    """The number of the lowest bit that is set in `bits`, which must not be 0.
+
+    >>> lowest(0b1010_0000)
+    5
+    """
+    single: int = bits & -bits
+    return single.bit_length() - 1
