@@ -7,10 +7,10 @@ frame refuses, reads as zero, writes nothing, and is reported to the observer; i
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 from sortedcontainers import SortedDict
 
-from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal
+from mmio.frame import FRAME_BITS, FRAME_SIZE, ILLEGAL, Frame, Refusal
 from mmio.layout import RegisterLayout
 
 __all__ = ["AddressMap", "FrameArray", "IllegalAccess", "Location", "MapError", "Observer", "Region"]
@@ -64,19 +64,19 @@ class Region:
         self.size = size
         self.end = base + size
 
-    def read(self, offset: int, size: int, secure: bool) -> int:
+    def read(self, offset: i64, size: i64, secure: bool) -> int:
         """Read at `offset` from the base; ILLEGAL where refused."""
         return ILLEGAL
 
-    def write(self, offset: int, size: int, value: int, secure: bool) -> bool:
+    def write(self, offset: i64, size: i64, value: int, secure: bool) -> bool:
         """Write at `offset` from the base; False where refused."""
         return False
 
-    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+    def refusal(self, offset: i64, size: i64, write: bool) -> Refusal | None:
         """Why an access at `offset` has no effect, None where it has one."""
         return Refusal.HOLE
 
-    def locate(self, offset: int) -> Location:
+    def locate(self, offset: i64) -> Location:
         """What lies at `offset` from the base."""
         return Location(self, self.name, offset, None, 0)
 
@@ -106,31 +106,31 @@ class FrameArray(Region, Generic[OwnerT]):
         self._page_frames = [frame for _ in owners for frame in frames]
         self._page_owners = [owner for owner in owners for _ in frames]
 
-    def read(self, offset: int, size: int, secure: bool) -> int:
+    def read(self, offset: i64, size: i64, secure: bool) -> int:
         """Read from the frame and owner at `offset`; ILLEGAL where refused."""
-        page = offset // FRAME_SIZE
+        page = offset >> FRAME_BITS
         frame, owner = self._page_frames[page], self._page_owners[page]
         return frame.read(owner, offset & (FRAME_SIZE - 1), size, secure)
 
-    def write(self, offset: int, size: int, value: int, secure: bool) -> bool:
+    def write(self, offset: i64, size: i64, value: int, secure: bool) -> bool:
         """Write to the frame and owner at `offset`; False where refused."""
-        page = offset // FRAME_SIZE
+        page = offset >> FRAME_BITS
         frame, owner = self._page_frames[page], self._page_owners[page]
         return frame.write(owner, offset & (FRAME_SIZE - 1), size, value, secure)
 
-    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+    def refusal(self, offset: i64, size: i64, write: bool) -> Refusal | None:
         """Why an access at `offset` has no effect, None where it has one."""
         return self._frame(offset).refusal(offset & (FRAME_SIZE - 1), size, write)
 
-    def locate(self, offset: int) -> Location:
+    def locate(self, offset: i64) -> Location:
         """The device, register and index at `offset`."""
         span = FRAME_SIZE * len(self.frames)
         found = self._frame(offset).register_at(offset & (FRAME_SIZE - 1))
         register, index = found if found is not None else (None, 0)
         return Location(self, self.labels[offset // span], offset % span, register, index)
 
-    def _frame(self, offset: int) -> Frame[OwnerT]:
-        return self._page_frames[offset // FRAME_SIZE]
+    def _frame(self, offset: i64) -> Frame[OwnerT]:
+        return self._page_frames[offset >> FRAME_BITS]
 
 
 class AddressMap:
@@ -181,7 +181,7 @@ class AddressMap:
             if found is None:
                 return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
             region = self._last = found
-        if size not in (1, 2, 4, 8):
+        if size not in (4, 8, 1, 2):
             return self._refuse(address, size, None, secure, Refusal.SIZE)
         value = region.read(address - region.base, size, secure)
         if value < 0:
@@ -197,7 +197,7 @@ class AddressMap:
                 self._refuse(address, size, value, secure, Refusal.UNMAPPED)
                 return
             region = self._last = found
-        if size not in (1, 2, 4, 8):
+        if size not in (4, 8, 1, 2):
             self._refuse(address, size, value, secure, Refusal.SIZE)
             return
         taken = region.write(address - region.base, size, value, secure)

@@ -9,12 +9,17 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
+from mypy_extensions import i64
+
 from mmio.layout import AccessKind, LayoutError, RegisterLayout
 from mmio.registers import ClearBits, Fixed, ReadOnly, ReadWrite, Register, SetBits, Word, WriteOnly
 
-__all__ = ["FRAME_SIZE", "ILLEGAL", "Frame", "Refusal"]
+__all__ = ["FRAME_BITS", "FRAME_SIZE", "ILLEGAL", "Frame", "Refusal"]
 
-FRAME_SIZE: Final = 0x10000
+FRAME_BITS: Final = 16
+"""Bits of an offset in a frame."""
+
+FRAME_SIZE: Final = 1 << FRAME_BITS
 """Bytes in a frame."""
 
 ILLEGAL: Final = -1
@@ -38,18 +43,30 @@ class Refusal(Enum):
 class _Slot(Generic[OwnerT]):
     """Four bytes of a frame: the register that lies there, and the accesses that it takes."""
 
-    __slots__ = ("index", "lanes", "layout", "reads", "register", "width", "writes")
+    __slots__ = ("index", "lanes", "layout", "mask", "reads", "register", "width", "writes")
 
-    def __init__(self, register: Register[OwnerT], layout: RegisterLayout, index: int) -> None:
+    def __init__(self, register: Register[OwnerT], layout: RegisterLayout | None, index: int) -> None:
         self.register = register
         self.layout = layout
+        """None in a hole."""
         self.index = index
         """Which register of an array, counted from 0."""
-        # Sizes are powers of two, so a set of sizes is their sum and membership is a bit test.
-        self.reads = sum(layout.sizes) if register.readable else 0
-        self.writes = sum(layout.sizes) if register.writable else 0
-        self.width = layout.width // 8
-        self.lanes = self.width - 1
+        self.reads: i64 = 0
+        """The sizes that a read may have: they are powers of two, so their sum tells them all."""
+        self.writes: i64 = 0
+        self.width: i64 = 0
+        """Bytes of the register."""
+        self.lanes: i64 = 0
+        """The bits of an offset that say which byte of the register it is."""
+        self.mask = 0
+        """All bits of the register."""
+        if layout is not None:
+            sizes = sum(layout.sizes)
+            self.reads = sizes if register.readable else 0
+            self.writes = sizes if register.writable else 0
+            self.width = layout.width // 8
+            self.lanes = layout.width // 8 - 1
+            self.mask = (1 << layout.width) - 1
 
 
 class Frame(Generic[OwnerT]):
@@ -76,7 +93,7 @@ class Frame(Generic[OwnerT]):
         unknown = words.keys() - {layout.name for layout in layouts}
         if unknown:
             raise LayoutError(f"frame {name} has no register {', '.join(sorted(unknown))}")
-        self._slots: list[_Slot[OwnerT] | None] = [None] * (FRAME_SIZE // 4)
+        self._slots: list[_Slot[OwnerT]] = [_Slot(Register(), None, 0)] * (FRAME_SIZE // 4)
         for layout in layouts:
             if layout.name not in absent:
                 mask = (writable or {}).get(layout.name, layout.writable)
@@ -92,38 +109,43 @@ class Frame(Generic[OwnerT]):
         for index in range(layout.count):
             for half in range(0, width, 4):
                 place = (layout.offset + index * layout.stride + half) >> 2
-                other = self._slots[place] if place < len(self._slots) else None
-                if place >= len(self._slots) or other is not None:
-                    name = layout.name if other is None else other.layout.name
+                other = self._slots[place].layout if place < len(self._slots) else layout
+                if other is not None:
+                    name = other.name
                     where = f"{place * 4:#x}"
                     raise LayoutError(f"frame {self.name}: {layout.title(index)} and {name} meet at {where}")
                 self._slots[place] = _Slot(register, layout, index)
 
-    def read(self, owner: OwnerT, offset: int, size: int, secure: bool) -> int:
+    def read(self, owner: OwnerT, offset: i64, size: i64, secure: bool) -> int:
         """Read `size` bytes (1, 2, 4 or 8) at `offset`; ILLEGAL where the frame refuses the access."""
         slot = self._slots[offset >> 2]
-        if slot is None or not size & slot.reads or offset & (size - 1):
+        if not size & slot.reads or offset & (size - 1):
             return ILLEGAL
         value = slot.register.read(owner, slot.index, secure)
-        # A mask of 64 ones is no small integer: a whole register needs none.
-        return value if size == slot.width else value >> 8 * (offset & slot.lanes) & (1 << 8 * size) - 1
+        if size == slot.width:
+            return value
+        lsb, bits = int(8 * (offset & slot.lanes)), int(8 * size)
+        return value >> lsb & (1 << bits) - 1
 
-    def write(self, owner: OwnerT, offset: int, size: int, value: int, secure: bool) -> bool:
+    def write(self, owner: OwnerT, offset: i64, size: i64, value: int, secure: bool) -> bool:
         """Write the low `size` bytes of `value` at `offset`; False where the frame refuses the access."""
         slot = self._slots[offset >> 2]
-        if slot is None or not size & slot.writes or offset & (size - 1):
+        if not size & slot.writes or offset & (size - 1):
             return False
-        shift = 8 * (offset & slot.lanes)
-        mask = ((1 << (8 * size)) - 1) << shift
-        slot.register.write(owner, slot.index, (value << shift) & mask, mask, secure)
+        mask = slot.mask
+        if size != slot.width:
+            lsb, bits = int(8 * (offset & slot.lanes)), int(8 * size)
+            mask = (1 << bits) - 1 << lsb
+            value <<= lsb
+        slot.register.write(owner, slot.index, value & mask, mask, secure)
         return True
 
-    def refusal(self, offset: int, size: int, write: bool) -> Refusal | None:
+    def refusal(self, offset: i64, size: i64, write: bool) -> Refusal | None:
         """Why an access has no effect, or None where it has one. For reports, not for the hot path."""
         slot = self._slots[offset >> 2]
-        if slot is None:
-            return Refusal.HOLE
         register, layout = slot.register, slot.layout
+        if layout is None:
+            return Refusal.HOLE
         if size not in layout.sizes:
             return Refusal.WIDTH
         if offset & (size - 1):
@@ -134,10 +156,10 @@ class Frame(Generic[OwnerT]):
             return Refusal.WRITE_ONLY
         return None
 
-    def register_at(self, offset: int) -> tuple[RegisterLayout, int] | None:
+    def register_at(self, offset: i64) -> tuple[RegisterLayout, int] | None:
         """The layout of the register that covers `offset` and its index in the array, None in a hole."""
         slot = self._slots[offset >> 2]
-        return None if slot is None else (slot.layout, slot.index)
+        return None if slot.layout is None else (slot.layout, slot.index)
 
 
 def _register(

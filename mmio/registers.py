@@ -44,44 +44,50 @@ class Word(Generic[OwnerT]):
         """Store `value`, already merged with what was stored; the access reached the bits in `mask`."""
 
 
+class _Constant(Word[OwnerT]):
+    """A word that nothing changes."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def get(self, owner: OwnerT, index: int, secure: bool) -> int:
+        """The constant."""
+        return self.value
+
+
 class Register(Generic[OwnerT]):
-    """Reads as zero and ignores writes: the base of the others, and what a reserved register is."""
+    """Shows a word, and ignores writes: the base of the others, which differ in what a write does.
+
+    Without a word it reads as zero, and is what a reserved register is.
+    """
 
     readable = True
     writable = True
 
+    def __init__(self, word: Word[OwnerT] | None = None, ones: int = 0) -> None:
+        self.word: Word[OwnerT] = Word() if word is None else word
+        self.ones = ones
+        """The bits that always read as one."""
+
     def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The register's whole value."""
-        return 0
+        """The register's whole value. The same for all, so that the way to the word is short."""
+        return self.word.view(owner, index, secure) | self.ones
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Write the bits of `value` that are in `mask`."""
 
 
-class Fixed(Register[OwnerT]):
-    """Reads as one constant and ignores writes."""
+class ReadOnly(Register[OwnerT]):
+    """Cannot be written: a frame refuses it."""
 
     writable = False
+
+
+class Fixed(ReadOnly[OwnerT]):
+    """Reads as one constant."""
 
     def __init__(self, value: int) -> None:
-        self.value = value
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The constant."""
-        return self.value
-
-
-class ReadOnly(Register[OwnerT]):
-    """Reads a word and ignores writes."""
-
-    writable = False
-
-    def __init__(self, word: Word[OwnerT]) -> None:
-        self.word = word
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The word."""
-        return self.word.view(owner, index, secure)
+        super().__init__(_Constant(value))
 
 
 class WriteOnly(Register[OwnerT]):
@@ -90,24 +96,20 @@ class WriteOnly(Register[OwnerT]):
     readable = False
 
     def __init__(self, word: Word[OwnerT]) -> None:
-        self.word = word
+        super().__init__()
+        self.sink = word
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Hand the written bits to the word."""
-        self.word.put(owner, index, value & mask, mask, secure)
+        self.sink.put(owner, index, value & mask, mask, secure)
 
 
 class ReadWrite(Register[OwnerT]):
     """Reads as written in the bits of `writable`; the bits of `ones` always read as one."""
 
     def __init__(self, word: Word[OwnerT], writable: int, ones: int = 0) -> None:
-        self.word = word
+        super().__init__(word, ones)
         self.changeable = writable
-        self.ones = ones
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The word, with the bits that are always one."""
-        return self.word.view(owner, index, secure) | self.ones
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Merge the written bits into the word."""
@@ -120,13 +122,6 @@ class ReadWrite(Register[OwnerT]):
 class SetBits(Register[OwnerT]):
     """Writing 1 sets a bit, writing 0 does nothing."""
 
-    def __init__(self, word: Word[OwnerT]) -> None:
-        self.word = word
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The word."""
-        return self.word.view(owner, index, secure)
-
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Set the bits that are 1 in `value`."""
         word = self.word
@@ -135,13 +130,6 @@ class SetBits(Register[OwnerT]):
 
 class ClearBits(Register[OwnerT]):
     """Writing 1 clears a bit, writing 0 does nothing."""
-
-    def __init__(self, word: Word[OwnerT]) -> None:
-        self.word = word
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The word."""
-        return self.word.view(owner, index, secure)
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Clear the bits that are 1 in `value`."""
