@@ -7,6 +7,8 @@ Every register shows the same four bytes in another place. The conversions are h
 import re
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic.errors import AffinityError
 
 __all__ = [
@@ -113,12 +115,12 @@ def to_kvm_key(affinity: int) -> int:
     return affinity << 32
 
 
-def sgi_range(value: int) -> int:
+def sgi_range(value: i64) -> i64:
     """The first Aff0 that TargetList of an SGI register names: 16 * RS, with RS in [47:44]."""
     return (value >> 44 & 0xF) << 4
 
 
-def sgi_cluster(value: int) -> int:
+def sgi_cluster(value: i64) -> i64:
     """Aff3.Aff2.Aff1 (24 bits packed) of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R: [55:48], [39:32], [23:16].
 
     >>> hex(sgi_cluster(0x0003_0002_0001_0000))

@@ -4,6 +4,8 @@ The Distributor has them for SPIs, a Redistributor for its private interrupts; t
 their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ/WI (rule ACC-6).
 """
 
+from mypy_extensions import i64
+
 from mmio import Word
 from vgic.interrupts import ALL_BITS, InterruptBank, InterruptWord
 
@@ -22,11 +24,11 @@ class BankOwner:
 class _BitWord(Word[BankOwner]):
     """A bit for each of 32 interrupts."""
 
-    def stored(self, word: InterruptWord) -> int:
+    def stored(self, word: InterruptWord) -> i64:
         """The bits."""
         raise NotImplementedError
 
-    def store(self, word: InterruptWord, bits: int) -> None:
+    def store(self, word: InterruptWord, bits: i64) -> None:
         """Replace them."""
         raise NotImplementedError
 
@@ -43,28 +45,28 @@ class _BitWord(Word[BankOwner]):
 
 
 class _Enabled(_BitWord):
-    def stored(self, word: InterruptWord) -> int:
+    def stored(self, word: InterruptWord) -> i64:
         return word.enabled
 
-    def store(self, word: InterruptWord, bits: int) -> None:
+    def store(self, word: InterruptWord, bits: i64) -> None:
         word.enabled = bits
 
 
 class _Active(_BitWord):
-    def stored(self, word: InterruptWord) -> int:
+    def stored(self, word: InterruptWord) -> i64:
         return word.active
 
-    def store(self, word: InterruptWord, bits: int) -> None:
+    def store(self, word: InterruptWord, bits: i64) -> None:
         word.active = bits
 
 
 class _Pending(_BitWord):
     """Writes change the latches; a read also shows the levels of level-sensitive interrupts."""
 
-    def stored(self, word: InterruptWord) -> int:
+    def stored(self, word: InterruptWord) -> i64:
         return word.latch
 
-    def store(self, word: InterruptWord, bits: int) -> None:
+    def store(self, word: InterruptWord, bits: i64) -> None:
         word.latch = bits
 
     def view(self, owner: BankOwner, index: int, secure: bool) -> int:
@@ -73,7 +75,7 @@ class _Pending(_BitWord):
 
 
 class _Group(_BitWord):
-    def stored(self, word: InterruptWord) -> int:
+    def stored(self, word: InterruptWord) -> i64:
         return word.group1
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
@@ -86,7 +88,7 @@ class _Priority(Word[BankOwner]):
     """Four interrupts a register, a byte each."""
 
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
-        return int.from_bytes(owner.interrupts.priority[4 * index : 4 * index + 4], "little")
+        return int.from_bytes(owner.interrupts.priorities[4 * index : 4 * index + 4], "little")
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts

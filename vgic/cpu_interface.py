@@ -6,20 +6,19 @@ are in vgic/sysregs.py; this is the state behind them and what it does.
 
 from typing import Final, Protocol
 
+from mypy_extensions import i64
+
+from vgic.bits import shifted
+from vgic.group_state import GroupState
 from vgic.intids import SPURIOUS
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
 from vgic.profile import Profile
 
-__all__ = ["GROUP0", "GROUP1", "IDLE_PRIORITY", "ActivationBank", "CpuInterface", "GroupState", "LineSink"]
+__all__ = ["GROUP0", "GROUP1", "ActivationBank", "CpuInterface", "LineSink"]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
-
-IDLE_PRIORITY: Final = 0xFF
-"""The running priority while nothing is active."""
-
-IDLE_KEY: Final = IDLE_PRIORITY << INTID_BITS
 
 
 class LineSink(Protocol):
@@ -34,74 +33,54 @@ class ActivationBank:
 
     __slots__ = ("count", "first")
 
-    first: int
-    count: int
+    def __init__(self, first: i64, count: i64) -> None:
+        self.first = first
+        self.count = count
 
-    def has(self, intid: int) -> bool:
+    def has(self, intid: i64) -> bool:
         """True where the bank holds this INTID."""
         return 0 <= intid - self.first < self.count
 
-    def group(self, index: int) -> int:
+    def group(self, index: i64) -> i64:
         """The group of an interrupt: 0 or 1."""
         raise NotImplementedError
 
-    def acknowledge(self, index: int) -> None:
+    def acknowledge(self, index: i64) -> None:
         """Pending to active; the CPU interface settles what follows."""
         raise NotImplementedError
 
-    def deactivate(self, index: int) -> None:
+    def deactivate(self, index: i64) -> None:
         """Active to inactive; the CPU interface settles what follows."""
         raise NotImplementedError
 
-    def selection_changed(self, cpu: int) -> None:
+    def selection_changed(self, cpu: i64) -> None:
         """Whether interrupts of the bank that may go to any PE may be sent to vCPU `cpu` has changed."""
 
-    def displaced(self, cpu: int, key: int) -> None:
+    def displaced(self, cpu: i64, key: i64) -> None:
         """The interrupt of this key is no longer signalled to vCPU `cpu`, where it waits: another may take it."""
 
-    def pe_free(self, cpu: int) -> None:
+    def pe_free(self, cpu: i64) -> None:
         """Nothing is signalled to vCPU `cpu`: it could take an interrupt of the bank that waits at another."""
 
 
 class Settler:
     """What brings CPU interfaces up to date after a change; see `vgic.forwarding`."""
 
-    def touch(self, interface: "CpuInterface") -> None:
-        """Have `settle` look at this CPU interface."""
-        raise NotImplementedError
-
     def settle(self) -> None:
-        """Bring every touched CPU interface up to date."""
+        """Bring every CPU interface up to date that something was forwarded to or withdrawn from."""
         raise NotImplementedError
 
+    def settle_with(self, interface: "CpuInterface") -> None:
+        """The same, and this one too."""
+        raise NotImplementedError
 
-class GroupState:
-    """What a CPU interface holds for each of the two groups."""
+    def settle_outputs(self, interface: "CpuInterface") -> None:
+        """The same, where of this one nothing has changed but what it takes to interrupt its PE."""
+        raise NotImplementedError
 
-    __slots__ = ("active_priorities", "declines", "enabled", "forwarded", "private_head", "queue")
-
-    def __init__(self) -> None:
-        self.queue = PendingQueue()
-        """What is forwarded to the PE, but for its private interrupts."""
-        self.private_head = NO_KEY
-        """The best key of the PE's private interrupts, NO_KEY where there is none."""
-        self.forwarded = False
-        """The Distributor forwards the group."""
-        self.declines = False
-        """1-of-N interrupts are kept away."""
-        self.enabled = False
-        self.active_priorities = 0
-        """Bit n is set while an interrupt of group priority n is active and not yet dropped."""
-
-    def reset(self) -> None:
-        """Reset the registers."""
-        self.enabled = False
-        self.active_priorities = 0
-
-    def head(self) -> int:
-        """The best key of all that is forwarded, NO_KEY where nothing is."""
-        head = self.queue.head
-        return self.private_head if self.private_head < head else head
+    def settle_driven(self, interface: "CpuInterface") -> None:
+        """The same, where the outputs of this one have followed already."""
+        raise NotImplementedError
 
 
 class CpuInterface:
@@ -112,9 +91,6 @@ class CpuInterface:
 
     __slots__ = (
         "_eoi_checks_group",
-        "_hides",
-        "_idle_hidden",
-        "_level_shift",
         "_lines",
         "_lpis",
         "_private",
@@ -131,8 +107,8 @@ class CpuInterface:
         "fiq",
         "group0",
         "group1",
+        "hides_idle",
         "irq",
-        "levels",
         "min_bpr0",
         "min_bpr1",
         "pmr",
@@ -142,18 +118,20 @@ class CpuInterface:
         "touched",
     )
 
-    def __init__(self, cpu: int, profile: Profile, priority_bits: int, lines: LineSink | None) -> None:
+    def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
         self.cpu = cpu
         self._eoi_checks_group = profile.eoi_checks_group
-        self._hides = profile.disabled_group_hides
-        self._idle_hidden = profile.lowest_priority_is_idle
+        self.hides_idle = profile.lowest_priority_is_idle
+        """An interrupt of the idle priority is never the highest priority pending one."""
         self._lines = lines
         self._private: ActivationBank
         self._shared: ActivationBank
         self._lpis: ActivationBank | None = None
         self._settler: Settler
-        self.group0 = GroupState()
-        self.group1 = GroupState()
+        # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
+        preemption_bits = min(priority_bits, 7)
+        self.group0 = GroupState(preemption_bits, profile.disabled_group_hides)
+        self.group1 = GroupState(preemption_bits, profile.disabled_group_hides)
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
         self.touched = False
@@ -161,23 +139,24 @@ class CpuInterface:
         self.selection_changed = False
         """Whether 1-of-N interrupts may be sent here is no longer what it was when this was last settled."""
 
-        # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
-        preemption_bits = min(priority_bits, 7)
-        self.priority_mask = 0xFF00 >> priority_bits & 0xFF
-        self.min_bpr0 = 7 - preemption_bits
-        self.min_bpr1 = self.min_bpr0 + 1
-        self._level_shift = 8 - preemption_bits
-        self.levels = 1 << preemption_bits
-        """How many group priorities there are: the bits of the active priorities."""
+        self.priority_mask: i64 = 0xFF00 >> priority_bits & 0xFF
+        self.min_bpr0: i64 = 7 - preemption_bits
+        self.min_bpr1: i64 = 8 - preemption_bits
+        self.pmr: i64 = 0
+        self.bpr0 = self.min_bpr0
+        self.bpr1 = self.min_bpr1
+        self.cbpr = False
+        """Group 1 preempts by BPR0 too."""
+        self.eoi_mode = False
+        """EOIR drops the priority only, DIR deactivates."""
 
         self.irq = False
         self.fiq = False
-        self.signalled_key = NO_KEY
+        self.signalled_key: i64 = NO_KEY
         """The interrupt that the outputs signal."""
-        self.best_key = NO_KEY
+        self.best_key: i64 = NO_KEY
         """The highest priority pending interrupt, NO_KEY where there is none."""
-        self.best_group = GROUP1
-        self._reset_registers()
+        self.best_group: i64 = GROUP1
 
     def connect(
         self, private: ActivationBank, shared: ActivationBank, lpis: ActivationBank | None, settler: Settler
@@ -188,52 +167,42 @@ class CpuInterface:
         self._lpis = lpis
         self._settler = settler
 
-    def _reset_registers(self) -> None:
+    def reset(self) -> None:
+        """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
         self.pmr = 0
         self.bpr0 = self.min_bpr0
         self.bpr1 = self.min_bpr1
         self.cbpr = False
-        """Group 1 preempts by BPR0 too."""
         self.eoi_mode = False
-        """EOIR drops the priority only, DIR deactivates."""
         self.group0.reset()
         self.group1.reset()
-
-    def reset(self) -> None:
-        """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
-        self._reset_registers()
         self.selection_changed = True
         self.settle()
 
-    def group(self, group: int) -> GroupState:
+    def group(self, group: i64) -> GroupState:
         """The state of Group `group`."""
         return self.group1 if group == GROUP1 else self.group0
 
     # 1-of-N.
 
-    def selectable(self, group: int) -> bool:
+    def selectable(self, group: i64) -> bool:
         """True where 1-of-N interrupts of this group may be sent to this PE."""
         state = self.group(group)
         return state.enabled and not self.asleep and not state.declines
 
-    def would_take(self, group: int, key: int) -> bool:
+    def would_take(self, group: i64, key: i64) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
-        if (
-            not self._considers(self.group(group))
-            or not self.group(group).enabled
-            or not self._preempts(group, key >> INTID_BITS)
-        ):
+        state = self.group(group)
+        if not state.considered() or not state.enabled or not self._preempts(group, key >> INTID_BITS):
             return False
         for other in (GROUP0, GROUP1):
             state = self.group(other)
-            head = state.head()
-            if self._considers(state) and head != NO_KEY:
-                taken = state.enabled and self._preempts(other, head >> INTID_BITS)
-                if taken or head < key:
-                    return False
+            offer = state.offer()
+            if offer < key or (state.enabled and self._preempts(other, offer >> INTID_BITS)):
+                return False
         return True
 
-    def set_group_enable(self, group: int, enable: bool) -> None:
+    def set_group_enable(self, group: i64, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
         state = self.group(group)
         self.selection_changed |= state.enabled != enable
@@ -258,48 +227,40 @@ class CpuInterface:
     def choose(self) -> bool:
         """Find the highest priority pending interrupt; True where it is a worse one than before. O(1)."""
         before = self.best_key
-        self.best_key, self.best_group = self.candidate()
-        return self.best_key > before
+        best: i64 = NO_KEY
+        self.best_group = GROUP1
+        if not self.asleep:
+            best = self.group1.offer()
+            other = self.group0.offer()
+            if other < best:
+                best = other
+                self.best_group = GROUP0
+            if best >= IDLE_KEY and self.hides_idle:
+                best = NO_KEY
+        self.best_key = best
+        return best > before
 
-    def candidate(self) -> tuple[int, int]:
-        """Key and group of the highest priority pending interrupt, NO_KEY where there is none.
-
-        Candidates are forwarded interrupts of groups that the Distributor enables and, unless the profile lets a
-        disabled group hide the other, that the CPU interface enables too.
-        """
-        if self.asleep:
-            return NO_KEY, self.best_group
-        group0, group1 = self.group0, self.group1
-        head0 = group0.head() if self._considers(group0) else NO_KEY
-        head1 = group1.head() if self._considers(group1) else NO_KEY
-        best, group = (head1, GROUP1) if head1 < head0 else (head0, GROUP0)
-        if best == NO_KEY:
-            return NO_KEY, self.best_group
-        if self._idle_hidden and best >= IDLE_KEY:
-            best = NO_KEY
-        return best, group
-
-    def _considers(self, group: GroupState) -> bool:
-        """True where interrupts of the group are candidates."""
-        return group.forwarded and (group.enabled or self._hides)
-
-    def forward_groups(self, enables: int) -> None:
+    def forward_groups(self, enables: i64) -> None:
         """The Distributor forwards the groups whose bits are set in `enables`, and no others."""
         self.group0.forwarded = enables & 1 != 0
         self.group1.forwarded = enables & 2 != 0
 
-    def drive(self) -> int:
+    def drive(self) -> i64:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
         irq, fiq = self.signal()
-        signalled = self.best_key if irq or fiq else NO_KEY
-        before = self.signalled_key
+        signalled: i64 = NO_KEY
+        if irq or fiq:
+            signalled = self.best_key
+        displaced = self.signalled_key
+        if displaced == signalled:
+            displaced = NO_KEY
         self.signalled_key = signalled
         if irq != self.irq or fiq != self.fiq:
             self.irq = irq
             self.fiq = fiq
             if self._lines is not None:
                 self._lines.set_lines(self.cpu, irq, fiq)
-        return NO_KEY if before == signalled else before
+        return displaced
 
     def signal(self) -> tuple[bool, bool]:
         """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
@@ -309,35 +270,35 @@ class CpuInterface:
 
     def settle(self) -> None:
         """Bring the interface, and what depends on it, up to date after its state changed."""
-        self._settler.touch(self)
-        self._settler.settle()
+        self._settler.settle_with(self)
 
-    def highest_pending(self, group: int) -> int:
+    def settle_outputs(self) -> None:
+        """The same after a change of what it takes to interrupt the PE: what is best stays the best."""
+        self._settler.settle_outputs(self)
+
+    def highest_pending(self, group: i64) -> i64:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
         if self.best_key == NO_KEY or self.best_group != group or not self.group(group).enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
-    def group_mask(self, group: int) -> int:
+    def group_mask(self, group: i64) -> i64:
         """The bits of a priority that decide preemption by an interrupt of `group`."""
-        if group == GROUP0 or self.cbpr:
-            return 0xFF << (self.bpr0 + 1) & 0xFF
         # One Security state: BPR1 splits one bit further right than BPR0 would.
-        return 0xFF << self.bpr1 & 0xFF
+        split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
+        return shifted(0xFF, split) & 0xFF
 
-    def running_priority(self) -> int:
+    def running_priority(self) -> i64:
         """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
-        active = self.group0.active_priorities | self.group1.active_priorities
-        if not active:
-            return IDLE_PRIORITY
-        return ((active & -active).bit_length() - 1) << self._level_shift
+        running0, running1 = self.group0.active.running, self.group1.active.running
+        return running0 if running0 < running1 else running1
 
     def _can_preempt(self) -> bool:
         if self.best_key == NO_KEY or not self.group(self.best_group).enabled:
             return False
         return self._preempts(self.best_group, self.best_key >> INTID_BITS)
 
-    def _preempts(self, group: int, priority: int) -> bool:
+    def _preempts(self, group: i64, priority: i64) -> bool:
         if priority >= self.pmr:
             return False
         running = self.running_priority()
@@ -346,21 +307,19 @@ class CpuInterface:
 
     # Taking and finishing interrupts.
 
-    def acknowledge(self, group: int) -> int:
+    def acknowledge(self, group: i64) -> i64:
         """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing."""
         if self.best_group != group or not self._can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        priority = self.best_key >> INTID_BITS
-        level = (priority & self.group_mask(group)) >> self._level_shift
-        self.group(group).active_priorities |= 1 << level
+        self.group(group).active.activate(self.best_key >> INTID_BITS & self.group_mask(group))
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
         self.settle()
         return intid
 
-    def end_of_interrupt(self, group: int, intid: int) -> None:
+    def end_of_interrupt(self, group: i64, intid: i64) -> None:
         """Write EOIR of `group`: priority drop, and deactivation unless EOImode splits the two.
 
         Ignored for special INTIDs, for INTIDs that do not exist, and where the highest active priority belongs
@@ -369,32 +328,30 @@ class CpuInterface:
         bank = self._bank(intid)
         if bank is None or self._highest_active_group() != group:
             return
-        state = self.group(group)
-        state.active_priorities &= state.active_priorities - 1
+        self.group(group).active.drop()
         self.drive()
         if not self.eoi_mode:
             index = intid - bank.first
             if not self._eoi_checks_group or bank.group(index) == group:
                 bank.deactivate(index)
-        self.settle()
+        self._settler.settle_driven(self)
 
-    def deactivate(self, intid: int) -> None:
+    def deactivate(self, intid: i64) -> None:
         """Write DIR: deactivate; ignored unless EOImode is 1 (rule CPU-11)."""
         bank = self._bank(intid)
         if self.eoi_mode and bank is not None:
             bank.deactivate(intid - bank.first)
             self._settler.settle()
 
-    def _highest_active_group(self) -> int:
+    def _highest_active_group(self) -> i64:
         """The group of the highest active interrupt that is not dropped, NO_GROUP where none."""
-        active0, active1 = self.group0.active_priorities, self.group1.active_priorities
-        lowest0, lowest1 = active0 & -active0, active1 & -active1
-        if not lowest0 and not lowest1:
-            return NO_GROUP
-        # The lower bit is the higher priority; Group 0 where both are the same.
-        return GROUP1 if lowest1 and (not lowest0 or lowest1 < lowest0) else GROUP0
+        running0, running1 = self.group0.active.running, self.group1.active.running
+        if running1 < running0:
+            return GROUP1
+        # Group 0 where both are the same.
+        return GROUP0 if running0 != IDLE_PRIORITY else NO_GROUP
 
-    def _bank(self, intid: int) -> ActivationBank | None:
+    def _bank(self, intid: i64) -> ActivationBank | None:
         if self._private.has(intid):
             return self._private
         if self._shared.has(intid):

@@ -4,9 +4,12 @@ from array import array
 from collections.abc import Mapping
 from typing import Final
 
+from mypy_extensions import i64
+
 from mmio import Frame, Word
 from vgic import affinity
 from vgic.bank_registers import BankOwner, bank_words
+from vgic.bits import bit
 from vgic.config import Config
 from vgic.features import E1NWF, IRM, writable_bits
 from vgic.forwarding import Forwarder
@@ -52,7 +55,7 @@ class SharedInterrupts(InterruptBank):
         self._unplaced: set[int] = set()
         """The 1-of-N SPIs that wait for a PE."""
 
-    def target(self, index: int) -> int:
+    def target(self, index: i64) -> i64:
         """The vCPU that the route names, or that was chosen; NO_VCPU where there is none."""
         if self.is_one_of_n(index):
             return self._chosen.get(index, NO_VCPU)
@@ -62,32 +65,35 @@ class SharedInterrupts(InterruptBank):
         """The forwarded 1-of-N SPIs: index to vCPU, and the indices that no vCPU may be sent now."""
         return self._chosen, self._unplaced
 
-    def is_one_of_n(self, index: int) -> bool:
+    def is_one_of_n(self, index: i64) -> bool:
         """True where the SPI may go to any participating PE."""
         return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
 
-    def forget_place(self, index: int) -> None:
+    def forget_place(self, index: i64) -> None:
         """Forget where a 1-of-N SPI waits: it is not forwarded any more."""
-        self._chosen.pop(index, None)
+        if self._chosen.pop(index, NO_VCPU) != NO_VCPU:
+            self.forwarder.roams = bool(self._chosen)
         self._unplaced.discard(index)
 
-    def place(self, index: int, cpu: int) -> None:
+    def place(self, index: i64, cpu: i64) -> None:
         """Decide, before it is forwarded, that a 1-of-N SPI waits at vCPU `cpu`, or for a PE (NO_VCPU)."""
         if cpu == NO_VCPU:
             self._unplaced.add(index)
         else:
             self._chosen[index] = cpu
+            self.forwarder.roams = True
 
-    def _forward(self, index: int) -> None:
+    def _forward(self, index: i64) -> None:
         if self.is_one_of_n(index) and index not in self._chosen:
             self.place(index, self.one_of_n.search(self.group(index)).next(self.key(index)))
         super()._forward(index)
 
-    def _withdraw(self, index: int) -> None:
+    def _withdraw(self, index: i64) -> None:
         super()._withdraw(index)
-        self.forget_place(index)
+        if self.is_one_of_n(index):
+            self.forget_place(index)
 
-    def selection_changed(self, cpu: int) -> None:
+    def selection_changed(self, cpu: i64) -> None:
         """Move 1-of-N SPIs away from where they may not stay, and place those that can now go to vCPU `cpu`.
 
         O(forwarded 1-of-N SPIs + vCPUs).
@@ -104,7 +110,7 @@ class SharedInterrupts(InterruptBank):
             self._place_anew([*moving, *self._unplaced])
             self.forwarder.settle()
 
-    def displaced(self, cpu: int, key: int) -> None:
+    def displaced(self, cpu: i64, key: i64) -> None:
         """Let another PE have a 1-of-N SPI that vCPU `cpu` was signalled and is no longer. O(vCPUs)."""
         index = (key & INTID_MASK) - self.first
         if self._chosen.get(index) == cpu:
@@ -112,7 +118,7 @@ class SharedInterrupts(InterruptBank):
             if taker != NO_VCPU:
                 self._move(index, taker)
 
-    def pe_free(self, cpu: int) -> None:
+    def pe_free(self, cpu: i64) -> None:
         """Let vCPU `cpu`, to which nothing is signalled, take over the best 1-of-N SPI that another keeps waiting.
 
         O(forwarded 1-of-N SPIs).
@@ -126,12 +132,12 @@ class SharedInterrupts(InterruptBank):
         if best != NO_KEY:
             self._move(found, cpu)
 
-    def _move(self, index: int, cpu: int) -> None:
+    def _move(self, index: i64, cpu: i64) -> None:
         self._withdraw(index)
         self.place(index, cpu)
         self._forward(index)
 
-    def _selectable(self, cpu: int, index: int) -> bool:
+    def _selectable(self, cpu: i64, index: i64) -> bool:
         return self.one_of_n.is_selectable(cpu, self.group(index))
 
     def _place_anew(self, indices: list[int]) -> None:
@@ -144,7 +150,7 @@ class SharedInterrupts(InterruptBank):
                 self.place(index, search.next(self.key(index)))
                 super()._forward(index)
 
-    def set_route(self, index: int, value: int) -> None:
+    def set_route(self, index: i64, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
         moved = self.is_queued(index) and value != self.route_value(index)
         if moved:
@@ -152,23 +158,23 @@ class SharedInterrupts(InterruptBank):
         self.store_route(index, value)
         if moved:
             self._forward(index)
-        self.update(index >> 5, 1 << (index & 31))
+        self.update(index >> 5, bit(index & 31))
 
-    def store_route(self, index: int, value: int) -> None:
+    def store_route(self, index: i64, value: int) -> None:
         """Keep `value` as GICD_IROUTER<n> of an SPI that is not forwarded."""
         self.route[index] = affinity.from_irouter(value)
-        word, bit = self.words[index >> 5], 1 << (index & 31)
+        word, mask = self.words[index >> 5], bit(index & 31)
         if value & self._routing_mode:
-            word.any_pe |= bit
+            word.any_pe |= mask
         else:
-            word.any_pe &= ~bit
+            word.any_pe &= ~mask
         extra = value & ~affinity.IROUTER_AFFINITY & ~self._routing_mode
         if extra:
             self.route_extra[index] = extra
         else:
             self.route_extra.pop(index, None)
 
-    def route_value(self, index: int) -> int:
+    def route_value(self, index: i64) -> int:
         """GICD_IROUTER<n> of an SPI."""
         mode = IRM if self.is_one_of_n(index) else 0
         return affinity.to_irouter(self.route[index]) | mode | self.route_extra.get(index, 0)
@@ -221,8 +227,8 @@ class Distributor(BankOwner):
     def forwarded_groups(self) -> int:
         """Bit n: Group n is forwarded to the CPU interfaces."""
         forwarded = 0
-        for group, bit in enumerate(self._group_enable_bits):
-            if self.control & bit:
+        for group, enable in enumerate(self._group_enable_bits):
+            if self.control & enable:
                 forwarded |= 1 << group
         return forwarded
 

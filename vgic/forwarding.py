@@ -7,8 +7,11 @@ theirs.
 
 from typing import Protocol
 
+from mypy_extensions import i64
+
 from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
 from vgic.pending import NO_KEY, PendingQueue
+from vgic.topology import NO_VCPU
 
 __all__ = ["DeferredBank", "Forwarder"]
 
@@ -16,8 +19,8 @@ __all__ = ["DeferredBank", "Forwarder"]
 class DeferredBank(Protocol):
     """A bank whose words can be evaluated later."""
 
-    def collect(self, word: int, mask: int) -> None:
-        """Bring the pending queues in line with the interrupts of `mask` in word `word`."""
+    def collect(self, number: i64, mask: i64) -> None:
+        """Bring the pending queues in line with the interrupts of `mask` in word `number`."""
 
 
 class Forwarder(Settler):
@@ -26,26 +29,27 @@ class Forwarder(Settler):
     def __init__(self, cpus: list[CpuInterface]) -> None:
         self.cpus = cpus
         self._shared: ActivationBank
-        self._roaming: dict[int, int] = {}
-        self._alone: CpuInterface | None = None
+        self.roams = False
+        """Some interrupts could be at another PE than they are."""
+        self._alone: i64 = NO_VCPU
         """The only one that is touched."""
+        self._several = False
+        """More than one are touched, and all of them are in the list."""
         self._touched: list[CpuInterface] = []
-        """All that are touched, where they are more than one."""
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
-    def connect(self, shared: ActivationBank, roaming: dict[int, int]) -> None:
-        """Give it the bank of SPIs, and which of them could be at another PE than they are."""
+    def connect(self, shared: ActivationBank) -> None:
+        """Give it the bank of SPIs."""
         self._shared = shared
-        self._roaming = roaming
 
-    def forward(self, cpu: int, group: int, key: int) -> None:
+    def forward(self, cpu: i64, group: i64, key: i64) -> None:
         """Put an interrupt in a PE's pending queue."""
         interface = self.cpus[cpu]
         interface.group(group).queue.add(key)
         self.touch(interface)
 
-    def withdraw(self, cpu: int, group: int, key: int) -> None:
+    def withdraw(self, cpu: i64, group: i64, key: i64) -> None:
         """Take an interrupt out of a PE's pending queue."""
         interface = self.cpus[cpu]
         interface.group(group).queue.remove(key)
@@ -61,20 +65,23 @@ class Forwarder(Settler):
 
     def touch(self, interface: CpuInterface) -> None:
         """Have `settle` look at this CPU interface."""
-        if interface.touched:
-            return
+        if not interface.touched:
+            self._touch(interface)
+
+    def _touch(self, interface: CpuInterface) -> None:
         interface.touched = True
-        if self._alone is None and not self._touched:
-            self._alone = interface
+        if self._alone == NO_VCPU and not self._several:
+            self._alone = interface.cpu
         else:
             self._gather()
             self._touched.append(interface)
 
     def _gather(self) -> None:
         """Have all that are touched in the list."""
-        if self._alone is not None:
-            self._touched.append(self._alone)
-            self._alone = None
+        self._several = True
+        if self._alone != NO_VCPU:
+            self._touched.append(self.cpus[self._alone])
+            self._alone = NO_VCPU
 
     def defer(self, bank: DeferredBank, word: int) -> None:
         """Leave a word of a bank as it is forwarded now, until something makes a PE choose anew.
@@ -94,21 +101,42 @@ class Forwarder(Settler):
         for bank, word in deferred:
             bank.collect(word, 0xFFFF_FFFF)
 
+    def settle_with(self, interface: CpuInterface) -> None:
+        """`touch` and `settle`."""
+        self.touch(interface)
+        self.settle()
+
+    def settle_outputs(self, interface: CpuInterface) -> None:
+        """`settle`, where of this CPU interface only what it takes to interrupt its PE has changed."""
+        # Where interrupts roam, that concerns the others too.
+        if self.roams or self._several or self._alone != NO_VCPU:
+            self.settle_with(interface)
+        else:
+            interface.drive()
+
+    def settle_driven(self, interface: CpuInterface) -> None:
+        """`settle_outputs`, where the outputs have followed already."""
+        if self.roams:
+            self.touch(interface)
+        self.settle()
+
     def settle(self) -> None:
         """Let the touched CPU interfaces choose, then drive their outputs, until nothing moves any more."""
         while True:
-            alone = self._alone
-            if alone is not None and not (alone.selection_changed or self._roaming or self.deferred):
+            if self._several:
+                self._settle_touched()
+                continue
+            if self._alone == NO_VCPU:
+                return
+            alone = self.cpus[self._alone]
+            if alone.selection_changed or self.roams or self.deferred:
+                self._gather()
+            else:
                 # Nearly always: one PE, and nothing that concerns others or was left for later.
-                self._alone = None
+                self._alone = NO_VCPU
                 alone.touched = False
                 alone.choose()
                 alone.drive()
-                continue
-            self._gather()
-            if not self._touched:
-                return
-            self._settle_touched()
 
     def _settle_touched(self) -> None:
         # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
@@ -121,10 +149,11 @@ class Forwarder(Settler):
             self.catch_up()
         # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
         touched, self._touched = self._touched, []
+        self._several = False
         for interface in touched:
             interface.touched = False
             interface.choose()
-        if not self._roaming:
+        if not self.roams:
             for interface in touched:
                 interface.drive()
             return
@@ -137,7 +166,8 @@ class Forwarder(Settler):
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
-        self._alone = None
+        self._alone = NO_VCPU
+        self._several = False
         self._touched = []
         for interface in self.cpus:
             interface.touched = False
@@ -146,7 +176,7 @@ class Forwarder(Settler):
         for interface in self.cpus:
             interface.drive()
 
-    def set_group_enables(self, enables: int) -> None:
+    def set_group_enables(self, enables: i64) -> None:
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
         self.catch_up()
         for interface in self.cpus:

@@ -14,6 +14,8 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mypy_extensions import i64
+
 from mmio import ILLEGAL, AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
@@ -27,6 +29,7 @@ from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
+from vgic.layouts import icc
 from vgic.lpi_rescan import RescanningLpiBank
 from vgic.lpi_tables import ConfigurationTable, PendingTable
 from vgic.lpis import LpiBank, LpiConfiguration
@@ -39,7 +42,7 @@ from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 from vgic.state import SavedState, load, rehearse, save
 from vgic.state_registers import Parts
 from vgic.sysregs import SystemRegisters
-from vgic.topology import AffinityIndex
+from vgic.topology import NO_VCPU, AffinityIndex
 from vgic.views import Interrupt, Lpi, Spi
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
@@ -83,7 +86,7 @@ class Gic:
         self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
         one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
         self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
-        self._forwarder.connect(self._shared, self._shared.placement()[0])
+        self._forwarder.connect(self._shared)
         self._reset_groups()
         self._lpis = self._lpi_banks() if config.features.lpis else [None] * len(cpus)
         for interface, private, lpis in zip(self._interfaces, self._private, self._lpis, strict=True):
@@ -175,19 +178,19 @@ class Gic:
         """A store of the low `size` bytes of `value` to `address` by vCPU `cpu`. Never raises."""
         self.map.write(address, size, value, secure)
 
-    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
+    def sysreg_read(self, cpu: i64, register: i64, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
         """
-        value = self._sysregs.read(self.interface(cpu), register, secure)
+        value = self._sysregs.read(self.interface(cpu), register)
         if value != ILLEGAL:
             return value
         if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
 
-    def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
+    def sysreg_write(self, cpu: i64, register: i64, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
@@ -241,8 +244,8 @@ class Gic:
         return self._shared
 
     def _check_spi(self, intid: int) -> None:
-        if not self._shared.has(intid):
-            last = FIRST_SPI + self._shared.count - 1
+        last = FIRST_SPI - 1 + int(self._shared.count)
+        if not FIRST_SPI <= intid <= last:
             there = (
                 f"this VM's SPIs are INTIDs {FIRST_SPI} to {last}" if self._shared.count else "this VM has no SPIs"
             )
@@ -304,7 +307,7 @@ class Gic:
 
     def find(self, packed: int) -> int:
         """The vCPU that has this packed affinity now, -1 where there is none; O(1)."""
-        return self._affinities.find(packed)
+        return self._affinities.find(packed) if 0 <= packed <= 0xFFFF_FFFF else NO_VCPU
 
     def wake_request(self, cpu: int) -> bool:
         """True where a sleeping vCPU has an interrupt waiting: the power controller should wake it up."""
@@ -325,9 +328,9 @@ class Gic:
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value`, written by `cpu` to `SGI1R`, `ASGI1R` or `SGI0R`, makes an SGI pending."""
-        return self._sgis.targets(self.interface(cpu).cpu, register, value, secure)
+        return self._sgis.targets(self.interface(cpu).cpu, register, value & icc.SGI1R.writable, secure)
 
-    def interface(self, cpu: int) -> CpuInterface:
+    def interface(self, cpu: i64) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
         if not 0 <= cpu < len(self._interfaces):
             raise ConfigError(f"no vCPU {cpu}: this VM has vCPUs 0 to {len(self._interfaces) - 1}")

@@ -9,6 +9,9 @@ Unless it says otherwise, a method that changes state ends by bringing the CPU i
 
 from typing import Final
 
+from mypy_extensions import i64
+
+from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface import ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.pending import INTID_BITS, NO_KEY
@@ -36,32 +39,32 @@ class InterruptWord:
         "start",
     )
 
-    def __init__(self, start: int, implemented: int) -> None:
+    def __init__(self, start: i64, implemented: i64) -> None:
         self.start = start
         """The index of the first."""
         self.implemented = implemented
         """The bits that stand for interrupts of the bank."""
-        self.enabled = 0
-        self.latch = 0
+        self.enabled: i64 = 0
+        self.latch: i64 = 0
         """Set by an edge, ISPENDR or an SGI, cleared by acknowledgement or ICPENDR."""
-        self.line = 0
+        self.line: i64 = 0
         """The levels of the input lines."""
-        self.message = 0
+        self.message: i64 = 0
         """Levels raised by GICD_SETSPI and lowered by GICD_CLRSPI."""
-        self.active = 0
-        self.group1 = 0
-        self.edge = 0
+        self.active: i64 = 0
+        self.group1: i64 = 0
+        self.edge: i64 = 0
         """1: edge-triggered, 0: level-sensitive."""
-        self.any_pe = 0
+        self.any_pe: i64 = 0
         """1: routed to any one of the participating PEs; always 0 for private interrupts."""
-        self.queued = 0
+        self.queued: i64 = 0
         """1: forwarded, with the group, priority and target that the interrupt has."""
 
-    def pending(self) -> int:
+    def pending(self) -> i64:
         """The latches, and the levels of level-sensitive interrupts."""
         return self.latch | (self.line | self.message) & ~self.edge
 
-    def due(self) -> int:
+    def due(self) -> i64:
         """The interrupts that should be forwarded: pending, enabled and not active."""
         return self.pending() & self.enabled & ~self.active
 
@@ -72,13 +75,12 @@ class InterruptBank(ActivationBank):
     Bit n of word w stands for index 32 * w + n. Subclasses say where an interrupt goes (`target`).
     """
 
-    __slots__ = ("forwarder", "priority", "priority_mask", "records_line", "words")
+    __slots__ = ("forwarder", "priorities", "priority_mask", "records_line", "words")
 
     def __init__(
-        self, first: int, count: int, priority_mask: int, records_line: bool, forwarder: Forwarder
+        self, first: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder
     ) -> None:
-        self.first = first
-        self.count = count
+        super().__init__(first, count)
         self.priority_mask = priority_mask
         self.records_line = records_line
         self.forwarder = forwarder
@@ -86,136 +88,138 @@ class InterruptBank(ActivationBank):
         self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:
             self.words[-1].implemented >>= beyond
-        self.priority = bytearray(count)
+        self.priorities = bytes(count)
+        """Of each interrupt, 8 bits."""
 
-    def target(self, index: int) -> int:
+    def target(self, index: i64) -> i64:
         """The vCPU that the interrupt goes to, NO_VCPU where there is none."""
         raise NotImplementedError
 
-    def group(self, index: int) -> int:
+    def group(self, index: i64) -> i64:
         """0 or 1."""
         return self.words[index >> 5].group1 >> (index & 31) & 1
 
-    def key(self, index: int) -> int:
+    def key(self, index: i64) -> i64:
         """What interrupts are sorted by: priority, then INTID."""
-        return self.priority[index] << INTID_BITS | self.first + index
+        return shifted(self.priorities[index], INTID_BITS) | self.first + index
 
-    def is_queued(self, index: int) -> bool:
+    def is_queued(self, index: i64) -> bool:
         """True where the interrupt is forwarded, or waits for a target."""
         return self.words[index >> 5].queued >> (index & 31) & 1 != 0
 
+    def store_priorities(self, start: int, priorities: bytes) -> None:
+        """Keep the priorities of some interrupts, which are not forwarded, from index `start` on."""
+        self.priorities = self.priorities[:start] + priorities + self.priorities[start + len(priorities) :]
+
     # What follows changes state. A word or index must be one of the bank's.
 
-    def collect(self, number: int, mask: int) -> None:
+    def collect(self, number: i64, mask: i64) -> None:
         """Forward and withdraw the interrupts of `mask` in word `number`; the CPU interfaces follow later."""
         self._collect(self.words[number], mask)
 
-    def _collect(self, word: InterruptWord, mask: int) -> None:
+    def _collect(self, word: InterruptWord, mask: i64) -> None:
         due = word.due()
         changed = (due ^ word.queued) & mask
         word.queued ^= changed
         while changed:
-            lowest = changed & -changed
-            changed ^= lowest
-            index = word.start + lowest.bit_length() - 1
-            if due & lowest:
-                self._forward(index)
+            number = lowest(changed)
+            changed &= changed - 1
+            if due >> number & 1:
+                self._forward(word.start + number)
             else:
-                self._withdraw(index)
+                self._withdraw(word.start + number)
 
-    def update(self, number: int, mask: int) -> None:
+    def update(self, number: i64, mask: i64) -> None:
         """`collect`, then bring the CPU interfaces up to date."""
         self._update(self.words[number], mask)
 
-    def _update(self, word: InterruptWord, mask: int) -> None:
+    def _update(self, word: InterruptWord, mask: i64) -> None:
         self._collect(word, mask)
         self.forwarder.settle()
 
-    def forward_queued(self, number: int) -> None:
+    def forward_queued(self, number: i64) -> None:
         """Forward the interrupts of `queued` in word `number`, which their PEs do not have."""
-        for index in range(32 * number, min(32 * number + 32, self.count)):
-            if self.is_queued(index):
-                self._forward(index)
+        self._forward_all(self.words[number], self.words[number].queued)
 
-    def _forward(self, index: int) -> None:
+    def _forward_all(self, word: InterruptWord, bits: i64) -> None:
+        while bits:
+            self._forward(word.start + lowest(bits))
+            bits &= bits - 1
+
+    def _forward(self, index: i64) -> None:
         target = self.target(index)
         if target != NO_VCPU:
             self.forwarder.forward(target, self.group(index), self.key(index))
 
-    def _withdraw(self, index: int) -> None:
+    def _withdraw(self, index: i64) -> None:
         target = self.target(index)
         if target != NO_VCPU:
             self.forwarder.withdraw(target, self.group(index), self.key(index))
 
-    def set_group(self, number: int, groups: int) -> None:
+    def set_group(self, number: i64, groups: i64) -> None:
         """Give the interrupts of word `number` the groups in the bits of `groups`."""
         word = self.words[number]
-        changed = (word.group1 ^ groups) & word.queued
-        moved = [32 * number + bit for bit in range(32) if changed >> bit & 1]
-        for index in moved:
-            self._withdraw(index)
+        moved = (word.group1 ^ groups) & word.queued
+        bits = moved
+        while bits:
+            self._withdraw(word.start + lowest(bits))
+            bits &= bits - 1
         word.group1 = groups
-        for index in moved:
-            self._forward(index)
-        self.update(number, ALL_BITS)
+        self._forward_all(word, moved)
+        self._update(word, ALL_BITS)
 
-    def set_priority(self, index: int, priority: int) -> None:
+    def set_priority(self, index: i64, priority: i64) -> None:
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept."""
         priority &= self.priority_mask
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        moved = word.queued & bit != 0 and priority != self.priority[index]
-        if moved:
-            self._withdraw(index)
-        self.priority[index] = priority
-        if moved:
-            self._forward(index)
-        self._update(word, bit)
+        word, mask = self.words[index >> 5], bit(index & 31)
+        if priority != self.priorities[index]:
+            moved = word.queued & mask != 0
+            if moved:
+                self._withdraw(index)
+            self.store_priorities(index, bytes((int(priority),)))
+            if moved:
+                self._forward(index)
+        self._update(word, mask)
 
-    def set_line(self, index: int, level: bool) -> None:
+    def set_line(self, index: i64, level: bool) -> None:
         """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        edge = word.edge & bit != 0
+        word, mask = self.words[index >> 5], bit(index & 31)
+        edge = word.edge & mask != 0
         if self.records_line or not edge:
-            line = word.line | bit if level else word.line & ~bit
+            line = word.line | mask if level else word.line & ~mask
             if line == word.line:
                 # No event, so not even a reason to evaluate what was left for later (rule STATE-8).
                 return
             word.line = line
         if edge and level:
-            word.latch |= bit
-        self._update(word, bit)
+            word.latch |= mask
+        self._update(word, mask)
 
-    def set_message(self, index: int, level: bool) -> None:
+    def set_message(self, index: i64, level: bool) -> None:
         """GICD_SETSPI (True) or GICD_CLRSPI (False): an edge, or the level of a virtual line."""
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        if not word.edge & bit:
-            word.message = word.message | bit if level else word.message & ~bit
+        word, mask = self.words[index >> 5], bit(index & 31)
+        if not word.edge & mask:
+            word.message = word.message | mask if level else word.message & ~mask
         elif level:
-            word.latch |= bit
+            word.latch |= mask
         else:
             # A level raised while the interrupt was level-sensitive is gone too.
-            word.latch &= ~bit
-            word.message &= ~bit
-        self._update(word, bit)
+            word.latch &= ~mask
+            word.message &= ~mask
+        self._update(word, mask)
 
-    def set_pending(self, index: int) -> None:
-        """Set the latch of an interrupt: an SGI has arrived. Settles nothing."""
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        word.latch |= bit
-        self._collect(word, bit)
-
-    def acknowledge(self, index: int) -> None:
+    def acknowledge(self, index: i64) -> None:
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing."""
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        word.active |= bit
-        word.latch &= ~bit
-        self._collect(word, bit)
+        word, mask = self.words[index >> 5], bit(index & 31)
+        word.active |= mask
+        word.latch &= ~mask
+        self._collect(word, mask)
 
-    def deactivate(self, index: int) -> None:
+    def deactivate(self, index: i64) -> None:
         """Active to inactive, or active and pending to pending. Settles nothing."""
-        word, bit = self.words[index >> 5], 1 << (index & 31)
-        word.active &= ~bit
-        self._collect(word, bit)
+        word, mask = self.words[index >> 5], bit(index & 31)
+        word.active &= ~mask
+        self._collect(word, mask)
 
 
 class PrivateInterrupts(InterruptBank):
@@ -224,42 +228,54 @@ class PrivateInterrupts(InterruptBank):
     They need no queue: the best of so few is found by looking at those that are forwarded.
     """
 
-    __slots__ = ("interface",)
+    __slots__ = ("interface", "word")
 
-    def __init__(self, cpu: int, priority_mask: int, records_line: bool, forwarder: Forwarder) -> None:
+    def __init__(self, cpu: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
         super().__init__(0, 32, priority_mask, records_line, forwarder)
+        self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
 
-    def target(self, index: int) -> int:
+    def target(self, index: i64) -> i64:
         """The PE that they are private to."""
         return self.interface.cpu
 
-    def _collect(self, word: InterruptWord, mask: int) -> None:
+    def sgi_group(self, intid: i64) -> i64:
+        """`group`, by a shorter way: a broadcast asks everybody."""
+        return self.word.group1 >> intid & 1
+
+    def set_pending(self, intid: i64) -> None:
+        """An SGI arrives. Settles nothing."""
+        mask = bit(intid)
+        self.word.latch |= mask
+        self._collect(self.word, mask)
+
+    def _collect(self, word: InterruptWord, mask: i64) -> None:
         changed = (word.due() ^ word.queued) & mask
         if changed:
             word.queued ^= changed
             self._offer()
 
-    def _forward(self, index: int) -> None:
+    def _forward(self, index: i64) -> None:
         self._offer()
 
-    def _withdraw(self, index: int) -> None:
+    def _withdraw(self, index: i64) -> None:
         self._offer()
 
     def _offer(self) -> None:
         """Tell the CPU interface the best of each group that is forwarded."""
-        word, interface = self.words[0], self.interface
-        interface.group0.private_head = self._best(word.queued & ~word.group1)
-        interface.group1.private_head = self._best(word.queued & word.group1)
-        self.forwarder.touch(interface)
-
-    def _best(self, bits: int) -> int:
-        """The key of the best of some interrupts, NO_KEY where there are none."""
-        best = NO_KEY
+        best0: i64 = NO_KEY
+        best1: i64 = NO_KEY
+        bits = self.word.queued
         while bits:
-            lowest = bits & -bits
-            bits ^= lowest
-            key = self.key(lowest.bit_length() - 1)
-            if key < best:
-                best = key
-        return best
+            intid = lowest(bits)
+            bits &= bits - 1
+            key = self.key(intid)
+            if self.word.group1 >> intid & 1:
+                if key < best1:
+                    best1 = key
+            elif key < best0:
+                best0 = key
+        interface = self.interface
+        interface.group0.private_head = best0
+        interface.group1.private_head = best1
+        self.forwarder.touch(interface)

@@ -15,7 +15,7 @@ from vgic.interrupts import InterruptBank, PrivateInterrupts
 from vgic.intids import FIRST_LPI
 from vgic.lpi_tables import ALWAYS_ONE, ENABLED
 from vgic.lpis import LpiBank
-from vgic.pending import INTID_MASK, NO_KEY
+from vgic.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
@@ -66,8 +66,8 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
         if difference and not forwarder.is_deferred(bank, number):
             raise InvariantError(f"INTIDs {bank.first + 32 * number}..: bits {difference:#x} are queued wrongly")
     for index in range(bank.count):
-        if bank.priority[index] & ~bank.priority_mask:
-            raise InvariantError(f"INTID {bank.first + index} has priority {bank.priority[index]:#x}")
+        if bank.priorities[index] & ~bank.priority_mask:
+            raise InvariantError(f"INTID {bank.first + index} has priority {bank.priorities[index]:#x}")
 
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
@@ -118,6 +118,15 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
             raise InvariantError(f"{name} waits at vCPU {cpu} while vCPU {free[0]} would take it")
 
 
+def _best(interface: CpuInterface) -> tuple[int, int]:
+    """Key and group of the highest priority pending interrupt."""
+    offers = [(interface.group(group).offer(), group) for group in (GROUP0, GROUP1)]
+    best, group = min(offers)
+    if interface.asleep or best == NO_KEY:
+        return NO_KEY, GROUP1
+    return (NO_KEY if interface.hides_idle and best >= IDLE_KEY else best), group
+
+
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     name = f"vCPU {interface.cpu}"
     for group, keys in enumerate(groups):
@@ -126,8 +135,9 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
         if queue.head != min(keys, default=NO_KEY):
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
-    if (interface.best_key, interface.best_group) != interface.candidate():
-        raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {interface.candidate()[0]:#x}")
+    best, best_group = _best(interface)
+    if (interface.best_key, interface.best_group) != (best, best_group):
+        raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
     if (interface.irq, interface.fiq) != interface.signal():
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {interface.signal()}")
     if interface.signalled_key != (interface.best_key if interface.irq or interface.fiq else NO_KEY):
@@ -139,6 +149,13 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
         raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
     for group in (GROUP0, GROUP1):
-        active = interface.group(group).active_priorities
-        if active >> interface.levels:
+        held = interface.group(group).active
+        active = held.all()
+        if active >> held.levels:
             raise InvariantError(f"{name}: active priorities {active:#x}")
+        highest = (active & -active).bit_length() - 1
+        running = highest * (256 // held.levels) if active else IDLE_PRIORITY
+        if held.running != running:
+            raise InvariantError(
+                f"{name}: Group {group} runs at {held.running:#x}, active priorities are {active:#x}"
+            )

@@ -7,6 +7,8 @@ happens on INV, INVALL and every write of GICR_CTLR.EnableLPIs = 1 as well (rule
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic.forwarding import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpi_tables import ENABLED, ConfigurationTable, PendingTable
@@ -79,7 +81,7 @@ class RescanningLpiBank(LpiBank):
         self._remove(intid)
         return True
 
-    def acknowledge(self, index: int) -> None:
+    def acknowledge(self, index: i64) -> None:
         """The PE takes the best LPI. O(table)."""
         self.pending_table.set(index + FIRST_LPI, False)
         self._rescan()

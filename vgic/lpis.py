@@ -9,6 +9,8 @@ Every method that changes state ends by bringing queues and CPU interfaces up to
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic.cpu_interface import GROUP1, ActivationBank
 from vgic.forwarding import Forwarder
 from vgic.intids import FIRST_LPI
@@ -89,8 +91,7 @@ class LpiBank(ActivationBank):
         priority_bits: int,
         choices: LpiChoices,
     ) -> None:
-        self.first = FIRST_LPI
-        self.count = _EVERY_LPI
+        super().__init__(FIRST_LPI, _EVERY_LPI)
         self.cpu = cpu
         self.forwarder = forwarder
         self.configuration = configuration
@@ -197,15 +198,15 @@ class LpiBank(ActivationBank):
         for intid in list(self.pending):
             self.move(intid, to)
 
-    def acknowledge(self, index: int) -> None:
+    def acknowledge(self, index: i64) -> None:
         """The PE takes the LPI: it is pending no longer, and never active."""
         self._drop(index + FIRST_LPI)
         self.forwarder.settle()
 
-    def deactivate(self, index: int) -> None:
+    def deactivate(self, index: i64) -> None:
         """Nothing: an LPI is never active."""
 
-    def group(self, index: int) -> int:
+    def group(self, index: i64) -> i64:
         """LPIs are in Group 1."""
         return GROUP1
 

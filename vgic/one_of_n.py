@@ -7,6 +7,8 @@ interrupt, else the first; or, with the choice `rotate`, the search starts behin
 selectable and GICD_CTLR.E1NWF is set, the first sleeping PE that is not kept away is chosen, and asks to be woken.
 """
 
+from mypy_extensions import i64
+
 from vgic.cpu_interface import CpuInterface
 from vgic.topology import NO_VCPU
 
@@ -24,37 +26,37 @@ class OneOfN:
         self.wakes = False
         """GICD_CTLR.E1NWF."""
 
-    def search(self, group: int) -> "Search":
+    def search(self, group: i64) -> "Search":
         """A search for the PEs of several interrupts of a group, to be asked for the best of them first."""
         return Search(self, self._interfaces, group)
 
-    def may_hold(self, cpu: int, group: int) -> bool:
+    def may_hold(self, cpu: i64, group: i64) -> bool:
         """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen."""
         interface = self._interfaces[cpu]
         return interface.selectable(group) or (
             self.wakes and interface.asleep and not interface.group(group).declines
         )
 
-    def is_selectable(self, cpu: int, group: int) -> bool:
+    def is_selectable(self, cpu: i64, group: i64) -> bool:
         """True where an interrupt may be sent to this PE."""
         return self._interfaces[cpu].selectable(group)
 
-    def taker(self, group: int, key: int) -> int:
+    def taker(self, group: i64, key: i64) -> int:
         """The first PE, in the order of a search, that would be interrupted at once; NO_VCPU where none."""
         count = len(self._interfaces)
         order = ((self.start + step) % count for step in range(count))
         return next((cpu for cpu in order if self.takes(cpu, group, key)), NO_VCPU)
 
-    def takes(self, cpu: int, group: int, key: int) -> bool:
+    def takes(self, cpu: i64, group: i64, key: i64) -> bool:
         """True where this PE may be sent the interrupt and would be interrupted at once."""
         interface = self._interfaces[cpu]
         return interface.selectable(group) and interface.would_take(group, key)
 
-    def signalled(self, cpu: int, key: int) -> bool:
+    def signalled(self, cpu: i64, key: i64) -> bool:
         """True where this PE is signalled the interrupt of this key."""
         return self._interfaces[cpu].signalled_key == key
 
-    def chosen(self, cpu: int) -> None:
+    def chosen(self, cpu: i64) -> None:
         """A PE was chosen: the next search starts behind it, where the choice rotates."""
         if self._rotate:
             self.start = (cpu + 1) % len(self._interfaces)
@@ -66,7 +68,7 @@ class Search:
     A PE that would not take an interrupt takes no worse one of the same group either: the search never goes back.
     """
 
-    def __init__(self, choice: OneOfN, interfaces: list[CpuInterface], group: int) -> None:
+    def __init__(self, choice: OneOfN, interfaces: list[CpuInterface], group: i64) -> None:
         self._choice = choice
         self._interfaces = interfaces
         self._group = group
@@ -75,7 +77,7 @@ class Search:
         self._selectable: list[int] = []
         self._sleeping = NO_VCPU
 
-    def next(self, key: int) -> int:
+    def next(self, key: i64) -> int:
         """The PE for an interrupt no better than the one asked for before, NO_VCPU where there is none now."""
         group, count = self._group, len(self._interfaces)
         while self._step < count:

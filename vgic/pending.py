@@ -1,20 +1,29 @@
 """The pending queue of one PE and group: what is pending, enabled, inactive and routed there, best first.
 
 An entry is a packed key, `priority << 24 | INTID`: the lowest key is the interrupt to take, and ties in priority
-go to the lowest INTID (rule PRIO-2). Entries are removed lazily: the heap keeps a removed key until it comes to
-the top or until the removed ones outnumber the others, so an update costs O(log n) and `head` nothing. The set of
-removed keys is small, so that among 65,536 interrupts an update seldom waits for memory.
+go to the lowest INTID (rule PRIO-2). The best is kept apart, since mostly it is the only one; the others are in a
+heap. They are removed lazily: the heap keeps a removed key until it comes to the top or until the removed ones
+outnumber the others, so an update costs O(log n) and `head` nothing. The set of removed keys is small, so that
+among 65,536 interrupts an update seldom waits for memory.
 """
 
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-__all__ = ["INTID_BITS", "INTID_MASK", "NO_KEY", "PendingQueue"]
+from mypy_extensions import i64
+
+__all__ = ["IDLE_KEY", "IDLE_PRIORITY", "INTID_BITS", "INTID_MASK", "NO_KEY", "PendingQueue"]
 
 INTID_BITS: Final = 24
 """The widest INTID that GICv3 has."""
 
 INTID_MASK: Final = (1 << INTID_BITS) - 1
+
+IDLE_PRIORITY: Final = 0xFF
+"""The running priority while nothing is active."""
+
+IDLE_KEY: Final = IDLE_PRIORITY << INTID_BITS
+"""The best key of that priority."""
 
 NO_KEY: Final = 1 << 32
 """The head of an empty queue: worse than any key."""
@@ -28,42 +37,56 @@ class PendingQueue:
     __slots__ = ("_heap", "_removed", "head")
 
     def __init__(self) -> None:
-        self.head = NO_KEY
+        self.head: i64 = NO_KEY
         """The smallest key, NO_KEY where empty."""
         self._heap: list[int] = []
-        """The keys, and those removed that have not come to the top."""
+        """The other keys, and those removed that have not come to the top: each once."""
         self._removed: set[int] = set()
 
-    def add(self, key: int) -> None:
+    def add(self, key: i64) -> None:
         """Add a key that is not there. O(log n)."""
+        if key >= self.head:
+            self._push(key)
+            return
+        if self.head != NO_KEY:
+            self._push(self.head)
+        self.head = key
+
+    def remove(self, key: i64) -> None:
+        """Remove a key that is there. O(log n), amortised."""
+        if key == self.head:
+            self.head = self._pop() if self._heap else NO_KEY
+            return
+        self._removed.add(key)
+        heap = self._heap
+        if len(self._removed) > len(heap) // 2 + _SLACK:
+            self._heap = [kept for kept in heap if kept not in self._removed]
+            heapify(self._heap)
+            self._removed = set()
+
+    def _push(self, key: int) -> None:
         if self._removed and key in self._removed:
             self._removed.remove(key)
         else:
             heappush(self._heap, key)
-        if key < self.head:
-            self.head = key
 
-    def remove(self, key: int) -> None:
-        """Remove a key that is there. O(log n), amortised."""
-        heap = self._heap
-        if key != self.head:
-            self._removed.add(key)
-            if len(self._removed) > len(heap) // 2 + _SLACK:
-                self._heap = [kept for kept in heap if kept not in self._removed]
-                heapify(self._heap)
-                self._removed = set()
-            return
-        heappop(heap)
-        while self._removed and heap[0] in self._removed:
-            self._removed.remove(heappop(heap))
-        self.head = heap[0] if heap else NO_KEY
+    def _pop(self) -> int:
+        """The smallest key of the heap that is not removed, NO_KEY where all are."""
+        while self._heap:
+            key = heappop(self._heap)
+            if not self._removed or key not in self._removed:
+                return key
+            self._removed.remove(key)
+        return NO_KEY
 
     def __len__(self) -> int:
-        return len(self._heap) - len(self._removed)
+        return (1 if self.head != NO_KEY else 0) + len(self._heap) - len(self._removed)
 
     def __contains__(self, key: int) -> bool:
-        return key not in self._removed and key in self._heap
+        """O(n log n): not for the hot path."""
+        return key in self.keys()
 
     def keys(self) -> list[int]:
         """All keys, best first. O(n log n)."""
-        return sorted(key for key in self._heap if key not in self._removed)
+        others: list[int] = sorted(key for key in self._heap if key not in self._removed)
+        return others if self.head == NO_KEY else [self.head, *others]

@@ -6,7 +6,10 @@ the SGI has at the target (rule SGI-6).
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic import affinity
+from vgic.bits import lowest
 from vgic.config import Config
 from vgic.interrupts import PrivateInterrupts
 from vgic.layouts import icc
@@ -18,11 +21,6 @@ __all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]
 SGI1R: Final = 0
 ASGI1R: Final = 1
 SGI0R: Final = 2
-
-_TARGET_LIST: Final = icc.SGI1R.mask("TargetList")
-_INTID: Final = icc.SGI1R.mask("INTID")
-_INTID_SHIFT: Final = icc.SGI1R.field("INTID").lsb
-_IRM: Final = icc.SGI1R.mask("IRM")
 
 # IHI 0069, "Software generated interrupts", one Security state: which configured groups a write reaches,
 # by register.
@@ -37,42 +35,52 @@ class SgiGenerator:
         self._banks = banks
         self._range_selector = config.features.rss
         self._nonsecure_groups = [config.profile.sgi1r_groups, GROUP0_BIT, GROUP0_BIT]
+        # What the layout says, as integers of the machine.
+        self._irm: i64 = icc.SGI1R.mask("IRM")
+        self._target_list: i64 = icc.SGI1R.mask("TargetList")
+        self._intid: i64 = icc.SGI1R.mask("INTID")
+        self._intid_lsb: i64 = icc.SGI1R.field("INTID").lsb
 
-    def targets(self, sender: int, register: int, value: int, secure: bool) -> list[int]:
+    def targets(self, sender: i64, register: i64, value: i64, secure: bool) -> list[int]:
         """The vCPUs at which this write would make the SGI pending, in ascending order of Aff0 or of vCPU.
 
         O(1) in the number of vCPUs for a target list, O(vCPUs) for IRM = 1.
         """
-        return [bank.interface.cpu for bank in self._targets(sender, register, value, secure)]
+        found: list[int] = []
+        self._reach(sender, register, value, secure, found)
+        return found
 
-    def send(self, sender: int, register: int, value: int, secure: bool) -> None:
+    def send(self, sender: i64, register: i64, value: i64, secure: bool) -> None:
         """Make the SGI pending at every target that accepts it."""
-        intid = self.intid(value)
-        for bank in self._targets(sender, register, value, secure):
-            bank.set_pending(intid)
+        self._reach(sender, register, value, secure, None)
         self._banks[sender].forwarder.settle()
 
-    @staticmethod
-    def intid(value: int) -> int:
-        """The SGI that a register value asks for: 0 to 15."""
-        return (value & _INTID) >> _INTID_SHIFT
-
-    def _targets(self, sender: int, register: int, value: int, secure: bool) -> list[PrivateInterrupts]:
-        intid = self.intid(value)
-        groups = _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
-        if value & _IRM:
-            others = self._banks[:sender] + self._banks[sender + 1 :]
-            return [bank for bank in others if groups >> bank.group(intid) & 1]
-        accepting = []
+    def _reach(self, sender: i64, register: i64, value: i64, secure: bool, found: list[int] | None) -> None:
+        """Make the SGI pending at every target that accepts it, or only add them to `found` where that is given."""
+        intid = (value & self._intid) >> self._intid_lsb
+        groups: i64 = _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
+        if value & self._irm:
+            for bank in self._banks:
+                if bank.interface.cpu != sender:
+                    _deliver(bank, intid, groups, found)
+            return
         first = affinity.sgi_cluster(value) << 8
         if self._range_selector:
             first |= affinity.sgi_range(value)
         cpus = self._affinities.range_of(first)
-        target_list = value & _TARGET_LIST
-        while target_list:
-            lowest = target_list & -target_list
-            target_list ^= lowest
-            cpu = cpus[lowest.bit_length() - 1]
-            if cpu != NO_VCPU and groups >> self._banks[cpu].group(intid) & 1:
-                accepting.append(self._banks[cpu])
-        return accepting
+        named = value & self._target_list
+        while named:
+            cpu: i64 = cpus[lowest(named)]
+            named &= named - 1
+            if cpu != NO_VCPU:
+                _deliver(self._banks[cpu], intid, groups, found)
+
+
+def _deliver(bank: PrivateInterrupts, intid: i64, groups: i64, found: list[int] | None) -> None:
+    """See `_reach`: one target, which accepts the SGI where its group is among `groups`."""
+    if not groups >> bank.sgi_group(intid) & 1:
+        return
+    if found is None:
+        bank.set_pending(intid)
+    else:
+        found.append(bank.interface.cpu)

@@ -35,6 +35,7 @@ from vgic.config import Config
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.distributor import Distributor, SharedInterrupts
 from vgic.features import writable_bits
+from vgic.group_state import ActivePriorities
 from vgic.interrupts import InterruptBank
 from vgic.intids import FIRST_LPI
 from vgic.its.device import Its
@@ -59,7 +60,6 @@ _LPI_NAME: Final = re.compile(
 _CACHED: Final = re.compile(rb"[^\0]")
 
 _ALL_64: Final = (1 << 64) - 1
-_AP_BITS: Final = 0xFFFF_FFFF
 _BINARY_POINT: Final = 7
 
 
@@ -127,14 +127,13 @@ def _bank(arm: str, own: str, bank: InterruptBank, first: int) -> Iterator[Saved
 
 
 def _priorities(name: str, bank: InterruptBank, start: int) -> SavedRegister:
-    lanes = slice(start, start + 4)
+    def get() -> int:
+        return int.from_bytes(bank.priorities[start : start + 4], "little")
 
     def put(value: int) -> None:
-        bank.priority[lanes] = value.to_bytes(4, "little")
+        bank.store_priorities(start, value.to_bytes(4, "little"))
 
-    return SavedRegister(
-        name, bank.priority_mask * 0x0101_0101, lambda: int.from_bytes(bank.priority[lanes], "little"), put
-    )
+    return SavedRegister(name, bank.priority_mask * 0x0101_0101, get, put)
 
 
 def _triggers(name: str, bank: InterruptBank, half: int, fixed: bool = False) -> SavedRegister:
@@ -303,8 +302,9 @@ def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegister
     for group in GROUP0, GROUP1:
         yield _group_enable(f"{device}ICC_IGRPEN{group}_EL1", interface, group)
     for group in GROUP0, GROUP1:
-        for number in range(max(1, interface.levels // 32)):
-            yield _active_priorities(f"{device}ICC_AP{group}R{number}_EL1", interface, group, number)
+        active = interface.group(group).active
+        for number in range(max(1, active.levels // 32)):
+            yield _active_priorities(f"{device}ICC_AP{group}R{number}_EL1", active, number)
 
 
 def _binary_point(name: str, interface: CpuInterface, attribute: str, least: int) -> SavedRegister:
@@ -319,7 +319,7 @@ def _control(name: str, interface: CpuInterface, sysregs: SystemRegisters) -> Sa
         interface.cbpr = value & CBPR != 0
         interface.eoi_mode = value & EOI_MODE != 0
 
-    get = partial(sysregs.read, interface, icc.CTLR.offset, secure=False)
+    get = partial(sysregs.read, interface, icc.CTLR.offset)
     return SavedRegister(name, icc.CTLR.writable, get, put)
 
 
@@ -332,14 +332,6 @@ def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegist
     return SavedRegister(name, 1, lambda: int(state.enabled), put)
 
 
-def _active_priorities(name: str, interface: CpuInterface, group: int, number: int) -> SavedRegister:
-    state, shift = interface.group(group), 32 * number
-
-    def get() -> int:
-        return state.active_priorities >> shift & _AP_BITS
-
-    def put(value: int) -> None:
-        others = state.active_priorities & ~(_AP_BITS << shift)
-        state.active_priorities = others | value << shift
-
-    return SavedRegister(name, (1 << interface.levels) - 1 >> shift & _AP_BITS, get, put)
+def _active_priorities(name: str, active: ActivePriorities, number: int) -> SavedRegister:
+    implemented = (1 << active.levels) - 1 >> 32 * number & 0xFFFF_FFFF
+    return SavedRegister(name, implemented, partial(active.word, number), partial(active.set_word, number))

@@ -1,12 +1,15 @@
 """The system registers of a CPU interface: from an encoding and a value to what vgic/cpu_interface.py does.
 
-The registers behave by the same classes as memory-mapped ones (mmio.registers); their owner is a `CpuInterface`.
+They have neither width nor alignment nor lanes, which is what most of a memory-mapped register is about, so they
+are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `get` and
+`put`.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from mmio import ILLEGAL, AccessKind, ReadOnly, ReadWrite, Register, Word, WriteOnly
+from mypy_extensions import i64
+
+from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
 from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
 from vgic.layouts import icc
@@ -18,137 +21,164 @@ CBPR: Final = icc.CTLR.mask("CBPR")
 """ICC_CTLR_EL1.CBPR."""
 EOI_MODE: Final = icc.CTLR.mask("EOImode")
 """ICC_CTLR_EL1.EOImode."""
-_AP_BITS: Final = 0xFFFF_FFFF
-_INTID_MASK: Final = icc.DIR.mask("INTID")
 _MAX_BPR: Final = 7
 _NARROW_ID_BITS: Final = 16
 """Bits of INTID that a CPU interface has at least."""
 
-
-class _Pmr(Word[CpuInterface]):
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.pmr
-
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.pmr = value & owner.priority_mask
-        owner.settle()
+_LAYOUTS: Final = {layout.name: layout for layout in icc.ICC}
 
 
-class _Bpr0(Word[CpuInterface]):
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.bpr0
+class _Register:
+    """What a system register does, the same for all CPU interfaces; by itself, one in which nothing is stored."""
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.bpr0 = max(value, owner.min_bpr0)
-        owner.settle()
+    def get(self, interface: CpuInterface) -> i64:
+        """What a read returns, but for the bits that always read as one."""
+        return 0
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        """Write `value`, which has no bits but those that a write can reach."""
 
 
-class _Bpr1(Word[CpuInterface]):
+class _Slot:
+    """An encoding: the register that it names, and the accesses that it takes; by itself, none."""
+
+    __slots__ = ("ones", "reach", "readable", "register", "writable")
+
+    def __init__(self) -> None:
+        self.register = _Register()
+        self.readable = False
+        self.writable = False
+        self.reach = 0
+        """The bits that a write can reach: fewer than 63, whatever a guest writes."""
+        self.ones: i64 = 0
+        """The bits that always read as one."""
+
+    def hold(self, register: _Register, layout: RegisterLayout) -> None:
+        """Name a register that can be accessed as the layout says."""
+        self.register = register
+        self.readable = layout.access in (AccessKind.RW, AccessKind.RO)
+        self.writable = layout.access in (AccessKind.RW, AccessKind.WO)
+        self.reach = layout.writable
+        self.ones = layout.ones
+
+
+_UNDEFINED: Final = _Slot()
+
+
+class _Pmr(_Register):
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.pmr
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.pmr = value & interface.priority_mask
+        interface.settle_outputs()
+
+
+class _Bpr0(_Register):
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.bpr0
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.bpr0 = max(value, interface.min_bpr0)
+        interface.settle_outputs()
+
+
+class _Bpr1(_Register):
     """With CBPR, a read shows BPR0 plus one and a write is ignored."""
 
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return min(owner.bpr0 + 1, _MAX_BPR) if owner.cbpr else owner.bpr1
+    def get(self, interface: CpuInterface) -> i64:
+        if interface.cbpr:
+            return min(interface.bpr0 + 1, _MAX_BPR)
+        return interface.bpr1
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        if not owner.cbpr:
-            owner.bpr1 = max(value, owner.min_bpr1)
-            owner.settle()
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        if not interface.cbpr:
+            interface.bpr1 = max(value, interface.min_bpr1)
+            interface.settle_outputs()
 
 
-class _Control(Word[CpuInterface]):
-    def __init__(self, constant: int) -> None:
+class _Control(_Register):
+    def __init__(self, constant: i64) -> None:
         self.constant = constant
 
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return self.constant | (CBPR if owner.cbpr else 0) | (EOI_MODE if owner.eoi_mode else 0)
+    def get(self, interface: CpuInterface) -> i64:
+        value = self.constant
+        if interface.cbpr:
+            value |= CBPR
+        if interface.eoi_mode:
+            value |= EOI_MODE
+        return value
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.cbpr = value & CBPR != 0
-        owner.eoi_mode = value & EOI_MODE != 0
-        owner.settle()
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.cbpr = value & CBPR != 0
+        interface.eoi_mode = value & EOI_MODE != 0
+        interface.settle_outputs()
 
 
-class _GroupEnable(Word[CpuInterface]):
-    def __init__(self, group: int) -> None:
+class _OfGroup(_Register):
+    """A register that each of the two groups has."""
+
+    def __init__(self, group: i64) -> None:
         self.group = group
 
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return int(owner.group(self.group).enabled)
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.set_group_enable(self.group, value != 0)
+class _GroupEnable(_OfGroup):
+    def get(self, interface: CpuInterface) -> i64:
+        return 1 if interface.group(self.group).enabled else 0
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.set_group_enable(self.group, value != 0)
 
 
-class _ActivePriorities(Word[CpuInterface]):
+class _ActivePriorities(_OfGroup):
     """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0."""
 
-    def __init__(self, group: int) -> None:
-        self.group = group
+    def __init__(self, group: i64, number: int) -> None:
+        super().__init__(group)
+        self.number = number
 
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.group(self.group).active_priorities >> 32 * index & _AP_BITS
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.group(self.group).active.word(self.number)
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        state = owner.group(self.group)
-        others = state.active_priorities & ~(_AP_BITS << 32 * index)
-        implemented = (1 << owner.levels) - 1
-        state.active_priorities = (others | value << 32 * index) & implemented
-        owner.settle()
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.group(self.group).active.set_word(self.number, value)
+        interface.settle_outputs()
 
 
-class _RunningPriority(Word[CpuInterface]):
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.running_priority()
+class _RunningPriority(_Register):
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.running_priority()
 
 
-class _Acknowledge(Word[CpuInterface]):
+class _Acknowledge(_OfGroup):
     """Reading takes the interrupt."""
 
-    def __init__(self, group: int) -> None:
-        self.group = group
-
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.acknowledge(self.group)
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.acknowledge(self.group)
 
 
-class _HighestPending(Word[CpuInterface]):
-    def __init__(self, group: int) -> None:
-        self.group = group
-
-    def get(self, owner: CpuInterface, index: int, secure: bool) -> int:
-        return owner.highest_pending(self.group)
+class _HighestPending(_OfGroup):
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.highest_pending(self.group)
 
 
-class _EndOfInterrupt(Word[CpuInterface]):
-    def __init__(self, group: int) -> None:
-        self.group = group
-
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.end_of_interrupt(self.group, value & _INTID_MASK)
+class _EndOfInterrupt(_OfGroup):
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.end_of_interrupt(self.group, value)
 
 
-class _Deactivate(Word[CpuInterface]):
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.deactivate(value & _INTID_MASK)
+class _Deactivate(_Register):
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        interface.deactivate(value)
 
 
-class _Sgi(Word[CpuInterface]):
-    def __init__(self, generator: SgiGenerator, register: int) -> None:
+class _Sgi(_Register):
+    def __init__(self, generator: SgiGenerator, register: i64) -> None:
         self.generator = generator
         self.register = register
 
-    def put(self, owner: CpuInterface, index: int, value: int, mask: int, secure: bool) -> None:
-        self.generator.send(owner.cpu, self.register, value, secure)
-
-
-class _Entry:
-    """A register in the table of encodings."""
-
-    def __init__(self, register: Register[CpuInterface], index: int, reach: int) -> None:
-        self.register = register
-        self.index = index
-        self.reach = reach
-        """The bits that a write can reach. Without the reserved ones above them, values are small integers."""
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        self.generator.send(interface.cpu, self.register, value, secure)
 
 
 class SystemRegisters:
@@ -165,65 +195,55 @@ class SystemRegisters:
                 **config.profile.cpu_interface_ctlr,
             }
         )
-        words: dict[str, Word[CpuInterface]] = {
-            "ICC_PMR_EL1": _Pmr(),
-            "ICC_BPR0_EL1": _Bpr0(),
-            "ICC_BPR1_EL1": _Bpr1(),
-            "ICC_CTLR_EL1": _Control(constant),
-            "ICC_SRE_EL1": Word(),
-            "ICC_RPR_EL1": _RunningPriority(),
-            "ICC_DIR_EL1": _Deactivate(),
-            "ICC_SGI1R_EL1": _Sgi(sgis, SGI1R),
-            "ICC_ASGI1R_EL1": _Sgi(sgis, ASGI1R),
-            "ICC_SGI0R_EL1": _Sgi(sgis, SGI0R),
-        }
-        for group in (GROUP0, GROUP1):
-            words[f"ICC_IGRPEN{group}_EL1"] = _GroupEnable(group)
-            words[f"ICC_IAR{group}_EL1"] = _Acknowledge(group)
-            words[f"ICC_EOIR{group}_EL1"] = _EndOfInterrupt(group)
-            words[f"ICC_HPPIR{group}_EL1"] = _HighestPending(group)
-            words[f"ICC_AP{group}R<n>_EL1"] = _ActivePriorities(group)
-        # 32 group priorities a register: five bits of preemption need one register, seven need four.
-        active_priority_registers = max(1, (1 << min(priority_bits, 7)) // 32)
-        self._first = min(layout.offset for layout in icc.ICC)
+        self._first: i64 = min(layout.offset for layout in icc.ICC)
         last = max(layout.offset + layout.count for layout in icc.ICC)
-        self._entries: list[_Entry | None] = [None] * (last - self._first)
+        self._slots = [_Slot() for _ in range(self._first, last)]
         """By encoding, from the lowest to the highest."""
-        for layout in icc.ICC:
-            make = _KINDS[layout.access]
-            register = make(words[layout.name], layout.writable, layout.ones)
-            for index in range(min(layout.count, active_priority_registers)):
-                self._entries[layout.offset + index - self._first] = _Entry(register, index, layout.writable)
+        self._add("ICC_PMR_EL1", _Pmr())
+        self._add("ICC_BPR0_EL1", _Bpr0())
+        self._add("ICC_BPR1_EL1", _Bpr1())
+        self._add("ICC_CTLR_EL1", _Control(constant))
+        self._add("ICC_SRE_EL1", _Register())
+        self._add("ICC_RPR_EL1", _RunningPriority())
+        self._add("ICC_DIR_EL1", _Deactivate())
+        self._add("ICC_SGI1R_EL1", _Sgi(sgis, SGI1R))
+        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, ASGI1R))
+        self._add("ICC_SGI0R_EL1", _Sgi(sgis, SGI0R))
+        for group in (GROUP0, GROUP1):
+            self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(group))
+            self._add(f"ICC_IAR{group}_EL1", _Acknowledge(group))
+            self._add(f"ICC_EOIR{group}_EL1", _EndOfInterrupt(group))
+            self._add(f"ICC_HPPIR{group}_EL1", _HighestPending(group))
+            # 32 group priorities a register: five bits of preemption need one register, seven need four.
+            for number in range(max(1, (1 << min(priority_bits, 7)) // 32)):
+                self._add(f"ICC_AP{group}R<n>_EL1", _ActivePriorities(group, number), number)
 
-    def _find(self, encoding: int) -> _Entry | None:
+    def _add(self, name: str, register: _Register, index: int = 0) -> None:
+        layout = _LAYOUTS[name]
+        self._slots[layout.offset + index - self._first].hold(register, layout)
+
+    def _find(self, encoding: i64) -> _Slot:
         place = encoding - self._first
-        return self._entries[place] if 0 <= place < len(self._entries) else None
+        if 0 <= place < len(self._slots):
+            return self._slots[place]
+        return _UNDEFINED
 
-    def defined(self, encoding: int, write: bool) -> bool:
+    def defined(self, encoding: i64, write: bool) -> bool:
         """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
         found = self._find(encoding)
-        return found is not None and (found.register.writable if write else found.register.readable)
+        return found.writable if write else found.readable
 
-    def read(self, interface: CpuInterface, encoding: int, secure: bool) -> int:
+    def read(self, interface: CpuInterface, encoding: i64) -> i64:
         """Read a register; ILLEGAL where the access is not `defined`."""
         found = self._find(encoding)
-        if found is None or not found.register.readable:
+        if not found.readable:
             return ILLEGAL
-        return found.register.read(interface, found.index, secure)
+        return found.register.get(interface) | found.ones
 
-    def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
-        """Write the bits of `value` that the register has; False where the access is not `defined`."""
+    def write(self, interface: CpuInterface, encoding: i64, value: int, secure: bool) -> bool:
+        """Write the bits of `value` (64) that the register has; False where the access is not `defined`."""
         found = self._find(encoding)
-        if found is None or not found.register.writable:
+        if not found.writable:
             return False
-        found.register.write(interface, found.index, value & found.reach, found.reach, secure)
+        found.register.put(interface, value & found.reach, secure)
         return True
-
-
-_Make = Callable[[Word[CpuInterface], int, int], Register[CpuInterface]]
-
-_KINDS: Final[dict[AccessKind, _Make]] = {
-    AccessKind.RW: ReadWrite,
-    AccessKind.RO: lambda word, writable, ones: ReadOnly(word),
-    AccessKind.WO: lambda word, writable, ones: WriteOnly(word),
-}

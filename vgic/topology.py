@@ -9,6 +9,8 @@ None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic import affinity
 from vgic.errors import AffinityError, ConfigError
 
@@ -89,16 +91,16 @@ class AffinityIndex:
         self._aarch32 = topology.aarch32
         self._ranges: dict[int, list[int]] = {}
         """The vCPUs of 16 affinities that differ in their lowest 4 bits, by the others."""
-        self._last_number = -1
+        self._last_number: i64 = -1
         self._last = _NOBODY
         for cpu, packed in enumerate(topology.affinities):
             self._put(packed, cpu)
 
-    def find(self, packed: int) -> int:
+    def find(self, packed: i64) -> i64:
         """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
         return self.range_of(packed)[packed & 15]
 
-    def range_of(self, packed: int) -> list[int]:
+    def range_of(self, packed: i64) -> list[int]:
         """The vCPUs of the 16 affinities that differ from this one in the lowest 4 bits, as an SGI names them."""
         number = packed >> 4
         # Devices and PEs address the same few all the time; remembering the last saves the search.

@@ -3,6 +3,8 @@
 A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist.
 """
 
+from mypy_extensions import i64
+
 from vgic import affinity
 from vgic.cpu_interface import GROUP1
 from vgic.distributor import SharedInterrupts
@@ -21,10 +23,10 @@ class Interrupt:
     def __init__(self, intid: int, bank: InterruptBank) -> None:
         self.intid = intid
         self._bank = bank
-        self._index = intid - bank.first
+        self._index: i64 = intid - bank.first
         self._word = bank.words[self._index >> 5]
 
-    def _bit(self, word: int) -> bool:
+    def _bit(self, word: i64) -> bool:
         return word >> (self._index & 31) & 1 != 0
 
     @property
@@ -65,7 +67,7 @@ class Interrupt:
     @property
     def priority(self) -> int:
         """8 bits, 0 is the highest."""
-        return self._bank.priority[self._index]
+        return self._bank.priorities[self._index]
 
     @property
     def target(self) -> int:

@@ -15,6 +15,7 @@ import vgic
 from vgic import distributor, sysregs
 from vgic.cpu_interface import CpuInterface
 from vgic.distributor import SharedInterrupts
+from vgic.group_state import GroupState
 from vgic.interrupts import InterruptBank, InterruptWord, PrivateInterrupts
 from vgic.pending import INTID_BITS, NO_KEY
 from vgic.redistributor import Redistributor
@@ -142,9 +143,9 @@ def _latch_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InterruptBank, "acknowledge", acknowledge)
 
 
-def _pmr_keeps_all_bits(self: sysregs._Pmr, owner: CpuInterface, index: int, value: int, *_: object) -> None:
-    owner.pmr = value
-    owner.settle()
+def _pmr_keeps_all_bits(self: sysregs._Pmr, interface: CpuInterface, value: int, secure: bool) -> None:
+    interface.pmr = value
+    interface.settle()
 
 
 def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
@@ -166,15 +167,16 @@ def _half_route(
 
 
 def _broadcast_to_all(patch: pytest.MonkeyPatch) -> None:
-    original = SgiGenerator._targets
+    original = SgiGenerator._reach
 
-    def targets(
-        self: SgiGenerator, sender: int, register: int, value: int, secure: bool
-    ) -> list[PrivateInterrupts]:
-        found = original(self, sender, register, value, secure)
-        return [*found, self._banks[sender]] if value >> 40 & 1 else found
+    def reach(
+        self: SgiGenerator, sender: int, register: int, value: int, secure: bool, found: list[int] | None
+    ) -> None:
+        # To all but a vCPU that there is not.
+        nobody = -1
+        original(self, nobody if value >> 40 & 1 else sender, register, value, secure, found)
 
-    patch.setattr(SgiGenerator, "_targets", targets)
+    patch.setattr(SgiGenerator, "_reach", reach)
 
 
 FAULTS: Final[Mapping[str, Patch]] = {
@@ -202,7 +204,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # Acknowledging makes an interrupt active, but leaves it pending.
     "iar-leaves-latch": _latch_stays,
     # GICD_CTLR forwards every group, whatever its enables say.
-    "group-enables-ignored": instead(CpuInterface, "_considers", lambda self, group: group.enabled or self._hides),
+    "group-enables-ignored": instead(GroupState, "considered", lambda self: self.enabled or self._hides),
     # GICR_TYPER.Last does not mark the end of every region.
     "last-on-last-cpu": _last_on_the_last_cpu,
     # Every interrupt is level-sensitive, whatever GICD_ICFGR says.
@@ -212,7 +214,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     ),
     # ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 enable nothing and disable nothing.
     "igrpen-ignored": both(
-        instead(CpuInterface, "_considers", lambda self, group: group.forwarded),
+        instead(GroupState, "considered", lambda self: self.forwarded),
         _enabled_in("_can_preempt", "highest_pending"),
     ),
     # Writing one half of GICD_IROUTER clears the other.

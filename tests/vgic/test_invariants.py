@@ -10,6 +10,7 @@ from its_driver import vm
 from lpi_guest import LpiGuest
 from vgic import InvariantError
 from vgic.its.device import Its
+from vgic.pending import NO_KEY
 
 
 def machine() -> Guest:
@@ -35,11 +36,11 @@ def queue_an_idle_interrupt(gic: vgic.Gic) -> None:
 
 
 def give_a_priority_unimplemented_bits(gic: vgic.Gic) -> None:
-    gic._private[0].priority[3] = 0x01
+    gic._private[0].store_priorities(3, b"\1")
 
 
 def change_a_priority_behind_the_queue(gic: vgic.Gic) -> None:
-    gic._shared.priority[8] = 0x10
+    gic._shared.store_priorities(8, b"\x10")
 
 
 def lose_a_queue_entry(gic: vgic.Gic) -> None:
@@ -47,7 +48,9 @@ def lose_a_queue_entry(gic: vgic.Gic) -> None:
 
 
 def spoil_a_head(gic: vgic.Gic) -> None:
-    gic.interface(0).group(0).queue.head = 0
+    queue = gic.interface(0).group(0).queue
+    queue._heap.append(queue.head)
+    queue.head = NO_KEY
 
 
 def invent_a_private_interrupt(gic: vgic.Gic) -> None:
@@ -75,7 +78,11 @@ def lower_a_binary_point(gic: vgic.Gic) -> None:
 
 
 def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
-    gic.interface(1).group(0).active_priorities = 1 << 32
+    gic.interface(1).group(0).active._others = 1
+
+
+def forget_what_runs(gic: vgic.Gic) -> None:
+    gic.interface(1).group(0).active._first = 1 << 4
 
 
 @pytest.mark.rule("API-6")
@@ -91,7 +98,7 @@ def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
             "vCPU 0: Group 1 queue holds [2147483688], should hold [268435496]",
         ),
         (lose_a_queue_entry, "vCPU 0: Group 1 queue holds [], should hold [2147483688]"),
-        (spoil_a_head, "vCPU 0: Group 0 head is 0x0"),
+        (spoil_a_head, "vCPU 0: Group 0 head is 0x100000000"),
         (
             invent_a_private_interrupt,
             "vCPU 1: best private interrupt of Group 1 is 0x1b, should be 0x100000000",
@@ -111,6 +118,7 @@ def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
         (give_the_mask_unimplemented_bits, "vCPU 0: PMR 0xff has unimplemented bits"),
         (lower_a_binary_point, "vCPU 0: BPR0 2, BPR1 0 are below the minimum"),
         (activate_a_priority_that_is_not, "vCPU 1: active priorities 0x100000000"),
+        (forget_what_runs, "vCPU 1: Group 0 runs at 0xff, active priorities are 0x10"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -15,6 +15,7 @@ import pytest
 
 import vgic
 from mmio import AddressMap, Frame, Register, Word
+from vgic.sysregs import SystemRegisters
 
 GICD: Final = 0x0800_0000
 BANK_WORDS: Final = (0x080, 0x100, 0x100, 0x180, 0x200, 0x200, 0x280, 0x300, 0x380)
@@ -36,7 +37,16 @@ CONFIGS: Final = {
 }
 
 # What may differ inside: tables without state, memories of the last access, and what depends on history only.
-STATELESS: Final = (vgic.Config, vgic.Profile, vgic.profile.LpiChoices, AddressMap, Frame, Register, Word)
+STATELESS: Final = (
+    vgic.Config,
+    vgic.Profile,
+    vgic.profile.LpiChoices,
+    AddressMap,
+    Frame,
+    Register,
+    SystemRegisters,
+    Word,
+)
 IRRELEVANT: Final = (
     "_heap",
     "_last",

@@ -1,0 +1,125 @@
+"""What a CPU interface holds for each of the two groups."""
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from vgic.bits import bit, lowest, shifted
+from vgic.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
+
+__all__ = ["ActivePriorities", "GroupState"]
+
+_WORD: Final = 32
+_WORD_MASK: Final = (1 << _WORD) - 1
+
+
+class ActivePriorities:
+    """The group priorities of active interrupts that are not yet dropped: a bit for each level, 16 to 128 of them.
+
+    Level n is the n-th highest group priority. Nearly every interface has 32 or fewer, which are apart.
+    """
+
+    __slots__ = ("_first", "_others", "_shift", "levels", "running")
+
+    def __init__(self, preemption_bits: i64) -> None:
+        self.levels: int = bit(preemption_bits)
+        """How many group priorities there are."""
+        self._shift: i64 = 8 - preemption_bits
+        self._first: i64 = 0
+        """Levels 0 to 31."""
+        self._others = 0
+        """The others, from bit 0."""
+        self.running: i64 = IDLE_PRIORITY
+        """The highest of them, IDLE_PRIORITY where none is active."""
+
+    def word(self, number: int) -> int:
+        """Levels 32 * `number` and up, the highest priority in bit 0, as ICC_AP0R<n> and ICC_AP1R<n> show them."""
+        return self.all() >> _WORD * number & _WORD_MASK
+
+    def set_word(self, number: int, bits: int) -> None:
+        """Replace them; bits beyond the last level are ignored."""
+        lsb = _WORD * number
+        active = self.all() & ~(_WORD_MASK << lsb) | bits << lsb
+        active &= (1 << self.levels) - 1
+        self._first = active & _WORD_MASK
+        self._others = active >> _WORD
+        self._find_running()
+
+    def all(self) -> int:
+        """Bit n: level n is active."""
+        return self._others << _WORD | int(self._first)
+
+    def clear(self) -> None:
+        """None is active."""
+        self._first = 0
+        self._others = 0
+        self.running = IDLE_PRIORITY
+
+    def activate(self, priority: i64) -> None:
+        """An interrupt of this group priority, higher than all that are active, becomes active."""
+        level = priority >> self._shift
+        if level < _WORD:
+            self._first |= bit(level)
+        else:
+            self._others |= 1 << int(level - _WORD)
+        self.running = priority
+
+    def drop(self) -> None:
+        """The highest is active no longer."""
+        if self._first:
+            self._first &= self._first - 1
+        else:
+            self._others &= self._others - 1
+        self._find_running()
+
+    def _find_running(self) -> None:
+        if self._first:
+            self.running = shifted(lowest(self._first), self._shift)
+        elif self._others:
+            level = _WORD - 1 + (self._others & -self._others).bit_length()
+            self.running = shifted(level, self._shift)
+        else:
+            self.running = IDLE_PRIORITY
+
+
+class GroupState:
+    """The registers and the candidates of one group."""
+
+    __slots__ = ("_hides", "active", "declines", "enabled", "forwarded", "private_head", "queue")
+
+    def __init__(self, preemption_bits: i64, hides: bool) -> None:
+        self._hides = hides
+        self.queue = PendingQueue()
+        """What is forwarded to the PE, but for its private interrupts."""
+        self.private_head: i64 = NO_KEY
+        """The best key of the PE's private interrupts, NO_KEY where there is none."""
+        self.forwarded = False
+        """The Distributor forwards the group."""
+        self.declines = False
+        """1-of-N interrupts are kept away."""
+        self.enabled = False
+        self.active = ActivePriorities(preemption_bits)
+
+    def reset(self) -> None:
+        """Reset the registers."""
+        self.enabled = False
+        self.active.clear()
+
+    def head(self) -> i64:
+        """The best key of all that is forwarded, NO_KEY where nothing is."""
+        head = self.queue.head
+        return self.private_head if self.private_head < head else head
+
+    def considered(self) -> bool:
+        """True where what is forwarded may be the PE's highest priority pending interrupt.
+
+        The Distributor has to forward the group and, unless the profile lets a disabled group hide the other, the
+        CPU interface to enable it.
+        """
+        return self.forwarded and (self.enabled or self._hides)
+
+    def offer(self) -> i64:
+        """The best key of what may be the highest priority pending interrupt, NO_KEY where there is none."""
+        if self.considered():
+            return self.head()
+        return NO_KEY
