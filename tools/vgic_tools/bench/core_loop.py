@@ -5,10 +5,12 @@ Called from Python, what an operation costs is mostly the call.
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from vgic.gic import Gic
 from vgic.views import Interrupt
 
-__all__ = ["LINE", "NOTHING", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "perform_in_core"]
+__all__ = ["LINE", "NOTHING", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "Step", "perform_in_core"]
 
 READ: Final = 0
 WRITE: Final = 1
@@ -18,9 +20,22 @@ LINE: Final = 4
 NOTHING: Final = 5
 
 
+class Step:
+    """An operation as the loop takes it, so that to take it apart costs next to nothing, as in C's loop."""
+
+    __slots__ = ("cpu", "kind", "size", "value", "where")
+
+    def __init__(self, kind: i64, cpu: i64, where: i64, size: int, value: int) -> None:
+        self.kind = kind
+        self.cpu = cpu
+        self.where = where
+        self.size = size
+        self.value = value
+
+
 def perform_in_core(
     gic: Gic,
-    operations: list[tuple[int, int, int, int, int]],
+    steps: list[Step],
     lines: list[Interrupt],
     results: list[int] | None = None,
 ) -> int:
@@ -31,18 +46,18 @@ def perform_in_core(
     which can cost as much as the access: nothing is kept while it is timed.
     """
     found = 0
-    for kind, cpu, where, size, value in operations:
-        result = 0
+    for step in steps:
+        kind, result = step.kind, 0
         if kind == READ:
-            result = gic.read(where, size)
+            result = gic.read(step.where, step.size)
         elif kind == WRITE:
-            gic.write(where, size, value)
+            gic.write(step.where, step.size, step.value)
         elif kind == SYSREG_READ:
-            result = gic.sysreg_read(cpu, where)
+            result = gic.sysreg_read(step.cpu, step.where)
         elif kind == SYSREG_WRITE:
-            gic.sysreg_write(cpu, where, value)
+            gic.sysreg_write(step.cpu, step.where, step.value)
         elif kind == LINE:
-            lines[where].set_level(value != 0)
+            lines[step.where].set_level(step.value != 0)
         found |= result
         if results is not None:
             results.append(result)

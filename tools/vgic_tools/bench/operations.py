@@ -14,7 +14,7 @@ from mmio.trace import Access, Event, Line, Sgi, SysReg, open_trace
 from vgic import affinity
 from vgic.layouts.icc import ICC
 from vgic.topology import NO_VCPU
-from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, perform_in_core
+from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, Step, perform_in_core
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
 
@@ -128,18 +128,25 @@ def operations_of(config: vgic.Config, events: Iterable[Event]) -> list[Operatio
 class Prepared(NamedTuple):
     """Operations as the loop inside the core takes them, on one machine."""
 
-    rows: list[tuple[int, int, int, int, int]]
+    steps: list[Step]
     lines: list[vgic.Interrupt]
 
 
 def prepare(gic: vgic.Gic, operations: Iterable[Operation]) -> Prepared:
-    """Make operations ready for `perform_in_core`: `where` of a LINE becomes its place in `lines`."""
-    rows: list[tuple[int, int, int, int, int]] = []
+    """Make operations ready for `perform_in_core`: `where` of a LINE becomes its place in `lines`.
+
+    Operations that are the same share a step, so that repeating one does not time the memory that it comes from.
+    """
+    steps: list[Step] = []
+    made: dict[Operation, Step] = {}
     places: dict[tuple[int, int], int] = {}
-    for kind, cpu, where, size, value in operations:
-        place = places.setdefault((cpu, where), len(places)) if kind == LINE else where
-        rows.append((kind, cpu, place, size, value))
-    return Prepared(rows, [gic.interrupt(cpu, intid) for cpu, intid in places])
+    for operation in operations:
+        if operation not in made:
+            kind, cpu, where, size, value = operation
+            place = places.setdefault((cpu, where), len(places)) if kind == LINE else where
+            made[operation] = Step(kind, cpu, place, size, value)
+        steps.append(made[operation])
+    return Prepared(steps, [gic.interrupt(cpu, intid) for cpu, intid in places])
 
 
 def in_core(gic: vgic.Gic, operations: Iterable[Operation]) -> list[int]:

@@ -69,7 +69,7 @@ def _mix(workload: Workload) -> Timed:
         prepared = prepare(gic, workload.operations)
         begin = thread_time_ns()
         perform_in_core(gic, *prepared)
-        return (thread_time_ns() - begin) / len(prepared.rows)
+        return (thread_time_ns() - begin) / len(prepared.steps)
 
     return once
 
