@@ -141,6 +141,8 @@ class AddressMap:
         self._observer = observer
         # Guests hammer one region at a time; remembering it saves the search.
         self._last = Region("nothing", 0, 0)
+        self._last_base = 0
+        self._last_end = 0
 
     def add(self, region: Region) -> None:
         """Place a region. Raises MapError where it is empty, misaligned, or overlaps another, by name."""
@@ -175,34 +177,37 @@ class AddressMap:
 
     def read(self, address: int, size: int, secure: bool = False) -> int:
         """Read `size` bytes at `address`; 0 for an access that has no effect. Never raises."""
-        region = self._last
-        if not region.base <= address < region.end:
-            found = self.find(address)
-            if found is None:
-                return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
-            region = self._last = found
+        if not self._last_base <= address < self._last_end and not self._found(address):
+            return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
         if size not in (4, 8, 1, 2):
             return self._refuse(address, size, None, secure, Refusal.SIZE)
-        value = region.read(address - region.base, size, secure)
+        region = self._last
+        value = region.read(address - self._last_base, size, secure)
         if value < 0:
             return self._refused_by(region, address, size, None, secure)
         return value
 
     def write(self, address: int, size: int, value: int, secure: bool = False) -> None:
         """Write the low `size` bytes of `value` at `address`. Never raises."""
-        region = self._last
-        if not region.base <= address < region.end:
-            found = self.find(address)
-            if found is None:
-                self._refuse(address, size, value, secure, Refusal.UNMAPPED)
-                return
-            region = self._last = found
+        if not self._last_base <= address < self._last_end and not self._found(address):
+            self._refuse(address, size, value, secure, Refusal.UNMAPPED)
+            return
         if size not in (4, 8, 1, 2):
             self._refuse(address, size, value, secure, Refusal.SIZE)
             return
-        taken = region.write(address - region.base, size, value, secure)
-        if not taken:
+        region = self._last
+        if not region.write(address - self._last_base, size, value, secure):
             self._refused_by(region, address, size, value, secure)
+
+    def _found(self, address: int) -> bool:
+        """Make the region that holds `address` the last one; False where there is none."""
+        found = self.find(address)
+        if found is None:
+            return False
+        self._last = found
+        self._last_base = found.base
+        self._last_end = found.end
+        return True
 
     def _refused_by(self, region: Region, address: int, size: int, value: int | None, secure: bool) -> int:
         refusal = region.refusal(address - region.base, size, value is not None)

@@ -43,10 +43,12 @@ class Refusal(Enum):
 class _Slot(Generic[OwnerT]):
     """Four bytes of a frame: the register that lies there, and the accesses that it takes."""
 
-    __slots__ = ("index", "lanes", "layout", "mask", "reads", "register", "width", "writes")
+    __slots__ = ("index", "lanes", "layout", "mask", "ones", "reads", "register", "width", "word", "writes")
 
     def __init__(self, register: Register[OwnerT], layout: RegisterLayout | None, index: int) -> None:
         self.register = register
+        self.word = register.word
+        self.ones = register.ones
         self.layout = layout
         """None in a hole."""
         self.index = index
@@ -121,7 +123,7 @@ class Frame(Generic[OwnerT]):
         slot = self._slots[offset >> 2]
         if not size & slot.reads or offset & (size - 1):
             return ILLEGAL
-        value = slot.register.read(owner, slot.index, secure)
+        value = slot.word.view(owner, slot.index, secure) | slot.ones
         if size == slot.width:
             return value
         lsb, bits = int(8 * (offset & slot.lanes)), int(8 * size)

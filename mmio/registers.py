@@ -56,9 +56,9 @@ class _Constant(Word[OwnerT]):
 
 
 class Register(Generic[OwnerT]):
-    """Shows a word, and ignores writes: the base of the others, which differ in what a write does.
+    """What a read shows is always a word, and some bits that are one; the kinds differ in what a write does.
 
-    Without a word it reads as zero, and is what a reserved register is.
+    This one, the base of the others, ignores it. Without a word it reads as zero: a reserved register.
     """
 
     readable = True
@@ -66,12 +66,9 @@ class Register(Generic[OwnerT]):
 
     def __init__(self, word: Word[OwnerT] | None = None, ones: int = 0) -> None:
         self.word: Word[OwnerT] = Word() if word is None else word
+        """What a read shows."""
         self.ones = ones
         """The bits that always read as one."""
-
-    def read(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """The register's whole value. The same for all, so that the way to the word is short."""
-        return self.word.view(owner, index, secure) | self.ones
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Write the bits of `value` that are in `mask`."""

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from mmio import Frame, RegisterLayout, Word
 from vgic import affinity
 from vgic.bank_registers import BankOwner, bank_words
@@ -34,6 +36,8 @@ class Redistributor(BankOwner):
         "_affinities",
         "_constant",
         "_sleep_gates",
+        "_typer",
+        "_typer_of",
         "ctlr",
         "ctlr_constant",
         "interface",
@@ -81,13 +85,20 @@ class Redistributor(BankOwner):
         )
         self.ctlr = 0
         self.processor_sleep = profile.asleep_at_reset
+        self._typer = 0
+        self._typer_of: i64 = -1
+        """The affinity for which GICR_TYPER was last put together."""
         self._tell_interface()
 
     @property
     def typer(self) -> int:
         """GICR_TYPER (64 bits); the affinity is looked up, so it follows MPIDR_EL1 (rule AFF-5)."""
         packed = self._affinities.affinities[self.interface.cpu]
-        return affinity.to_typer(packed if self._a3v else affinity.without_aff3(packed)) | self._constant
+        if packed != self._typer_of:
+            self._typer_of = packed
+            shown = packed if self._a3v else affinity.without_aff3(packed)
+            self._typer = affinity.to_typer(shown) | self._constant
+        return self._typer
 
     @property
     def asleep(self) -> bool:
@@ -135,7 +146,7 @@ class _Control(Word[Redistributor]):
 
 
 class _Type(Word[Redistributor]):
-    def get(self, owner: Redistributor, index: int, secure: bool) -> int:
+    def view(self, owner: Redistributor, index: int, secure: bool) -> int:
         return owner.typer
 
 
