@@ -7,7 +7,7 @@ DEMO := $(TRACES)/linux_smp4_noits
 
 # What `pip install` would build, tested away from the source: the suite imports the packages from site-packages.
 COMPILED := .venv-compiled
-BUILT_FROM := setup.py pyproject.toml tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
+BUILT_FROM := setup.py pyproject.toml tools/narrow_shifts.py tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
 # A process for each CPU; tests of one file share what they set up.
 TOGETHER := --numprocesses auto --dist loadfile

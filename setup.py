@@ -20,7 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-from vgic_build import narrow_shifts
+from narrow_shifts import narrow_shifts
 
 CHOICE = os.environ.get("VGIC_COMPILE", "")
 BUILDS = {"bdist_wheel", "build", "build_ext"}

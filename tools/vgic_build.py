@@ -5,9 +5,8 @@ the source as it is. See setup.py for what VGIC_COMPILE does.
 """
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -22,7 +21,6 @@ __all__ = [
     "get_requires_for_build_editable",
     "get_requires_for_build_sdist",
     "get_requires_for_build_wheel",
-    "narrow_shifts",
     "prepare_metadata_for_build_editable",
     "prepare_metadata_for_build_wheel",
 ]
@@ -46,24 +44,6 @@ def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     choice = os.environ.get("VGIC_COMPILE")
     compiles = choice == "1" or (choice != "0" and _compiler_works())
     return [*build_meta.get_requires_for_build_wheel(config_settings), *([COMPILER] if compiles else [])]
-
-
-_FUNCTION: Final = re.compile(r"^\w.* \**CPyDef_(\w+)\(.*\{$")
-_NARROW: Final = re.compile(r"= (-?[0-9]+ << \w+);$")
-
-
-def narrow_shifts(source: str) -> Iterator[str]:
-    """What mypyc 2.4 makes wrong: it shifts a literal by a native integer in 32 bits, as C does with an int.
-
-    In the C code that it generates, and only there, such a shift is seen for what it is: the literal may have been
-    a constant of another module, and the integer an attribute of any object. Yields where, and what.
-    """
-    function = "?"
-    for line in source.splitlines():
-        if begins := _FUNCTION.match(line):
-            function = begins[1].replace("___", ".")
-        elif found := _NARROW.search(line):
-            yield f"{function}: {found[1]}"
 
 
 def _compiler_works() -> bool:

@@ -5,7 +5,7 @@ written in annotations only. What the model keeps for itself fits in it: 32 bits
 and INTIDs. What a guest writes may have all 64 bits and stays an `int` until the bits that a register has are left.
 
 mypyc shifts a literal by a native integer in 32 bits, so no compiled module may do that itself: `bit(n)` and
-`shifted(value, n)` are right, and a build that finds it elsewhere fails (tools/vgic_build.py).
+`shifted(value, n)` are right, and a build that finds it elsewhere fails (tools/narrow_shifts.py).
 """
 
 from mypy_extensions import i64
