@@ -77,6 +77,7 @@ class Gic:
         self._observer = observer
         profile = config.profile
         cpus = range(len(config.topology))
+        self._vcpus: i64 = len(config.topology)
         self._affinities = AffinityIndex(config.topology)
         self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
         self._forwarder = Forwarder(self._interfaces)
@@ -103,7 +104,7 @@ class Gic:
         self._place_redistributors()
         self._its: list[Its] = []
         self._place_its()
-        self._sgis = SgiGenerator(self._affinities, self._private, config)
+        self._sgis = SgiGenerator(self._affinities, self._private, self._forwarder, config)
         self._sysregs = SystemRegisters(config, self._sgis)
 
     def _reset_groups(self) -> None:
@@ -178,7 +179,7 @@ class Gic:
         """A store of the low `size` bytes of `value` to `address` by vCPU `cpu`. Never raises."""
         self.map.write(address, size, value, secure)
 
-    def sysreg_read(self, cpu: i64, register: i64, secure: bool = False) -> int:
+    def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
@@ -190,7 +191,7 @@ class Gic:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
 
-    def sysreg_write(self, cpu: i64, register: i64, value: int, secure: bool = False) -> None:
+    def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
@@ -332,9 +333,12 @@ class Gic:
 
     def interface(self, cpu: i64) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
-        if not 0 <= cpu < len(self._interfaces):
-            raise ConfigError(f"no vCPU {cpu}: this VM has vCPUs 0 to {len(self._interfaces) - 1}")
-        return self._interfaces[cpu]
+        if 0 <= cpu < self._vcpus:
+            return self._interfaces[cpu]
+        raise self._no_vcpu(cpu)
+
+    def _no_vcpu(self, cpu: int) -> ConfigError:
+        return ConfigError(f"no vCPU {cpu}: this VM has vCPUs 0 to {self._vcpus - 1}")
 
     # Save and restore.
 

@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from vgic import affinity
 from vgic.bits import lowest
 from vgic.config import Config
+from vgic.forwarding import Forwarder
 from vgic.interrupts import PrivateInterrupts
 from vgic.layouts import icc
 from vgic.profile import GROUP0_BIT, GROUP1_BIT
@@ -30,9 +31,12 @@ _SECURE_GROUPS: Final = [GROUP0_BIT, GROUP1_BIT, GROUP0_BIT]
 class SgiGenerator:
     """Sends SGIs between the vCPUs of a VM."""
 
-    def __init__(self, affinities: AffinityIndex, banks: list[PrivateInterrupts], config: Config) -> None:
+    def __init__(
+        self, affinities: AffinityIndex, banks: list[PrivateInterrupts], forwarder: Forwarder, config: Config
+    ) -> None:
         self._affinities = affinities
         self._banks = banks
+        self._forwarder = forwarder
         self._range_selector = config.features.rss
         self._nonsecure_groups = [config.profile.sgi1r_groups, GROUP0_BIT, GROUP0_BIT]
         # What the layout says, as integers of the machine.
@@ -47,18 +51,21 @@ class SgiGenerator:
         O(1) in the number of vCPUs for a target list, O(vCPUs) for IRM = 1.
         """
         found: list[int] = []
-        self._reach(sender, register, value, secure, found)
+        self._reach(sender, value, self.groups(register, secure), found)
         return found
 
-    def send(self, sender: i64, register: i64, value: i64, secure: bool) -> None:
-        """Make the SGI pending at every target that accepts it."""
-        self._reach(sender, register, value, secure, None)
-        self._banks[sender].forwarder.settle()
+    def groups(self, register: i64, secure: bool) -> int:
+        """Bit n: a write of this register reaches SGIs that are in Group n at the target."""
+        return _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
 
-    def _reach(self, sender: i64, register: i64, value: i64, secure: bool, found: list[int] | None) -> None:
+    def send(self, sender: i64, value: i64, groups: i64) -> None:
+        """Make the SGI pending at every target that accepts it; `groups` is what the register reaches."""
+        self._reach(sender, value, groups, None)
+        self._forwarder.settle()
+
+    def _reach(self, sender: i64, value: i64, groups: i64, found: list[int] | None) -> None:
         """Make the SGI pending at every target that accepts it, or only add them to `found` where that is given."""
         intid = (value & self._intid) >> self._intid_lsb
-        groups: i64 = _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
         if value & self._irm:
             for bank in self._banks:
                 if bank.interface.cpu != sender:

@@ -22,6 +22,7 @@ CBPR: Final = icc.CTLR.mask("CBPR")
 EOI_MODE: Final = icc.CTLR.mask("EOImode")
 """ICC_CTLR_EL1.EOImode."""
 _MAX_BPR: Final = 7
+_ENCODING_BITS: Final = 16
 _NARROW_ID_BITS: Final = 16
 """Bits of INTID that a CPU interface has at least."""
 
@@ -175,10 +176,11 @@ class _Deactivate(_Register):
 class _Sgi(_Register):
     def __init__(self, generator: SgiGenerator, register: i64) -> None:
         self.generator = generator
-        self.register = register
+        self.groups: i64 = generator.groups(register, secure=False)
+        self.secure_groups: i64 = generator.groups(register, secure=True)
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        self.generator.send(interface.cpu, self.register, value, secure)
+        self.generator.send(interface.cpu, value, self.secure_groups if secure else self.groups)
 
 
 class SystemRegisters:
@@ -197,7 +199,8 @@ class SystemRegisters:
         )
         self._first: i64 = min(layout.offset for layout in icc.ICC)
         last = max(layout.offset + layout.count for layout in icc.ICC)
-        self._slots = [_Slot() for _ in range(self._first, last)]
+        self._count: i64 = last - self._first
+        self._slots = [_Slot() for _ in range(self._count)]
         """By encoding, from the lowest to the highest."""
         self._add("ICC_PMR_EL1", _Pmr())
         self._add("ICC_BPR0_EL1", _Bpr0())
@@ -222,25 +225,27 @@ class SystemRegisters:
         layout = _LAYOUTS[name]
         self._slots[layout.offset + index - self._first].hold(register, layout)
 
-    def _find(self, encoding: i64) -> _Slot:
+    def _find(self, encoding: int) -> _Slot:
+        if encoding >> _ENCODING_BITS:
+            return _UNDEFINED
         place = encoding - self._first
-        if 0 <= place < len(self._slots):
+        if 0 <= place < self._count:
             return self._slots[place]
         return _UNDEFINED
 
-    def defined(self, encoding: i64, write: bool) -> bool:
+    def defined(self, encoding: int, write: bool) -> bool:
         """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
         found = self._find(encoding)
         return found.writable if write else found.readable
 
-    def read(self, interface: CpuInterface, encoding: i64) -> i64:
+    def read(self, interface: CpuInterface, encoding: int) -> i64:
         """Read a register; ILLEGAL where the access is not `defined`."""
         found = self._find(encoding)
         if not found.readable:
             return ILLEGAL
         return found.register.get(interface) | found.ones
 
-    def write(self, interface: CpuInterface, encoding: i64, value: int, secure: bool) -> bool:
+    def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
         """Write the bits of `value` (64) that the register has; False where the access is not `defined`."""
         found = self._find(encoding)
         if not found.writable:

@@ -169,12 +169,10 @@ def _half_route(
 def _broadcast_to_all(patch: pytest.MonkeyPatch) -> None:
     original = SgiGenerator._reach
 
-    def reach(
-        self: SgiGenerator, sender: int, register: int, value: int, secure: bool, found: list[int] | None
-    ) -> None:
+    def reach(self: SgiGenerator, sender: int, value: int, groups: int, found: list[int] | None) -> None:
         # To all but a vCPU that there is not.
         nobody = -1
-        original(self, nobody if value >> 40 & 1 else sender, register, value, secure, found)
+        original(self, nobody if value >> 40 & 1 else sender, value, groups, found)
 
     patch.setattr(SgiGenerator, "_reach", reach)
 

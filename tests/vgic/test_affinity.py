@@ -55,7 +55,7 @@ def test_irouter_has_aff3_above_a_gap() -> None:
 @pytest.mark.rule("AFF-4")
 def test_an_sgi_register_has_three_levels_apart() -> None:
     assert affinity.sgi_cluster(0x0003_0002_0001_0000) == 0x03_0201
-    everything_else = ~0x00FF_00FF_00FF_0000 & (1 << 64) - 1
+    everything_else = ~0x00FF_00FF_00FF_0000 & (1 << 56) - 1
     assert affinity.sgi_cluster(everything_else) == 0
 
 

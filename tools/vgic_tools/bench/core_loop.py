@@ -25,7 +25,7 @@ class Step:
 
     __slots__ = ("cpu", "kind", "size", "value", "where")
 
-    def __init__(self, kind: i64, cpu: i64, where: i64, size: int, value: int) -> None:
+    def __init__(self, kind: i64, cpu: i64, where: int, size: int, value: int) -> None:
         self.kind = kind
         self.cpu = cpu
         self.where = where
