@@ -32,7 +32,7 @@ that it is in `Tables.written`, with a record of kind WRITTEN in its place. Time
 from struct import Struct, error
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from mmio.trace.events import (
     Access,
@@ -81,6 +81,7 @@ __all__ = [
     "RecordSink",
     "Tables",
     "feed",
+    "half_of",
     "number_of",
     "pe_of",
     "placed",
@@ -153,7 +154,7 @@ class Tables:
 class RecordSink:
     """Takes the records of a trace, one after the other."""
 
-    def take(self, data: bytes, at: int, index: int, thread: int) -> bool:
+    def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """The record at byte `at` of `data`, event `index` of the trace (from 0); True: no more of them, please.
 
         `thread` is in place of the record's own, and counts only for SYSREG, CPU_RESET and WRITTEN. Raises
@@ -162,13 +163,13 @@ class RecordSink:
         raise NotImplementedError
 
 
-def feed(data: bytes, index: int, sink: RecordSink) -> bool:
+def feed(data: bytes, index: i64, sink: RecordSink) -> bool:
     """Hand over records, the first of which is event `index`; True where the sink wants no more."""
-    at = 0
+    at: i64 = 0
     end = len(data)
     while at < end:
-        kind = data[at]
-        thread = 0
+        kind: i64 = data[at]
+        thread: i64 = 0
         if kind in (SYSREG, CPU_RESET, WRITTEN):
             thread = _word(data, at + 20)
         if sink.take(data, at, index, thread):
@@ -178,20 +179,20 @@ def feed(data: bytes, index: int, sink: RecordSink) -> bool:
     return False
 
 
-def pe_of(data: bytes, at: int) -> int:
+def pe_of(data: bytes, at: i64) -> i64:
     """The PE of the record at byte `at`, as its place in `Tables.pes`."""
-    return data[at + 2] | data[at + 3] << 8
+    return half_of(data, at + 2)
 
 
-def number_of(data: bytes, at: int) -> int:
+def number_of(data: bytes, at: i64) -> i64:
     """The number of the record at byte `at`."""
     return _word(data, at + 16)
 
 
-def value_of(data: bytes, at: int) -> int:
+def value_of(data: bytes, at: i64) -> int:
     """The value of the record at byte `at`."""
-    high = _word(data, at + 12)
-    low = _word(data, at + 8)
+    low: int = _word(data, at + 8)
+    high: int = _word(data, at + 12)
     return high << 32 | low if high else low
 
 
@@ -203,8 +204,15 @@ def placed(record: bytes, line: int, thread: int) -> bytes:
         raise RecordError(f"line {line} is beyond what a packed trace can count") from None
 
 
-def _word(data: bytes, at: int) -> int:
-    return data[at] | data[at + 1] << 8 | data[at + 2] << 16 | data[at + 3] << 24
+def half_of(data: bytes, at: i64) -> i64:
+    """The 16 bits at byte `at`."""
+    low: i64 = data[at]
+    high: i64 = data[at + 1]
+    return low | high << 8
+
+
+def _word(data: bytes, at: i64) -> i64:
+    return half_of(data, at) | half_of(data, at + 2) << 16
 
 
 class Packer:
@@ -313,7 +321,7 @@ def _place(places: dict[str, int], table: list[str], name: str) -> int:
     return place
 
 
-def unpack(data: bytes, at: int, tables: Tables) -> Event:
+def unpack(data: bytes, at: i64, tables: Tables) -> Event:
     """The event of the record at byte `at`; without time, and without the text of `Other` and `Text`.
 
     Raises RecordError for a record that cannot be.

@@ -7,6 +7,8 @@ one there is, and its record serves every later line that says the same.
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from mmio.trace.qemu import PREFIX, read_qemu
 from mmio.trace.records import TEXT, WRITTEN, Packer, RecordSink, placed
 
@@ -41,16 +43,16 @@ class QemuScanner:
         # The prefix of a line up to the point before the microseconds, and the thread that it names.
         self._stamps: dict[bytes, int] = {}
         self._stamp = b""
-        self._stamp_thread = 0
+        self._stamp_thread: i64 = 0
 
-    def scan(self, lines: list[bytes], count: int, sink: RecordSink) -> bool:
+    def scan(self, lines: list[bytes], count: i64, sink: RecordSink) -> bool:
         """Hand over the records of some lines; `count` came before. True where the sink wants no more.
 
         Raises `TraceError` as `read_qemu` does.
         """
         for line in lines:
             stamp = self._stamp
-            start = len(stamp)
+            start: i64 = len(stamp)
             if start and line.startswith(stamp) and _fraction_ends(line, start, self._stamp_thread):
                 start += 7 if self._stamp_thread else 8
             else:
@@ -67,7 +69,7 @@ class QemuScanner:
             count += 1
         return False
 
-    def _after_prefix(self, line: bytes, number: int) -> int:
+    def _after_prefix(self, line: bytes, number: i64) -> i64:
         """Where the text behind the prefix starts; remembers the prefix, and its thread, for the lines to come."""
         self._stamp_thread = 0
         if not line or not _ZERO <= line[0] <= _NINE:
@@ -94,7 +96,7 @@ class QemuScanner:
                 self._stamp = stamp
         return prefix.end()
 
-    def _parse(self, line: bytes, said: bytes, number: int) -> bytes:
+    def _parse(self, line: bytes, said: bytes, number: i64) -> bytes:
         if len(self._records) >= _MOST_RECORDS:
             self._records.clear()
             self._packer.forget_written()
@@ -108,15 +110,15 @@ class QemuScanner:
         return record
 
 
-def _fraction_ends(line: bytes, start: int, thread: int) -> bool:
+def _fraction_ends(line: bytes, start: i64, thread: i64) -> bool:
     """True where six digits are at `start`, and behind them what ends a prefix: with a thread, or with a date."""
     if len(line) < start + 8:
         return False
     at = start
-    end = start + 6
-    while at < end:
-        if line[at] < _ZERO or line[at] > _NINE:
+    while at < start + 6:
+        digit: i64 = line[at]
+        if digit < _ZERO or digit > _NINE:
             return False
         at += 1
-    end = line[start + 6]
-    return end == _COLON if thread else end == _UPPER_Z and line[start + 7] == _SPACE
+    end: i64 = line[at]
+    return end == _COLON if thread else end == _UPPER_Z and line[at + 1] == _SPACE

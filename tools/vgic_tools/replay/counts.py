@@ -1,7 +1,10 @@
 """What a replay counts on its way, as numbers; the result gets them under their names when it is over."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
+
+from mypy_extensions import i64
 
 from mmio.trace.records import DEVICES, Tables
 from vgic import Topology, affinity
@@ -18,41 +21,73 @@ PPI: Final = 1
 SPI: Final = 2
 LPI: Final = 3
 _TYPES: Final = ("SGI", "PPI", "SPI", "LPI")
+_TYPE_COUNT: Final = 4
+
+
+class _Count:
+    """How often something was, perhaps at an address."""
+
+    __slots__ = ("address", "count")
+
+    def __init__(self, address: int = 0) -> None:
+        self.address = address
+        self.count: i64 = 0
 
 
 class Counts:
     """Counts that the common events change."""
 
     def __init__(self) -> None:
-        self.events = 0
-        self.line_changes = 0
-        self.legality = 0
+        self.events: i64 = 0
+        self.line_changes: i64 = 0
+        self.legality: i64 = 0
         """Accesses that were compared as to whether they are taken or refused."""
-        self.sgis = 0
+        self.sgis: i64 = 0
         """SGIs by ICC_SGI1R."""
-        self.deliveries = 0
+        self.deliveries: i64 = 0
         """Deliveries of SGIs."""
-        self._accesses = [0] * (2 * len(DEVICES))
+        self._accesses = [_Count() for _ in range(2 * len(DEVICES))]
         """By device, reads and writes."""
-        self._others: list[int] = []
+        self._reads: list[list[_Count | None]] = [[] for _ in DEVICES]
+        """Reads that were compared, by device and offset, which tell the register; each with one such address."""
+        self._others: list[_Count] = []
         """Events that mean nothing to the model, by their name's place in the tables."""
-        self._taken: dict[int, int] = {}
+        self._taken: list[_Count] = []
         """Interrupts taken, by vCPU and type."""
 
-    def access(self, device: int, write: bool) -> None:
+    def access(self, device: i64, write: bool) -> None:
         """An access to a device of `DEVICES`."""
-        self._accesses[2 * device + write] += 1
+        place = 2 * device
+        if write:
+            place += 1
+        self._accesses[place].count += 1
 
-    def other(self, name: int) -> None:
+    def compared_read(self, device: i64, offset: i64, address: int) -> None:
+        """A read at `offset` of a device was compared, here at `address`."""
+        counts = self._reads[device]
+        if offset >= len(counts):
+            counts += [None] * (offset + 1 - len(counts))
+        found = counts[offset]
+        if found is None:
+            found = counts[offset] = _Count(address)
+        found.count += 1
+
+    def compared_reads(self) -> Iterator[tuple[int, int]]:
+        """An address of each register that was read and compared, and how often."""
+        return ((found.address, found.count) for counts in self._reads for found in counts if found is not None)
+
+    def other(self, name: i64) -> None:
         """An event of this name."""
         while name >= len(self._others):
-            self._others.append(0)
-        self._others[name] += 1
+            self._others.append(_Count())
+        self._others[name].count += 1
 
-    def taken(self, cpu: int, kind: int) -> None:
+    def taken(self, cpu: i64, kind: i64) -> None:
         """A vCPU took an SGI, PPI, SPI or LPI."""
-        key = cpu * len(_TYPES) + kind
-        self._taken[key] = self._taken.get(key, 0) + 1
+        key = cpu * _TYPE_COUNT + kind
+        while key >= len(self._taken):
+            self._taken.append(_Count())
+        self._taken[key].count += 1
 
     def sum_up(
         self,
@@ -67,8 +102,8 @@ class Counts:
         inputs, compared = result.inputs, result.compared
         result.events = self.events
         for place, device in enumerate(DEVICES):
-            _add(inputs, f"{device.upper()} reads", self._accesses[2 * place])
-            _add(inputs, f"{device.upper()} writes", self._accesses[2 * place + 1])
+            _add(inputs, f"{device.upper()} reads", self._accesses[2 * place].count)
+            _add(inputs, f"{device.upper()} writes", self._accesses[2 * place + 1].count)
         _add(inputs, "line changes", self.line_changes)
         _add(inputs, f"SGIs by {SGI1R_NAME}", self.sgis)
         _add(compared, "SGI deliveries", self.deliveries)
@@ -83,11 +118,12 @@ class Counts:
                         _add(result.exits, f"{'write' if write else 'read'} of {register.name}", count)
         _add(compared, OFFERS, evaluations.same_offers)
         _add(compared, OUTPUTS, evaluations.same_outputs)
-        for name, count in enumerate(self._others):
-            _add(result.accepted, f"{tables.names[name]} events", count)
-        for key, count in self._taken.items():
-            cpu, kind = divmod(key, len(_TYPES))
-            result.acknowledged[affinity.text(topology.affinities[cpu]), _TYPES[kind]] = count
+        for name, others in enumerate(self._others):
+            _add(result.accepted, f"{tables.names[name]} events", others.count)
+        for key, taken in enumerate(self._taken):
+            cpu, kind = divmod(key, _TYPE_COUNT)
+            if taken.count:
+                result.acknowledged[affinity.text(topology.affinities[cpu]), _TYPES[kind]] = taken.count
 
 
 def _add(counts: Counter[str], name: str, count: int) -> None:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from mypy_extensions import i64
+
 import vgic
 from mmio import FRAME_SIZE, IllegalAccess, Refusal
 from mmio.trace import Event, Message, TraceError, TraceReader
@@ -40,11 +42,13 @@ from mmio.trace.records import (
     RecordError,
     RecordSink,
     Tables,
+    half_of,
     number_of,
     pe_of,
     value_of,
 )
 from vgic import affinity
+from vgic.bits import bit
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
@@ -151,22 +155,22 @@ class _Replay(RecordSink):
         self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
         self._topology = machine.config.topology
+        self._gicd_base: i64 = machine.config.gicd_base
+        self._redistributor_bases = self._gic.redistributor_bases
         self._resets = ResetAttribution()
         self._witness = Witness(self._gic, history)
         self._refusal: Refusal | None = None
         self._started = False
         self._diverged = False
         self._lpi_priority: dict[int, int] = {}
-        self.needs = 0
+        self.needs: i64 = 0
         """The first event that may still be asked for."""
 
         self._sgi = PendingSgi()
-        self._reads: dict[int, int] = {}
-        """Reads that were compared, by address."""
 
     # The model's callbacks.
 
-    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+    def set_lines(self, cpu: i64, irq: bool, fiq: bool) -> None:
         self._evaluations.passed_through(cpu)
 
     def illegal_access(self, access: IllegalAccess) -> None:
@@ -190,10 +194,10 @@ class _Replay(RecordSink):
             self._evaluations.follow(self._gic)
             self._witness.follow(self._gic)
 
-    def take(self, data: bytes, at: int, index: int, thread: int) -> bool:
+    def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """Take the next event; True where it diverged and that is the end."""
         self._counts.events += 1
-        kind = data[at]
+        kind: i64 = data[at]
         if kind == OUTPUTS:
             self._evaluations.add_outputs(self._places.cpu(data, at, index), data[at + 1], index)
         elif kind == CANDIDATE:
@@ -236,29 +240,29 @@ class _Replay(RecordSink):
                 result.notes.append(f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}")
             if self._evaluations.lpis:
                 result.accepted["evaluations that offer an LPI"] += self._evaluations.lpis
-        for address, count in self._reads.items():
+        for address, count in self._counts.compared_reads():
             result.compared[self._places.name_at(address)] += count
         self._counts.sum_up(
             result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
         )
 
-    def _candidate(self, data: bytes, at: int, index: int) -> None:
+    def _candidate(self, data: bytes, at: i64, index: i64) -> None:
         """What a PE was offered: half an evaluation."""
         cpu = self._places.cpu(data, at, index)
         intid = number_of(data, at)
-        priority = data[at + 8] | data[at + 9] << 8
+        priority = half_of(data, at + 8)
         self._evaluations.add_offer(cpu, intid, data[at + 1], priority, index)
         if intid >= FIRST_LPI and priority != _NOTHING_PENDING:
             self._lpi_priority[cpu] = priority
 
-    def _delivery(self, data: bytes, at: int, index: int) -> None:
+    def _delivery(self, data: bytes, at: i64, index: i64) -> None:
         """Keep a delivery until its SGI is complete."""
         cpu = self._places.cpu(data, at, index)
         if not self._sgi.waits:
             raise self._places.error(index, "an SGI is delivered that nobody generated")
         self._sgi.deliver(cpu, self._tables.pes[pe_of(data, at)], number_of(data, at), index)
 
-    def _generated(self, data: bytes, at: int, index: int) -> None:
+    def _generated(self, data: bytes, at: i64, index: i64) -> None:
         """Keep an SGI until its deliveries are known."""
         cpu = self._places.cpu(data, at, index)
         intid, value = number_of(data, at), value_of(data, at)
@@ -271,10 +275,11 @@ class _Replay(RecordSink):
         pe, irm = self._tables.pes[pe_of(data, at)], data[at + 1] & IRM != 0
         self._sgi.begin(cpu, pe, intid, irm, value, index)
 
-    def _line(self, data: bytes, at: int, index: int) -> None:
+    def _line(self, data: bytes, at: i64, index: i64) -> None:
         """Drive an input line."""
         self._logged_first(index)
-        flags, intid = data[at + 1], number_of(data, at)
+        flags: i64 = data[at + 1]
+        intid = number_of(data, at)
         try:
             if flags & PRIVATE:
                 interrupt: vgic.Interrupt = self._gic.ppi(self._places.cpu(data, at, index), intid)
@@ -285,7 +290,7 @@ class _Replay(RecordSink):
         interrupt.set_level(flags & LEVEL != 0)
         self._counts.line_changes += 1
 
-    def _cpu_reset(self, data: bytes, at: int, index: int, thread: int) -> None:
+    def _cpu_reset(self, data: bytes, at: i64, index: i64, thread: i64) -> None:
         """Reset a PE's CPU interface, now or when it is known which one it is."""
         if not self._started:
             return  # The machine's own start.
@@ -295,19 +300,21 @@ class _Replay(RecordSink):
             self._gic.reset_cpu(cpu)
         self.result.inputs["CPU resets"] += 1
 
-    def _access(self, data: bytes, at: int, index: int) -> None:
+    def _access(self, data: bytes, at: i64, index: i64) -> None:
         """A load or store."""
         self._started = True
-        flags, offset = data[at + 1], number_of(data, at)
+        flags: i64 = data[at + 1]
+        offset = number_of(data, at)
         device = flags >> DEVICE_SHIFT
         if device == GICD:
             if offset >= FRAME_SIZE:
                 raise self._places.error(index, f"offset {offset:#x} is beyond the distributor")
-            address = self._gic.config.gicd_base + offset
+            address = self._gicd_base + offset
         elif device == GICR:
             if offset >= REDISTRIBUTOR_SIZE:
                 raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
-            address = self._gic.redistributor_bases[self._places.cpu(data, at, index)] + offset
+            base: i64 = self._redistributor_bases[self._places.cpu(data, at, index)]
+            address = base + offset
         elif device == GITS and self._its is not None:
             if offset >= ITS_SIZE:
                 raise self._places.error(index, f"offset {offset:#x} is beyond the ITS")
@@ -317,7 +324,7 @@ class _Replay(RecordSink):
             return
         self._logged_last()
         self._refusal = None
-        size, secure = 1 << (flags & SIZE_MASK), flags & SECURE != 0
+        size, secure = bit(flags & SIZE_MASK), flags & SECURE != 0
         if flags & WRITE:
             self._counts.access(device, True)
             self._gic.write(address, size, value_of(data, at), secure=secure)
@@ -325,7 +332,7 @@ class _Replay(RecordSink):
             self._counts.access(device, False)
             got = self._gic.read(address, size, secure=secure)
             if flags & HAS_VALUE:
-                self._reads[address] = self._reads.get(address, 0) + 1
+                self._counts.compared_read(device, offset, address)
                 if got != value_of(data, at):
                     self._diverge_read(index, address, value_of(data, at), got)
             else:
@@ -335,7 +342,7 @@ class _Replay(RecordSink):
             self._its.accessed(device, offset, flags & WRITE != 0)
         self._after_logged_last(index)
 
-    def _sysreg(self, data: bytes, at: int, index: int, thread: int) -> None:
+    def _sysreg(self, data: bytes, at: i64, index: i64, thread: i64) -> None:
         """A system register access."""
         self._started = True
         cpu = self._places.cpu(data, at, index)
@@ -365,7 +372,7 @@ class _Replay(RecordSink):
             self._logged_first(index)
             self._compare_register(register, cpu, value, index)
 
-    def _written(self, event: Event, index: int) -> None:
+    def _written(self, event: Event, index: i64) -> None:
         """An event that no record can hold; it comes without line, time and thread."""
         if not isinstance(event, ITS_EVENTS):
             raise self._places.error(index, f"no machine does this: {describe(event)}")
@@ -387,7 +394,7 @@ class _Replay(RecordSink):
             self._generate(cut)
             self._evaluations.unsettled = False
 
-    def _logged_first(self, index: int) -> None:
+    def _logged_first(self, index: i64) -> None:
         """Before an operation that is logged before its evaluations."""
         self._before_operation()
         if self._evaluations.waiting():
@@ -403,13 +410,13 @@ class _Replay(RecordSink):
         else:
             self._evaluations.forget()
 
-    def _after_logged_last(self, index: int) -> None:
+    def _after_logged_last(self, index: i64) -> None:
         if self._evaluations.waiting():
             self._evaluations.present()
             self._compare_evaluations()
         self._settled(index)
 
-    def _settled(self, index: int) -> None:
+    def _settled(self, index: i64) -> None:
         """No event before this one waits to be compared."""
         self._evaluations.forget()
         self.needs = index - HISTORY
@@ -445,7 +452,7 @@ class _Replay(RecordSink):
             self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
         self._gic.sysreg_write(sgi.sender, encoding, value)
 
-    def _acknowledge(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
+    def _acknowledge(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
         if value >= FIRST_LPI and self._its is None:
             self.result.accepted["LPI acknowledgements"] += 1
             self._counts.taken(cpu, LPI)
@@ -455,7 +462,7 @@ class _Replay(RecordSink):
         if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
             self._counts.taken(cpu, _kind(value))
 
-    def _activate_lpi(self, cpu: int) -> None:
+    def _activate_lpi(self, cpu: i64) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
         if cpu in self._lpi_priority:
             bit = 1 << (self._lpi_priority[cpu] >> 3)
@@ -464,7 +471,7 @@ class _Replay(RecordSink):
 
     # Comparing.
 
-    def _compare_register(self, register: SystemRegister, cpu: int, value: int, index: int) -> None:
+    def _compare_register(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
         got = self._gic.sysreg_read(cpu, register.encoding)
         register.compared += 1
         if got != value:
@@ -472,22 +479,22 @@ class _Replay(RecordSink):
             if self._first(register.name):
                 self.result.first = self._witness.of_register(index, cpu, got, register.layout)
 
-    def _compare_legality(self, index: int, expected: bool) -> None:
+    def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self._refusal is not None
         if not got or self._refusal not in _UNRECORDED:
             self._counts.legality += 1
             if got != expected:
                 self._diverge("access taken or refused", index, None, _legality(expected), _legality(got))
 
-    def _diverge_read(self, index: int, address: int, expected: int, got: int) -> None:
+    def _diverge_read(self, index: i64, address: int, expected: int, got: int) -> None:
         if self._first(self._places.name_at(address)):
             self.result.first = self._witness.of_access(index, expected, got, self._places.locate(address))
 
-    def _diverge(self, what: str, index: int, cpu: int | None, expected: str, got: str) -> None:
+    def _diverge(self, what: str, index: i64, cpu: int | None, expected: str, got: str) -> None:
         if self._first(what):
             self.result.first = self._witness.of_outcome(index, what, cpu, expected, got)
 
-    def _diverge_its(self, what: str, index: int, expected: str, got: str) -> None:
+    def _diverge_its(self, what: str, index: i64, expected: str, got: str) -> None:
         self._diverge(what, index, None, expected, got)
 
     def _present(self) -> None:
@@ -507,7 +514,7 @@ def _listed(deliveries: list[tuple[int, int]]) -> str:
     return ", ".join([f"SGI {intid} at {affinity.text(pe)}" for intid, pe in deliveries]) or "nowhere"
 
 
-def _kind(intid: int) -> int:
+def _kind(intid: int) -> i64:
     """The type of an interrupt that was taken."""
     if intid >= FIRST_LPI:
         return LPI

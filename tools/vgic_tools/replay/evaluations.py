@@ -13,6 +13,8 @@ others wait for the states that the next operation may bring.
 
 from typing import Final, NamedTuple
 
+from mypy_extensions import i64
+
 from vgic import Gic
 from vgic.cpu_interface import CpuInterface
 from vgic.intids import FIRST_LPI
@@ -50,39 +52,71 @@ class _Evaluation:
 
     __slots__ = ("cpu", "offer", "offer_index", "outputs", "outputs_index")
 
-    def __init__(self, cpu: int, offer: int, offer_index: int, outputs: int, outputs_index: int) -> None:
+    def __init__(self, cpu: i64, offer: i64, offer_index: i64, outputs: i64, outputs_index: i64) -> None:
         self.cpu = cpu
         self.offer = offer
         self.offer_index = offer_index
         self.outputs = outputs
         self.outputs_index = outputs_index
 
-    def fits_offer(self, state: int) -> bool:
+    def fits_offer(self, state: i64) -> bool:
         """True where the recorded interrupt is the state's."""
         return self.offer == _ABSENT or self.offer == state >> 2
+
+
+class _State:
+    """A state in an object that is used again: a list of such numbers would make one for each of them."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: i64 = 0
 
 
 class _Pe:
     """What a vCPU passed through and showed since states were last forgotten."""
 
-    __slots__ = ("interface", "shown", "states", "waits")
+    __slots__ = ("_states", "interface", "passed", "shown", "waits")
 
     def __init__(self, interface: CpuInterface) -> None:
         self.interface = interface
-        self.states: list[int] = []
-        self.shown = 0
+        self._states: list[_State] = []
+        self.passed: i64 = 0
+        """How many states it passed through."""
+        self.shown: i64 = 0
         """The states before this one may not come back."""
         self.waits = False
         """An evaluation waits, and so must those that follow."""
 
-    def state(self) -> int:
+    def at(self, place: i64) -> i64:
+        """The state that it passed through at this place, counted from 0."""
+        return self._states[place].value
+
+    def pass_through(self, state: i64) -> None:
+        """A state comes after the others."""
+        if self.passed == len(self._states):
+            self._states.append(_State())
+        self._states[self.passed].value = state
+        self.passed += 1
+
+    def forget(self) -> None:
+        """It passed through none."""
+        self.passed = 0
+        self.shown = 0
+
+    def state(self) -> i64:
         """What the model shows."""
         interface = self.interface
         key = interface.best_key
-        offer = _NO_OFFER
+        offer: i64 = _NO_OFFER
         if key != NO_KEY:
             offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_group
-        return offer << 2 | (2 if interface.irq else 0) | (1 if interface.fiq else 0)
+        state = offer << 2
+        if interface.irq:
+            state |= 2
+        if interface.fiq:
+            state |= 1
+        return state
 
 
 class Evaluations:
@@ -97,38 +131,39 @@ class Evaluations:
         self._waiting: list[_Evaluation] = []
         self._passing: list[_Pe] = []
         """The vCPUs that have states."""
-        self._half = _ABSENT
+        self._half: i64 = _ABSENT
         """The vCPU of a pair of which only the first half has come."""
-        self._half_offer = 0
-        self._half_index = 0
+        self._half_offer: i64 = 0
+        self._half_index: i64 = 0
         self.unsettled = False
         """An operation is under way whose outcome is not in the model yet: what is shown may still change."""
-        self.lpis = 0
+        self.lpis: i64 = 0
         """Evaluations in which an LPI was offered: not predicted."""
-        self.same_offers = 0
+        self.same_offers: i64 = 0
         """Offers that are as recorded."""
-        self.same_outputs = 0
+        self.same_outputs: i64 = 0
 
     def follow(self, gic: Gic) -> None:
         """The replay goes on with this GIC."""
         for cpu, pe in enumerate(self._pes):
             pe.interface = gic.interface(cpu)
 
-    def add_offer(self, cpu: int, intid: int, group: int, priority: int, index: int) -> None:
+    def add_offer(self, cpu: i64, intid: i64, group: i64, priority: i64, index: i64) -> None:
         """The first half of an evaluation of vCPU `cpu`: event `index` offers an interrupt, priority 255 none."""
         self._close()
-        if priority == _NOTHING_PENDING:
-            offer = _NO_OFFER
-        elif intid >= FIRST_LPI and not self._knows_lpis:
-            offer = _LPI
-        else:
+        offer: i64 = _NO_OFFER
+        if priority != _NOTHING_PENDING:
             # The recorder tells Secure and Non-secure Group 1 apart; with one Security state both are Group 1.
-            offer = priority << _PRIORITY_SHIFT | intid << 1 | (1 if group else 0)
+            offer = priority << _PRIORITY_SHIFT | intid << 1
+            if group:
+                offer |= 1
+            if intid >= FIRST_LPI and not self._knows_lpis:
+                offer = _LPI
         self._half = cpu
         self._half_offer = offer
         self._half_index = index
 
-    def add_outputs(self, cpu: int, outputs: int, index: int) -> None:
+    def add_outputs(self, cpu: i64, outputs: i64, index: i64) -> None:
         """The second half: the IRQ (bit 1) and FIQ (bit 0) outputs of vCPU `cpu`."""
         if self._half == cpu:
             self._half = _ABSENT
@@ -137,15 +172,15 @@ class Evaluations:
             self._close()
             self._evaluate(cpu, _ABSENT, index, outputs, index)
 
-    def passed_through(self, cpu: int) -> None:
+    def passed_through(self, cpu: i64) -> None:
         """What vCPU `cpu` shows now is a state that evaluations may show until `forget`."""
         pe = self._pes[cpu]
         state = pe.state()
-        if not pe.states:
+        if pe.passed == 0:
             self._passing.append(pe)
-        elif pe.states[-1] == state:
+        elif pe.at(pe.passed - 1) == state:
             return
-        pe.states.append(state)
+        pe.pass_through(state)
 
     def present(self) -> None:
         """The waiting evaluations may show the present state."""
@@ -172,10 +207,10 @@ class Evaluations:
                 pe.shown = at
                 self._count(evaluation.offer, evaluation.outputs)
                 continue
-            against = pe.states[-1]
-            for state in pe.states[pe.shown :]:
-                if evaluation.fits_offer(state):
-                    against = state
+            against = pe.at(pe.passed - 1)
+            for place in range(pe.shown, pe.passed):
+                if evaluation.fits_offer(pe.at(place)):
+                    against = pe.at(place)
                     break
             differences += self._differences(evaluation, against)
         self._waiting.clear()
@@ -185,9 +220,8 @@ class Evaluations:
         """States before now can no longer be shown."""
         if self._passing:
             for pe in self._passing:
-                pe.states.clear()
-                pe.shown = 0
-            self._passing.clear()
+                pe.forget()
+            self._passing = []
 
     def _close(self) -> None:
         """No second half comes any more."""
@@ -196,33 +230,33 @@ class Evaluations:
             self._half = _ABSENT
             self._evaluate(cpu, self._half_offer, self._half_index, _ABSENT, self._half_index)
 
-    def _evaluate(self, cpu: int, offer: int, offer_index: int, outputs: int, outputs_index: int) -> None:
+    def _evaluate(self, cpu: i64, offer: i64, offer_index: i64, outputs: i64, outputs_index: i64) -> None:
         if offer == _LPI:
             self.lpis += 1
             return
         pe = self._pes[cpu]
         if not pe.waits:
-            at = _find(offer, outputs, pe) if pe.states else -1
+            at = _find(offer, outputs, pe)
             if at >= 0:
                 pe.shown = at
                 self._count(offer, outputs)
                 return
             if not self.unsettled and _fits(offer, outputs, pe.state()):
-                if pe.states:
+                if pe.passed:
                     self.passed_through(cpu)
-                    pe.shown = len(pe.states) - 1
+                    pe.shown = pe.passed - 1
                 self._count(offer, outputs)
                 return
         pe.waits = True
         self._waiting.append(_Evaluation(cpu, offer, offer_index, outputs, outputs_index))
 
-    def _count(self, offer: int, outputs: int) -> None:
+    def _count(self, offer: i64, outputs: i64) -> None:
         if offer != _ABSENT:
             self.same_offers += 1
         if outputs != _ABSENT:
             self.same_outputs += 1
 
-    def _differences(self, evaluation: _Evaluation, state: int) -> list[Difference]:
+    def _differences(self, evaluation: _Evaluation, state: i64) -> list[Difference]:
         """The halves of an evaluation that are not a state's."""
         differences: list[Difference] = []
         cpu, offer, outputs = evaluation.cpu, evaluation.offer, evaluation.outputs
@@ -241,15 +275,17 @@ class Evaluations:
         return differences
 
 
-def _find(offer: int, outputs: int, pe: _Pe) -> int:
+def _find(offer: i64, outputs: i64, pe: _Pe) -> i64:
     """Which of the states that a vCPU may still show is the first with this offer and these outputs; -1: none."""
-    for at in range(pe.shown, len(pe.states)):
-        if _fits(offer, outputs, pe.states[at]):
+    at = pe.shown
+    while at < pe.passed:
+        if _fits(offer, outputs, pe.at(at)):
             return at
+        at += 1
     return -1
 
 
-def _fits(offer: int, outputs: int, state: int) -> bool:
+def _fits(offer: i64, outputs: i64, state: i64) -> bool:
     """True where a state has this offer and these outputs."""
     if offer == _ABSENT:
         return outputs == state & 3
@@ -258,12 +294,12 @@ def _fits(offer: int, outputs: int, state: int) -> bool:
     return offer << 2 | outputs == state
 
 
-def _offer_text(offer: int) -> str:
+def _offer_text(offer: i64) -> str:
     if offer == _NO_OFFER:
         return "nothing"
     intid = offer >> 1 & 0xFFFF_FFFF
     return f"INTID {intid}, group {offer & 1}, priority {offer >> _PRIORITY_SHIFT:#04x}"
 
 
-def _levels_text(outputs: int) -> str:
+def _levels_text(outputs: i64) -> str:
     return f"IRQ {outputs >> 1} FIQ {outputs & 1}"

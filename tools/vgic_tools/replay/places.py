@@ -1,5 +1,7 @@
 """What records and addresses refer to on the machine of a replay, and errors that say where in the trace it is."""
 
+from mypy_extensions import i64
+
 from mmio import Location
 from mmio.trace import Event
 from mmio.trace.records import RecordError, Tables, number_of, pe_of
@@ -28,14 +30,14 @@ class Places:
         self._cpus: list[int] = []
         self._locations: dict[int, Location] = {}
 
-    def cpu(self, data: bytes, at: int, index: int) -> int:
+    def cpu(self, data: bytes, at: i64, index: i64) -> i64:
         """The vCPU of a record, event `index`. Raises ReplayError where the machine lacks it."""
         pe = pe_of(data, at)
         if pe >= len(self._cpus):
             pes = self.tables.pes
             _check(pe, len(pes), "PE", index)
             self._cpus += [self._topology.find(packed) for packed in pes[len(self._cpus) :]]
-        cpu = self._cpus[pe]
+        cpu: i64 = self._cpus[pe]
         if cpu < 0:
             first, last = self._topology.affinities[0], self._topology.affinities[-1]
             raise self.error(
@@ -45,7 +47,7 @@ class Places:
             )
         return cpu
 
-    def register(self, data: bytes, at: int, index: int) -> SystemRegister:
+    def register(self, data: bytes, at: i64, index: i64) -> SystemRegister:
         """The system register of a record."""
         number = number_of(data, at)
         if number >= len(self.registers):
@@ -54,26 +56,26 @@ class Places:
             self.registers += [system_register(name) for name in names[len(self.registers) :]]
         return self.registers[number]
 
-    def name(self, data: bytes, at: int, index: int) -> int:
+    def name(self, data: bytes, at: i64, index: i64) -> i64:
         """The place of a record's name in the tables."""
         number = number_of(data, at)
         if number >= len(self.tables.names):
             _check(number, len(self.tables.names), "name", index)
         return number
 
-    def token(self, data: bytes, at: int, index: int) -> str:
+    def token(self, data: bytes, at: i64, index: i64) -> str:
         """The token of a record."""
         number = number_of(data, at)
         _check(number, len(self.tables.tokens), "token", index)
         return self.tables.tokens[number]
 
-    def written(self, data: bytes, at: int, index: int) -> Event:
+    def written(self, data: bytes, at: i64, index: i64) -> Event:
         """The event that a record stands for, without line, time and thread."""
         number = number_of(data, at)
         _check(number, len(self.tables.written), "written event", index)
         return self.tables.written[number]
 
-    def error(self, index: int, message: str) -> ReplayError:
+    def error(self, index: i64, message: str) -> ReplayError:
         """What is wrong with event `index`, and on which line of the trace it is."""
         return ReplayError(f"{self._path}:{self._history.event(index).line}: {message}")
 
@@ -94,6 +96,6 @@ class Places:
         return f"{location.owner.partition('[')[0]}+{location.offset:#x}"
 
 
-def _check(place: int, count: int, what: str, index: int) -> None:
+def _check(place: i64, count: i64, what: str, index: i64) -> None:
     if place >= count:
         raise RecordError(f"record {index} refers to {what} {place}, and the tables have {count}")

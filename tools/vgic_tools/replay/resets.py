@@ -9,6 +9,8 @@ anyway, and from then on its pointer is known.
 
 from typing import Final
 
+from mypy_extensions import i64
+
 __all__ = ["ResetAttribution"]
 
 _NO_THREAD: Final = 0
@@ -21,6 +23,9 @@ class ResetAttribution:
         self._cpu_of_token: dict[str, int] = {}
         self._cpus_of_thread: dict[int, set[int]] = {}
         self._held: list[tuple[str, int]] = []
+        self._last_thread: i64 = -1
+        self._last_cpu: i64 = -1
+        """Whose access was the last that there was nothing to learn from."""
 
     @property
     def held(self) -> int:
@@ -38,16 +43,23 @@ class ResetAttribution:
             self._cpu_of_token[token] = cpu
         return cpu
 
-    def resolved(self, thread: int, cpu: int, begins: bool) -> bool:
+    def resolved(self, thread: i64, cpu: i64, begins: bool) -> bool:
         """Learn from a system register access; True where its vCPU is one whose held reset comes before it.
 
         `begins`: the access writes ICC_PMR.
         """
+        if thread == self._last_thread and cpu == self._last_cpu and not self._held:
+            return False
+        return self._learned(thread, cpu, begins)
+
+    def _learned(self, thread: int, cpu: int, begins: bool) -> bool:
         known = self._cpus_of_thread.get(thread)
         if known is None:
             known = self._cpus_of_thread[thread] = set()
         if not self._held:
             known.add(cpu)
+            self._last_thread = thread
+            self._last_cpu = cpu
             return False
         own_thread = thread != _NO_THREAD and not known - {cpu} and self._many_threads(thread)
         known.add(cpu)
