@@ -290,7 +290,7 @@ class CpuInterface:
 
     def running_priority(self) -> i64:
         """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
-        running0, running1 = self.group0.active.running, self.group1.active.running
+        running0, running1 = self.group0.running, self.group1.running
         return running0 if running0 < running1 else running1
 
     def _can_preempt(self) -> bool:
@@ -312,7 +312,7 @@ class CpuInterface:
         if self.best_group != group or not self._can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        self.group(group).active.activate(self.best_key >> INTID_BITS & self.group_mask(group))
+        self.group(group).activate(self.best_key >> INTID_BITS & self.group_mask(group))
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
@@ -328,7 +328,7 @@ class CpuInterface:
         bank = self._bank(intid)
         if bank is None or self._highest_active_group() != group:
             return
-        self.group(group).active.drop()
+        self.group(group).drop()
         self.drive()
         if not self.eoi_mode:
             index = intid - bank.first
@@ -345,7 +345,7 @@ class CpuInterface:
 
     def _highest_active_group(self) -> i64:
         """The group of the highest active interrupt that is not dropped, NO_GROUP where none."""
-        running0, running1 = self.group0.active.running, self.group1.active.running
+        running0, running1 = self.group0.running, self.group1.running
         if running1 < running0:
             return GROUP1
         # Group 0 where both are the same.

@@ -10,7 +10,7 @@ from typing import Protocol
 from mypy_extensions import i64
 
 from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
-from vgic.pending import NO_KEY, PendingQueue
+from vgic.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["DeferredBank", "Forwarder"]
@@ -46,22 +46,21 @@ class Forwarder(Settler):
     def forward(self, cpu: i64, group: i64, key: i64) -> None:
         """Put an interrupt in a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.group(group).queue.add(key)
+        interface.group(group).forward(key)
         self.touch(interface)
 
     def withdraw(self, cpu: i64, group: i64, key: i64) -> None:
         """Take an interrupt out of a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.group(group).queue.remove(key)
+        interface.group(group).withdraw(key)
         self.touch(interface)
 
     def clear(self) -> None:
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
         for interface in self.cpus:
-            for group in interface.group0, interface.group1:
-                group.queue = PendingQueue()
-                group.private_head = NO_KEY
+            interface.group0.forget()
+            interface.group1.forget()
 
     def touch(self, interface: CpuInterface) -> None:
         """Have `settle` look at this CPU interface."""

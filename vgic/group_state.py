@@ -82,15 +82,21 @@ class ActivePriorities:
             self.running = IDLE_PRIORITY
 
 
-class GroupState:
-    """The registers and the candidates of one group."""
+class GroupState(ActivePriorities):
+    """The registers and the candidates of one group.
 
-    __slots__ = ("_hides", "active", "declines", "enabled", "forwarded", "private_head", "queue")
+    All that choosing an interrupt needs is in this one object: a broadcast goes through those of every PE.
+    """
+
+    __slots__ = ("_hides", "declines", "enabled", "forwarded", "private_head", "queue", "queue_head")
 
     def __init__(self, preemption_bits: i64, hides: bool) -> None:
+        super().__init__(preemption_bits)
         self._hides = hides
         self.queue = PendingQueue()
         """What is forwarded to the PE, but for its private interrupts."""
+        self.queue_head: i64 = NO_KEY
+        """Its head."""
         self.private_head: i64 = NO_KEY
         """The best key of the PE's private interrupts, NO_KEY where there is none."""
         self.forwarded = False
@@ -98,17 +104,31 @@ class GroupState:
         self.declines = False
         """1-of-N interrupts are kept away."""
         self.enabled = False
-        self.active = ActivePriorities(preemption_bits)
 
     def reset(self) -> None:
         """Reset the registers."""
         self.enabled = False
-        self.active.clear()
+        self.clear()
+
+    def forward(self, key: i64) -> None:
+        """An interrupt that is not private is forwarded to the PE."""
+        self.queue.add(key)
+        self.queue_head = self.queue.head
+
+    def withdraw(self, key: i64) -> None:
+        """It is forwarded no longer."""
+        self.queue.remove(key)
+        self.queue_head = self.queue.head
+
+    def forget(self) -> None:
+        """Nothing is forwarded."""
+        self.queue = PendingQueue()
+        self.queue_head = NO_KEY
+        self.private_head = NO_KEY
 
     def head(self) -> i64:
         """The best key of all that is forwarded, NO_KEY where nothing is."""
-        head = self.queue.head
-        return self.private_head if self.private_head < head else head
+        return self.private_head if self.private_head < self.queue_head else self.queue_head
 
     def considered(self) -> bool:
         """True where what is forwarded may be the PE's highest priority pending interrupt.

@@ -133,7 +133,7 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         queue = interface.group(group).queue
         if set(queue.keys()) != keys:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
-        if queue.head != min(keys, default=NO_KEY):
+        if {queue.head, interface.group(group).queue_head} != {min(keys, default=NO_KEY)}:
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
     best, best_group = _best(interface)
     if (interface.best_key, interface.best_group) != (best, best_group):
@@ -149,7 +149,7 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
         raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
     for group in (GROUP0, GROUP1):
-        held = interface.group(group).active
+        held = interface.group(group)
         active = held.all()
         if active >> held.levels:
             raise InvariantError(f"{name}: active priorities {active:#x}")

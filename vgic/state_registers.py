@@ -302,7 +302,7 @@ def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegister
     for group in GROUP0, GROUP1:
         yield _group_enable(f"{device}ICC_IGRPEN{group}_EL1", interface, group)
     for group in GROUP0, GROUP1:
-        active = interface.group(group).active
+        active = interface.group(group)
         for number in range(max(1, active.levels // 32)):
             yield _active_priorities(f"{device}ICC_AP{group}R{number}_EL1", active, number)
 

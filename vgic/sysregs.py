@@ -139,10 +139,10 @@ class _ActivePriorities(_OfGroup):
         self.number = number
 
     def get(self, interface: CpuInterface) -> i64:
-        return interface.group(self.group).active.word(self.number)
+        return interface.group(self.group).word(self.number)
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        interface.group(self.group).active.set_word(self.number, value)
+        interface.group(self.group).set_word(self.number, value)
         interface.settle_outputs()
 
 

@@ -78,11 +78,11 @@ def lower_a_binary_point(gic: vgic.Gic) -> None:
 
 
 def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
-    gic.interface(1).group(0).active._others = 1
+    gic.interface(1).group(0)._others = 1
 
 
 def forget_what_runs(gic: vgic.Gic) -> None:
-    gic.interface(1).group(0).active._first = 1 << 4
+    gic.interface(1).group(0)._first = 1 << 4
 
 
 @pytest.mark.rule("API-6")
