@@ -68,8 +68,11 @@ def measure_curves(
     start = recording(trace, config, 1, folder)
     for most in sizes.events:
         replayed = recording(trace, config, most, folder)
-        points[EVENTS]["QEMU text", replayed.events] = net(replayed.text, start.text, replayed.events)
-        points[EVENTS]["packed", replayed.events] = net(replayed.packed, start.packed, replayed.events)
+        for name, whole, begun in (
+            ("QEMU text", replayed.text, start.text),
+            ("packed", replayed.packed, start.packed),
+        ):
+            points[EVENTS][name, replayed.events] = net(whole, begun, replayed.events, max(sizes.events) // most)
     curves = []
     for panel, candidates in points.items():
         found = medians({str(key): once for key, once in candidates.items()}, rounds)

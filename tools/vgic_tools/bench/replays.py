@@ -25,7 +25,8 @@ PACKED: Final = "packed trace replayed, each record"
 REPLAYED: Final = "replayed: "
 """Before the name of a loop that comes from a packed trace."""
 
-_EVENTS_OF_A_SAMPLE: Final = 200_000
+_REPEATS: Final = 4
+"""Of a loop's replay, in one round."""
 
 _NAMES: Final = {layout.offset: layout.name.removesuffix("_EL1") for layout in ICC}
 
@@ -47,7 +48,7 @@ def replays(trace: Path, config: vgic.Config, most: int | None, calls: int, fold
     for loop in LOOPS:
         path = folder / f"{loop.letter}.vgpk"
         _pack(_events((*READY, *loop.before, *loop.operations * calls)), path)
-        found[REPLAYED + loop.name] = net(_replay(path, loops_on), _replay(ready, loops_on), calls)
+        found[REPLAYED + loop.name] = net(_replay(path, loops_on), _replay(ready, loops_on), calls, _REPEATS)
     return found
 
 
@@ -89,12 +90,11 @@ def _each(whole: Timed, count: int) -> Timed:
     return lambda: whole() / count
 
 
-def net(whole: Timed, start: Timed, count: int) -> Timed:
+def net(whole: Timed, start: Timed, count: int, repeats: int) -> Timed:
     """One of `count` events of a whole replay, net of what starting takes: `start` does no more than that.
 
     A short replay takes little more than its start, so it is repeated, and its start with it.
     """
-    repeats = max(1, _EVENTS_OF_A_SAMPLE // count)
     return lambda: sum(whole() - start() for _ in range(repeats)) / (count * repeats)
 
 
