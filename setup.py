@@ -41,6 +41,13 @@ def modules() -> list[str]:
     return paths
 
 
+def refuse_narrow_shifts(source: Path) -> None:
+    """Compile nothing rather than something that is wrong."""
+    wrong = [*narrow_shifts(source.read_text())]
+    if wrong:
+        raise SystemExit(f"mypyc shifts a literal in 32 bits, use vgic.bits: {'; '.join(wrong)}")
+
+
 def extensions() -> list[Extension]:
     """The extension modules that mypyc generates; none where it is not there or not wanted."""
     if CHOICE == "0" or BUILDS.isdisjoint(sys.argv):
@@ -49,16 +56,15 @@ def extensions() -> list[Extension]:
         from mypyc.build import mypycify
 
         built = mypycify([*OPTIONS, *modules()], opt_level="3", group_name="vgic")
+        for extension in built:
+            for source in extension.sources:
+                refuse_narrow_shifts(Path(source))
     except (ImportError, SystemExit) as error:
         if CHOICE == "1":
             raise
         print(f"vgic is not compiled: {error or 'mypyc refuses the source'}", file=sys.stderr)
         return []
     for extension in built:
-        for source in extension.sources:
-            wrong = [*narrow_shifts(Path(source).read_text())]
-            if wrong:
-                raise SystemExit(f"mypyc shifts a literal in 32 bits, use vgic.bits: {'; '.join(wrong)}")
         # The same list serves them all.
         extension.extra_compile_args = [*extension.extra_compile_args, *COMPILER_OPTIONS]
     return built
