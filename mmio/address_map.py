@@ -5,7 +5,7 @@ frame refuses, reads as zero, writes nothing, and is reported to the observer; i
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from mypy_extensions import i64, mypyc_attr
 from sortedcontainers import SortedDict
@@ -16,6 +16,9 @@ from mmio.layout import RegisterLayout
 __all__ = ["AddressMap", "FrameArray", "IllegalAccess", "Location", "MapError", "Observer", "Region"]
 
 OwnerT = TypeVar("OwnerT")
+
+_MOST: Final = 1 << 62
+"""The size of a region: an offset into it is an integer of the machine."""
 
 
 class MapError(ValueError):
@@ -151,6 +154,8 @@ class AddressMap:
                 f"{region.name} at {region.base:#x}, {region.size:#x} bytes: base and size must be multiples"
                 f" of {FRAME_SIZE:#x}, the size not zero"
             )
+        if region.size > _MOST:
+            raise MapError(f"{region.name} at {region.base:#x}: {region.size:#x} bytes are more than {_MOST:#x}")
         for other in self:
             if region.base < other.end and other.base < region.end:
                 raise MapError(

@@ -118,7 +118,7 @@ def to_kvm_key(affinity: int) -> int:
 def sgi_range(value: i64) -> i64:
     """The first Aff0 that TargetList of an SGI register names: 16 * RS, with RS in [47:44].
 
-    The reserved bits [63:56] have to be zero, here and in `sgi_cluster`.
+    `value` has 63 bits at most, here and in `sgi_cluster`: bit 63 is reserved.
     """
     return (value >> 44 & 0xF) << 4
 

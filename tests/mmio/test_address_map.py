@@ -135,6 +135,17 @@ def test_regions_are_whole_frames(base: int, size: int, shown: str) -> None:
 
 
 @pytest.mark.rule("ACC-12")
+def test_a_region_is_no_larger_than_an_offset_can_be() -> None:
+    memory = AddressMap()
+    memory.add(Region("large", 0, 1 << 62))
+    assert memory.read((1 << 62) - 4, 4) == 0
+    with pytest.raises(MapError) as caught:
+        memory.add(Region("everything", 1 << 62, 1 << 63))
+    assert str(caught.value) == (
+        "everything at 0x4000000000000000: 0x8000000000000000 bytes are more than 0x4000000000000000"
+    )
+
+
 def test_regions_may_touch_and_are_kept_in_order() -> None:
     address_map, _, _ = build()
     address_map.add(Region("above", BASE + 4 * FRAME_SIZE, FRAME_SIZE))

@@ -47,6 +47,19 @@ def refusal(*arguments: object) -> str:
 # replay
 
 
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        (["--gicd-base", "0x8000000000000000"], dist("read", 0xFFE8, 0x3B)),
+        (["--redistributors", "0x8000000000000000:4"], redist("read", 3, 0xFFE8, 0x3B)),
+    ],
+)
+def test_a_machine_may_lie_anywhere(trace: Path, where: list[str], line: str) -> None:
+    trace.write_text(line + "\n")
+    outcome = run("replay", trace, *QEMU, *where)
+    assert (outcome.exit_code, outcome.exception) == (0, None)
+
+
 def test_exit_statuses(trace: Path) -> None:
     for text, status in [(GOOD, 0), (BAD, 1), ("", 2)]:
         trace.write_text(text)

@@ -13,7 +13,7 @@ from sortedcontainers import SortedKeyList
 import vgic
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
-from vgic.layouts import gicd, gicr
+from vgic.layouts import gicd, gicr, icc
 from vgic.topology import NO_VCPU
 
 __all__ = ["FRAME", "Objects"]
@@ -173,7 +173,7 @@ class Objects:
         self._evaluate(one)
 
     def _send(self, sender: int, value: int, group: int) -> None:
-        cluster = affinity.sgi_cluster(value) << 8
+        cluster = affinity.sgi_cluster(value & icc.SGI1R.writable) << 8
         if value >> 40 & 1:
             named = [cpu for cpu in range(len(self.cpus)) if cpu != sender]
         else:

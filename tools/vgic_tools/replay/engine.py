@@ -155,7 +155,7 @@ class _Replay(RecordSink):
         self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
         self._topology = machine.config.topology
-        self._gicd_base: i64 = machine.config.gicd_base
+        self._gicd_base = machine.config.gicd_base
         self._redistributor_bases = self._gic.redistributor_bases
         self._resets = ResetAttribution()
         self._witness = Witness(self._gic, history)
@@ -304,7 +304,7 @@ class _Replay(RecordSink):
         """A load or store."""
         self._started = True
         flags: i64 = data[at + 1]
-        offset = number_of(data, at)
+        offset: int = number_of(data, at)
         device = flags >> DEVICE_SHIFT
         if device == GICD:
             if offset >= FRAME_SIZE:
@@ -313,8 +313,7 @@ class _Replay(RecordSink):
         elif device == GICR:
             if offset >= REDISTRIBUTOR_SIZE:
                 raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
-            base: i64 = self._redistributor_bases[self._places.cpu(data, at, index)]
-            address = base + offset
+            address = self._redistributor_bases[self._places.cpu(data, at, index)] + offset
         elif device == GITS and self._its is not None:
             if offset >= ITS_SIZE:
                 raise self._places.error(index, f"offset {offset:#x} is beyond the ITS")
