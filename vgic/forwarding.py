@@ -32,7 +32,7 @@ class Forwarder(Settler):
         self.roams = False
         """Some interrupts could be at another PE than they are."""
         self._alone: i64 = NO_VCPU
-        """The only one that is touched."""
+        """The only vCPU that is touched, NO_VCPU where none is, or several."""
         self._several = False
         """More than one are touched, and all of them are in the list."""
         self._touched: list[CpuInterface] = []

@@ -182,7 +182,8 @@ class Gic:
     def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
-        Raises ConfigError for a vCPU that the VM does not have.
+        With one Security state a read is the same whether `secure` or not. Raises ConfigError for a vCPU that the
+        VM does not have.
         """
         value = self._sysregs.read(self.interface(cpu), register)
         if value != ILLEGAL:

@@ -108,7 +108,7 @@ class InterruptBank(ActivationBank):
         return self.words[index >> 5].queued >> (index & 31) & 1 != 0
 
     def store_priorities(self, start: int, priorities: bytes) -> None:
-        """Keep the priorities of some interrupts, which are not forwarded, from index `start` on."""
+        """Keep the priorities of some interrupts, which are not forwarded, from index `start` on. O(count)."""
         self.priorities = self.priorities[:start] + priorities + self.priorities[start + len(priorities) :]
 
     # What follows changes state. A word or index must be one of the bank's.
