@@ -146,6 +146,7 @@ def test_a_region_is_no_larger_than_an_offset_can_be() -> None:
     )
 
 
+@pytest.mark.rule("ACC-12")
 def test_regions_may_touch_and_are_kept_in_order() -> None:
     address_map, _, _ = build()
     address_map.add(Region("above", BASE + 4 * FRAME_SIZE, FRAME_SIZE))
