@@ -142,7 +142,7 @@ class AddressMap:
     def __init__(self, observer: Observer | None = None) -> None:
         self._regions: SortedDict[int, Region] = SortedDict()
         self._observer = observer
-        # Guests hammer one region at a time; remembering it saves the search.
+        # Guests hammer one region at a time; remembering it, and where it lies, saves the search.
         self._last = Region("nothing", 0, 0)
         self._last_base = 0
         self._last_end = 0
@@ -182,7 +182,7 @@ class AddressMap:
 
     def read(self, address: int, size: int, secure: bool = False) -> int:
         """Read `size` bytes at `address`; 0 for an access that has no effect. Never raises."""
-        if not self._last_base <= address < self._last_end and not self._found(address):
+        if not self._last_base <= address < self._last_end and not self._enter(address):
             return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
         if size not in (4, 8, 1, 2):
             return self._refuse(address, size, None, secure, Refusal.SIZE)
@@ -194,7 +194,7 @@ class AddressMap:
 
     def write(self, address: int, size: int, value: int, secure: bool = False) -> None:
         """Write the low `size` bytes of `value` at `address`. Never raises."""
-        if not self._last_base <= address < self._last_end and not self._found(address):
+        if not self._last_base <= address < self._last_end and not self._enter(address):
             self._refuse(address, size, value, secure, Refusal.UNMAPPED)
             return
         if size not in (4, 8, 1, 2):
@@ -204,7 +204,7 @@ class AddressMap:
         if not region.write(address - self._last_base, size, value, secure):
             self._refused_by(region, address, size, value, secure)
 
-    def _found(self, address: int) -> bool:
+    def _enter(self, address: int) -> bool:
         """Make the region that holds `address` the last one; False where there is none."""
         found = self.find(address)
         if found is None:

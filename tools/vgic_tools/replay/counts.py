@@ -21,7 +21,7 @@ PPI: Final = 1
 SPI: Final = 2
 LPI: Final = 3
 _TYPES: Final = ("SGI", "PPI", "SPI", "LPI")
-_TYPE_COUNT: Final = 4
+_TYPE_COUNT: Final = len(_TYPES)
 
 
 class _Count:
