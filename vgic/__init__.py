@@ -9,11 +9,12 @@
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import Final
 
-from vgic import cpu_interface
 from vgic.config import Config, RedistributorRegion
-from vgic.cpu_interface import LineSink
+from vgic.cpu_interface import interface
+from vgic.cpu_interface.interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
 from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, Pending
+from vgic.handles import Interrupt, Lpi, Spi
 from vgic.intids import SPURIOUS
 from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
 from vgic.its.errors import ItsCommandError, ItsError
@@ -42,15 +43,14 @@ from vgic.layouts.icc import (
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.observer import IllegalSysReg, ItsObserver, Observer
-from vgic.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
-from vgic.state import SavedState
-from vgic.state_file import State
+from vgic.profiles.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
+from vgic.state.file import State
+from vgic.state.saving import SavedState
 from vgic.topology import MAX_VCPUS, Topology
-from vgic.views import Interrupt, Lpi, Spi
 
 __version__ = "0.1.0"
 
-COMPILED: Final = str(cpu_interface.__file__).endswith(tuple(EXTENSION_SUFFIXES))
+COMPILED: Final = str(interface.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 """True where the hot path runs compiled, False where it is interpreted."""
 
 __all__ = [

@@ -19,31 +19,31 @@ from mypy_extensions import i64
 from mmio import ILLEGAL, AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
-from vgic.cpu_interface import CpuInterface, LineSink
-from vgic.distributor import Distributor, SharedInterrupts, distributor_frame
+from vgic.cpu_interface.interface import CpuInterface, LineSink
+from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.distributor.frame import Distributor, SharedInterrupts, distributor_frame
+from vgic.distributor.one_of_n import OneOfN
 from vgic.errors import ConfigError
-from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank, PrivateInterrupts
+from vgic.handles import Interrupt, Lpi, Spi
+from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
+from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
-from vgic.invariants import check
 from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
 from vgic.layouts import icc
-from vgic.lpi_rescan import RescanningLpiBank
-from vgic.lpi_tables import ConfigurationTable, PendingTable
-from vgic.lpis import LpiBank, LpiConfiguration
+from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.rescanning import RescanningLpiBank
+from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory, NoMemory
 from vgic.observer import IllegalSysReg, ItsObserver, Observer
-from vgic.one_of_n import OneOfN
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
-from vgic.redistributor import Redistributor, redistributor_frames
-from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
-from vgic.state import SavedState, load, rehearse, save
-from vgic.state_registers import Parts
-from vgic.sysregs import SystemRegisters
+from vgic.redistributor.frame import Redistributor, redistributor_frames
+from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.state.invariants import check
+from vgic.state.registers import Parts
+from vgic.state.saving import SavedState, load, rehearse, save
 from vgic.topology import NO_VCPU, AffinityIndex
-from vgic.views import Interrupt, Lpi, Spi
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
 
@@ -344,7 +344,7 @@ class Gic:
     # Save and restore.
 
     def save(self) -> SavedState:
-        """The state of the VM as plain data; see `vgic.state`. `vgic.State` keeps it in a file.
+        """The state of the VM as plain data; see `vgic.state.saving`. `vgic.State` keeps it in a file.
 
         To be called between operations: within a callback of `lines` an operation is half done.
         """

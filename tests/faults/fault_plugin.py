@@ -12,14 +12,15 @@ from typing import Any, Final
 import pytest
 
 import vgic
-from vgic import distributor, sysregs
-from vgic.cpu_interface import CpuInterface
-from vgic.distributor import SharedInterrupts
-from vgic.group_state import GroupState
-from vgic.interrupts import InterruptBank, InterruptWord, PrivateInterrupts
-from vgic.pending import INTID_BITS, NO_KEY
-from vgic.redistributor import Redistributor
-from vgic.sgi import SgiGenerator
+from vgic.cpu_interface import sysregs
+from vgic.cpu_interface.group import GroupState
+from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.distributor import frame as distributor
+from vgic.distributor.frame import SharedInterrupts
+from vgic.interrupts.banks import InterruptBank, InterruptWord, PrivateInterrupts
+from vgic.redistributor.frame import Redistributor
+from vgic.redistributor.sgi import SgiGenerator
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 

@@ -12,7 +12,7 @@ from vgic.its.device import Its
 from vgic.its.entries import Device
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
-from vgic.lpis import LpiBank
+from vgic.lpis.bank import LpiBank
 
 pytestmark = pytest.mark.skipif(
     vgic.COMPILED, reason="a fault replaces methods of the model, which compiled classes do not allow"

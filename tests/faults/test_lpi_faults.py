@@ -7,10 +7,10 @@ import pytest
 
 import vgic
 from random_lpis import run
-from vgic.lpi_rescan import RescanningLpiBank
-from vgic.lpi_tables import ConfigurationTable, PendingTable
-from vgic.lpis import LpiBank, LpiConfiguration
-from vgic.redistributor import Redistributor
+from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.rescanning import RescanningLpiBank
+from vgic.lpis.tables import ConfigurationTable, PendingTable
+from vgic.redistributor.frame import Redistributor
 
 pytestmark = pytest.mark.skipif(
     vgic.COMPILED, reason="a fault replaces methods of the model, which compiled classes do not allow"

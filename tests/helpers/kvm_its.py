@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import vgic
 from its_driver import RAM, ItsDriver
 from vgic import Ram, affinity
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Address, Control, Group, ItsAddress, VgicItsDevice, VgicV3Device, restore, save_sequence
 
 RAM_SIZE = 0x40_0000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import vgic
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Address, Control, Group, KvmError, VgicV3Device, level_attr, register_attr
 
 GICD = 0x0800_0000

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sortedcontainers import SortedKeyList
 
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
 
 SLACK = 32
 """The stale keys that a queue may hold beyond as many as there are live ones."""

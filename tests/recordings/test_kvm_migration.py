@@ -15,7 +15,7 @@ import vgic
 from mmio import FRAME_SIZE, RegisterLayout
 from mmio.trace import Access, CpuReset, Delivery, Event, Line, Sgi, SysReg, read_qemu
 from vgic import affinity
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import KvmError, SetAttr, VgicV3Device, describe, restore, save_sequence
 from vgic.layouts import gicd, gicr, icc
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vgic
-from vgic.host import HostCapabilities
-from vgic.trap_plan import CpuInterfaceView, trap_plan
+from vgic.host.capabilities import HostCapabilities
+from vgic.host.trap_plan import CpuInterfaceView, trap_plan
 
 GICD = 0x0800_0000
 TYPER = GICD + 0x0004

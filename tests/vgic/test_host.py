@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vgic import ConfigError
-from vgic.host import CpuInterfaceView, HostCapabilities
+from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.layouts.icc import CTLR
 from vgic.layouts.ich import HCR, VTR
 

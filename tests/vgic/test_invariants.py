@@ -9,8 +9,8 @@ from guest import Guest
 from its_driver import vm
 from lpi_guest import LpiGuest
 from vgic import InvariantError
+from vgic.cpu_interface.pending import NO_KEY
 from vgic.its.device import Its
-from vgic.pending import NO_KEY
 
 
 def machine() -> Guest:

@@ -8,7 +8,7 @@ import pytest
 import vgic
 from mmio import FRAME_SIZE, RegisterLayout
 from vgic import affinity
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Address, Control, Group, SetAttr, VgicV3Device, attr_offset, restore, save_sequence
 from vgic.layouts import gicd, gicr, icc
 

@@ -6,7 +6,7 @@ import pytest
 
 import vgic
 from kvm_vm import GICD, IIDR, IROUTER32, REVISION_2, REVISION_3, TYPER, Vm, refused
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Group, VgicV3Device, register_attr, restore, save_sequence
 
 # System registers.

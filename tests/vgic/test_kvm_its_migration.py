@@ -9,7 +9,7 @@ from its_driver import ENABLED, FIRST_LPI, RAM, SPURIOUS, ItsDriver
 from kvm_its import RAM_SIZE, ItsVm, new_device
 from mmio import RegisterLayout
 from vgic import Ram, affinity
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import KvmError, SetAttr, SetItsAttr, Step, VgicV3Device, describe, restore, save_sequence
 from vgic.layouts import gicr, gits, its_commands
 

@@ -11,7 +11,7 @@ from kvm_its import RAM_SIZE, ItsVm
 from kvm_its_tables import NO_RAM, NOT_MAPPED, PAGE, VALID, Tables, cte, dte, ite, small_collection_table
 from kvm_vm import refused
 from vgic import affinity
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.its.device import Translation
 from vgic.kvm import Control, Group, ItsControl
 from vgic.layouts import gits

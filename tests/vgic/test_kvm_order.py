@@ -6,7 +6,7 @@ import pytest
 
 import vgic
 from kvm_its import ItsVm, new_device
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import (
     BlankRam,
     CreateIts,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
 
 KEYS = st.integers(0, 40).map(lambda n: (n % 7) << INTID_BITS | n)
 

@@ -15,7 +15,7 @@ import pytest
 
 import vgic
 from mmio import replacing
-from vgic import state_file
+from vgic.state import file as state_file
 
 CONFIG = vgic.Config(vgic.Topology([0x0102_0304]), spis=32, priority_bits=6)
 

@@ -15,7 +15,7 @@ import pytest
 
 import vgic
 from mmio import AddressMap, Frame, Register, Word
-from vgic.sysregs import SystemRegisters
+from vgic.cpu_interface.sysregs import SystemRegisters
 
 GICD: Final = 0x0800_0000
 BANK_WORDS: Final = (0x080, 0x100, 0x100, 0x180, 0x200, 0x200, 0x280, 0x300, 0x380)
@@ -40,7 +40,7 @@ CONFIGS: Final = {
 STATELESS: Final = (
     vgic.Config,
     vgic.Profile,
-    vgic.profile.LpiChoices,
+    vgic.profiles.profile.LpiChoices,
     AddressMap,
     Frame,
     Register,
@@ -83,7 +83,7 @@ def inside(value: object, seen: dict[int, int]) -> object:
         name: getattr(value, name) for name in {*names, *getattr(value, "__dict__", {})} if name not in IRRELEVANT
     }
     assert attributes, f"{type(value)} hides what it holds"
-    if attributes.get("best_key") == vgic.pending.NO_KEY:
+    if attributes.get("best_key") == vgic.cpu_interface.pending.NO_KEY:
         del attributes["best_group"]
     return type(value).__name__, {name: inside(attributes[name], seen) for name in sorted(attributes)}
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmio import AccessKind
-from vgic.host import CpuInterfaceView, HostCapabilities
+from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+from vgic.host.trap_plan import ALWAYS_TRAPPED, TRAPPED_BY, Control, RegisterAccess, TrapPlan, trap_plan
 from vgic.layouts.icc import ICC
 from vgic.layouts.ich import HCR, VTR
-from vgic.trap_plan import ALWAYS_TRAPPED, TRAPPED_BY, Control, RegisterAccess, TrapPlan, trap_plan
 
 CTLR = ["read of ICC_CTLR_EL1"]
 TC_WITHOUT_SGIS = [

@@ -16,9 +16,9 @@ from mmio import BitLayout, MapError, RegisterLayout
 from mmio.trace import NativeWriter, PackedWriter, TraceError, TraceReader, open_trace
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
-from vgic.host import CpuInterfaceView, HostCapabilities
+from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic.layouts import gicr
-from vgic.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.command import affinity_group
 from vgic_tools.bench.command import bench_command
 from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of

@@ -8,8 +8,8 @@ from typing import TypeVar
 import click
 
 import vgic
-from vgic.state import describe
-from vgic.state_document import config_of, from_document, to_document
+from vgic.state.document import config_of, from_document, to_document
+from vgic.state.saving import describe
 from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline

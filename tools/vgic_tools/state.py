@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from vgic import State, VgicError
-from vgic.host import CpuInterfaceView, HostCapabilities
-from vgic.state import VmDescription
-from vgic.trap_plan import TrapPlan, trap_plan
+from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+from vgic.host.trap_plan import TrapPlan, trap_plan
+from vgic.state.saving import VmDescription
 from vgic_tools.decode import number
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table

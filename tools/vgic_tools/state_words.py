@@ -16,7 +16,7 @@ from vgic.layouts.its_commands import FIELDS
 
 __all__ = ["describe", "device_of", "difference", "layout_of"]
 
-# What vgic.state_registers and vgic.its.state name in lower case.
+# What vgic.state.registers and vgic.its.state name in lower case.
 _WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded)(\d+)")
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")

@@ -12,7 +12,7 @@ from vgic.its.entries import Event
 from vgic.its.errors import Fault, ItsError
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
-from vgic.lpis import LpiBank
+from vgic.lpis.bank import LpiBank
 
 __all__ = ["Commands", "Targets", "Words"]
 

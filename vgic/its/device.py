@@ -11,9 +11,9 @@ from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
 from vgic.its.queue import CommandQueue
 from vgic.its.tables import Tables
 from vgic.layouts import gits
+from vgic.lpis.base_registers import Substitutes
 from vgic.memory import GuestMemory
 from vgic.observer import ItsObserver
-from vgic.table_registers import Substitutes
 
 __all__ = ["ITS_SIZE", "Its", "MsiOutcome", "MsiResult", "Translation", "its_frames"]
 

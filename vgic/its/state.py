@@ -1,6 +1,6 @@
 """The registers of an ITS that are saved, and the collections that it keeps itself.
 
-Names are as `vgic.state_registers` says. What no register shows:
+Names are as `vgic.state.registers` says. What no register shows:
 
 | name | what it is |
 |---|---|
@@ -21,7 +21,7 @@ from vgic.errors import InvariantError
 from vgic.its.device import Its
 from vgic.its.tables import ICID_BITS
 from vgic.layouts import gits, its_commands
-from vgic.saved_register import SavedRegister, attribute, flag
+from vgic.state.saved_register import SavedRegister, attribute, flag
 
 __all__ = ["check_its", "its_registers"]
 

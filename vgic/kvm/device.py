@@ -12,10 +12,10 @@ from typing import Final
 
 from vgic import affinity
 from vgic.config import Config
-from vgic.cpu_interface import LineSink
+from vgic.cpu_interface.interface import LineSink
 from vgic.features import Features
 from vgic.gic import Gic, Observer
-from vgic.host import HostCapabilities
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its import VgicItsDevice, signal_msi
 from vgic.kvm.machine import Machine, profile_on
@@ -36,7 +36,7 @@ from vgic.kvm.uapi import (
 )
 from vgic.layouts import gicd, gicr, icc
 from vgic.memory import GuestMemory
-from vgic.profile import KVM, Profile
+from vgic.profiles.profile import KVM, Profile
 from vgic.topology import Topology
 
 __all__ = ["MAX_VCPUS", "VgicV3Device"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from vgic import affinity
 from vgic.config import Config
-from vgic.cpu_interface import LineSink
+from vgic.cpu_interface.interface import LineSink
 from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
-from vgic.host import INTID_BITS, HostCapabilities
+from vgic.host.capabilities import INTID_BITS, HostCapabilities
 from vgic.kvm.carry import carry_itses, carry_lpis
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
@@ -23,7 +23,7 @@ from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
 from vgic.layouts import icc
 from vgic.memory import GuestMemory
-from vgic.profile import Profile
+from vgic.profiles.profile import Profile
 from vgic.topology import Topology
 
 __all__ = ["Machine", "profile_on"]

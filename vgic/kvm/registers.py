@@ -17,12 +17,12 @@ from typing import Final
 from mmio import ILLEGAL, AccessKind
 from mmio.address_map import Region
 from vgic.gic import Gic
-from vgic.interrupts import ALL_BITS, InterruptBank
+from vgic.interrupts.banks import ALL_BITS, InterruptBank
 from vgic.kvm.errors import KvmError
 from vgic.kvm.uapi import SYSREGS, Group, describe, level_info, register_at, register_attr
 from vgic.layouts.icc import ICC_SRE_EL1
 from vgic.layouts.intids import intids_in
-from vgic.profile import Profile
+from vgic.profiles.profile import Profile
 
 __all__ = ["Registers", "has_register"]
 

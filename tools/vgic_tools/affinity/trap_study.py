@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from mmio.trace import Sgi, SysReg, TraceError, open_trace
-from vgic.host import CpuInterfaceView, HostCapabilities
-from vgic.trap_plan import TrapPlan, trap_plan
+from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.study import Study, Summary
 from vgic_tools.affinity.trap_plots import TRAP_PLOTS, mismatched, trace_labels
 from vgic_tools.errors import UsageError

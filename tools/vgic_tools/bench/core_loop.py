@@ -8,7 +8,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.gic import Gic
-from vgic.views import Interrupt
+from vgic.handles import Interrupt
 
 __all__ = ["LINE", "NOTHING", "READ", "SYSREG_READ", "SYSREG_WRITE", "WRITE", "Step", "perform_in_core"]
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from sortedcontainers import SortedList
 
 import vgic
-from vgic.pending import INTID_BITS, PendingQueue
+from vgic.cpu_interface.pending import INTID_BITS, PendingQueue
 from vgic_tools.bench.cases import cycle
 from vgic_tools.bench.machines import SGI_BASE, awake_machine
 from vgic_tools.bench.timing import ROUNDS, Timed, medians, timed

@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from mmio.trace.records import DEVICES, Tables
 from vgic import Topology, affinity
-from vgic.trap_plan import TrapPlan
+from vgic.host.trap_plan import TrapPlan
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS, Evaluations
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import SGI1R_NAME

@@ -50,10 +50,10 @@ from mmio.trace.records import (
 from vgic import affinity
 from vgic.bits import bit
 from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.host.trap_plan import TrapPlan
 from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
-from vgic.trap_plan import TrapPlan
 from vgic_tools.machine import Machine
 from vgic_tools.replay.counts import LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI

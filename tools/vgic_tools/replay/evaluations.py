@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from mypy_extensions import i64
 
 from vgic import Gic
-from vgic.cpu_interface import CpuInterface
+from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import FIRST_LPI
-from vgic.pending import INTID_BITS, INTID_MASK, NO_KEY
 
 __all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
 

@@ -23,7 +23,7 @@ from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device
 from vgic.its.errors import Fault
 from vgic.its.tables import Table
 from vgic.layouts import gicr, gits, its_commands
-from vgic.lpi_tables import ConfigurationTable
+from vgic.lpis.tables import ConfigurationTable
 from vgic.memory import read_word, write_word
 from vgic_tools.replay.describe import describe, entry_text
 from vgic_tools.replay.guest_ram import SparseRam

@@ -5,7 +5,7 @@ from typing import Final
 from mmio.trace import Delivery, Sgi
 from vgic import Gic, affinity
 from vgic.layouts import icc
-from vgic.sgi import SGI1R
+from vgic.redistributor.sgi import SGI1R
 
 __all__ = ["PendingSgi"]
 

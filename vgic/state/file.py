@@ -23,13 +23,13 @@ from typing import Final, TypeAlias
 
 from mmio.replacing import replacing_file
 from vgic.config import Config
-from vgic.cpu_interface import LineSink
+from vgic.cpu_interface.interface import LineSink
 from vgic.errors import StateError
 from vgic.gic import Gic, Observer
 from vgic.memory import GuestMemory
-from vgic.profile import PROFILES, Profile
-from vgic.state import SavedState
-from vgic.state_document import Document, config_of, from_document, to_document
+from vgic.profiles.profile import PROFILES, Profile
+from vgic.state.document import Document, config_of, from_document, to_document
+from vgic.state.saving import SavedState
 
 __all__ = ["UPGRADES", "VERSION", "State", "Upgrade"]
 

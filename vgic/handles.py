@@ -6,13 +6,13 @@ A view holds no state. It reads and drives the bank that the interrupt lives in,
 from mypy_extensions import i64
 
 from vgic import affinity
-from vgic.cpu_interface import GROUP1
-from vgic.distributor import SharedInterrupts
+from vgic.cpu_interface.interface import GROUP1
+from vgic.distributor.frame import SharedInterrupts
 from vgic.errors import ConfigError
-from vgic.interrupts import InterruptBank
+from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_PPI
-from vgic.lpi_tables import ENABLED
-from vgic.lpis import LpiBank
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.tables import ENABLED
 
 __all__ = ["Interrupt", "Lpi", "Spi"]
 

@@ -9,7 +9,7 @@ selectable and GICD_CTLR.E1NWF is set, the first sleeping PE that is not kept aw
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface import CpuInterface
+from vgic.cpu_interface.interface import CpuInterface
 from vgic.topology import NO_VCPU
 
 __all__ = ["OneOfN", "Search"]

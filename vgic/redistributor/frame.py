@@ -6,15 +6,15 @@ from mypy_extensions import i64
 
 from mmio import Frame, RegisterLayout, Word
 from vgic import affinity
-from vgic.bank_registers import BankOwner, bank_words
 from vgic.config import Config
-from vgic.cpu_interface import CpuInterface
+from vgic.cpu_interface.interface import CpuInterface
 from vgic.features import DPG0, DPG1NS, ENABLE_LPIS, writable_bits
-from vgic.interrupts import PrivateInterrupts
+from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.layouts import gicr
-from vgic.lpis import LpiBank
-from vgic.profile import LpiChoices
-from vgic.table_registers import Substitutes
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.base_registers import Substitutes
+from vgic.profiles.profile import LpiChoices
 from vgic.topology import AffinityIndex
 
 __all__ = ["Redistributor", "redistributor_frames"]

@@ -5,7 +5,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
 
 __all__ = ["ActivePriorities", "GroupState"]
 

@@ -10,8 +10,8 @@ from typing import Final, TypeAlias, TypeVar, get_args
 
 from vgic.config import Config, OneOfNChoice, RedistributorRegion
 from vgic.errors import StateError
-from vgic.profile import Profile, profile_named
-from vgic.state import RegionDescription, SavedState, VmDescription
+from vgic.profiles.profile import Profile, profile_named
+from vgic.state.saving import RegionDescription, SavedState, VmDescription
 from vgic.topology import Topology
 
 __all__ = ["Document", "config_of", "from_document", "to_document"]

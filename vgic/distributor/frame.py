@@ -8,16 +8,16 @@ from mypy_extensions import i64
 
 from mmio import Frame, Word
 from vgic import affinity
-from vgic.bank_registers import BankOwner, bank_words
 from vgic.bits import bit
 from vgic.config import Config
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
+from vgic.distributor.one_of_n import OneOfN
 from vgic.features import E1NWF, IRM, writable_bits
-from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.intids import FIRST_SPI
 from vgic.layouts import gicd
-from vgic.one_of_n import OneOfN
-from vgic.pending import INTID_MASK, NO_KEY
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["Distributor", "SharedInterrupts", "distributor_frame"]

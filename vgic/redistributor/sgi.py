@@ -11,10 +11,10 @@ from mypy_extensions import i64
 from vgic import affinity
 from vgic.bits import lowest
 from vgic.config import Config
-from vgic.forwarding import Forwarder
-from vgic.interrupts import PrivateInterrupts
+from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.delivery import Forwarder
 from vgic.layouts import icc
-from vgic.profile import GROUP0_BIT, GROUP1_BIT
+from vgic.profiles.profile import GROUP0_BIT, GROUP1_BIT
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]

@@ -1,7 +1,7 @@
 """The CPU interface of one PE: choosing, acknowledging, priority drop, deactivation, and the IRQ and FIQ outputs.
 
 One Security state: Group 0 is signalled as FIQ, Group 1 as IRQ (rule CPU-1 in specs/cpu_interface.md). Registers
-are in vgic/sysregs.py; this is the state behind them and what it does.
+are in sysregs.py beside it; this is the state behind them and what it does.
 """
 
 from typing import Final, Protocol
@@ -9,10 +9,10 @@ from typing import Final, Protocol
 from mypy_extensions import i64
 
 from vgic.bits import shifted
-from vgic.group_state import GroupState
+from vgic.cpu_interface.group import GroupState
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import SPURIOUS
-from vgic.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
-from vgic.profile import Profile
+from vgic.profiles.profile import Profile
 
 __all__ = ["GROUP0", "GROUP1", "ActivationBank", "CpuInterface", "LineSink"]
 
@@ -64,7 +64,7 @@ class ActivationBank:
 
 
 class Settler:
-    """What brings CPU interfaces up to date after a change; see `vgic.forwarding`."""
+    """What brings CPU interfaces up to date after a change; see `vgic.interrupts.delivery`."""
 
     def settle(self) -> None:
         """Bring every CPU interface up to date that something was forwarded to or withdrawn from."""

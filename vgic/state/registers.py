@@ -20,7 +20,7 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 Those of an ITS are in `vgic.its.state`.
 
 Reading and writing here goes past the rules for guests. A write changes that state and nothing else: what the model
-derives from it is stale until `vgic.state` has it derived again.
+derives from it is stale until `vgic.state.saving` has it derived again.
 """
 
 import re
@@ -30,24 +30,24 @@ from typing import Final, NamedTuple
 
 from mmio import RegisterLayout
 from vgic import affinity
-from vgic.bank_registers import gather, spread
 from vgic.config import Config
-from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
-from vgic.distributor import Distributor, SharedInterrupts
+from vgic.cpu_interface.group import ActivePriorities
+from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
+from vgic.cpu_interface.sysregs import CBPR, EOI_MODE, SystemRegisters
+from vgic.distributor.frame import Distributor, SharedInterrupts
+from vgic.distributor.one_of_n import OneOfN
 from vgic.features import writable_bits
-from vgic.group_state import ActivePriorities
-from vgic.interrupts import InterruptBank
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.registers import gather, spread
 from vgic.intids import FIRST_LPI
 from vgic.its.device import Its
 from vgic.its.state import its_registers
 from vgic.layouts import gicd, gicr, icc
-from vgic.lpi_rescan import RescanningLpiBank
-from vgic.lpi_tables import ALWAYS_ONE
-from vgic.lpis import LpiBank, LpiConfiguration
-from vgic.one_of_n import OneOfN
-from vgic.redistributor import Redistributor
-from vgic.saved_register import SavedRegister, attribute, flag
-from vgic.sysregs import CBPR, EOI_MODE, SystemRegisters
+from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.rescanning import RescanningLpiBank
+from vgic.lpis.tables import ALWAYS_ONE
+from vgic.redistributor.frame import Redistributor
+from vgic.state.saved_register import SavedRegister, attribute, flag
 from vgic.topology import MAX_VCPUS, NO_VCPU, AffinityIndex
 
 __all__ = ["Parts", "mpidr_name", "saved_registers"]

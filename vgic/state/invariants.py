@@ -7,15 +7,15 @@ computes all of it again from the interrupt state alone and compares. It is slow
 from collections.abc import Sequence
 from typing import Final
 
-from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
-from vgic.distributor import SharedInterrupts
+from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
+from vgic.distributor.frame import SharedInterrupts
 from vgic.errors import InvariantError
-from vgic.forwarding import Forwarder
-from vgic.interrupts import InterruptBank, PrivateInterrupts
+from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
+from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpi_tables import ALWAYS_ONE, ENABLED
-from vgic.lpis import LpiBank
-from vgic.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.tables import ALWAYS_ONE, ENABLED
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]

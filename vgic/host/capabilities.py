@@ -2,7 +2,7 @@
 
 With hardware virtualisation a guest's ICC_CTLR_EL1 is the host's ICV_CTLR_EL1, whose A3V, SEIS, IDbits and PRIbits
 are those of the host (ICH_VTR_EL2 shows the same). A VM that moves between hosts must go on seeing what it saw
-first; `vgic.trap_plan` says what that takes.
+first; `vgic.host.trap_plan` says what that takes.
 """
 
 from dataclasses import dataclass

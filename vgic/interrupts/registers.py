@@ -7,7 +7,7 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 from mypy_extensions import i64
 
 from mmio import Word
-from vgic.interrupts import ALL_BITS, InterruptBank, InterruptWord
+from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
 __all__ = ["BankOwner", "bank_words", "gather", "spread"]
 

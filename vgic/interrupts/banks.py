@@ -12,9 +12,9 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.cpu_interface import ActivationBank
-from vgic.forwarding import Forwarder
-from vgic.pending import INTID_BITS, NO_KEY
+from vgic.cpu_interface.interface import ActivationBank
+from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.interrupts.delivery import Forwarder
 from vgic.topology import NO_VCPU
 
 __all__ = ["ALL_BITS", "InterruptBank", "InterruptWord", "PrivateInterrupts"]

@@ -1,4 +1,4 @@
-"""The system registers of a CPU interface: from an encoding and a value to what vgic/cpu_interface.py does.
+"""The system registers of a CPU interface: from an encoding and a value to what interface.py beside it does.
 
 They have neither width nor alignment nor lanes, which is what most of a memory-mapped register is about, so they
 are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `get` and
@@ -11,9 +11,9 @@ from mypy_extensions import i64
 
 from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
-from vgic.cpu_interface import GROUP0, GROUP1, CpuInterface
+from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
 from vgic.layouts import icc
-from vgic.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
 
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 

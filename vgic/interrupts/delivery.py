@@ -9,8 +9,8 @@ from typing import Protocol
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface import ActivationBank, CpuInterface, Settler
-from vgic.pending import NO_KEY
+from vgic.cpu_interface.interface import ActivationBank, CpuInterface, Settler
+from vgic.cpu_interface.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["DeferredBank", "Forwarder"]

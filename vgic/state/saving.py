@@ -3,7 +3,7 @@
     {"vm": {"profile": "arch", "affinities": ["0.0.0.0"], "spis": 32, ...},
      "registers": {"GICD_CTLR": 0x53, "GICR[0].GICR_ISENABLER0": 0xFFFF, "GICD.line_level1": 1, ...}}
 
-The registers are flat, so that a person can read and compare them; `vgic.state_registers` has their names. One that
+The registers are flat, so that a person can read and compare them; `vgic.state.registers` has their names. One that
 is left out is zero: a rule that, unlike leaving out reset values, means the same in every version and profile.
 Nothing here depends on the host that the VM runs on.
 
@@ -17,11 +17,11 @@ from typing import TypedDict
 from vgic import affinity
 from vgic.config import Config, OneOfNChoice
 from vgic.errors import AffinityError, InvariantError, StateError
-from vgic.interrupts import ALL_BITS, InterruptBank
-from vgic.invariants import check
+from vgic.interrupts.banks import ALL_BITS, InterruptBank
 from vgic.its.state import check_its
-from vgic.saved_register import SavedRegister
-from vgic.state_registers import Parts, mpidr_name, saved_registers
+from vgic.state.invariants import check
+from vgic.state.registers import Parts, mpidr_name, saved_registers
+from vgic.state.saved_register import SavedRegister
 
 __all__ = ["RegionDescription", "SavedState", "VmDescription", "describe", "load", "rehearse", "save"]
 

@@ -9,12 +9,12 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.forwarding import Forwarder
+from vgic.cpu_interface.pending import NO_KEY
+from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpi_tables import ENABLED, ConfigurationTable, PendingTable
-from vgic.lpis import LpiBank, LpiConfiguration
-from vgic.pending import NO_KEY
-from vgic.profile import LpiChoices
+from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.tables import ENABLED, ConfigurationTable, PendingTable
+from vgic.profiles.profile import LpiChoices
 
 __all__ = ["RescanningLpiBank"]
 

@@ -11,12 +11,12 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface import GROUP1, ActivationBank
-from vgic.forwarding import Forwarder
+from vgic.cpu_interface.interface import GROUP1, ActivationBank
+from vgic.cpu_interface.pending import INTID_BITS
+from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpi_tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
-from vgic.pending import INTID_BITS
-from vgic.profile import LpiChoices
+from vgic.lpis.tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
+from vgic.profiles.profile import LpiChoices
 
 __all__ = ["LpiBank", "LpiConfiguration"]
 

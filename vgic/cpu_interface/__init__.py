@@ -1,0 +1,1 @@
+"""CPU interfaces: what is pending at a PE, what it takes, and the system registers."""

@@ -1,0 +1,1 @@
+"""Redistributors: their frames, and the SGIs between their PEs."""

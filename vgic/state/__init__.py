@@ -1,0 +1,1 @@
+"""The state of a VM: its registers by name, saving and restoring them, the file, and what must hold."""
