@@ -43,7 +43,7 @@ from vgic.layouts.icc import (
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.observer import IllegalSysReg, ItsObserver, Observer
-from vgic.profiles.profile import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
+from vgic.profiles import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
 from vgic.topology import MAX_VCPUS, Topology

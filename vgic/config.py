@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from vgic import affinity
 from vgic.errors import AffinityError, ConfigError
 from vgic.features import Features
-from vgic.profiles.profile import ARCH, Profile
+from vgic.profiles import ARCH, Profile
 from vgic.topology import Topology
 
 __all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]

@@ -22,8 +22,9 @@ from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.interface import CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.cpu_interface.sysregs import SystemRegisters
-from vgic.distributor.frame import Distributor, SharedInterrupts, distributor_frame
+from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import ConfigError
 from vgic.handles import Interrupt, Lpi, Spi
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts

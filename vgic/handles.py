@@ -7,7 +7,7 @@ from mypy_extensions import i64
 
 from vgic import affinity
 from vgic.cpu_interface.interface import GROUP1
-from vgic.distributor.frame import SharedInterrupts
+from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import ConfigError
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_PPI

@@ -17,7 +17,7 @@ from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.distributor import frame as distributor
-from vgic.distributor.frame import SharedInterrupts
+from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import InterruptBank, InterruptWord, PrivateInterrupts
 from vgic.redistributor.frame import Redistributor
 from vgic.redistributor.sgi import SgiGenerator

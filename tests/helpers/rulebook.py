@@ -152,7 +152,7 @@ def profile_fields(root: Path) -> list[str]:
     """The fields of a profile and of the choices in it, each as Class.field, from their sources."""
     return [
         f"{node.name}.{item.target.id}"
-        for file in ("profiles/profile.py", "its/choices.py")
+        for file in ("profiles/choices.py", "its/choices.py")
         for node in ast.parse((root / "vgic" / file).read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and node.name.endswith(("Profile", "Choices"))
         for item in node.body

@@ -12,7 +12,7 @@ from vgic.bits import shifted
 from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import SPURIOUS
-from vgic.profiles.profile import Profile
+from vgic.profiles import Profile
 
 __all__ = ["GROUP0", "GROUP1", "ActivationBank", "CpuInterface", "LineSink"]
 

@@ -36,7 +36,7 @@ from vgic.kvm.uapi import (
 )
 from vgic.layouts import gicd, gicr, icc
 from vgic.memory import GuestMemory
-from vgic.profiles.profile import KVM, Profile
+from vgic.profiles import KVM, Profile
 from vgic.topology import Topology
 
 __all__ = ["MAX_VCPUS", "VgicV3Device"]

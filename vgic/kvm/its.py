@@ -25,7 +25,7 @@ from vgic.kvm.uapi import (
     register_at,
 )
 from vgic.layouts import gits
-from vgic.profiles.profile import Profile
+from vgic.profiles import Profile
 
 __all__ = ["VgicItsDevice", "signal_msi"]
 

@@ -23,7 +23,7 @@ from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
 from vgic.layouts import icc
 from vgic.memory import GuestMemory
-from vgic.profiles.profile import Profile
+from vgic.profiles import Profile
 from vgic.topology import Topology
 
 __all__ = ["Machine", "profile_on"]

@@ -22,7 +22,7 @@ from vgic.kvm.errors import KvmError
 from vgic.kvm.uapi import SYSREGS, Group, describe, level_info, register_at, register_attr
 from vgic.layouts.icc import ICC_SRE_EL1
 from vgic.layouts.intids import intids_in
-from vgic.profiles.profile import Profile
+from vgic.profiles import Profile
 
 __all__ = ["Registers", "has_register"]
 

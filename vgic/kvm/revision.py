@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from vgic.profiles.profile import KVM, Profile
+from vgic.profiles import KVM, Profile
 
 __all__ = ["with_iidr"]
 

@@ -16,7 +16,7 @@ from vgic.cpu_interface.pending import INTID_BITS
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
-from vgic.profiles.profile import LpiChoices
+from vgic.profiles.choices import LpiChoices
 
 __all__ = ["LpiBank", "LpiConfiguration"]
 

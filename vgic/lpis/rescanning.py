@@ -14,7 +14,7 @@ from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.bank import LpiBank, LpiConfiguration
 from vgic.lpis.tables import ENABLED, ConfigurationTable, PendingTable
-from vgic.profiles.profile import LpiChoices
+from vgic.profiles.choices import LpiChoices
 
 __all__ = ["RescanningLpiBank"]
 

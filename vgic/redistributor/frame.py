@@ -14,7 +14,7 @@ from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.layouts import gicr
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
-from vgic.profiles.profile import LpiChoices
+from vgic.profiles.choices import LpiChoices
 from vgic.topology import AffinityIndex
 
 __all__ = ["Redistributor", "redistributor_frames"]

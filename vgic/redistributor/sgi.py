@@ -14,7 +14,7 @@ from vgic.config import Config
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.layouts import icc
-from vgic.profiles.profile import GROUP0_BIT, GROUP1_BIT
+from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]

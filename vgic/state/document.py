@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, TypeVar, get_args
 
 from vgic.config import Config, OneOfNChoice, RedistributorRegion
 from vgic.errors import StateError
-from vgic.profiles.profile import Profile, profile_named
+from vgic.profiles import Profile, profile_named
 from vgic.state.saving import RegionDescription, SavedState, VmDescription
 from vgic.topology import Topology
 

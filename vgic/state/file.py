@@ -27,7 +27,7 @@ from vgic.cpu_interface.interface import LineSink
 from vgic.errors import StateError
 from vgic.gic import Gic, Observer
 from vgic.memory import GuestMemory
-from vgic.profiles.profile import PROFILES, Profile
+from vgic.profiles import PROFILES, Profile
 from vgic.state.document import Document, config_of, from_document, to_document
 from vgic.state.saving import SavedState
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
-from vgic.distributor.frame import SharedInterrupts
+from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder

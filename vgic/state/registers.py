@@ -34,8 +34,9 @@ from vgic.config import Config
 from vgic.cpu_interface.group import ActivePriorities
 from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
 from vgic.cpu_interface.sysregs import CBPR, EOI_MODE, SystemRegisters
-from vgic.distributor.frame import Distributor, SharedInterrupts
+from vgic.distributor.frame import Distributor
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.spis import SharedInterrupts
 from vgic.features import writable_bits
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.registers import gather, spread

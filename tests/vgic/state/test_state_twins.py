@@ -40,7 +40,7 @@ CONFIGS: Final = {
 STATELESS: Final = (
     vgic.Config,
     vgic.Profile,
-    vgic.profiles.profile.LpiChoices,
+    vgic.profiles.choices.LpiChoices,
     AddressMap,
     Frame,
     Register,

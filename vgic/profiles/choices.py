@@ -1,0 +1,101 @@
+"""What a profile is: the choices that the architecture leaves open, one field each.
+
+The defaults are those of `ARCH`: IHI 0069, with what the model supports honestly advertised.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from vgic.features import Features
+from vgic.its.choices import ItsChoices
+
+__all__ = ["EVERYTHING", "GROUP0_BIT", "GROUP1_BIT", "ItsChoices", "LpiChoices", "Profile"]
+
+EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True, lpis=False)
+"""LPIs need guest RAM, so a VM has them where its Config says so."""
+
+GROUP0_BIT: Final = 0b01
+GROUP1_BIT: Final = 0b10
+
+
+@dataclass(frozen=True)
+class LpiChoices:
+    """How an implementation treats LPIs; the defaults are those of `ARCH`.
+
+    Which of GICR_SETLPIR, GICR_CLRLPIR, GICR_INVLPIR, GICR_INVALLR and GICR_SYNCR there are is in `Profile.absent`.
+    """
+
+    priority_bits: int | None = None
+    """Bits of an LPI's priority that count, six at most; None: as many as the CPU interface implements."""
+    one_propbaser: bool = False
+    """GICR_PROPBASER is one register that every Redistributor shows."""
+    tables_locked: bool = True
+    """GICR_PROPBASER and GICR_PENDBASER ignore writes while GICR_CTLR.EnableLPIs is 1."""
+    heeds_ptz: bool = True
+    """GICR_PENDBASER.PTZ reads as zero, and a pending table that is said to be zero is not read."""
+    consumes_table: bool = False
+    """Bits of the pending table are cleared when they have been read."""
+    saves_on_disable: bool = True
+    """What is pending is written to the pending table when GICR_CTLR.EnableLPIs is cleared; else it is lost."""
+    rescans: bool = False
+    """What is pending is in the pending table alone, which is read again when the best LPI of a PE is gone.
+
+    Nothing is cached then, and there is nothing to consume or to save.
+    """
+    pendbaser_reset: int = 0
+    attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Fields of GICR_PROPBASER, GICR_PENDBASER, GITS_CBASER and GITS_BASER<n> of which values (keys) are stored as
+    others."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The values of one implementation; the defaults are those of `ARCH`."""
+
+    name: str
+    features: Features = EVERYTHING
+    """What a VM has unless its Config says otherwise."""
+    hidden_aff3: bool = False
+    """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    """Registers that are constants: identification, and RAZ/WI registers that read as something else."""
+    writable: Mapping[str, int] = field(default_factory=dict)
+    """Registers in which other bits can be written than the layout says."""
+    absent: frozenset[str] = frozenset()
+    """Registers of the layouts that this implementation does not have: an access is illegal."""
+    distributor_typer: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICD_TYPER other than ITLinesNumber and IDbits, and of features where it contradicts them."""
+    unreported_spi_words: int = 0
+    """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
+    redistributor_typer: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICR_TYPER other than the affinity, the processor number, Last, and those of features."""
+    redistributor_ctlr: Mapping[str, int] = field(default_factory=dict)
+    """Fields of GICR_CTLR that always read so, with LPIs or without."""
+    cpu_interface_ctlr: Mapping[str, int] = field(default_factory=dict)
+    """Fields of ICC_CTLR_EL1 that always read so, other than PRIbits."""
+    stored_priority_bits: int | None = None
+    """Bits of a priority that IPRIORITYR keeps, None: as many as the CPU interface implements."""
+    group_enable_bits: tuple[int, int] = (GROUP0_BIT, GROUP1_BIT)
+    """The bit of GICD_CTLR that forwards Group 0 and Group 1."""
+    reset_group: int = 0
+    """The group of every interrupt at reset."""
+    sgis_enabled_at_reset: bool = False
+    asleep_at_reset: bool = True
+    """GICR_WAKER.ProcessorSleep at reset."""
+    sleep_gates: bool = True
+    """A PE whose GICR_WAKER.ProcessorSleep is 1 is sent no interrupts."""
+    edge_records_line: bool = True
+    """The level of a line is remembered while its interrupt is edge-triggered."""
+    config_takes_effect_at_once: bool = True
+    """A GICD_ICFGR write re-evaluates its interrupts; else that waits until each is next evaluated."""
+    disabled_group_hides: bool = False
+    """A pending interrupt of a group disabled in the CPU interface hides those of the other group."""
+    lowest_priority_is_idle: bool = False
+    """An interrupt of priority 0xFF does not count as pending."""
+    eoi_checks_group: bool = True
+    """EOIR deactivates only an interrupt of its own group."""
+    sgi1r_groups: int = GROUP0_BIT | GROUP1_BIT
+    """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
+    lpi: LpiChoices = field(default_factory=LpiChoices)
+    its: ItsChoices = field(default_factory=ItsChoices)

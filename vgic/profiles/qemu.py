@@ -1,0 +1,84 @@
+"""The profile `qemu`: as QEMU 7.2 answers; each departure is a rule of status "deviation" in specs/."""
+
+from typing import Final
+
+from vgic.features import Features
+from vgic.its.choices import COLLECTIONS, DEVICES, TableRegister
+from vgic.its.errors import OUT_OF_RAM, ItsError
+from vgic.layouts import its_tables
+from vgic.profiles.arch import ARCH
+from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
+from vgic.profiles.common import ALL_64, PAGES_OF_64K
+
+__all__ = ["QEMU"]
+
+QEMU: Final = Profile(
+    name="qemu",
+    features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
+    fixed={
+        **ARCH.fixed,
+        "GICD_IIDR": 0x0000_043B,
+        "GICR_IIDR": 0x0000_043B,
+        "GITS_IIDR": 0x0000_043B,
+    },
+    # QEMU 7.2 stores these as written, reserved bits included.
+    writable={
+        "GICD_IROUTER": ALL_64,
+        "GICR_PROPBASER": ALL_64,
+        "GICR_PENDBASER": ALL_64,
+        "GICR_CTLR": 1,
+        "GITS_CBASER": ALL_64,
+        "GITS_CWRITER": ALL_64,
+        "GITS_CREADR": ALL_64,
+    },
+    absent=frozenset(
+        {
+            "GICD_TYPER2",
+            "GICD_SETSPI_NSR",
+            "GICD_CLRSPI_NSR",
+            "GICD_SETSPI_SR",
+            "GICD_CLRSPI_SR",
+            "GICR_SETLPIR",
+            "GICR_CLRLPIR",
+            "GICR_INVLPIR",
+            "GICR_INVALLR",
+            "GICR_SYNCR",
+            "GITS_MPIDR",
+            "GITS_STATUSR",
+        }
+    ),
+    unreported_spi_words=1,
+    redistributor_typer={"CommonLPIAff": 1},
+    redistributor_ctlr={"CES": 1},
+    cpu_interface_ctlr={"IDbits": 1},
+    stored_priority_bits=8,
+    sleep_gates=False,
+    config_takes_effect_at_once=False,
+    disabled_group_hides=True,
+    lowest_priority_is_idle=True,
+    eoi_checks_group=False,
+    sgi1r_groups=GROUP1_BIT,
+    lpi=LpiChoices(
+        priority_bits=6,
+        tables_locked=False,
+        heeds_ptz=False,
+        rescans=True,
+    ),
+    its=ItsChoices(
+        typer={"Physical": 1, "ID_bits": 15, "Devbits": 15, "CIL": 1, "CIDbits": 15},
+        tables=(
+            TableRegister(DEVICES, reset=PAGES_OF_64K),
+            TableRegister(COLLECTIONS, reset=PAGES_OF_64K),
+        ),
+        entries=its_tables.QEMU,
+        stalls_on=OUT_OF_RAM,
+        skips=frozenset((name, ItsError.COLLECTION_UNREADABLE) for name in ("INT", "CLEAR", "DISCARD")),
+        any_write_retries=True,
+        queue_alignment=0x1000,
+        quiescent="always",
+        missing_page_is_empty=True,
+        mapd_always_checks_size=True,
+        invall_needs_collection=False,
+        translater_device=0,
+    ),
+)
