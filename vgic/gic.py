@@ -16,35 +16,27 @@ from typing import NamedTuple
 
 from mypy_extensions import i64
 
-from mmio import ILLEGAL, AddressMap, FrameArray
+from mmio import ILLEGAL
 from vgic import affinity
-from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.assembly import Machine
+from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
-from vgic.cpu_interface.sysregs import SystemRegisters
-from vgic.distributor.frame import Distributor, distributor_frame
-from vgic.distributor.one_of_n import OneOfN
-from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import ConfigError
 from vgic.handles import Interrupt, Lpi, Spi
-from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
-from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
-from vgic.its.commands import Targets
-from vgic.its.device import Its, MsiResult, its_frames
+from vgic.its.device import Its, MsiResult
 from vgic.its.state import check_its
 from vgic.layouts import icc
-from vgic.lpis.bank import LpiBank, LpiConfiguration
-from vgic.lpis.rescanning import RescanningLpiBank
-from vgic.lpis.tables import ConfigurationTable, PendingTable
+from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
-from vgic.observer import IllegalSysReg, ItsObserver, Observer
-from vgic.redistributor.frame import Redistributor, redistributor_frames
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.observer import IllegalSysReg, Observer
+from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R
 from vgic.state.invariants import check
 from vgic.state.registers import Parts
 from vgic.state.saving import SavedState, load, rehearse, save
-from vgic.topology import NO_VCPU, AffinityIndex
+from vgic.topology import NO_VCPU
 
 __all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
 
@@ -76,99 +68,19 @@ class Gic:
         self.memory: GuestMemory = NoMemory() if memory is None else memory
         """The guest's RAM."""
         self._observer = observer
-        profile = config.profile
-        cpus = range(len(config.topology))
-        self._vcpus: i64 = len(config.topology)
-        self._affinities = AffinityIndex(config.topology)
-        self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
-        self._forwarder = Forwarder(self._interfaces)
-        bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
-        priority_mask = 0xFF00 >> bits & 0xFF
-        records_line = profile.edge_records_line
-        self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
-        one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
-        self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
-        self._forwarder.connect(self._shared)
-        self._reset_groups()
-        self._lpis = self._lpi_banks() if config.features.lpis else [None] * len(cpus)
-        for interface, private, lpis in zip(self._interfaces, self._private, self._lpis, strict=True):
-            interface.connect(private, self._shared, lpis, self._forwarder)
-
-        self.map = AddressMap(observer)
+        machine = Machine(config, lines, observer, self.memory)
+        self._machine = machine
+        self.map = machine.map
         """The address map; `str(gic.map)` prints it."""
-        self._distributor = Distributor(self._shared, config)
-        frame = distributor_frame(config)
-        self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self._distributor], ["GICD"]))
-        self.redistributor_bases: list[int] = []
+        self.redistributor_bases = machine.redistributor_bases
         """The address of each vCPU's RD_base frame."""
-        self._redistributors: list[Redistributor] = []
-        self._place_redistributors()
-        self._its: list[Its] = []
-        self._place_its()
-        self._sgis = SgiGenerator(self._affinities, self._private, self._forwarder, config)
-        self._sysregs = SystemRegisters(config, self._sgis)
-
-    def _reset_groups(self) -> None:
-        profile = self.config.profile
-        for bank in (self._shared, *self._private):
-            for word in bank.words:
-                word.group1 = word.implemented if profile.reset_group else 0
-        for private in self._private:
-            word = private.words[0]
-            word.edge = 0xFFFF  # SGIs
-            word.enabled = 0xFFFF if profile.sgis_enabled_at_reset else 0
-
-    def _lpi_banks(self) -> list[LpiBank | None]:
-        config, choices = self.config, self.config.profile.lpi
-        bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
-        configuration = LpiConfiguration()
-        kind = RescanningLpiBank if choices.rescans else LpiBank
-        table = ConfigurationTable(config.lpi_id_bits, self.memory)
-        banks: list[LpiBank | None] = []
-        for cpu in range(len(config.topology)):
-            if cpu and not choices.one_propbaser:
-                table = ConfigurationTable(config.lpi_id_bits, self.memory)
-            pending = PendingTable(self.memory)
-            pending.register = choices.pendbaser_reset
-            banks.append(kind(cpu, self._forwarder, configuration, table, pending, bits, choices))
-        return banks
-
-    def _place_redistributors(self) -> None:
-        config, topology = self.config, self.config.topology
-        for region in config.redistributor_regions:
-            for slot in range(region.count):
-                if len(self.redistributor_bases) < len(topology):
-                    self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
-        # The last one of a contiguous run is the one that no other follows, whatever region either is in.
-        taken = set(self.redistributor_bases)
-        for cpu, base in enumerate(self.redistributor_bases):
-            last = base + REDISTRIBUTOR_SIZE not in taken
-            parts = self._private[cpu], self._interfaces[cpu], self._lpis[cpu]
-            self._redistributors.append(Redistributor(*parts, self._affinities, config, last))
-        frames = redistributor_frames(config)
-        placed = 0
-        for number, region in enumerate(config.redistributor_regions):
-            here = range(placed, min(placed + region.count, len(topology)))
-            placed = here.stop
-            if here:
-                owners = [self._redistributors[cpu] for cpu in here]
-                labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
-                self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
-
-    def _place_its(self) -> None:
-        config = self.config
-        if not config.its:
-            return
-        observer = self._observer if isinstance(self._observer, ItsObserver) else None
-        banks = [bank for bank in self._lpis if bank is not None]
-        by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, by_address)
-        frames = its_frames(config)
-        for number, base in enumerate(config.its):
-            its = Its(number, config, self.memory, targets, observer)
-            label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
-            self._its.append(its)
-            self.map.add(FrameArray(label, base, frames, [its], [label]))
+        # What a guest's accesses and an embedder's calls need, at hand.
+        self._vcpus: i64 = len(config.topology)
+        self._affinities = machine.affinities
+        self._interfaces = machine.interfaces
+        self._private = machine.private
+        self._shared = machine.shared
+        self._sysregs = machine.sysregs
 
     # What a guest does.
 
@@ -256,9 +168,9 @@ class Gic:
 
     def its(self, number: int = 0) -> Its:
         """An ITS, counted as in `Config.its`. Raises ConfigError where the VM does not have it."""
-        if not 0 <= number < len(self._its):
-            raise ConfigError(f"no ITS {number}: this VM has {len(self._its)}")
-        return self._its[number]
+        if not 0 <= number < len(self._machine.itses):
+            raise ConfigError(f"no ITS {number}: this VM has {len(self._machine.itses)}")
+        return self._machine.itses[number]
 
     def msi(self, device_id: int, event_id: int, its: int = 0) -> MsiResult:
         """A device writes an EventID to GITS_TRANSLATER of an ITS; whether the LPI is pending now, or why not.
@@ -275,7 +187,7 @@ class Gic:
 
     def lpis(self, cpu: int) -> LpiBank:
         """The LPIs of a vCPU's Redistributor. Raises ConfigError where the VM has none, or no such vCPU."""
-        bank = self._lpis[self.interface(cpu).cpu]
+        bank = self._machine.lpis[self.interface(cpu).cpu]
         if bank is None:
             raise ConfigError("this VM has no LPIs")
         return bank
@@ -331,7 +243,7 @@ class Gic:
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value`, written by `cpu` to `SGI1R`, `ASGI1R` or `SGI0R`, makes an SGI pending."""
-        return self._sgis.targets(self.interface(cpu).cpu, register, value & icc.SGI1R.writable, secure)
+        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value & icc.SGI1R.writable, secure)
 
     def interface(self, cpu: i64) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
@@ -349,7 +261,7 @@ class Gic:
 
         To be called between operations: within a callback of `lines` an operation is half done.
         """
-        return save(self._parts)
+        return save(_parts(self._machine))
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continue from what `save` returned, in this VM or another that is the same; `lines` hears of changes.
@@ -357,16 +269,17 @@ class Gic:
         The registers may come in any order. Raises StateError naming the register and value, and changes nothing,
         where this VM cannot have that state.
         """
-        registers = rehearse(Gic(self.config)._parts, state)
-        load(self._parts, registers)
-
-    @property
-    def _parts(self) -> Parts:
-        devices = self._distributor, self._redistributors, self._sysregs, self._its
-        return Parts(self.config, self._affinities, *devices)
+        registers = rehearse(_parts(Machine(self.config, None, None, NoMemory())), state)
+        load(_parts(self._machine), registers)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
-        check(self._interfaces, self._shared, self._private, self._lpis, self._forwarder)
-        for its in self._its:
+        machine = self._machine
+        check(machine.interfaces, machine.shared, machine.private, machine.lpis, machine.forwarder)
+        for its in machine.itses:
             check_its(its)
+
+
+def _parts(machine: Machine) -> Parts:
+    devices = machine.distributor, machine.redistributors, machine.sysregs, machine.itses
+    return Parts(machine.config, machine.affinities, *devices)
