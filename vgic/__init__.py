@@ -13,7 +13,7 @@ from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
-from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, Pending
+from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
 from vgic.intids import SPURIOUS
 from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
@@ -55,7 +55,6 @@ COMPILED: Final = str(interface.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 __all__ = [
     "ARCH",
-    "ASGI1R",
     "COMPILED",
     "ICC_AP0R0_EL1",
     "ICC_AP1R0_EL1",
@@ -81,8 +80,6 @@ __all__ = [
     "MAX_VCPUS",
     "PROFILES",
     "QEMU",
-    "SGI0R",
-    "SGI1R",
     "SPURIOUS",
     "AffinityError",
     "Config",

@@ -28,17 +28,15 @@ from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
 from vgic.its.state import check_its
-from vgic.layouts import icc
 from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
 from vgic.observer import IllegalSysReg, Observer
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R
 from vgic.state.invariants import check
 from vgic.state.registers import Parts
 from vgic.state.saving import SavedState, load, rehearse, save
 from vgic.topology import NO_VCPU
 
-__all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
+__all__ = ["Gic", "IllegalSysReg", "Observer", "Pending"]
 
 
 class Pending(NamedTuple):
@@ -242,8 +240,12 @@ class Gic:
         return Pending(key & INTID_MASK, interface.best_group, key >> INTID_BITS)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
-        """The vCPUs at which `value`, written by `cpu` to `SGI1R`, `ASGI1R` or `SGI0R`, makes an SGI pending."""
-        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value & icc.SGI1R.writable, secure)
+        """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.
+
+        `register` is `vgic.ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`. Raises ConfigError for another
+        one, or a vCPU that the VM does not have.
+        """
+        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value, secure)
 
     def interface(self, cpu: i64) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""

@@ -58,7 +58,7 @@ def test_every_view_of_aff3_agrees(affinities: list[int], a3v: bool, host_a3v: b
     for cpu, packed in enumerate(affinities):
         value = (packed >> 24) << 48 | (packed >> 16 & 0xFF) << 32 | (packed >> 8 & 0xFF) << 16
         value |= (packed & 0xF0) << 40 | 1 << (packed & 0xF)
-        assert gic.sgi_targets(0, vgic.SGI0R, value) == [cpu]
+        assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, value) == [cpu]
 
 
 @pytest.mark.rule("A3V-5")
@@ -101,8 +101,8 @@ def test_kvm_hides_an_aff3_that_its_sgis_compare() -> None:
     gic.write(IROUTER32, 8, 1 << 32 | 1)
     assert gic.read(IROUTER32, 8) == 1
     assert gic.spi(32).target == -1
-    assert gic.sgi_targets(0, vgic.SGI0R, 0b10) == []
-    assert gic.sgi_targets(0, vgic.SGI1R, 1 << 48 | 0b10) == [1]
+    assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 0b10) == []
+    assert gic.sgi_targets(0, vgic.ICC_SGI1R_EL1, 1 << 48 | 0b10) == [1]
 
 
 @pytest.mark.rule("A3V-8")
@@ -130,4 +130,4 @@ def test_the_range_selector_shows_and_works_or_neither(rss: bool) -> None:
     assert gic.sysreg_read(0, vgic.ICC_CTLR_EL1) >> 18 & 1 == rss
     for selector in range(16):
         expected = [16 * selector + 3, 16 * selector + 15] if rss else [3, 15]
-        assert gic.sgi_targets(0, vgic.SGI0R, selector << 44 | 0x8008) == expected
+        assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, selector << 44 | 0x8008) == expected

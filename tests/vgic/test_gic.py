@@ -31,7 +31,7 @@ HOLE = 0x0800_F000
         (lambda gic: gic.outputs(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.highest_pending(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.reset_cpu(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
-        (lambda gic: gic.sgi_targets(2, vgic.SGI1R, 0), "no vCPU 2: this VM has vCPUs 0 to 1"),
+        (lambda gic: gic.sgi_targets(2, vgic.ICC_SGI1R_EL1, 0), "no vCPU 2: this VM has vCPUs 0 to 1"),
     ],
 )
 def test_the_embedders_mistakes_are_told_by_name(call, message: str) -> None:

@@ -31,8 +31,8 @@ def test_typer_sgis_and_written_routes_follow_a_new_affinity() -> None:
     gic.write_mpidr(1, 5 << 32 | 7)
     gic.check()
     assert gic.read(gic.redistributor_bases[1] + 8, 8) >> 32 == 0x0500_0007
-    assert gic.sgi_targets(0, vgic.SGI0R, 5 << 48 | 1 << 7) == [1]
-    assert gic.sgi_targets(0, vgic.SGI0R, 0b10) == []
+    assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 5 << 48 | 1 << 7) == [1]
+    assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 0b10) == []
     assert gic.outputs(1) == (False, True)
 
     gic.write_mpidr(1, 1)

@@ -173,7 +173,7 @@ class Objects:
         self._evaluate(one)
 
     def _send(self, sender: int, value: int, group: int) -> None:
-        cluster = affinity.sgi_cluster(value & icc.SGI1R.writable) << 8
+        cluster = affinity.sgi_cluster(value & icc.GENERATE_SGI.writable) << 8
         if value >> 40 & 1:
             named = [cpu for cpu in range(len(self.cpus)) if cpu != sender]
         else:
