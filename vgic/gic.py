@@ -82,13 +82,17 @@ class Gic:
 
     # What a guest does.
 
-    def read(self, address: int, size: int, cpu: int = 0, secure: bool = False) -> int:
-        """A load of `size` bytes (1, 2, 4 or 8) from `address` by vCPU `cpu`, zero-extended. Never raises."""
-        return self.map.read(address, size, secure)
+    def read(self, address: int, size: int, cpu: int | None = None, secure: bool = False) -> int:
+        """A load of `size` bytes (1, 2, 4 or 8) from `address`, zero-extended. Never raises.
 
-    def write(self, address: int, size: int, value: int, cpu: int = 0, secure: bool = False) -> None:
-        """A store of the low `size` bytes of `value` to `address` by vCPU `cpu`. Never raises."""
-        self.map.write(address, size, value, secure)
+        With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
+        the observer where the access has no effect.
+        """
+        return self.map.read(address, size, secure, cpu)
+
+    def write(self, address: int, size: int, value: int, cpu: int | None = None, secure: bool = False) -> None:
+        """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
+        self.map.write(address, size, value, secure, cpu)
 
     def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.

@@ -115,6 +115,18 @@ def test_the_observer_hears_why_an_access_had_no_effect() -> None:
     ]
 
 
+@pytest.mark.rule("API-7")
+def test_the_observer_hears_which_vcpu_it_was() -> None:
+    guest = Guest(3)
+    # Of the frame and the register, of the map, of a size, and of a vCPU that nobody needs to have.
+    for address, size, cpu in ((HOLE, 4, 2), (0x0800_0000, 8, 1), (0x1234, 4, 0), (0x0800_0000, 3, 1 << 80)):
+        guest.gic.read(address, size, cpu)
+        guest.gic.write(address, size, 7, cpu=cpu)
+    assert [access.cpu for access in guest.heard.accesses] == [2, 2, 1, 1, 0, 0, 1 << 80, 1 << 80]
+    guest.gic.read(HOLE, 4)
+    assert guest.heard.accesses[-1].cpu is None
+
+
 @pytest.mark.rule("API-10")
 def test_the_best_interrupt_can_be_asked_for_without_taking_it() -> None:
     guest = Guest().boot()
