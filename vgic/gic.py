@@ -222,9 +222,10 @@ class Gic:
         """The packed affinity of a vCPU. Raises ConfigError."""
         return self._affinities.affinities[self.interface(cpu).cpu]
 
-    def find(self, packed: int) -> int:
-        """The vCPU that has this packed affinity now, -1 where there is none; O(1)."""
-        return self._affinities.find(packed) if 0 <= packed <= 0xFFFF_FFFF else NO_VCPU
+    def find(self, packed: int) -> int | None:
+        """The vCPU that has this packed affinity now, None where there is none; O(1)."""
+        cpu = self._affinities.find(packed) if 0 <= packed <= 0xFFFF_FFFF else NO_VCPU
+        return None if cpu == NO_VCPU else int(cpu)
 
     def wake_request(self, cpu: int) -> bool:
         """True where a sleeping vCPU has an interrupt waiting: the power controller should wake it up."""

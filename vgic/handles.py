@@ -13,6 +13,7 @@ from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_PPI
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ENABLED
+from vgic.topology import NO_VCPU
 
 __all__ = ["Interrupt", "Lpi", "Spi"]
 
@@ -70,9 +71,10 @@ class Interrupt:
         return self._bank.priorities[self._index]
 
     @property
-    def target(self) -> int:
-        """The vCPU that it goes to, -1 where its route names none."""
-        return self._bank.target(self._index)
+    def target(self) -> int | None:
+        """The vCPU that it goes to, None where its route names none, or no vCPU can be sent it."""
+        cpu = self._bank.target(self._index)
+        return None if cpu == NO_VCPU else int(cpu)
 
     def set_level(self, level: bool) -> None:
         """Drive the input line; for an edge-triggered interrupt a rise is an edge.
@@ -115,8 +117,8 @@ class Spi(Interrupt):
 
     def _destination(self) -> str:
         if self._shared.is_one_of_n(self._index):
-            return ", routed to any vCPU" + (f" (now vCPU {self.target})" if self.target >= 0 else "")
-        where = "no vCPU has it" if self.target < 0 else f"vCPU {self.target}"
+            return ", routed to any vCPU" + ("" if self.target is None else f" (now vCPU {self.target})")
+        where = "no vCPU has it" if self.target is None else f"vCPU {self.target}"
         return f", routed to {affinity.text(self.affinity)} ({where})"
 
 

@@ -20,7 +20,7 @@ MAX_VCPUS: Final = 65_536
 """GICR_TYPER.Processor_Number has 16 bits."""
 
 NO_VCPU: Final = -1
-"""What `find` returns for an affinity that no vCPU has."""
+"""In place of a vCPU where there is none, within the core, which counts in integers of the machine."""
 
 
 class Topology:
@@ -66,9 +66,9 @@ class Topology:
     def __len__(self) -> int:
         return len(self.affinities)
 
-    def find(self, packed: int) -> int:
-        """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
-        return self._index.get(packed, NO_VCPU)
+    def find(self, packed: int) -> int | None:
+        """The vCPU with this affinity, None where there is none; O(1)."""
+        return self._index.get(packed)
 
     def mpidr(self, cpu: int) -> int:
         """MPIDR_EL1 of a vCPU (64 bits), or its MPIDR (32 bits) where it is AArch32."""

@@ -100,7 +100,7 @@ def test_kvm_hides_an_aff3_that_its_sgis_compare() -> None:
     assert gic.read(TYPER, 4) >> 24 & 1 == 0
     gic.write(IROUTER32, 8, 1 << 32 | 1)
     assert gic.read(IROUTER32, 8) == 1
-    assert gic.spi(32).target == -1
+    assert gic.spi(32).target is None
     assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 0b10) == []
     assert gic.sgi_targets(0, vgic.ICC_SGI1R_EL1, 1 << 48 | 0b10) == [1]
 
