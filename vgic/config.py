@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
+from vgic.arguments import check_flag, check_instance, check_integer, listed
 from vgic.errors import AffinityError, ConfigError
 from vgic.features import Features
 from vgic.profiles import ARCH, Profile
-from vgic.topology import Topology
+from vgic.topology import MAX_VCPUS, Topology
 
 __all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
 
@@ -33,6 +34,10 @@ class RedistributorRegion:
     base: int
     """Physical address, a multiple of 64 KiB."""
     count: int
+
+    def __post_init__(self) -> None:
+        check_integer("base", self.base)
+        check_integer("count", self.count)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Config:
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         if not 4 <= self.priority_bits <= 8:
@@ -88,6 +94,25 @@ class Config:
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
+
+    def _check_types(self) -> None:
+        check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")
+        check_instance("profile", self.profile, Profile, "vgic.profile_named finds one by its name")
+        for name in ("spis", "priority_bits", "gicd_base", "lpi_id_bits"):
+            check_integer(name, getattr(self, name))
+        for name in ("a3v", "rss", "one_of_n", "lpis"):
+            check_flag(name, getattr(self, name))
+        regions = listed(
+            "redistributor_regions", self.redistributor_regions, "a tuple of RedistributorRegion", MAX_VCPUS
+        )
+        for region in regions:
+            hint = "RedistributorRegion(base, count) is one"
+            check_instance("each of redistributor_regions", region, RedistributorRegion, hint)
+        object.__setattr__(self, "redistributor_regions", tuple(regions))
+        addresses = listed("its", self.its, "a tuple of addresses", MAX_VCPUS)
+        for address in addresses:
+            check_integer("each of its", address)
+        object.__setattr__(self, "its", tuple(addresses))
 
     @property
     def features(self) -> Features:

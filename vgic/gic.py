@@ -18,6 +18,7 @@ from mypy_extensions import i64
 
 from mmio import ILLEGAL
 from vgic import affinity
+from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface, LineSink
@@ -52,7 +53,7 @@ class Gic:
 
     `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect. `memory` is the
     guest's RAM, where the tables of its LPIs and ITSes are. An observer with the method of `ItsObserver` is told of
-    commands that an ITS did not obey, too.
+    commands that an ITS did not obey, too. Raises ConfigError where one of them lacks a method of its protocol.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class Gic:
         observer: Observer | None = None,
         memory: GuestMemory | None = None,
     ) -> None:
+        check_instance("config", config, Config, "Config(Topology.kvm(4)) is one")
+        check_protocols(lines, observer, memory)
         self.config = config
         self.memory: GuestMemory = NoMemory() if memory is None else memory
         """The guest's RAM."""

@@ -7,11 +7,13 @@ None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from operator import length_hint
 from typing import Final
 
 from mypy_extensions import i64
 
 from vgic import affinity
+from vgic.arguments import brief, check_integer, is_integer, listed
 from vgic.errors import AffinityError, ConfigError
 
 __all__ = ["MAX_VCPUS", "NO_VCPU", "AffinityIndex", "Topology"]
@@ -29,14 +31,16 @@ class Topology:
     `aarch32` lists the vCPUs whose highest Exception level is AArch32: their MPIDR has 32 bits and no Aff3.
 
     Raises AffinityError, naming the vCPUs, for an affinity that does not fit in 32 bits, one that two vCPUs share,
-    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs.
+    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs, an AArch32 vCPU that the
+    VM does not have, and what is no list of numbers.
     """
 
     def __init__(self, affinities: Iterable[int], aarch32: Iterable[int] = ()) -> None:
-        self.affinities = tuple(affinities)
-        self.aarch32 = frozenset(aarch32)
-        if not 0 < len(self.affinities) <= MAX_VCPUS:
-            raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {len(self.affinities)}")
+        given = listed("affinities", affinities, "a list of packed affinities", MAX_VCPUS + 1)
+        _check_count(max(length_hint(affinities), len(given)))
+        self.affinities = tuple([_packed(cpu, item) for cpu, item in enumerate(given)])
+        named = listed("aarch32", aarch32, "a list of vCPUs", MAX_VCPUS + 1)
+        self.aarch32 = frozenset([_vcpu(item, len(given)) for item in named])
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
             _add(self._index, cpu, packed, self.aarch32)
@@ -44,6 +48,9 @@ class Topology:
     @classmethod
     def clusters(cls, cpus: int, size: int) -> "Topology":
         """`cpus` vCPUs, `size` (1 to 256) to a cluster: Aff0 counts within it, Aff1 and up the clusters."""
+        check_integer("cpus", cpus)
+        check_integer("size", size)
+        _check_count(cpus)
         if not 1 <= size <= 256:
             raise ConfigError(f"a cluster has 1 to 256 vCPUs, not {size}")
         return cls((cpu // size) << 8 | cpu % size for cpu in range(cpus))
@@ -60,8 +67,9 @@ class Topology:
 
     @classmethod
     def from_text(cls, dotted: Iterable[str], aarch32: Iterable[int] = ()) -> "Topology":
-        """From texts such as "0.0.1.3". Raises AffinityError."""
-        return cls((affinity.from_text(item) for item in dotted), aarch32)
+        """From a list of texts such as "0.0.1.3". Raises AffinityError, and ConfigError for what is no list."""
+        texts = listed("dotted", dotted, "a list of texts such as ['0.0.0.0', '0.0.0.1']", MAX_VCPUS + 1)
+        return cls([_from_text(cpu, item) for cpu, item in enumerate(texts)], aarch32)
 
     def __len__(self) -> int:
         return len(self.affinities)
@@ -137,6 +145,29 @@ class AffinityIndex:
         for cpu, packed in changes.items():
             self._put(packed, cpu)
             self.affinities[cpu] = packed
+
+
+def _check_count(cpus: int) -> None:
+    if not 0 < cpus <= MAX_VCPUS:
+        raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {cpus}")
+
+
+def _packed(cpu: int, item: object) -> int:
+    if not is_integer(item):
+        raise AffinityError(f"vCPU {cpu}: affinity {brief(item)} is no integer")
+    return item
+
+
+def _vcpu(item: object, count: int) -> int:
+    if not is_integer(item) or not 0 <= item < count:
+        raise ConfigError(f"aarch32 names vCPU {brief(item)}: this VM has vCPUs 0 to {count - 1}")
+    return item
+
+
+def _from_text(cpu: int, item: object) -> int:
+    if not isinstance(item, str):
+        raise AffinityError(f"vCPU {cpu}: affinity {brief(item)} is no text such as '0.0.0.1'")
+    return affinity.from_text(item)
 
 
 def _add(index: dict[int, int], cpu: int, packed: int, aarch32: Collection[int]) -> None:

@@ -65,6 +65,10 @@ class State:
     data: SavedState
     """Plain data, for `Gic.restore`."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, dict):
+            raise StateError(f"the data of a State is what Gic.save returns, not a {type(self.data).__name__}")
+
     @classmethod
     def of(cls, gic: Gic) -> "State":
         """The present state of a VM."""
