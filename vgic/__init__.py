@@ -12,7 +12,7 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
-from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
+from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
 from vgic.intids import SPURIOUS
@@ -111,6 +111,7 @@ __all__ = [
     "Topology",
     "Translation",
     "VgicError",
+    "VgicWarning",
     "profile_named",
     "sysreg",
 ]

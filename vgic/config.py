@@ -1,12 +1,13 @@
 """What a VM's interrupt controller consists of."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
 from vgic.arguments import check_flag, check_instance, check_integer, listed
-from vgic.errors import AffinityError, ConfigError
+from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
@@ -43,6 +44,8 @@ class RedistributorRegion:
 @dataclass(frozen=True)
 class Config:
     """A VM's GIC. Raises ConfigError naming the value that cannot be.
+
+    Warns (VgicWarning) of an Aff3 that the profile hides, as KVM's does, where `a3v` is left to it.
 
     The default addresses are those of QEMU's virt machine. Without `redistributor_regions` there is one that
     holds every vCPU.
@@ -94,6 +97,20 @@ class Config:
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
+        if self.a3v is None and not self.features.a3v:
+            self._tell_hidden_aff3()
+
+    def _tell_hidden_aff3(self) -> None:
+        """Warn of an Aff3 that the profile hides (rule A3V-7) although nobody asked for that."""
+        hidden = [cpu for cpu, packed in enumerate(self.topology.affinities) if affinity.has_aff3(packed)]
+        if hidden:
+            shown = affinity.text(self.topology.affinities[hidden[0]])
+            warnings.warn(
+                f"the profile {self.profile.name} hides Aff3, and vCPU {hidden[0]} is {shown}: no register of the"
+                " GIC will show it, and no SPI can be routed there; a3v=True shows it, a3v=False says that it is meant",
+                VgicWarning,
+                stacklevel=4,  # whoever makes the Config
+            )
 
     def _check_types(self) -> None:
         check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")

@@ -94,7 +94,7 @@ def test_an_aff3_that_the_vm_cannot_show_is_refused_by_name() -> None:
 
 @pytest.mark.rule("A3V-7")
 def test_kvm_hides_an_aff3_that_its_sgis_compare() -> None:
-    gic = vgic.Gic(vgic.Config(vgic.Topology.from_text(["0.0.0.0", "1.0.0.1"]), profile=vgic.KVM))
+    gic = vgic.Gic(vgic.Config(vgic.Topology.from_text(["0.0.0.0", "1.0.0.1"]), profile=vgic.KVM, a3v=False))
     assert gic.read(gic.redistributor_bases[1] + 8, 8) >> 32 == 0x0000_0001
     assert gic.mpidr(1) == 0x1_8000_0001
     assert gic.read(TYPER, 4) >> 24 & 1 == 0
@@ -103,6 +103,23 @@ def test_kvm_hides_an_aff3_that_its_sgis_compare() -> None:
     assert gic.spi(32).target is None
     assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 0b10) == []
     assert gic.sgi_targets(0, vgic.ICC_SGI1R_EL1, 1 << 48 | 0b10) == [1]
+
+
+@pytest.mark.rule("A3V-7")
+def test_an_aff3_that_is_hidden_by_default_is_told() -> None:
+    with pytest.warns(vgic.VgicWarning) as told:
+        config = vgic.Config(vgic.Topology.from_text(["0.0.0.0", "1.0.0.1"]), profile=vgic.KVM)
+    assert [str(warning.message) for warning in told] == [
+        "the profile kvm hides Aff3, and vCPU 1 is 1.0.0.1: no register of the GIC will show it, and no SPI can be"
+        " routed there; a3v=True shows it, a3v=False says that it is meant"
+    ]
+    assert told[0].filename == __file__
+    # Nothing more to say: of the VM, of its state, and of one that says what it wants.
+    gic = vgic.Gic(config)
+    vgic.State.of(gic).build()
+    for a3v in (False, True):
+        vgic.Config(config.topology, profile=vgic.KVM, a3v=a3v)
+    vgic.Config(vgic.Topology.kvm(300), profile=vgic.KVM)
 
 
 @pytest.mark.rule("A3V-8")
