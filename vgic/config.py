@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
@@ -35,6 +35,9 @@ class RedistributorRegion:
     base: int
     """Physical address, a multiple of 64 KiB."""
     count: int
+
+    def __repr__(self) -> str:
+        return f"RedistributorRegion({self.base:#x}, {self.count})"
 
     def __post_init__(self) -> None:
         check_integer("base", self.base)
@@ -82,8 +85,7 @@ class Config:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
         cpus = len(self.topology)
         if not self.redistributor_regions:
-            region = RedistributorRegion(0x080A_0000, cpus)
-            object.__setattr__(self, "redistributor_regions", (region,))
+            object.__setattr__(self, "redistributor_regions", (_first_region(self.topology),))
         for region in self.redistributor_regions:
             if region.count < 1:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
@@ -107,10 +109,27 @@ class Config:
             shown = affinity.text(self.topology.affinities[hidden[0]])
             warnings.warn(
                 f"the profile {self.profile.name} hides Aff3, and vCPU {hidden[0]} is {shown}: no register of the"
-                " GIC will show it, and no SPI can be routed there; a3v=True shows it, a3v=False says that it is meant",
+                " GIC will show it, and no SPI can be routed there; a3v=True shows it, a3v=False says that it is"
+                " meant",
                 VgicWarning,
                 stacklevel=4,  # whoever makes the Config
             )
+
+    def __repr__(self) -> str:
+        # What is not as it would be anyway. The topology alone has no such value.
+        shown = [repr(self.topology)]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "topology" or value == item.default:
+                continue
+            if item.name == "redistributor_regions" and value == (_first_region(self.topology),):
+                continue
+            if item.name == "gicd_base":
+                value = hex(value)
+            elif item.name == "its":
+                value = f"({', '.join(map(hex, value))}{',' if len(value) == 1 else ''})"
+            shown.append(f"{item.name}={value}")
+        return f"Config({', '.join(shown)})"
 
     def _check_types(self) -> None:
         check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")
@@ -156,3 +175,8 @@ class Config:
                 raise AffinityError(
                     f"vCPU {cpu} has affinity {affinity.text(packed)}: Aff3 is not zero, and the VM has no A3V"
                 )
+
+
+def _first_region(topology: Topology) -> RedistributorRegion:
+    """The region of a VM that names none."""
+    return RedistributorRegion(0x080A_0000, len(topology))

@@ -1,6 +1,6 @@
 """The errors that the embedder's own mistakes raise, and the warning. A guest can never cause one."""
 
-__all__ = ["AffinityError", "ConfigError", "InvariantError", "StateError", "VgicError", "VgicWarning"]
+__all__ = ["AffinityError", "ConfigError", "InvariantError", "StateError", "VgicError", "VgicWarning", "not_copied"]
 
 
 class VgicError(ValueError):
@@ -25,3 +25,11 @@ class StateError(VgicError):
 
 class VgicWarning(UserWarning):
     """What an embedder asked for is possible, and perhaps not what was meant."""
+
+
+def not_copied(thing: object) -> TypeError:
+    """The error of an attempt to copy or pickle what belongs to a running VM."""
+    return TypeError(
+        f"a {type(thing).__name__} is part of a VM that runs, with its lines and memory, and cannot be copied or"
+        " pickled: vgic.State.of(gic) holds its state, from which State.build makes another Gic"
+    )

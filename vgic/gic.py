@@ -14,8 +14,6 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mypy_extensions import i64
-
 from mmio import ILLEGAL
 from vgic import affinity
 from vgic.arguments import check_instance, check_protocols
@@ -23,7 +21,7 @@ from vgic.assembly import Machine
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
-from vgic.errors import ConfigError
+from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, Spi
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
@@ -76,12 +74,24 @@ class Gic:
         self.redistributor_bases = machine.redistributor_bases
         """The address of each vCPU's RD_base frame."""
         # What a guest's accesses and an embedder's calls need, at hand.
-        self._vcpus: i64 = len(config.topology)
+        self._vcpus = len(config.topology)
         self._affinities = machine.affinities
         self._interfaces = machine.interfaces
         self._private = machine.private
         self._shared = machine.shared
         self._sysregs = machine.sysregs
+
+    def __repr__(self) -> str:
+        config, features = self.config, self.config.features
+        parts = [f"{self._vcpus} vCPU{'s' if self._vcpus != 1 else ''}", f"{config.spis} SPIs"]
+        if features.lpis:
+            parts.append("LPIs")
+        if config.its:
+            parts.append(f"{len(config.its)} ITS{'es' if len(config.its) > 1 else ''}")
+        return f"<Gic {config.profile.name}: {', '.join(parts)}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     # What a guest does.
 
@@ -97,7 +107,7 @@ class Gic:
         """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
         self.map.write(address, size, value, secure, cpu)
 
-    def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
+    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
         With one Security state a read is the same whether `secure` or not. Raises ConfigError for a vCPU that the
@@ -110,7 +120,7 @@ class Gic:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
 
-    def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
+    def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
@@ -119,9 +129,9 @@ class Gic:
         if not taken and self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
 
-    def sysreg_defined(self, register: int, write: bool) -> bool:
+    def sysreg_defined(self, register: int, write: int) -> bool:
         """False where the access is UNDEFINED, and the emulator should inject the exception instead."""
-        return self._sysregs.defined(register, write)
+        return self._sysregs.defined(register, write != 0)
 
     # What devices and firmware do.
 
@@ -255,7 +265,7 @@ class Gic:
         """
         return self._machine.sgis.targets(self.interface(cpu).cpu, register, value, secure)
 
-    def interface(self, cpu: i64) -> CpuInterface:
+    def interface(self, cpu: int) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
         if 0 <= cpu < self._vcpus:
             return self._interfaces[cpu]

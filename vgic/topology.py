@@ -82,9 +82,21 @@ class Topology:
         """MPIDR_EL1 of a vCPU (64 bits), or its MPIDR (32 bits) where it is AArch32."""
         return affinity.to_mpidr(self.affinities[cpu])
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Topology):
+            return NotImplemented
+        return self.affinities == other.affinities and self.aarch32 == other.aarch32
+
+    def __hash__(self) -> int:
+        return hash((self.affinities, self.aarch32))
+
+    def __reduce__(self) -> tuple[type["Topology"], tuple[tuple[int, ...], list[int]]]:
+        return Topology, (self.affinities, sorted(self.aarch32))
+
     def __repr__(self) -> str:
         shown = ", ".join(affinity.text(packed) for packed in self.affinities[:4])
-        return f"<Topology of {len(self)} vCPUs: {shown}{', ...' if len(self) > 4 else ''}>"
+        count = "1 vCPU" if len(self) == 1 else f"{len(self)} vCPUs"
+        return f"<Topology of {count}: {shown}{', ...' if len(self) > 4 else ''}>"
 
 
 _NOBODY: Final = [NO_VCPU] * 16
