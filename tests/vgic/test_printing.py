@@ -56,7 +56,7 @@ def test_objects_say_briefly_what_they_are() -> None:
 @pytest.mark.rule("API-13", "ITS-23")
 def test_what_became_of_a_message_is_printed_in_words() -> None:
     driver = vm()[0]
-    driver.map_device(8)
+    driver.map_device(8, 4)
     driver.map_event(8, 0, cpu=1)
     assert str(driver.gic.msi(8, 0)) == "delivered"
     assert str(driver.gic.msi(9, 0)) == "blocked: no MAPD maps the DeviceID"
