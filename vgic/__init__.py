@@ -42,7 +42,7 @@ from vgic.layouts.icc import (
     sysreg,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, Observer
+from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
 from vgic.profiles import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
@@ -112,6 +112,7 @@ __all__ = [
     "Translation",
     "VgicError",
     "VgicWarning",
+    "WakeObserver",
     "profile_named",
     "sysreg",
 ]

@@ -15,7 +15,7 @@ __all__ = ["brief", "check_flag", "check_instance", "check_integer", "check_prot
 
 _LINES: Final = {"set_lines": 3}
 _OBSERVER: Final = {"illegal_access": 1, "illegal_sysreg": 1}
-_OPTIONAL: Final = {"its_command_error": 1}
+_OPTIONAL: Final = {"its_command_error": 1, "wake_request": 1}
 """What an observer may have."""
 _MEMORY: Final = {"is_ram": 2, "read": 2, "write": 2}
 

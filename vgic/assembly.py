@@ -23,7 +23,7 @@ from vgic.lpis.bank import LpiBank, LpiConfiguration
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory
-from vgic.observer import ItsObserver, Observer
+from vgic.observer import ItsObserver, Observer, WakeObserver
 from vgic.redistributor.frame import Redistributor, redistributor_frames
 from vgic.redistributor.sgi import SgiGenerator
 from vgic.topology import AffinityIndex
@@ -60,6 +60,8 @@ class Machine:
             self.lpis = self._lpi_banks(memory)
         for interface, private, lpis in zip(self.interfaces, self.private, self.lpis, strict=True):
             interface.connect(private, self.shared, lpis, self.forwarder)
+            if isinstance(observer, WakeObserver):
+                interface.wake_sink = observer
 
         self.map = AddressMap(observer)
         self.distributor = Distributor(self.shared, config)

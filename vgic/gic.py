@@ -51,7 +51,8 @@ class Gic:
 
     `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect. `memory` is the
     guest's RAM, where the tables of its LPIs and ITSes are. An observer with the method of `ItsObserver` is told of
-    commands that an ITS did not obey, too. Raises ConfigError where one of them lacks a method of its protocol.
+    commands that an ITS did not obey, too, and one with that of `WakeObserver` of interrupts for PEs that sleep.
+    Raises ConfigError where one of them lacks a method of its protocol.
     """
 
     def __init__(
@@ -210,6 +211,18 @@ class Gic:
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
         self.interface(cpu).reset()
+
+    def wake(self, cpu: int) -> None:
+        """Clear GICR_WAKER.ProcessorSleep of a vCPU, as its firmware does before an OS runs. Raises ConfigError.
+
+        In the profile `arch` each PE sleeps at reset, and is sent nothing while it does (rule RED-5).
+        """
+        self._machine.redistributors[self.interface(cpu).cpu].set_sleep(False)
+
+    def wake_all(self) -> None:
+        """`wake` every vCPU: for an embedder whose guest has no firmware to do so."""
+        for cpu in range(self._vcpus):
+            self.wake(cpu)
 
     def write_mpidr(self, cpu: int, value: int) -> None:
         """The VMM writes MPIDR_EL1 (64 bits) of a vCPU; every view of its affinity follows at once.

@@ -28,6 +28,13 @@ class LineSink(Protocol):
         """The outputs of vCPU `cpu` have changed to these levels."""
 
 
+class WakeSink(Protocol):
+    """Who is told that an interrupt waits for a PE that sleeps."""
+
+    def wake_request(self, cpu: int) -> None:
+        """An interrupt waits for vCPU `cpu`."""
+
+
 class ActivationBank:
     """The part of an interrupt bank that a CPU interface needs; `index` counts INTIDs from `first`."""
 
@@ -116,6 +123,8 @@ class CpuInterface:
         "selection_changed",
         "signalled_key",
         "touched",
+        "wake_requested",
+        "wake_sink",
     )
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
@@ -134,6 +143,9 @@ class CpuInterface:
         self.group1 = GroupState(preemption_bits, profile.disabled_group_hides)
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
+        self.wake_sink: WakeSink | None = None
+        self.wake_requested = False
+        """The sink has heard of an interrupt that waits, since the PE went to sleep."""
         self.touched = False
         """Marked by the Forwarder: to be settled."""
         self.selection_changed = False
@@ -213,6 +225,8 @@ class CpuInterface:
         """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
         before = self.asleep, self.group0.declines, self.group1.declines
         self.asleep = asleep
+        if not (asleep and before[0]):
+            self.wake_requested = False
         self.group0.declines, self.group1.declines = declines
         self.selection_changed |= before != (asleep, *declines)
         self.settle()
@@ -260,7 +274,15 @@ class CpuInterface:
             self.fiq = fiq
             if self._lines is not None:
                 self._lines.set_lines(self.cpu, irq, fiq)
+        if self.asleep:
+            self._request_wake()
         return displaced
+
+    def _request_wake(self) -> None:
+        """Tell, once while the PE sleeps, that an interrupt waits (rule RED-21)."""
+        if self.wake_sink is not None and not self.wake_requested and self.wake_request():
+            self.wake_requested = True
+            self.wake_sink.wake_request(self.cpu)
 
     def signal(self) -> tuple[bool, bool]:
         """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
