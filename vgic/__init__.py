@@ -15,6 +15,7 @@ from vgic.cpu_interface.interface import LineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
+from vgic.instructions import SysRegAccess, sysreg_of_esr, sysreg_of_instruction
 from vgic.intids import SPURIOUS
 from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
 from vgic.its.errors import ItsCommandError, ItsError
@@ -108,6 +109,7 @@ __all__ = [
     "Spi",
     "State",
     "StateError",
+    "SysRegAccess",
     "Topology",
     "Translation",
     "VgicError",
@@ -115,4 +117,6 @@ __all__ = [
     "WakeObserver",
     "profile_named",
     "sysreg",
+    "sysreg_of_esr",
+    "sysreg_of_instruction",
 ]

@@ -130,8 +130,24 @@ class Gic:
         if not taken and self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
 
+    def mrs(self, cpu: int, register: int, secure: bool = False) -> int | None:
+        """`sysreg_read`, but None where the access is UNDEFINED and the emulator should inject the exception."""
+        value = self._sysregs.read(self.interface(cpu), register)
+        if value != ILLEGAL:
+            return int(value)
+        if self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
+        return None
+
+    def msr(self, cpu: int, register: int, value: int, secure: bool = False) -> bool:
+        """`sysreg_write`, and False where the access is UNDEFINED and the emulator should inject the exception."""
+        taken = self._sysregs.write(self.interface(cpu), register, value, secure)
+        if not taken and self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
+        return taken
+
     def sysreg_defined(self, register: int, write: int) -> bool:
-        """False where the access is UNDEFINED, and the emulator should inject the exception instead."""
+        """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`."""
         return self._sysregs.defined(register, write != 0)
 
     # What devices and firmware do.
