@@ -89,8 +89,8 @@ class Interrupt:
 
     def pulse(self) -> None:
         """Raise the line and lower it again: an edge, or nothing that lasts for a level-sensitive interrupt."""
-        self.set_level(True)
-        self.set_level(False)
+        self.set_level(1)
+        self.set_level(0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
