@@ -10,7 +10,7 @@ from typing import Final
 from mmio import AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
-from vgic.cpu_interface.interface import CpuInterface, LineSink
+from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
@@ -52,14 +52,17 @@ class Machine:
         self.private = [PrivateInterrupts(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
         self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, one_of_n)
-        self.forwarder.connect(self.shared)
+        self.forwarder.placement = self.shared.placement
         self._reset_groups()
         self.lpis: list[LpiBank | None] = [None] * len(cpus)
         """The LPIs of each vCPU's Redistributor, None where the VM has none."""
         if config.features.lpis:
             self.lpis = self._lpi_banks(memory)
         for interface, private, lpis in zip(self.interfaces, self.private, self.lpis, strict=True):
-            interface.connect(private, self.shared, lpis, self.forwarder)
+            banks: list[ActivationBank] = [private, self.shared]
+            if lpis is not None:
+                banks.append(lpis)
+            interface.connect(banks, self.forwarder)
             if isinstance(observer, WakeObserver):
                 interface.wake_sink = observer
 
