@@ -16,7 +16,7 @@ SGI_BASE = 0x1_0000
 E1NWF, IRM = 1 << 7, 1 << 31
 
 EVERYTHING = vgic.Config(vgic.Topology.kvm(4), spis=64, one_of_n_choice="rotate")
-KVM = vgic.Config(vgic.Topology([0x0100_0000, 1, 2]), spis=64, profile=vgic.KVM, priority_bits=5)
+KVM = vgic.Config(vgic.Topology([0x0100_0000, 1, 2]), spis=64, profile=vgic.KVM, priority_bits=5, a3v=False)
 QEMU = vgic.Config(vgic.Topology.qemu(3), spis=988, profile=vgic.QEMU, priority_bits=8)
 
 
