@@ -352,7 +352,7 @@ def test_help_shows_what_there_is() -> None:
         for option in ("-h", "--help"):
             outcome = run(command, option)
             assert outcome.exit_code == 0
-            assert outcome.stdout.startswith(f"Usage: main {command} ")
+            assert outcome.stdout.startswith(f"Usage: vgic {command} ")
 
 
 def test_version() -> None:

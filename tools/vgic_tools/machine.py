@@ -8,13 +8,21 @@ from typing import TypeVar
 import click
 
 import vgic
+from mmio.trace import TraceReader
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
 from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
 
-__all__ = ["Machine", "machine_document", "machine_from_document", "machine_from_options", "machine_options"]
+__all__ = [
+    "Machine",
+    "machine_document",
+    "machine_from_document",
+    "machine_from_options",
+    "machine_options",
+    "recorded_machine",
+]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
@@ -152,6 +160,13 @@ def machine_from_options(
         return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error
+
+
+def recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
+    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
+    if "machine" in reader.metadata and not any(options.values()):
+        return machine_from_document(reader.metadata["machine"], reader.path)
+    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
 
 
 def _number(option: str, text: str) -> int:
