@@ -4,8 +4,6 @@ The format is known by how the data begins, not by a file's name. Memory is boun
 at most `PIECE` bytes, however much the data grows, and data that asks for a larger window than `WINDOW` is refused.
 """
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -66,6 +64,21 @@ class _Format(NamedTuple):
     make: Callable[[], _Unpacker]
 
 
+# Each of the others is loaded when there is data for it.
+
+
+def _bzip2() -> _Unpacker:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _xz() -> _Unpacker:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, WINDOW)
+
+
 def _zstd() -> _Unpacker:
     """An unpacker of the interpreter (3.14) or of the package that brings it to older ones."""
     for module in ("compression.zstd", "backports.zstd"):
@@ -81,8 +94,8 @@ def _zstd() -> _Unpacker:
 
 _FORMATS: Final = (
     _Format("gzip", b"\x1f\x8b", _Gzip),
-    _Format("bzip2", b"BZh", bz2.BZ2Decompressor),
-    _Format("xz", b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, WINDOW)),
+    _Format("bzip2", b"BZh", _bzip2),
+    _Format("xz", b"\xfd7zXZ\0", _xz),
     _Format("Zstandard", b"\x28\xb5\x2f\xfd", _zstd),
 )
 
@@ -118,11 +131,7 @@ def _members(chunks: Iterable[bytes], kind: _Format) -> Iterator[bytes]:
                 yield piece
                 while not (member.eof or member.needs_input):
                     yield member.decompress(b"", PIECE)
-            except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-                raise UnpackError(f"the {kind.name} data is corrupt: {error}") from error
-            except Exception as error:
-                if kind.make is not _zstd:
-                    raise
+            except Exception as error:  # Each library has errors of its own, some of no common kind.
                 raise UnpackError(f"the {kind.name} data is corrupt: {error}") from error
             data = member.unused_data if member.eof else b""
             if member.eof:

@@ -7,6 +7,7 @@ None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from mypy_extensions import i64
@@ -33,10 +34,10 @@ class Topology:
     """
 
     def __init__(self, affinities: Iterable[int], aarch32: Iterable[int] = ()) -> None:
-        self.affinities = tuple(affinities)
+        # One more than there may be: who asks for a billion vCPUs is told before they are made.
+        self.affinities = tuple(islice(affinities, MAX_VCPUS + 1))
+        _check_number(len(self.affinities))
         self.aarch32 = frozenset(aarch32)
-        if not 0 < len(self.affinities) <= MAX_VCPUS:
-            raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {len(self.affinities)}")
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
             _add(self._index, cpu, packed, self.aarch32)
@@ -46,6 +47,7 @@ class Topology:
         """`cpus` vCPUs, `size` (1 to 256) to a cluster: Aff0 counts within it, Aff1 and up the clusters."""
         if not 1 <= size <= 256:
             raise ConfigError(f"a cluster has 1 to 256 vCPUs, not {size}")
+        _check_number(cpus)
         return cls((cpu // size) << 8 | cpu % size for cpu in range(cpus))
 
     @classmethod
@@ -137,6 +139,11 @@ class AffinityIndex:
         for cpu, packed in changes.items():
             self._put(packed, cpu)
             self.affinities[cpu] = packed
+
+
+def _check_number(cpus: int) -> None:
+    if not 0 < cpus <= MAX_VCPUS:
+        raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {cpus}")
 
 
 def _add(index: dict[int, int], cpu: int, packed: int, aarch32: Collection[int]) -> None:

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final
@@ -99,6 +98,8 @@ def kept(name: str) -> Iterator[str]:
     if name != STANDARD_INPUT and not _is_pipe(name):
         yield name
         return
+    import tempfile
+
     with tempfile.NamedTemporaryFile(prefix="vgic-") as file:
         try:
             with _opened(name) as pipe:

@@ -11,7 +11,6 @@ import vgic
 from mmio.trace import TraceReader
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
-from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
 
@@ -132,6 +131,8 @@ def machine_from_options(
         if qemu_cmdline is not None:
             config, origin = config_from_qemu_cmdline(qemu_cmdline), str(qemu_cmdline)
         elif dtb is not None:
+            from vgic_tools.device_tree import config_from_device_tree
+
             config, origin = config_from_device_tree(dtb, QEMU_SPIS), str(dtb)
         elif affinities is not None:
             config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"

@@ -2,14 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import vgic
 from mmio import MapError
 from mmio.trace import TraceError, TraceReader
-from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
-from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
 from vgic_tools.machine import Machine, machine_options, recorded_machine
@@ -17,6 +16,9 @@ from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result
 from vgic_tools.terminal import DIFFERENT, fail, print_json
+
+if TYPE_CHECKING:
+    from vgic.host.trap_plan import TrapPlan
 
 __all__ = ["replay_command"]
 
@@ -68,8 +70,11 @@ def _replayed(reader: TraceReader, keep_going: bool, host_a3v: str | None, optio
     return result
 
 
-def _host_plan(machine: Machine, a3v: bool) -> TrapPlan:
+def _host_plan(machine: Machine, a3v: bool) -> "TrapPlan":
     """The trap plan of a host that is like the guest in all but A3V."""
+    from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+    from vgic.host.trap_plan import trap_plan
+
     view = CpuInterfaceView.from_ctlr(vgic.Gic(machine.config).sysreg_read(0, vgic.ICC_CTLR_EL1))
     return trap_plan(
         view,
