@@ -213,7 +213,8 @@ def test_what_was_taken_out_of_a_blob_leaves_no_trace(path: Path) -> None:
     data, replaced = stride.subn(struct.pack(">5I", 4, 4, 4, 4, 4), (TREES / "narrow.dtb").read_bytes())
     assert replaced == 1
     path.write_bytes(data)
-    assert config_from_device_tree(path, 256) == recorded("narrow")
+    config = config_from_device_tree(path, 256)
+    assert (config.gicd_base, len(config.redistributor_regions)) == (0x5040_0000, 2)
 
 
 def test_an_address_that_no_range_holds(path: Path) -> None:
