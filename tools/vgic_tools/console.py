@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vgic_tools.terminal import visible
+from vgic_tools.terminal import visible, written
 
 __all__ = ["Output", "stderr", "stdout", "styled", "table"]
 
@@ -28,6 +28,11 @@ class Output(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """What Rich asks of every string before it measures or shows it."""
         return super().render_str(visible(text), **{**options, "markup": False, "emoji": False})
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as Rich does. Raises OutputError where it cannot."""
+        with written():
+            super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
         """Let the command decide, as for any output that cannot be written."""

@@ -9,7 +9,8 @@ import errno
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOBase
 from typing import Final, NoReturn, TextIO
 
@@ -21,6 +22,7 @@ __all__ = [
     "INTERRUPTED",
     "UNREAD",
     "ClosedOutput",
+    "OutputError",
     "abandon",
     "complain",
     "fail",
@@ -28,6 +30,7 @@ __all__ = [
     "print_json",
     "print_line",
     "visible",
+    "written",
 ]
 
 DIFFERENT: Final = 1
@@ -69,15 +72,31 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+class OutputError(OSError):
+    """Standard output cannot be written: nothing that a command does helps."""
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """What goes wrong within is the output's fault, and nobody takes it for that of a file. Raises OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
+
+
 def print_line(text: str) -> None:
     """A line on standard output."""
-    click.echo(visible(text))
+    with written():
+        click.echo(visible(text))
 
 
 def print_json(document: object) -> None:
     """The document on standard output, as JSON of ASCII characters."""
     # The one control character that `json` lets through.
-    click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))
+    text = json.dumps(document, indent=2).replace("\x7f", "\\u007f")
+    with written():
+        click.echo(text)
 
 
 def note(text: str) -> None:

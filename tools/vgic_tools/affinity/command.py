@@ -25,7 +25,7 @@ from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.console import stderr, stdout, table
 from vgic_tools.errors import UsageError
 from vgic_tools.numbers import number
-from vgic_tools.terminal import INTERRUPTED, complain, fail, print_line
+from vgic_tools.terminal import INTERRUPTED, OutputError, complain, fail, print_line
 
 __all__ = ["affinity_group"]
 
@@ -75,8 +75,10 @@ def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
             figures = [save(plot, rows, output) for plot in study.plots]
         finally:
             written = [study.csv_path(output), write_report(study, rows, figures, output)]
-            click.echo()
+            print_line("")
             print_line(f"written: {', '.join(map(str, written))}, {len(figures)} figures")
+    except OutputError:
+        raise
     except (UsageError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
