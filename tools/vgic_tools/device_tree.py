@@ -13,7 +13,7 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic_tools.errors import UsageError
 from vgic_tools.flat_tree import Node, TreeError, read_tree
-from vgic_tools.inputs import read_bytes
+from vgic_tools.inputs import read_bytes, shown_name
 
 __all__ = ["config_from_device_tree"]
 
@@ -36,9 +36,9 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
     try:
         return _config(list(read_tree(read_bytes(path, _LARGEST)).walk()), spis)
     except TreeError as error:
-        raise UsageError(f"{path}: not a device tree blob") from error
+        raise UsageError(f"{shown_name(path)}: not a device tree blob") from error
     except (_MisreadError, vgic.VgicError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{shown_name(path)}: {error}") from error
 
 
 def _config(nodes: list[Node], spis: int) -> vgic.Config:

@@ -12,6 +12,7 @@ from mmio.trace import TraceReader
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
 from vgic_tools.errors import UsageError
+from vgic_tools.inputs import shown_name
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
 
 __all__ = [
@@ -129,11 +130,11 @@ def machine_from_options(
         raise UsageError(f"{' and '.join(given)} both say which vCPUs there are; give one")
     try:
         if qemu_cmdline is not None:
-            config, origin = config_from_qemu_cmdline(qemu_cmdline), str(qemu_cmdline)
+            config, origin = config_from_qemu_cmdline(qemu_cmdline), shown_name(qemu_cmdline)
         elif dtb is not None:
             from vgic_tools.device_tree import config_from_device_tree
 
-            config, origin = config_from_device_tree(dtb, QEMU_SPIS), str(dtb)
+            config, origin = config_from_device_tree(dtb, QEMU_SPIS), shown_name(dtb)
         elif affinities is not None:
             config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"
         elif cpus is not None or default_cpus is not None:

@@ -17,7 +17,7 @@ from vgic.state.saving import VmDescription
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.inputs import is_given_once, read_state, read_text
+from vgic_tools.inputs import is_given_once, read_state, read_text, shown_name
 from vgic_tools.kvm_order import check_log
 from vgic_tools.numbers import number
 from vgic_tools.state_words import describe, device_of, difference, layout_of
@@ -145,9 +145,10 @@ def check_command(
 
 def _check_order(log: str) -> None:
     try:
-        findings = check_log(read_text(log).splitlines(), log)
+        findings = check_log(read_text(log).splitlines(), shown_name(log))
     except UsageError as error:
         fail(error)
+    log = shown_name(log)
     for finding in findings:
         print_line(f"{log}:{finding.line}: {finding.verdict.name.lower()}: {finding.message}")
     if findings:
