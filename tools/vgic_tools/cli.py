@@ -123,7 +123,13 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 main = Commands(
     COMMANDS,
     name="vgic",
-    help="A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine.",
+    help="""A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine.
+
+    \b
+    vgic replay trace.log.gz --qemu-cmdline cmd.txt
+    vgic decode GICD_ISENABLER1 0x400
+    vgic map --dtb board.dtb
+    """,
     context_settings={"help_option_names": ["-h", "--help"]},
     params=[
         click.Option(

@@ -17,7 +17,7 @@ __all__ = ["convert_command"]
 PACKED_SUFFIX: Final = ".vgpk"
 
 
-@click.command("convert")
+@click.command("convert", short_help="Write a trace in another format: packed, or JSON lines.")
 @click.argument("trace", metavar="TRACE")
 @click.argument("output", metavar="OUTPUT")
 @machine_options

@@ -25,7 +25,7 @@ _FIRST: Final = 1 << 16
 """Bytes of a file that tell what it is."""
 
 
-@click.command("its")
+@click.command("its", short_help="Show what is mapped in an ITS, and who took its interrupts.")
 @click.argument("file", metavar="TRACE|STATE")
 @click.option(
     "--ram",
@@ -39,7 +39,7 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
     commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
-    RAM is there.
+    RAM is there. Either may be compressed; - is standard input.
 
     \b
     vgic its trace.log.gz

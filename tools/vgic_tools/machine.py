@@ -65,13 +65,13 @@ def machine_options(command: CommandT) -> CommandT:
             "--qemu-cmdline",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a file with a QEMU command line.",
+            help="The machine of this QEMU command line; - is standard input.",
         ),
         click.option(
             "--dtb",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a device tree blob.",
+            help="The machine of this device tree blob; - is standard input.",
         ),
         click.option("--cpus", type=int, metavar="N", help="A machine of N vCPUs, 16 to a cluster."),
         click.option(
@@ -85,7 +85,7 @@ def machine_options(command: CommandT) -> CommandT:
         ),
         click.option("--spis", type=int, metavar="N", help="Number of SPIs: a multiple of 32, or 988."),
         click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
-        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor."),
+        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor. Default: 0x8000000."),
         click.option(
             "--redistributors",
             multiple=True,

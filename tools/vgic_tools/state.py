@@ -35,9 +35,9 @@ _SHOWN_BY: Final = {"PREbits": "ICC[0].ICC_BPR0_EL1, its least value"}
 """What shows a guest a field of ICH_VTR_EL2, where it is not the field of that name in ICC_CTLR_EL1."""
 
 
-@click.group("state")
+@click.group("state", short_help="Look at saved VMs, compare them, and check them against a host.")
 def state_group() -> None:
-    """Look at saved states of VMs."""
+    """Look at saved states of VMs. A state file may be compressed; - is standard input."""
 
 
 @state_group.command("show")
@@ -94,7 +94,7 @@ def diff_command(a: str, b: str) -> None:
     sys.exit(DIFFERENT)
 
 
-@state_group.command("check")
+@state_group.command("check", short_help="Say whether a host can go on with a saved VM.")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--order", metavar="LOG", help="Check a VMM's log of KVM calls instead of a state.")
 @click.option(

@@ -37,7 +37,7 @@ MOST_JOBS: Final = 512
 """Processes: more than machines have processors, fewer than a machine can start."""
 
 
-@click.group("affinity")
+@click.group("affinity", short_help="Measure what vCPU counts, MPIDR layouts and routing cost.")
 def affinity_group() -> None:
     """Measure what vCPU counts, MPIDR layouts, routing and affinity level 3 cost.
 

@@ -32,7 +32,7 @@ INPUT_ERRORS: Final = (
 )
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure what operations cost, against yardsticks.")
 @click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE")
 @click.option(
     "--qemu-cmdline",

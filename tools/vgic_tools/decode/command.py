@@ -16,7 +16,7 @@ from vgic_tools.terminal import fail
 __all__ = ["decode_command"]
 
 
-@click.command("decode")
+@click.command("decode", short_help="Show what a register, an ITS command or a table entry says.")
 @click.argument("register", metavar="REGISTER|ADDRESS|RECORD")
 @click.argument("values", metavar="VALUE...", nargs=-1, required=True)
 @machine_options

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["replay_command"]
 
 
-@click.command("replay")
+@click.command("replay", short_help="Compare a recorded guest with the model, access by access.")
 @click.argument("trace", metavar="TRACE")
 @machine_options
 @click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
