@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from vgic_tools.affinity import command, layout_study
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
-from vgic_tools.affinity.plots import save
+from vgic_tools.affinity.plots import Drawn, save
 from vgic_tools.cli import main
 
 LAYOUTS = ("layouts", "--layout", "kvm", "--layout", "sparse-aff3", "--vcpus", "4,20")
@@ -23,7 +23,7 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(command, "save", lambda *_: "<svg/>")
+    monkeypatch.setattr(command, "save", lambda *_: Drawn("a figure", "<svg/>"))
 
 
 def run(output: Path, *arguments: str) -> Result:

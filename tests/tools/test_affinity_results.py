@@ -99,7 +99,7 @@ def study(measured: list[int], stop_at: int | None = None) -> Study[Point, Row]:
         return Row(point.name, point.number, True, 0.5, None)
 
     points = [Point("p", number) for number in range(6)]
-    return Study("some", "Some study", "", Row, points, measure, lambda rows: Summary((), ()), ())
+    return Study("some", "Some study", "", Row, points, measure, lambda rows: Summary((), ()))
 
 
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path):

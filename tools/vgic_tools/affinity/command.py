@@ -3,7 +3,7 @@
 import os
 import sys
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 from zlib import crc32
@@ -14,15 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import vgic
+from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
 from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, SEED, fairness_study
 from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
+from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layout_study import COUNTS, layout_study
 from vgic_tools.affinity.layouts import LAYOUTS, topology_from_file
-from vgic_tools.affinity.plots import save
+from vgic_tools.affinity.plots import Plot, save
 from vgic_tools.affinity.report import write_report
+from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.routing_study import CALLS, ROUNDS, routing_study
 from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
 from vgic_tools.affinity.study import Study
+from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.errors import UsageError
 from vgic_tools.terminal import INTERRUPTED, fail, stdout
@@ -57,7 +61,7 @@ def _common(command: CommandT) -> CommandT:
     return output(jobs(command))
 
 
-def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
+def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path | None, jobs: int) -> None:
     """Measure what is missing, and show it all."""
     output = output or Path("affinity-results", study.name)
     try:
@@ -65,7 +69,7 @@ def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
         _print(study, rows)
         figures = []
         try:
-            figures = [save(plot, rows, output) for plot in study.plots]
+            figures = [save(plot, rows, output) for plot in plots]
         finally:
             written = [study.csv_path(output), write_report(study, rows, figures, output)]
             click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
@@ -149,7 +153,7 @@ def layouts_command(
             custom = f"{layout_file.name}@{crc32(affinities.tobytes()):08x}", affinities
     except UsageError as error:
         fail(error)
-    _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), output, jobs)
+    _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), LAYOUT_PLOTS, output, jobs)
 
 
 @affinity_group.command("routing")
@@ -159,7 +163,7 @@ def layouts_command(
 @_common
 def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | None, jobs: int) -> None:
     """Time SGIs, SPIs, IROUTER and TYPER as the vCPUs grow, with and without Aff3."""
-    _run(routing_study(vcpus, rounds, calls), output, jobs)
+    _run(routing_study(vcpus, rounds, calls), ROUTING_PLOTS, output, jobs)
 
 
 @affinity_group.command("fairness")
@@ -179,7 +183,7 @@ def fairness_command(
     vcpus: list[int], loads: list[float], arrivals: int, seed: int, output: Path | None, jobs: int
 ) -> None:
     """Compare 1-of-N routing with routing every SPI to one vCPU: who takes how many, and how long they wait."""
-    _run(fairness_study(vcpus, loads, arrivals, seed), output, jobs)
+    _run(fairness_study(vcpus, loads, arrivals, seed), FAIRNESS_PLOTS, output, jobs)
 
 
 @affinity_group.command("traps")
@@ -198,4 +202,4 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
         study = trap_study(traces, exit_cost)
     except UsageError as error:
         fail(error)
-    _run(study, output, jobs)
+    _run(study, TRAP_PLOTS, output, jobs)

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, thousands
-from vgic_tools.affinity.study import Plot
+from vgic_tools.affinity.fairness_study import FairnessRow
+from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, Plot, thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from vgic_tools.affinity.fairness_study import FairnessRow
 
 __all__ = ["FAIRNESS_PLOTS"]
 
@@ -18,7 +16,7 @@ _LABELS: Final = {"first": "1-of-N, first", "rotate": "1-of-N, rotate", "directe
 _LEAST_WAIT: Final = 1e-3
 
 
-def _by_load(figure: "Figure", rows: "Sequence[FairnessRow]") -> None:
+def _by_load(figure: "Figure", rows: Sequence[FairnessRow]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     counts = sorted({row.vcpus for row in rows})
@@ -46,7 +44,7 @@ def _by_load(figure: "Figure", rows: "Sequence[FairnessRow]") -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
 
 
-def _shares(figure: "Figure", rows: "Sequence[FairnessRow]") -> None:
+def _shares(figure: "Figure", rows: Sequence[FairnessRow]) -> None:
     """Who took how many, in one middling case."""
     counts, loads = sorted({row.vcpus for row in rows}), sorted({row.load for row in rows})
     count = min(counts, key=lambda value: abs(value - 16))

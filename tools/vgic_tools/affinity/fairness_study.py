@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Annotated, Final
 
-from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
 from vgic_tools.affinity.study import Study, Summary
 from vgic_tools.affinity.workload import CHOICES, jain, run_workload
 
@@ -74,7 +73,7 @@ def fairness_study(
         for choice in CHOICES
     ]
     title = "Who takes a 1-of-N interrupt, and when"
-    return Study("fairness", title, _TEXT, FairnessRow, points, measure_fairness, _summary, FAIRNESS_PLOTS)
+    return Study("fairness", title, _TEXT, FairnessRow, points, measure_fairness, _summary)
 
 
 def measure_fairness(point: FairnessPoint) -> FairnessRow:

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, kvm_limit, short, thousands, vcpu_axis
-from vgic_tools.affinity.study import Plot
+from vgic_tools.affinity.layout_study import LayoutRow
+from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, Plot, kvm_limit, short, thousands, vcpu_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from vgic_tools.affinity.layout_study import LayoutRow
-
 __all__ = ["LAYOUT_PLOTS"]
 
 
-def _sgi_writes(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
+def _sgi_writes(figure: "Figure", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes = figure.add_subplot()
@@ -39,7 +37,7 @@ def _sgi_writes(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
     axes.legend(loc="upper left")
 
 
-def _walk(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
+def _walk(figure: "Figure", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes = figure.add_subplot()
@@ -67,14 +65,14 @@ def _walk(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
     axes.legend(loc="upper left")
 
 
-def _plain(axes: "Axes", rows: "Sequence[LayoutRow]") -> None:
+def _plain(axes: "Axes", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import NullLocator
 
     vcpu_axis(axes, max(row.vcpus for row in rows))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _by_layout(rows: "Sequence[LayoutRow]") -> "dict[str, list[LayoutRow]]":
+def _by_layout(rows: Sequence[LayoutRow]) -> dict[str, list[LayoutRow]]:
     """The rows of each layout; layouts that cost the same share a line."""
     lines: dict[str, list[LayoutRow]] = {}
     for row in rows:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vgic_tools.affinity.plots import Drawn
 from vgic_tools.affinity.results import about
 from vgic_tools.affinity.study import Study, Summary
 
@@ -31,15 +32,15 @@ code { font-size: 13px; }
 """
 
 
-def write_report(study: Study[PointT, RowT], rows: Sequence[RowT], figures: Sequence[str], output: Path) -> Path:
-    """Write NAME.html into `output`, with the SVG texts `figures` in the order of the study's plots; its path."""
+def write_report(study: Study[PointT, RowT], rows: Sequence[RowT], figures: Sequence[Drawn], output: Path) -> Path:
+    """Write NAME.html into `output`; its path."""
     body = [f"<h1>{escape(study.title)}</h1>"]
     body += [f"<p>{escape(paragraph.strip())}</p>" for paragraph in study.text.strip().split("\n\n")]
-    for plot, svg in zip(study.plots, figures, strict=False):
-        source = b64encode(svg.encode()).decode()
+    for figure in figures:
+        source, caption = b64encode(figure.svg.encode()).decode(), escape(figure.caption)
         body.append(
-            f'<figure><img alt="{escape(plot.caption)}" src="data:image/svg+xml;base64,{source}">'
-            f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
+            f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{source}">'
+            f"<figcaption>{caption}</figcaption></figure>"
         )
     csv = study.csv_path(output).name
     measured = ", ".join(item.name for item in fields(study.points[0]))  # type: ignore[arg-type]

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vgic_tools.affinity.plots import COLOURS, vcpu_axis
-from vgic_tools.affinity.study import Plot
+from vgic_tools.affinity.plots import COLOURS, Plot, vcpu_axis
+from vgic_tools.affinity.routing_study import RoutingRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vgic_tools.affinity.routing_study import RoutingRow
-
 __all__ = ["ROUTING_PLOTS"]
 
 
-def _costs(figure: "Figure", rows: "Sequence[RoutingRow]") -> None:
+def _costs(figure: "Figure", rows: Sequence[RoutingRow]) -> None:
     most = max(row.vcpus for row in rows)
     operations = list(dict.fromkeys(row.operation for row in reversed(rows)))[::-1]
     columns = min(3, len(operations))

@@ -10,7 +10,6 @@ import vgic
 from vgic import affinity
 from vgic_tools.affinity.layouts import LAYOUTS
 from vgic_tools.affinity.reach import TARGETS, broadcast
-from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.study import Study, Summary
 from vgic_tools.bench.timing import medians, timed
 
@@ -151,7 +150,7 @@ def routing_study(
         if count >= OPERATIONS[operation].fewest
     ]
     title = "What routing costs as a VM grows"
-    return Study("routing", title, _TEXT, RoutingRow, points, measure_routing, _summary, ROUTING_PLOTS)
+    return Study("routing", title, _TEXT, RoutingRow, points, measure_routing, _summary)
 
 
 def _calls(operation: str, vcpus: int, calls: int) -> int:

@@ -1,4 +1,4 @@
-"""An experiment: points to measure, the measurement, and how to show its rows."""
+"""An experiment: points to measure, the measurement, and the rows that matter most."""
 
 import multiprocessing
 import signal
@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from vgic_tools.affinity.results import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["Plot", "Study", "Summary"]
+__all__ = ["Study", "Summary"]
 
 PointT = TypeVar("PointT")
 RowT = TypeVar("RowT")
@@ -25,17 +22,6 @@ class Summary:
 
     headings: tuple[str, ...]
     lines: Sequence[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Plot(Generic[RowT]):
-    """A figure: `draw` fills an empty matplotlib figure of `size` inches."""
-
-    name: str
-    """The stem of its files."""
-    caption: str
-    draw: Callable[["Figure", Sequence[RowT]], None]
-    size: tuple[float, float] = (7.0, 4.2)
 
 
 @dataclass(frozen=True)
@@ -53,7 +39,6 @@ class Study(Generic[PointT, RowT]):
     points: Sequence[PointT]
     measure: Callable[[PointT], RowT]
     summary: Callable[[Sequence[RowT]], Summary]
-    plots: Sequence[Plot[RowT]]
 
     def csv_path(self, output: Path) -> Path:
         """The file of the rows."""

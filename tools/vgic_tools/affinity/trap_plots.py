@@ -1,34 +1,18 @@
 """The figure of the experiment `traps`."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from vgic_tools.affinity.plots import COLOURS, GREY, thousands
-from vgic_tools.affinity.study import Plot
+from vgic_tools.affinity.plots import COLOURS, GREY, Plot, thousands
+from vgic_tools.affinity.trap_study import TrapRow, mismatched, trace_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vgic_tools.affinity.trap_study import TrapRow
-
-__all__ = ["TRAP_PLOTS", "mismatched", "trace_labels"]
+__all__ = ["TRAP_PLOTS"]
 
 
-def trace_labels(traces: Sequence[str]) -> list[str]:
-    """Short names for traces: that of the folder where the file names are all the same, else that of the file."""
-    paths = [PurePath(trace) for trace in traces]
-    folders = {path.parent.name for path in paths}
-    same_names = len({path.name for path in paths}) < len(set(paths)) or len(set(paths)) == 1
-    return [path.parent.name if same_names and "" not in folders else path.name for path in paths]
-
-
-def mismatched(rows: "Sequence[TrapRow]") -> "list[TrapRow]":
-    """The rows of guests with A3V on hosts without."""
-    return [row for row in rows if row.guest_a3v and not row.host_a3v]
-
-
-def _exits(figure: "Figure", rows: "Sequence[TrapRow]") -> None:
+def _exits(figure: "Figure", rows: Sequence[TrapRow]) -> None:
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     axes = figure.add_subplot()
