@@ -2,8 +2,10 @@
 
 import ctypes
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +22,7 @@ import qemu_log
 import recorded_guests
 import vgic
 from mmio.trace import open_trace
+from sessions import HAVE_SESSIONS, Session, until
 from vgic_tools.bench import c_yardstick, qemu_yardstick, suite
 from vgic_tools.bench.c_yardstick import CMachine, Records, c_library
 from vgic_tools.bench.cases import cases
@@ -292,6 +295,20 @@ def test_a_trace_of_another_machine_is_refused() -> None:
     alone = recorded_guests.machine(BOOT).config
     with pytest.raises(UsageError, match=r"^no vCPU has affinity 0\.0\.0\.\d: the trace is of another machine$"):
         operations_of(alone, recorded_guests.events("linux_smp4_noits", "core"))
+
+
+@needs_qemu
+@pytest.mark.skipif(not HAVE_SESSIONS, reason="processes are looked up in /proc")
+def test_a_stopped_benchmark_leaves_no_qemu_behind() -> None:
+    session = Session("bench", str(FILES[0]), "--qemu-cmdline", str(FILES[1]))
+    try:
+        until(lambda: any("qemu" in Path(f"/proc/{pid}/comm").read_text() for pid in session.members()))
+        os.kill(session.pid, signal.SIGTERM)
+        session.end()
+        assert session.process.returncode == 143
+        until(lambda: not session.members())
+    finally:
+        session.kill()
 
 
 # figures

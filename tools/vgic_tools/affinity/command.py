@@ -29,6 +29,7 @@ from vgic_tools.affinity.study import Study
 from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.errors import UsageError
+from vgic_tools.signals import ended_by_signals
 from vgic_tools.terminal import INTERRUPTED, fail, stdout
 
 __all__ = ["affinity_group"]
@@ -65,7 +66,8 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
     """Measure what is missing, and show it all."""
     output = output or Path("affinity-results", study.name)
     try:
-        rows = _measure(study, output, jobs)
+        with ended_by_signals():
+            rows = _measure(study, output, jobs)
         _print(study, rows)
         figures = []
         try:
@@ -75,9 +77,9 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
             click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
     except (UsageError, OSError) as error:
         fail(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
         click.echo(f"vgic: interrupted; the same command goes on from {study.csv_path(output)}", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code)
 
 
 def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:

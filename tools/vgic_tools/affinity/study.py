@@ -1,14 +1,13 @@
 """An experiment: points to measure, the measurement, and the rows that matter most."""
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from vgic_tools.affinity.results import Results
+from vgic_tools.affinity.workers import measure_beside
 
 __all__ = ["Study", "Summary"]
 
@@ -58,27 +57,14 @@ class Study(Generic[PointT, RowT]):
         for _ in range(len(keys) - len(missing)):
             advance()
         if jobs == 1 or len(missing) < 2:
-            for point in missing:
-                results.append(self.measure(point))
-                advance()
+            self._keep(map(self.measure, missing), results, advance)
         else:
-            self._measure_beside(missing, results, jobs, advance)
+            with closing(measure_beside(self.measure, missing, jobs)) as rows:
+                self._keep(rows, results, advance)
         return [row for row in map(results.find, keys) if row is not None]
 
-    def _measure_beside(
-        self, missing: Sequence[PointT], results: Results[RowT], jobs: int, advance: Callable[[], None]
-    ) -> None:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(missing)), context, _die_silently) as pool:
-            try:
-                for future in as_completed([pool.submit(self.measure, point) for point in missing]):
-                    results.append(future.result())
-                    advance()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _die_silently() -> None:
-    """In a worker: a Ctrl-C on the terminal reaches every process, and one of them says so."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    @staticmethod
+    def _keep(rows: Iterable[RowT], results: Results[RowT], advance: Callable[[], None]) -> None:
+        for row in rows:
+            results.append(row)
+            advance()
