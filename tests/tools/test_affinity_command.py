@@ -40,7 +40,10 @@ def rows(path: Path) -> list[dict[str, str]]:
     [
         (LAYOUTS, ["layouts_sgi_writes", "layouts_walk"]),
         (("routing", "--vcpus", "1,16", "--rounds", "1", "--calls", "2"), ["routing"]),
-        (("fairness", "--vcpus", "2,4", "--loads", "0.5", "--arrivals", "60"), ["fairness", "fairness_shares"]),
+        (
+            ("fairness", "--vcpus", "2,4", "--loads", "0.5", "--arrivals", "60", "--seeds", "2"),
+            ["fairness", "fairness_shares"],
+        ),
     ],
 )
 def test_an_experiment_writes_rows_figures_and_a_report(output, arguments, figures):
@@ -119,6 +122,7 @@ def test_an_interrupted_experiment_says_so_and_goes_on(output, monkeypatch):
         (("layouts", "--vcpus", "65537"), "'65537' is no number of vCPUs"),
         (("layouts", "--layout", "mine"), "'mine'"),
         (("layouts", "--layout-file", "none.txt"), "none.txt: No such file"),
+        (("fairness", "--vcpus", "961"), "'961' is no number of vCPUs, 1 to 960"),
         (("fairness", "--loads", "0.5,1"), "'1' is no load"),
         (("fairness", "--loads", "much"), "'much' is no load"),
         (("traps", "none.gz"), "none.gz: no such file"),

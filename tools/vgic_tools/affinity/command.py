@@ -15,7 +15,7 @@ from rich.table import Table
 
 import vgic
 from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
-from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, SEED, fairness_study
+from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, MOST_VCPUS, SEEDS, fairness_study
 from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layout_study import COUNTS, layout_study
@@ -100,11 +100,11 @@ def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
     stdout().print(table)
 
 
-def _parse_counts(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+def _parse_counts(text: str, most: int) -> list[int]:
     counts = text.split(",")
     for count in counts:
-        if not count.strip().isdecimal() or not 1 <= int(count) <= vgic.MAX_VCPUS:
-            raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {vgic.MAX_VCPUS}")
+        if not count.strip().isdecimal() or not 1 <= int(count) <= most:
+            raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {most}")
     return [int(count) for count in counts]
 
 
@@ -120,11 +120,11 @@ def _parse_loads(_: click.Context, __: click.Parameter, text: str) -> list[float
     return loads
 
 
-def _vcpus(default: Iterable[int]) -> Callable[[CommandT], CommandT]:
+def _vcpus(default: Iterable[int], most: int = vgic.MAX_VCPUS) -> Callable[[CommandT], CommandT]:
     text = ",".join(map(str, sorted(default)))
     return click.option(
         "--vcpus",
-        callback=_parse_counts,
+        callback=lambda _, __, value: _parse_counts(value, most),
         default=text,
         metavar="N,N,...",
         help="Numbers of vCPUs.",
@@ -169,7 +169,7 @@ def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | No
 
 
 @affinity_group.command("fairness")
-@_vcpus(FAIRNESS_VCPUS)
+@_vcpus(FAIRNESS_VCPUS, MOST_VCPUS)
 @click.option(
     "--loads",
     callback=_parse_loads,
@@ -178,14 +178,18 @@ def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | No
     show_default=True,
     help="Fractions of the time that the vCPUs are busy.",
 )
-@click.option("--arrivals", type=click.IntRange(1), default=ARRIVALS, show_default=True, help="Interrupts.")
-@click.option("--seed", type=int, default=SEED, show_default=True, help="Of the random numbers.")
+@click.option(
+    "--arrivals", type=click.IntRange(1), default=ARRIVALS, show_default=True, help="Interrupts in a run."
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=SEEDS, show_default=True, help="Runs of each, with seeds 1 to N."
+)
 @_common
 def fairness_command(
-    vcpus: list[int], loads: list[float], arrivals: int, seed: int, output: Path | None, jobs: int
+    vcpus: list[int], loads: list[float], arrivals: int, seeds: int, output: Path | None, jobs: int
 ) -> None:
     """Compare 1-of-N routing with routing every SPI to one vCPU: who takes how many, and how long they wait."""
-    _run(fairness_study(vcpus, loads, arrivals, seed), FAIRNESS_PLOTS, output, jobs)
+    _run(fairness_study(vcpus, loads, arrivals, seeds), FAIRNESS_PLOTS, output, jobs)
 
 
 @affinity_group.command("traps")
