@@ -1,12 +1,18 @@
 """`vgic affinity`: what it writes, what it says, how it stops and goes on."""
 
+import base64
 import builtins
 import csv
+import html
+import platform
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import vgic
 from vgic_tools.affinity import command, layout_study
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.plots import Drawn, save
@@ -54,6 +60,18 @@ def test_an_experiment_writes_rows_figures_and_a_report(output, arguments, figur
     page = (output / f"{name}.html").read_text()
     assert page.count("<figure>") == len(figures)
     assert 'src="http' not in page
+    # The very rows, and where they come from.
+    link = re.search(rf'download="{name}.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    assert link is not None
+    assert base64.b64decode(link[1]).decode() == (output / f"{name}.csv").read_text()
+    told = dict(re.findall(r"<tr><td>(\w+)</td><td>([^<]+)</td></tr>", page))
+    assert html.unescape(told["command"]) == shlex.join(
+        ["vgic", "affinity", *arguments, "--output", str(output), "--jobs", "1"]
+    )
+    assert told["version"].startswith(f"vgic {vgic.__version__}, ")
+    assert told["machine"].endswith(f"{platform.system()} {platform.release()}")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", told["date"])
+    assert re.fullmatch(r"\d+ measured by this command, 0 by earlier ones", told["rows"])
     for figure in figures:
         svg = (output / f"{figure}.svg").read_text()
         assert svg.startswith("<?xml")

@@ -109,9 +109,10 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path):
         study(measured, stop_at=4).run(tmp_path, 1, lambda: advanced.append(None))
     assert measured == [0, 1, 2, 3]
     assert len(advanced) == 4
-    rows = study(measured).run(tmp_path, 1, lambda: advanced.append(None))
+    rows, fresh = study(measured).run(tmp_path, 1, lambda: advanced.append(None))
     assert measured == [0, 1, 2, 3, 4, 5]
     assert len(advanced) == 4 + 6
+    assert fresh == 2
     assert [row.number for row in rows] == list(range(6))
     study(measured).run(tmp_path, 1, lambda: None)
     assert len(measured) == 6

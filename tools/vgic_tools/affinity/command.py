@@ -25,10 +25,11 @@ from vgic_tools.affinity.report import write_report
 from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.routing_study import CALLS, ROUNDS, routing_study
 from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
-from vgic_tools.affinity.study import Study
+from vgic_tools.affinity.study import Measured, Study
 from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.errors import UsageError
+from vgic_tools.provenance import provenance
 from vgic_tools.signals import ended_by_signals
 from vgic_tools.terminal import INTERRUPTED, fail, stdout
 
@@ -67,13 +68,15 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
     output = output or Path("affinity-results", study.name)
     try:
         with ended_by_signals():
-            rows = _measure(study, output, jobs)
+            rows, fresh = _measure(study, output, jobs)
         _print(study, rows)
         figures = []
         try:
             figures = [save(plot, rows, output) for plot in plots]
         finally:
-            written = [study.csv_path(output), write_report(study, rows, figures, output)]
+            origin = provenance(click.get_current_context())
+            origin["rows"] = f"{fresh:,} measured by this command, {len(rows) - fresh:,} by earlier ones"
+            written = [study.csv_path(output), write_report(study, rows, figures, origin, output)]
             click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
     except (UsageError, OSError) as error:
         fail(error)
@@ -82,7 +85,7 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
         sys.exit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code)
 
 
-def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
+def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[RowT]:
     console = Console(stderr=True)
     columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -43,7 +43,7 @@ def _by_load(figure: "Figure", rows: Sequence[FairnessRow]) -> None:
             (partial(common_queue_wait, count), "--", "theory: common queue (M/M/n)"),
             (own_queue_wait, ":", "theory: a queue each (M/M/1)"),
         ):
-            waits = [max(theory(load), _LEAST_WAIT) for load in loads]
+            waits = [theory(load) for load in loads]
             wait.plot(loads, waits, color=GREY, linestyle=dashes, linewidth=1.2, label=label, zorder=1)
         fairness.set_title(f"{count} vCPUs")
         fairness.set_ylim(0, 1.05)

@@ -90,7 +90,7 @@ def vcpu_axis(axes: "Axes", most: int) -> None:
     """Numbers of vCPUs from 1 to `most` along x, by powers of two."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    step = 4 if most > 4096 else 2
+    step = 4 if most > 1024 else 2
     ticks = [float(1 << n) for n in range(0, most.bit_length(), step)]
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(ticks))

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from vgic_tools.affinity.results import Results
 from vgic_tools.affinity.workers import measure_beside
 
-__all__ = ["Study", "Summary"]
+__all__ = ["Measured", "Study", "Summary"]
 
 PointT = TypeVar("PointT")
 RowT = TypeVar("RowT")
@@ -21,6 +21,13 @@ class Summary:
 
     headings: tuple[str, ...]
     lines: Sequence[tuple[str, ...]]
+
+
+class Measured(NamedTuple, Generic[RowT]):
+    """The rows of a study, and how many of them were measured just now: the others were in the file."""
+
+    rows: list[RowT]
+    fresh: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Study(Generic[PointT, RowT]):
         """The file of the rows."""
         return output / f"{self.name}.csv"
 
-    def run(self, output: Path, jobs: int, advance: Callable[[], None]) -> list[RowT]:
+    def run(self, output: Path, jobs: int, advance: Callable[[], None]) -> Measured[RowT]:
         """The rows of every point, in the order of the points: from the CSV file in `output`, else measured.
 
         `jobs` processes measure, or this one alone where `jobs` is 1. Each row is in the file before `advance` is
@@ -61,7 +68,7 @@ class Study(Generic[PointT, RowT]):
         else:
             with closing(measure_beside(self.measure, missing, jobs)) as rows:
                 self._keep(rows, results, advance)
-        return [row for row in map(results.find, keys) if row is not None]
+        return Measured([row for row in map(results.find, keys) if row is not None], len(missing))
 
     @staticmethod
     def _keep(rows: Iterable[RowT], results: Results[RowT], advance: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""The experiment `traps`: what it costs to show a guest another A3V than its host has, on recorded guests."""
+"""The experiment `traps`: what it costs to show a guest a different A3V from its host's, on recorded guests."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,9 +21,9 @@ _ACKNOWLEDGES: Final = ("ICC_IAR0", "ICC_IAR1")
 _SGI_REGISTER: Final = "ICC_SGI1R"
 
 _TEXT: Final = """
-With hardware virtualisation a guest reads its host's A3V in ICC_CTLR_EL1. To show it another one, the hypervisor
-sets ICH_HCR_EL2.TC, which makes an exit of every access to ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 and ICC_DIR_EL1;
-only the read of ICC_CTLR_EL1 needs it. Writes of the SGI registers are exits with or without.
+With hardware virtualisation a guest reads its host's A3V in ICC_CTLR_EL1. To show it a different one, the
+hypervisor sets ICH_HCR_EL2.TC, which makes an exit of every access to ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 and
+ICC_DIR_EL1; only the read of ICC_CTLR_EL1 needs it. Writes of the SGI registers are exits with or without.
 
 Counted are the accesses of recorded guests. What an exit costs is an assumption; the cost in percent is that of the
 added exits against the time from the recording's first access to its last. The recordings were made under
@@ -69,7 +69,7 @@ def trap_study(traces: Sequence[str], exit_us: float = EXIT_COST_US) -> Study[Tr
         for trace in dict.fromkeys(traces)
         for guest, host in ((True, False), (False, True), (True, True))
     ]
-    title = "What a host with another A3V costs"
+    title = "What a host with a different A3V costs"
     return Study("traps", title, _TEXT, TrapRow, points, measure_traps, _summary)
 
 
