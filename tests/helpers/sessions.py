@@ -36,15 +36,24 @@ class Session:
 
     def members(self) -> dict[int, float]:
         """The processes of the session, whoever started them, and their CPU time in seconds."""
+        return {pid: seconds for pid, (_, seconds) in self._look().items()}
+
+    def names(self) -> list[str]:
+        """What the processes of the session are called."""
+        return [name for name, _ in self._look().values()]
+
+    def _look(self) -> dict[int, tuple[str, float]]:
         found = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
-                fields = stat.read_text().rpartition(")")[2].split()
+                head, _, rest = stat.read_text().rpartition(")")
             except OSError:
                 continue  # It has ended meanwhile.
+            fields = rest.split()
             state, session, user, system = fields[0], int(fields[3]), int(fields[11]), int(fields[12])
             if session == self.pid and state != "Z":
-                found[int(stat.parent.name)] = (user + system) / os.sysconf("SC_CLK_TCK")
+                seconds = (user + system) / os.sysconf("SC_CLK_TCK")
+                found[int(stat.parent.name)] = head.partition("(")[2], seconds
         return found
 
     def end(self) -> tuple[str, str]:

@@ -5,16 +5,18 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from vgic_tools.bench.cases import EMPTY
+from vgic_tools.bench.cases import EMPTY, SGI_CYCLE
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
 from vgic_tools.bench.loops import LOOPS
 from vgic_tools.bench.replays import REPLAYED
 from vgic_tools.bench.subject import IN_CORE, MIX
 from vgic_tools.bench.suite import Outcome
+from vgic_tools.bench.worst import PROFILES, worst_of
 
 __all__ = ["as_json", "headline", "print_report"]
 
 _NOT_MEASURED: Final = "not measured"
+_LONGEST: Final = 10
 _VERDICTS: Final = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}
 
 
@@ -59,6 +61,8 @@ def print_report(console: Console, outcome: Outcome) -> None:
     console.print(_loops(outcome))
     console.print()
     console.print(_called(outcome))
+    console.print()
+    console.print(_worst(outcome))
 
 
 def headline(outcome: Outcome) -> str:
@@ -107,6 +111,22 @@ def _called(outcome: Outcome) -> Table:
         here, there = outcome.measured[name], outcome.measured.get(INTERPRETED + name)
         times = "-" if there is None else f"{there / here:.1f}"
         table.add_row(name, f"{here:,.0f}", f"{here / empty:,.1f}", _time(outcome, INTERPRETED + name), times)
+    return table
+
+
+def _worst(outcome: Outcome) -> Table:
+    """What the longest accesses of a guest on purpose take, by profile."""
+    table = _table("the longest guest accesses, in SGI cycles", *(profile.name for profile in PROFILES))
+    cycle = outcome.measured[SGI_CYCLE]
+    found: dict[str, dict[str, float]] = {}
+    for profile in PROFILES:
+        prefix = f"{worst_of(profile)}: "
+        for name, time in outcome.measured.items():
+            if name.startswith(prefix):
+                found.setdefault(name.removeprefix(prefix), {})[profile.name] = time / cycle
+    longest = sorted(found.items(), key=lambda item: -max(item[1].values()))
+    for name, times in longest[:_LONGEST]:
+        table.add_row(name, *(f"{times[profile.name]:,.0f}" for profile in PROFILES))
     return table
 
 
