@@ -14,7 +14,7 @@ __all__ = ["HAVE_SESSIONS", "PATIENCE", "STARTED", "Session", "until"]
 HAVE_SESSIONS: Final = Path("/proc/self/stat").exists()
 """Processes are looked up in /proc."""
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 240.0
 """Seconds for what should happen at once, on a machine that has much else to do."""
 STARTED: Final = 1.0
 """Seconds of CPU time after which a process has imported what it needs, and works."""
