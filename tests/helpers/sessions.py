@@ -28,6 +28,8 @@ class Session:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", code, *arguments],
             start_new_session=True,
+            # What a shell starts in the background ignores it, and passes that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
