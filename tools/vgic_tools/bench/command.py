@@ -17,6 +17,7 @@ from vgic_tools.bench.timing import NotMeasuredError
 from vgic_tools.console import stderr, stdout
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
+from vgic_tools.signals import ended_by_signals
 from vgic_tools.terminal import fail
 
 __all__ = ["bench_command"]
@@ -61,7 +62,8 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
                 raise UsageError(f"{path}: cannot be written: there is no such folder")
         if plot is not None:
             require_matplotlib()
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+        with ended_by_signals(), shown as progress:
             task = progress.add_task("rounds", total=effort.rounds)
             outcome = run(trace, qemu_cmdline, effort, plot is not None, lambda: progress.advance(task))
         if output is not None:
