@@ -176,6 +176,9 @@ class Gic:
     def size(self):
         """In bytes.\n
         Always."""
+    @size.setter
+    def size(self, value):
+        pass
 def build():
     """Build one."""
 '''

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["Documentation", "Documented", "documentation", "documented"]
+__all__ = ["Documentation", "Documented", "class_documentation", "documentation", "documented"]
 
 
 class Documented(NamedTuple):
@@ -56,6 +56,16 @@ def documentation(sources: Mapping[str, str]) -> Documentation:
     return found
 
 
+def class_documentation(source: str) -> dict[int, str]:
+    """What each class of a module says of itself, by the lines at which the class may be said to begin."""
+    classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    return {
+        line: ast.get_docstring(node) or ""
+        for node in classes
+        for line in (node.lineno, *(decorator.lineno for decorator in node.decorator_list))
+    }
+
+
 def _ends(module: str) -> list[str]:
     parts = module.split(".")
     return ["___".join(parts[start:]) for start in range(len(parts))]
@@ -71,7 +81,9 @@ def _of_members(prefix: str, body: list[ast.stmt]) -> Iterator[tuple[str, Docume
                 if isinstance(method, Function):
                     name = f"{node.name}.{method.name}"
                     yield f"f {_c_name(prefix, name)}", _of_function(method, name)
-                    yield f"a {_c_name(prefix, f'{node.name}_get_{method.name}')}", _of_function(method)
+                    # Not of a setter, which has the same name and no documentation.
+                    if text := ast.get_docstring(method):
+                        yield f"a {_c_name(prefix, f'{node.name}_get_{method.name}')}", Documented(text)
             for attribute, text in _of_attributes(node):
                 yield f"a {_c_name(prefix, f'{node.name}_get_{attribute}')}", Documented(text)
 
