@@ -20,7 +20,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
-from docstrings import class_documentation, documentation, documented
+from docstrings import documentation, documented
 from narrow_shifts import narrow_shifts
 from project_description import project_description
 
@@ -67,23 +67,6 @@ def document(sources: list[Path]) -> None:
         print(f"vgic is compiled without documentation: {message}", file=sys.stderr)
 
 
-def document_python_classes() -> None:
-    """Let mypyc give named tuples and enumerations, which stay classes of Python, their docstrings and no filler."""
-    from mypyc.irbuild import classdef
-
-    add_dunders = getattr(classdef, "add_dunders_to_non_ext_dict", None)
-    if add_dunders is None:
-        return
-    texts = {name: class_documentation(Path(path).read_text(encoding="utf-8")) for name, path in modules().items()}
-
-    def with_documentation(builder, non_ext, line, *arguments, **named):  # type: ignore[no-untyped-def]
-        add_dunders(builder, non_ext, line, *arguments, **named)
-        if text := texts.get(builder.module_name, {}).get(line):
-            builder.add_to_non_ext_dict(non_ext, "__doc__", builder.load_str(text), line)
-
-    classdef.add_dunders_to_non_ext_dict = with_documentation
-
-
 def extensions() -> list[Extension]:
     """The extension modules that mypyc generates; none where it is not there or not wanted."""
     if CHOICE == "0" or BUILDS.isdisjoint(sys.argv):
@@ -91,7 +74,6 @@ def extensions() -> list[Extension]:
     try:
         from mypyc.build import mypycify
 
-        document_python_classes()
         built = mypycify([*OPTIONS, *modules().values()], opt_level="3", group_name="vgic")
         sources = sorted({Path(source) for extension in built for source in extension.sources})
         for source in sources:

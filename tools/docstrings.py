@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["Documentation", "Documented", "class_documentation", "documentation", "documented"]
+__all__ = ["Documentation", "Documented", "documentation", "documented"]
 
 
 class Documented(NamedTuple):
@@ -23,11 +23,14 @@ class Documented(NamedTuple):
 
 
 Documentation: TypeAlias = dict[str, Documented]
-"""By the name of the C code: `f gic___Gic___read`, `t gic___Gic`, `a gic___Gic_get_config`, `m vgic.gic`."""
+"""By the name of the C code: `f gic___Gic___read`, `t gic___Gic`, `a gic___Gic_get_config`, `m vgic.gic`.
+
+Named tuples and enumerations stay classes of Python, which are known by their line: `c vgic/gic.py:52`.
+"""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-_KINDS: Final = {"m": "modules", "t": "classes", "f": "functions", "a": "attributes"}
+_KINDS: Final = {"m": "modules", "t": "classes", "f": "functions", "a": "attributes", "c": "classes"}
 _LITERAL: Final = r'PyDoc_STR\((NULL|"(?:[^"\\]|\\.)*")\)'
 _FUNCTION: Final = re.compile(r"\(PyCFunction\)CPyPy_(\w+),")
 _DOCUMENTED: Final = re.compile(_LITERAL)
@@ -37,6 +40,8 @@ _GETTER: Final = re.compile(r"\(getter\)(\w+),")
 _GETTER_DOC: Final = re.compile(r"NULL, NULL\},$", re.MULTILINE)
 _MODULE: Final = re.compile(r"^\s*static (?:struct )?PyModuleDef \w+ = \{$")
 _MODULE_NAME: Final = re.compile(r'^\s*"([\w.]+)",$')
+_TRACEBACK: Final = re.compile(r'CPy_AddTraceback\("([^"]+)", "<module>", (\d+),')
+_FILLER: Final = re.compile(r"CPyStatics\[\d+\]; /\* 'mypyc filler docstring' \*/")
 _MODULE_DOC: Final = "NULL, /* docstring */"
 
 
@@ -50,20 +55,13 @@ def documentation(sources: Mapping[str, str]) -> Documentation:
         tree = ast.parse(source)
         if text := ast.get_docstring(tree):
             found[f"m {module}"] = Documented(text)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node)):
+                found[f"c {module.replace('.', '/')}.py:{node.lineno}"] = Documented(text)
         for prefix in _ends(module):
             if not any(prefix in _ends(other) for other in sources if other != module):
                 found.update(_of_members(prefix, tree.body))
     return found
-
-
-def class_documentation(source: str) -> dict[int, str]:
-    """What each class of a module says of itself, by the lines at which the class may be said to begin."""
-    classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return {
-        line: ast.get_docstring(node) or ""
-        for node in classes
-        for line in (node.lineno, *(decorator.lineno for decorator in node.decorator_list))
-    }
 
 
 def _ends(module: str) -> list[str]:
@@ -160,7 +158,7 @@ def documented(code: str, known: Mapping[str, Documented]) -> tuple[str, set[str
     kind = name = ""
     for line in code.splitlines(keepends=True):
         kind, name = _place(line, kind, name)
-        what = known.get(f"{kind} {name}")
+        what = _known(known, kind, name)
         filled = line if what is None else _filled(line, kind, what)
         if filled != line:
             kinds.add(_KINDS[kind])
@@ -169,11 +167,20 @@ def documented(code: str, known: Mapping[str, Documented]) -> tuple[str, set[str
     return "".join(lines), kinds
 
 
+def _known(known: Mapping[str, Documented], kind: str, name: str) -> Documented | None:
+    """What is known of this; the path of a module may begin further up than its name does."""
+    while (what := known.get(f"{kind} {name}")) is None and kind == "c" and "/" in name:
+        name = name.partition("/")[2]
+    return what
+
+
 def _place(line: str, kind: str, name: str) -> tuple[str, str]:
     """What this line is about, where the one before it was about `kind` and `name`."""
     for kind_found, pattern in (("f", _FUNCTION), ("t", _TYPE), ("a", _GETTER)):
         if found := pattern.search(line):
             return kind_found, found[1]
+    if found := _TRACEBACK.search(line):
+        return "c", f"{found[1]}:{found[2]}"
     if _MODULE.match(line):
         return "m", ""
     if kind == "m" and not name and (found := _MODULE_NAME.match(line)):
@@ -183,6 +190,9 @@ def _place(line: str, kind: str, name: str) -> tuple[str, str]:
 
 def _filled(line: str, kind: str, what: Documented) -> str:
     text = _escaped(what.text)
+    if kind == "c":
+        # A new reference, which the dict of the class keeps.
+        return _FILLER.sub(lambda _: f'PyUnicode_InternFromString("{text}");', line)
     if kind == "m":
         return line.replace(_MODULE_DOC, f'PyDoc_STR("{text}"),')
     if kind == "a":
