@@ -6,6 +6,7 @@ from typing import Final
 
 from vgic.kvm.device import VgicV3Device
 from vgic.kvm.migration import SetItsAttr
+from vgic.kvm.read_back import loses
 from vgic.kvm.uapi import Group, ItsControl, attr_offset, describe, register_at
 from vgic.layouts import gits
 
@@ -67,7 +68,7 @@ class ItsOrder:
         if layout in (gits.CBASER, gits.BASER) and not (step.value | kept) & _VALID:
             # Of a queue or table that is not there nothing counts.
             return
-        if step.value & ~kept or kept & ~step.value & layout.writable:
+        if loses(layout, self._device.gic.config.profile, step.value, kept):
             yield f"{what}: written {step.value:#x}, it is {kept:#x}"
 
     def remember(self, line: int, step: SetItsAttr) -> None:
