@@ -1,6 +1,7 @@
 """`vgic its`: the devices, events and collections of an ITS, from a trace or a saved VM."""
 
 import mmap
+import sys
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from vgic_tools.errors import UsageError
 from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
-from vgic_tools.terminal import fail, stdout
+from vgic_tools.terminal import DIFFERENT, fail, stdout
 
 __all__ = ["its_command"]
 
@@ -33,7 +34,8 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
     commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
-    RAM is there.
+    RAM is there. Exits with 0; with 1 where an MSI or an LPI that was taken has no mapping, a mapped event goes
+    nowhere, or the queue is stalled; with 2 where the input cannot be used.
 
     \b
     vgic its trace.log.gz
@@ -42,13 +44,14 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
     try:
         if _is_state(file):
             memory = RamRegions([_ram(image) for image in images])
-            _print_state(file, memory)
+            fits = _print_state(file, memory)
         elif images:
             raise UsageError(f"--ram goes with a saved state, and {file} is none")
         else:
-            print_history(stdout(), file, History(open_trace(file)))
+            fits = print_history(stdout(), file, History(open_trace(file)))
     except (TraceError, UsageError, VgicError) as error:
         fail(error)
+    sys.exit(0 if fits else DIFFERENT)
 
 
 def _is_state(file: str) -> bool:
@@ -59,13 +62,15 @@ def _is_state(file: str) -> bool:
         return False  # Reading it as a trace says why.
 
 
-def _print_state(file: str, memory: GuestMemory) -> None:
+def _print_state(file: str, memory: GuestMemory) -> bool:
     gic = State.from_file(file).build(memory=memory)
     if not gic.config.its:
         raise UsageError(f"{file}: the VM has no ITS")
     console = stdout()
-    for index in range(len(gic.config.its)):
-        print_walk(console, file, Walk(gic, index))
+    # All of them are shown, whatever is wrong with the first.
+    walks = [Walk(gic, index) for index in range(len(gic.config.its))]
+    fits = [print_walk(console, file, walk) for walk in walks]
+    return all(fits)
 
 
 def _ram(image: str) -> Ram:
