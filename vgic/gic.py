@@ -162,7 +162,7 @@ class Gic:
         observer = self._observer if isinstance(self._observer, ItsObserver) else None
         banks = [bank for bank in self._lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, by_address)
+        targets = Targets(banks, self.redistributor_bases, by_address, config.profile.its.keeps_lpis)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, self.memory, targets, observer)

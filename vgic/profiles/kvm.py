@@ -79,6 +79,7 @@ KVM: Final = Profile(
         ),
         entries=its_tables.KVM,
         keeps_collections=True,
+        keeps_lpis=True,
         queue_reset_clears_writer=True,
         refuses_offset_beyond_queue=True,
         enable_needs_tables=True,
