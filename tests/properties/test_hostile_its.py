@@ -20,7 +20,7 @@ from vgic.its.queue import BUDGET
 ACCESSES_OF_A_STEP: Final = 16
 ACCESSES_OF_AN_LPI: Final = 2
 
-# Rule ITS-61: bytes of an LPI that is pending at a vCPU, a collection and an LPI that an ITS keeps, and of the rest.
+# Rule ITS-61: bytes of an LPI pending at a vCPU, of a collection and an LPI that an ITS keeps, and of all the rest.
 BYTES_OF_A_PENDING_LPI: Final = 256
 BYTES_OF_A_COLLECTION: Final = 128
 BYTES_OF_A_KEPT_LPI: Final = 192

@@ -88,8 +88,10 @@ def test_movall_concerns_the_lpis_of_every_its() -> None:
         gic.msi(DEVICE, 0, its=number)
     assert pending(first) == [[], [8192, 8292], []]
     # A collection of one of them has the number of one of the other's.
-    first.map_collection(0, 2)
-    assert pending(first) == [[], [8292], [8192]]
+    second.map_collection(0, 2)
+    assert pending(first) == [[], [8192], [8292]]
+    first.map_collection(0, 0)
+    assert pending(first) == [[8192], [], [8292]]
 
 
 @pytest.mark.rule("ITS-34")
