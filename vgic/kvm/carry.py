@@ -3,9 +3,11 @@
 Both are GICs of one VM with the same guest RAM.
 """
 
+from vgic.distributor.spis import SharedInterrupts
 from vgic.gic import Gic
+from vgic.intids import FIRST_SPI
 
-__all__ = ["carry_itses", "carry_lpis"]
+__all__ = ["carry_itses", "carry_lpis", "carry_routes"]
 
 
 def carry_lpis(old: Gic, new: Gic) -> None:
@@ -24,6 +26,15 @@ def carry_lpis(old: Gic, new: Gic) -> None:
         bank.enabled = before.enabled
         bank.pending.update(before.pending)
         bank.forward_all()
+
+
+def carry_routes(old: Gic, new: Gic) -> None:
+    """Which SPIs have not been routed yet (ROUTE-11)."""
+    before, shared = old.bank(0, FIRST_SPI), new.bank(0, FIRST_SPI)
+    assert isinstance(before, SharedInterrupts)
+    assert isinstance(shared, SharedInterrupts)
+    for index in before.unrouted:
+        shared.unroute(index)
 
 
 def carry_itses(old: Gic, new: Gic) -> None:

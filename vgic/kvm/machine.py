@@ -16,7 +16,7 @@ from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
-from vgic.kvm.carry import carry_itses, carry_lpis
+from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
 from vgic.kvm.registers import Registers
@@ -194,6 +194,8 @@ class Machine:
         for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
             if setting.offset not in _CARRIED or setting.group != Group.REDIST_REGS:
                 registers.set(*setting)
+        # Writing GICD_IROUTER<n> has routed every SPI.
+        carry_routes(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)

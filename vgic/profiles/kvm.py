@@ -56,6 +56,7 @@ KVM: Final = Profile(
     stored_priority_bits=5,
     group_enable_bits=(GROUP1_BIT, GROUP1_BIT),
     reset_group=1,
+    first_vcpu_at_reset=True,
     sgis_enabled_at_reset=True,
     asleep_at_reset=False,
     edge_records_line=False,
