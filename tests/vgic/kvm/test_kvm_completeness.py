@@ -320,10 +320,10 @@ def test_what_the_facade_saves_of_any_vm_is_complete_and_loses_nothing() -> None
 @pytest.mark.rule("KVM-38")
 @pytest.mark.parametrize("itses", [1, 2])
 def test_a_guest_that_has_not_set_up_its_lpis_loses_nothing(itses: int) -> None:
-    """GICR_PROPBASER is 0, a cacheability that KVM does not store when it is written."""
+    """GICR_PROPBASER may be 0, a cacheability that KVM does not store when it is written."""
     bases = tuple(0x0C00_0000 + number * 0x2_0000 for number in range(itses))
     gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(3), profile=vgic.KVM, its=bases))
-    assert gic.read(gic.redistributor_bases[0] + gicr.PROPBASER.offset, 8) == 0
+    gic.lpis(0).propbaser = 0
     steps = save_sequence(VgicV3Device.over(gic))
     assert SetAttr(Group.REDIST_REGS, register_attr(1, gicr.PROPBASER.offset), 0) in steps
     assert found(steps) == []
