@@ -201,6 +201,42 @@ def test_eoir_drops_the_highest_active_priority_whatever_is_written() -> None:
     assert guest.bit(BANK.ISACTIVER, 41) == 0
 
 
+@pytest.mark.rule("CPU-9")
+@pytest.mark.parametrize("eoi_mode", [False, True])
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(0, id="an SGI that is idle"),
+        pytest.param(27, id="a PPI that is idle"),
+        pytest.param(33, id="an SPI that is disabled"),
+        pytest.param(42, id="an SPI that is pending"),
+        pytest.param(43, id="an SPI of the other group"),
+        pytest.param(40, id="the active one of a lower priority"),
+    ],
+)
+def test_eoir_drops_the_highest_active_priority_even_if_another_intid_is_written(
+    written: int, eoi_mode: bool
+) -> None:
+    guest = Guest().boot()
+    guest.msr(ICC_CTLR_EL1, 2 if eoi_mode else 0)
+    guest.setup(43, priority=0xE0, group=0, edge=True)
+    guest.setup(42, priority=0xE8, edge=True)
+    for intid, priority in ((40, 0xC0), (41, 0x40)):
+        guest.setup(intid, priority=priority, edge=True)
+        guest.pulse(intid)
+        guest.take(intid)
+    guest.pulse(42)
+    guest.pulse(43)
+    before = guest.gicd(BANK.ISACTIVER + 4), guest.gicd(BANK.ISPENDR + 4)
+    guest.eoi(written)
+    assert guest.mrs(ICC_RPR_EL1) == 0xC0
+    # With EOImode 0 what was named is deactivated, if it was active; nothing else is.
+    named = 1 << written - 32 if written == 40 and not eoi_mode else 0
+    assert (guest.gicd(BANK.ISACTIVER + 4), guest.gicd(BANK.ISPENDR + 4)) == (before[0] & ~named, before[1])
+    guest.eoi(written)
+    assert guest.mrs(ICC_RPR_EL1) == 0xFF
+
+
 @pytest.mark.rule("CPU-10")
 @pytest.mark.parametrize("intid", [96, 1019, 1020, 1021, 1022, 1023, LPI, 0xFF_FFFF])
 def test_eoir_of_an_intid_that_does_not_exist_is_ignored(intid: int) -> None:

@@ -251,6 +251,59 @@ def test_qemu_leaves_a_change_of_trigger_until_it_next_looks() -> None:
     guest.take(40)
 
 
+def deferring() -> Guest:
+    """Two vCPUs, and SPI 40 to vCPU 0 at priority 0x40, pending since its trigger changed and not looked at yet."""
+    guest = Guest(2, profile=QEMU).boot()
+    guest.setup(40, priority=0x40, edge=True)
+    guest.setup(41, 42, 43, priority=0x80, edge=True)
+    guest.setup(44, priority=0xC0, edge=True)
+    guest.setup(45, priority=0x60, edge=True)
+    guest.route(42, 1)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    assert not guest.irq()
+    return guest
+
+
+@pytest.mark.rule("STATE-8")
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_qemu_does_not_look_when_a_pe_gains_an_interrupt_or_loses_another_than_its_best(cpu: int) -> None:
+    guest = deferring()
+    best = 41 + cpu
+    guest.pulse(best)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == best
+    guest.route(44, cpu)
+    guest.pulse(44)
+    guest.set_bit(BANK.ICPENDR, 44)
+    # A better one takes the place of the best, which loses nothing.
+    guest.route(45, cpu)
+    guest.pulse(45)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == 45
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (45 if cpu == 0 else vgic.SPURIOUS)
+
+
+@pytest.mark.rule("STATE-8")
+@pytest.mark.parametrize("cpu", [0, 1])
+@pytest.mark.parametrize("loss", ["taken", "cleared", "disabled"])
+def test_qemu_looks_when_a_pe_loses_its_best_interrupt(cpu: int, loss: str) -> None:
+    """Whichever PE, and whether or not it has another one left."""
+    guest = deferring()
+    best = 41 + cpu
+    guest.route(43, cpu)
+    guest.pulse(best)
+    guest.pulse(43)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (best if cpu == 0 else vgic.SPURIOUS)
+    match loss:
+        case "taken":
+            guest.take(best, cpu)
+        case "cleared":
+            guest.set_bit(BANK.ICPENDR, best)
+        case "disabled":
+            guest.set_bit(BANK.ICENABLER, best)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == 40
+
+
 @pytest.mark.rule("STATE-8")
 def test_qemu_does_not_look_when_a_line_keeps_its_level() -> None:
     guest = Guest(profile=QEMU).boot()
