@@ -252,13 +252,16 @@ def test_qemu_leaves_a_change_of_trigger_until_it_next_looks() -> None:
 
 
 def deferring() -> Guest:
-    """Two vCPUs, and SPI 40 to vCPU 0 at priority 0x40, pending since its trigger changed and not looked at yet."""
+    """Two vCPUs, and SPI 40 to vCPU 0 at priority 0x40, pending since its trigger changed and not looked at yet.
+
+    The other SPIs are in another word: a write of a register has all 32 of a word looked at.
+    """
     guest = Guest(2, profile=QEMU).boot()
     guest.setup(40, priority=0x40, edge=True)
-    guest.setup(41, 42, 43, priority=0x80, edge=True)
-    guest.setup(44, priority=0xC0, edge=True)
-    guest.setup(45, priority=0x60, edge=True)
-    guest.route(42, 1)
+    guest.setup(66, 67, 68, priority=0x80, edge=True)
+    guest.setup(64, priority=0xC0, edge=True)
+    guest.setup(65, priority=0x60, edge=True)
+    guest.route(67, 1)
     guest.line(40, True)
     guest.set_bit(BANK.ICPENDR, 40)
     guest.set_edge(40, False)
@@ -270,17 +273,17 @@ def deferring() -> Guest:
 @pytest.mark.parametrize("cpu", [0, 1])
 def test_qemu_does_not_look_when_a_pe_gains_an_interrupt_or_loses_another_than_its_best(cpu: int) -> None:
     guest = deferring()
-    best = 41 + cpu
+    best = 66 + cpu
     guest.pulse(best)
     assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == best
-    guest.route(44, cpu)
-    guest.pulse(44)
-    guest.set_bit(BANK.ICPENDR, 44)
+    guest.route(64, cpu)
+    guest.pulse(64)
+    guest.set_bit(BANK.ICPENDR, 64)
     # A better one takes the place of the best, which loses nothing.
-    guest.route(45, cpu)
-    guest.pulse(45)
-    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == 45
-    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (45 if cpu == 0 else vgic.SPURIOUS)
+    guest.route(65, cpu)
+    guest.pulse(65)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == 65
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (65 if cpu == 0 else vgic.SPURIOUS)
 
 
 @pytest.mark.rule("STATE-8")
@@ -289,10 +292,10 @@ def test_qemu_does_not_look_when_a_pe_gains_an_interrupt_or_loses_another_than_i
 def test_qemu_looks_when_a_pe_loses_its_best_interrupt(cpu: int, loss: str) -> None:
     """Whichever PE, and whether or not it has another one left."""
     guest = deferring()
-    best = 41 + cpu
-    guest.route(43, cpu)
+    best = 66 + cpu
+    guest.route(68, cpu)
     guest.pulse(best)
-    guest.pulse(43)
+    guest.pulse(68)
     assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (best if cpu == 0 else vgic.SPURIOUS)
     match loss:
         case "taken":
