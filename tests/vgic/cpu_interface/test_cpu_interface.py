@@ -417,3 +417,53 @@ def test_cpu_on_lowers_the_outputs_and_leaves_the_interrupts() -> None:
 def test_each_group_has_its_acknowledge_register(register: int, group: int) -> None:
     guest = pending(**{f"group{group}": 0x80})
     assert guest.mrs(register) == 40 + group
+
+
+@pytest.mark.rule("CPU-4")
+@pytest.mark.parametrize(("group", "register"), [(0, ICC_AP0R0_EL1), (1, ICC_AP1R0_EL1)])
+def test_what_is_taken_joins_the_active_priorities_of_its_group_by_its_group_priority(
+    group: int, register: int
+) -> None:
+    guest = Guest().boot()
+    guest.msr(ICC_BPR0_EL1, 5)
+    guest.msr(ICC_BPR1_EL1, 6)
+    guest.setup(40, group=group, priority=0x58)
+    guest.line(40, True)
+    guest.take(40, group=group)
+    # Bits [7:6] of 0x58 are 0x40, the eighth of 32 levels.
+    assert guest.mrs(register) == 1 << 8
+    assert guest.mrs(ICC_AP1R0_EL1 if group == 0 else ICC_AP0R0_EL1) == 0
+    assert guest.mrs(ICC_RPR_EL1) == 0x40
+
+
+@pytest.mark.rule("CPU-4")
+@pytest.mark.parametrize("keeps", ["PMR", "running", "IGRPEN1", "GICD_CTLR"])
+def test_iar_does_not_take_what_is_not_signalled(keeps: str) -> None:
+    guest = Guest().boot()
+    guest.setup(40, 41, priority=0x80, edge=True)
+    if keeps == "running":
+        guest.pulse(40)
+        guest.take(40)
+    guest.pulse(41)
+    match keeps:
+        case "PMR":
+            guest.msr(ICC_PMR_EL1, 0x80)
+        case "IGRPEN1":
+            guest.msr(ICC_IGRPEN1_EL1, 0)
+        case "GICD_CTLR":
+            guest.set_gicd(0, 0b01)
+    before = guest.mrs(ICC_RPR_EL1)
+    assert guest.ack() == SPURIOUS
+    assert guest.mrs(ICC_RPR_EL1) == before
+    assert (guest.bit(BANK.ISPENDR, 41), guest.bit(BANK.ISACTIVER, 41)) == (1, 0)
+
+
+@pytest.mark.rule("CPU-14")
+def test_cpu_on_clears_cbpr() -> None:
+    guest = Guest(2).boot()
+    for cpu in guest.cpus:
+        guest.msr(ICC_CTLR_EL1, 1, cpu)
+        guest.msr(ICC_BPR0_EL1, 5, cpu)
+    guest.gic.reset_cpu(1)
+    assert [guest.mrs(ICC_CTLR_EL1, cpu) & 1 for cpu in guest.cpus] == [1, 0]
+    assert [guest.mrs(ICC_BPR1_EL1, cpu) for cpu in guest.cpus] == [6, 3]

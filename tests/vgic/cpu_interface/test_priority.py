@@ -245,3 +245,28 @@ def test_whether_the_idle_priority_counts_as_pending(profile: vgic.Profile, show
     guest.set_priority(40, 0xFE)
     assert guest.mrs(vgic.ICC_HPPIR1_EL1) == 40
     guest.take(40)
+
+
+@pytest.mark.rule("PRIO-2")
+def test_ties_go_to_group_0_where_that_has_the_lower_intid() -> None:
+    guest = Guest().boot()
+    guest.setup(40, group=0)
+    guest.setup(41, group=1)
+    guest.line(41, True)
+    guest.line(40, True)
+    assert guest.gic.outputs(0) == (False, True)
+    guest.take(40, group=0)
+
+
+@pytest.mark.rule("PRIO-8")
+@pytest.mark.parametrize("group", [0, 1])
+def test_a_coarser_binary_point_leaves_the_running_priority(group: int) -> None:
+    guest = Guest().boot()
+    guest.setup(40, priority=0xB8, group=group, edge=True)
+    guest.pulse(40)
+    guest.take(40, group=group)
+    guest.msr(ICC_BPR0_EL1, 6)
+    guest.msr(ICC_BPR1_EL1, 7)
+    assert guest.mrs(ICC_RPR_EL1) == 0xB8
+    guest.set_priority(40, 0x10)
+    assert guest.mrs(ICC_RPR_EL1) == 0xB8

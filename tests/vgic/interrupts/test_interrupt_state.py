@@ -416,3 +416,20 @@ def test_set_and_clear_registers_show_the_same_bits(intid: int, set_register: in
     guest.write(address + set_register, 0)
     guest.write(address + clear_register, 0)
     assert guest.read(address + set_register) == 0x1000_0110
+
+
+@pytest.mark.rule("STATE-5")
+@KINDS
+@pytest.mark.parametrize("latched", ["edge", "ISPENDR of an edge", "ISPENDR of a level"])
+def test_acknowledging_clears_the_latch(latched: str, intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid, edge="edge" in latched)
+    if latched == "edge":
+        guest.pulse(intid)
+    else:
+        guest.set_bit(BANK.ISPENDR, intid)
+    guest.take(intid)
+    assert (guest.bit(BANK.ISPENDR, intid), guest.bit(BANK.ISACTIVER, intid)) == (0, 1)
+    guest.eoi(intid)
+    assert (guest.bit(BANK.ISPENDR, intid), guest.bit(BANK.ISACTIVER, intid)) == (0, 0)
+    assert guest.ack() == vgic.SPURIOUS
