@@ -39,7 +39,7 @@ class Distributor(BankOwner):
 
     @property
     def forwarded_groups(self) -> int:
-        """Bit n: Group n is forwarded to the CPU interfaces."""
+        """Bit n: Group n is forwarded to the CPU interfaces (DIST-2, DIST-3)."""
         forwarded = 0
         for group, enable in enumerate(self._group_enable_bits):
             if self.control & enable:
@@ -48,7 +48,7 @@ class Distributor(BankOwner):
 
     @property
     def wakes(self) -> bool:
-        """1-of-N SPIs may wake a sleeping PE."""
+        """1-of-N SPIs may wake a sleeping PE (ONEN-8)."""
         return self.control & E1NWF != 0
 
     def set_control(self, value: int) -> None:

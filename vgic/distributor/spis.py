@@ -192,6 +192,8 @@ class SharedInterrupts(InterruptBank):
     def move_vcpus(self, changes: Mapping[int, int]) -> None:
         """Give vCPUs (keys) other affinities (values); what is routed to an affinity goes to who has it then.
 
+        Rules MPIDR-1, MPIDR-3.
+
         Raises AffinityError as `AffinityIndex.move` does, and then changes nothing.
         """
         concerned = {self._affinities.affinities[cpu] for cpu in changes} | set(changes.values())

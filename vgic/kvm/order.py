@@ -65,7 +65,7 @@ _SGIS: Final = 0xFFFF
 
 
 class BlankRam:
-    """RAM everywhere, which reads as zero: that of a guest whose RAM is not at hand."""
+    """RAM everywhere, which reads as zero: that of a guest whose RAM is not at hand (KVM-56)."""
 
     def is_ram(self, address: int, size: int) -> bool:
         """Everywhere."""
@@ -98,7 +98,10 @@ class OrderCheck:
         """Line and value of the last write of each ICC_BPR1_EL1 while CBPR was 1, by attribute."""
 
     def feed(self, line: int, step: Step) -> list[Finding]:
-        """Perform a step, which stands in line `line`, 1 or more, of whatever it was read from."""
+        """Perform a step, which stands in line `line`, 1 or more, of whatever it was read from.
+
+        Rules KVM-37 to KVM-40.
+        """
         findings = [Finding(line, Verdict.ORDER, message) for message in self._too_late(step)]
         try:
             perform(self._device, step)
@@ -114,7 +117,7 @@ class OrderCheck:
         return findings
 
     def finish(self, line: int) -> list[Finding]:
-        """What the sequence, whose last line is `line`, leaves out."""
+        """What the sequence, whose last line is `line`, leaves out (KVM-41)."""
         findings = [Finding(at, Verdict.LOST, message) for at, message in self._lost_for_good()]
         findings += [Finding(at, Verdict.REPEATED, message) for at, message in self._completeness.repeated()]
         missing = (*self._completeness.missing(), *self._its.left_out())
