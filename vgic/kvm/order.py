@@ -17,7 +17,7 @@ from vgic.kvm.device import VgicV3Device
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its_order import ItsOrder
 from vgic.kvm.migration import SetAttr, SetItsAttr, SetMpidr, Step, perform
-from vgic.kvm.read_back import is_latch, loses
+from vgic.kvm.read_back import is_latch, is_status, loses
 from vgic.kvm.uapi import (
     KEYED,
     Address,
@@ -157,10 +157,12 @@ class OrderCheck:
             if lost:
                 yield f"{what}: {lost:#x} is ignored, SGIs and INTIDs that do not exist have no level"
             return
+        found = register_at(step.group, attr_offset(step.attr))
+        if found is not None and is_status(found[0]):
+            return
         if not self._exists(step):
             yield f"{what}: there is no such register, the write is ignored"
             return
-        found = register_at(step.group, attr_offset(step.attr))
         assert found is not None
         layout, _, half = found
         if layout.name in _TABLES and not self._device.has_lpis:

@@ -12,7 +12,7 @@ from vgic.layouts import gicd, gicr, gits, icc
 from vgic.lpis.base_registers import Substitutes
 from vgic.profiles import Profile
 
-__all__ = ["is_latch", "loses"]
+__all__ = ["is_latch", "is_status", "loses"]
 
 _STATUS: Final = {
     gicd.CTLR: gicd.CTLR.mask("RWP"),
@@ -32,13 +32,16 @@ def is_latch(layout: RegisterLayout) -> bool:
     return layout.name.endswith("_ISPENDR") and layout.access is AccessKind.W1S
 
 
+def is_status(layout: RegisterLayout) -> bool:
+    """True for STATUSR, which a restore need not carry, wherever it is implemented."""
+    return layout.name.endswith("_STATUSR")
+
+
 def loses(layout: RegisterLayout, profile: Profile, written: int, kept: int, shift: int = 0) -> bool:
     """True where a write of `written` has not done what it says, the register reading as `kept` (KVM-38).
 
     Both are the bits of the register from `shift` on, 32 or all.
     """
-    if layout.name.endswith("_STATUSR"):
-        return False
     if layout.access is AccessKind.RAZ_WI:
         return written != 0
     if layout.access is AccessKind.W1C:
