@@ -37,7 +37,7 @@ class OneOfN:
         """
         interface = self._interfaces[cpu]
         return interface.selectable(group) or (
-            self.wakes and interface.asleep and not interface.group(group).declines
+            self.wakes and interface.asleep and not interface.groups[group].declines
         )
 
     def is_selectable(self, cpu: i64, group: i64) -> bool:
