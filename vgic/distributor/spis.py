@@ -50,13 +50,9 @@ class SharedInterrupts(InterruptBank):
     def target(self, index: i64) -> i64:
         """The vCPU that the route names, or where a 1-of-N SPI waits; NO_VCPU where there is none."""
         if self.is_one_of_n(index):
-<<<<<<< HEAD
-            return self._chosen.get(index, NO_VCPU)
+            return self.placement.holder(index)
         if self.unrouted and index in self.unrouted:
             return 0
-=======
-            return self.placement.holder(index)
->>>>>>> f11e6b39c638b219e8adfcb756bb0746d5d509c6
         return self._affinities.find(self.route[index])
 
     def is_one_of_n(self, index: i64) -> bool:
@@ -89,11 +85,11 @@ class SharedInterrupts(InterruptBank):
         """Let an SPI be as if its GICD_IROUTER<n> had not been written (ROUTE-11)."""
         moved = self.is_queued(index)
         if moved:
-            self._withdraw(index)
+            self.withdraw(index)
         self.store_route(index, 0)
         self.unrouted.add(index)
         if moved:
-            self._forward(index)
+            self.forward(index)
         self.forwarder.settle()
 
     def store_route(self, index: i64, value: int) -> None:
