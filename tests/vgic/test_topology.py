@@ -3,7 +3,6 @@
 import pytest
 
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
-from vgic.topology import NO_VCPU
 
 
 @pytest.mark.rule("AFF-8")
@@ -28,7 +27,7 @@ def test_any_affinities_may_be_used_and_are_found() -> None:
     assert topology.affinities == (0xFFFF_FFFF, 7, 0x0300_0000)
     assert len(topology) == 3
     assert [topology.find(packed) for packed in topology.affinities] == [0, 1, 2]
-    assert topology.find(0) == NO_VCPU == -1
+    assert topology.find(0) is None
 
 
 @pytest.mark.rule("AFF-7")

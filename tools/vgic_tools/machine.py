@@ -1,6 +1,7 @@
 """Which machine a command works on: from a QEMU command line, a device tree, or options."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -149,9 +150,19 @@ def machine_from_options(
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
         if its:
             changes["its"] = tuple(_number("--its", text) for text in its)
-        return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
+        return Machine(_changed(config, changes), origin)
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error
+
+
+def _changed(config: vgic.Config, changes: Mapping[str, object]) -> vgic.Config:
+    """The configuration with other values; what there is to warn of goes to standard error, a line each, once."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", vgic.VgicWarning)
+        config = replace(config, **changes)  # type: ignore[arg-type]  # one dict, many field types
+    for warning in told:
+        click.echo(f"vgic: {warning.message}", err=True)
+    return replace(config, a3v=config.features.a3v) if told else config
 
 
 def _number(option: str, text: str) -> int:

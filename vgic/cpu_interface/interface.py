@@ -46,6 +46,13 @@ class LineSink(Protocol):
         """The outputs of vCPU `cpu` have changed to these levels."""
 
 
+class WakeSink(Protocol):
+    """Who is told that an interrupt waits for a PE that sleeps."""
+
+    def wake_request(self, cpu: int) -> None:
+        """An interrupt waits for vCPU `cpu`."""
+
+
 class ActivationBank:
     """The part of an interrupt bank that a CPU interface needs; `index` counts INTIDs from `first`."""
 
@@ -116,6 +123,8 @@ class CpuInterface:
         "running",
         "running_group",
         "signalled_key",
+        "wake_requested",
+        "wake_sink",
     )
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
@@ -134,6 +143,9 @@ class CpuInterface:
         """What the interface holds for each group, by its number."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
+        self.wake_sink: WakeSink | None = None
+        self.wake_requested = False
+        """The sink has heard of an interrupt that waits, since the PE went to sleep."""
         self.changed: i64 = 0
         """What has changed since the interface was last settled; the Settler's."""
 
@@ -210,6 +222,7 @@ class CpuInterface:
         what: i64 = CANDIDATES
         if self.asleep != asleep:
             what |= SELECTABLE
+            self.wake_requested = False
         self.asleep = asleep
         for group, declined in zip(self.groups, declines, strict=True):
             if group.declines != declined:
@@ -267,7 +280,15 @@ class CpuInterface:
             self.fiq = fiq
             if self._lines is not None:
                 self._lines.set_lines(self.cpu, irq, fiq)
+        if self.asleep:
+            self._request_wake()
         return displaced
+
+    def _request_wake(self) -> None:
+        """Tell, once while the PE sleeps, that an interrupt waits (rule RED-21)."""
+        if self.wake_sink is not None and not self.wake_requested and self.wake_request():
+            self.wake_requested = True
+            self.wake_sink.wake_request(self.cpu)
 
     def signal(self) -> tuple[bool, bool]:
         """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running.

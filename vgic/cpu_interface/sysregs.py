@@ -13,7 +13,7 @@ from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
 from vgic.cpu_interface.interface import GROUP0, GROUP1, PREEMPTION, CpuInterface
 from vgic.layouts import icc
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.redistributor.sgi import SgiGenerator
 
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
@@ -175,7 +175,7 @@ class _Deactivate(_Register):
 
 
 class _Sgi(_Register):
-    def __init__(self, generator: SgiGenerator, register: i64) -> None:
+    def __init__(self, generator: SgiGenerator, register: int) -> None:
         self.generator = generator
         self.groups: i64 = generator.groups(register, secure=False)
         self.secure_groups: i64 = generator.groups(register, secure=True)
@@ -210,9 +210,9 @@ class SystemRegisters:
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
-        self._add("ICC_SGI1R_EL1", _Sgi(sgis, SGI1R))
-        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, ASGI1R))
-        self._add("ICC_SGI0R_EL1", _Sgi(sgis, SGI0R))
+        self._add("ICC_SGI1R_EL1", _Sgi(sgis, icc.ICC_SGI1R_EL1))
+        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, icc.ICC_ASGI1R_EL1))
+        self._add("ICC_SGI0R_EL1", _Sgi(sgis, icc.ICC_SGI0R_EL1))
         for group in (GROUP0, GROUP1):
             self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(group))
             self._add(f"ICC_IAR{group}_EL1", _Acknowledge(group))

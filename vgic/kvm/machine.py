@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vgic import affinity
+from vgic.arguments import check_protocols
 from vgic.config import Config
 from vgic.cpu_interface.interface import LineSink
 from vgic.errors import VgicError
@@ -67,6 +68,9 @@ class Machine:
     _gic: Gic | None = field(default=None, init=False)
     _outdated: bool = field(default=False, init=False)
     """What the GIC was built from has changed."""
+
+    def __post_init__(self) -> None:
+        check_protocols(self.lines, self.observer, self.memory)
 
     @classmethod
     def of(cls, gic: Gic, placement: Placement) -> "Machine":

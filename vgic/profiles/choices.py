@@ -101,3 +101,14 @@ class Profile:
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
     lpi: LpiChoices = field(default_factory=LpiChoices)
     its: ItsChoices = field(default_factory=ItsChoices)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.name}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        # One of this library goes by its name: its layouts cannot be pickled.
+        from vgic.profiles import PROFILES, profile_named
+
+        if PROFILES.get(self.name) is self:
+            return profile_named, (self.name,)
+        return super().__reduce__()

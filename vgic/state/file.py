@@ -65,6 +65,15 @@ class State:
     data: SavedState
     """Plain data, for `Gic.restore`."""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, dict):
+            raise StateError(f"the data of a State is what Gic.save returns, not a {type(self.data).__name__}")
+
+    def __repr__(self) -> str:
+        vm, registers = self.data["vm"], self.data["registers"]
+        cpus = len(vm["affinities"])
+        return f"<State {vm['profile']}: {cpus} vCPU{'s' if cpus > 1 else ''}, {len(registers)} registers>"
+
     @classmethod
     def of(cls, gic: Gic) -> "State":
         """The present state of a VM."""

@@ -81,7 +81,7 @@ def test_an_spi_that_names_nobody_waits_and_is_delivered_when_re_routed() -> Non
     assert not guest.irq(1)
     assert guest.bit(BANK.ISPENDR, 40) == 1
     assert guest.gicd(GICD.IROUTER + 8 * 40, 8) == 0x55
-    assert guest.gic.spi(40).target == -1
+    assert guest.gic.spi(40).target is None
     guest.set_priority(40, 0x80)
     guest.route(40, 1)
     assert guest.gic.highest_pending(1) == (40, 1, 0x80)
@@ -173,7 +173,7 @@ def test_private_interrupts_have_no_route() -> None:
 @pytest.mark.rule("ROUTE-10")
 @pytest.mark.parametrize("profile", [ARCH, QEMU], ids=["arch", "qemu"])
 def test_at_reset_an_spi_goes_to_affinity_zero_where_there_is_one(profile: vgic.Profile) -> None:
-    for topology, target in ((Topology([5, 0]), 1), (Topology([5, 6]), -1)):
+    for topology, target in ((Topology([5, 0]), 1), (Topology([5, 6]), None)):
         guest = Guest(topology, profile=profile).boot()
         guest.setup(40)
         guest.line(40, True)
@@ -190,8 +190,8 @@ def kvm_guest(affinities: list[int], *pending: int) -> Guest:
 
 
 @pytest.mark.rule("ROUTE-11")
-@pytest.mark.parametrize(("affinities", "named"), [([5, 0], 1), ([5, 6], -1)])
-def test_kvms_spis_go_to_vcpu_0_until_they_are_routed(affinities: list[int], named: int) -> None:
+@pytest.mark.parametrize(("affinities", "named"), [([5, 0], 1), ([5, 6], None)])
+def test_kvms_spis_go_to_vcpu_0_until_they_are_routed(affinities: list[int], named: int | None) -> None:
     """As KVM 6.12 and 7.2 did, asked live: GICD_IROUTER<n> reads 0 meanwhile, whoever has that affinity."""
     guest = kvm_guest(affinities, 40, 41, 42)
     for intid in (40, 41, 42):
@@ -206,7 +206,7 @@ def test_kvms_spis_go_to_vcpu_0_until_they_are_routed(affinities: list[int], nam
     guest.take(42, cpu=0)
     assert [guest.ack(cpu) for cpu in guest.cpus] == [1023, 40 if named == 1 else 1023]
     guest.route(42, 6)
-    assert guest.gic.spi(42).target == (1 if 6 in affinities else -1)
+    assert guest.gic.spi(42).target == (1 if 6 in affinities else None)
 
 
 @pytest.mark.rule("ROUTE-11")
