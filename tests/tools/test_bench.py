@@ -13,6 +13,7 @@ from functools import cache, reduce
 from importlib.util import find_spec
 from operator import or_
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ import vgic
 from mmio.trace import open_trace
 from sessions import HAVE_SESSIONS, Session, until
 from vgic_tools.bench import c_yardstick, qemu_yardstick, suite, worst
+from vgic_tools.bench import command as bench_command_module
 from vgic_tools.bench.c_yardstick import CMachine, Records, c_library
 from vgic_tools.bench.cases import cases
 from vgic_tools.bench.construct_design import ConstructPerAccess
@@ -409,6 +411,39 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
     outcome = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert outcome.exit_code == 0, outcome.stderr
     return outcome.stdout, json.loads(output.read_text())
+
+
+@pytest.mark.parametrize(
+    ("met", "quick", "status"), [(True, False, 0), (None, False, 0), (False, False, 1), (False, True, 0)]
+)
+def test_the_exit_status_says_whether_every_bound_is_met(
+    met: bool | None, quick: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = [SimpleNamespace(met=True), SimpleNamespace(met=met)]
+    monkeypatch.setattr(bench_command_module, "run", lambda *_: SimpleNamespace(figures=figures))
+    monkeypatch.setattr(bench_command_module, "print_report", lambda *_: None)
+    arguments = ["bench", *map(str, (FILES[0], "--qemu-cmdline", FILES[1])), *(["--quick"] if quick else [])]
+    assert CliRunner().invoke(main, arguments).exit_code == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (YardstickError("C reads 1, the model 0"), 1),
+        (DivergenceError("a trace diverges"), 1),
+        (UsageError("no such file"), 2),
+        (NotMeasuredError("the clock stands still"), 2),
+    ],
+)
+def test_what_does_something_else_is_a_finding_and_no_bad_input(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bench_command_module, "run", fails)
+    outcome = CliRunner().invoke(main, ["bench", str(FILES[0]), "--qemu-cmdline", str(FILES[1])])
+    assert (outcome.exit_code, outcome.stderr) == (status, f"vgic: {error}\n")
 
 
 def test_every_figure_has_its_bound_and_says_whether_it_is_met(bench: tuple[str, dict[str, Any]]) -> None:

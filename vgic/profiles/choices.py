@@ -80,6 +80,8 @@ class Profile:
     """The bit of GICD_CTLR that forwards Group 0 and Group 1."""
     reset_group: int = 0
     """The group of every interrupt at reset."""
+    first_vcpu_at_reset: bool = False
+    """Until its GICD_IROUTER<n> is written an SPI goes to vCPU 0, whatever the affinities; else to 0.0.0.0."""
     sgis_enabled_at_reset: bool = False
     asleep_at_reset: bool = True
     """GICR_WAKER.ProcessorSleep at reset."""
