@@ -35,6 +35,7 @@ from vgic_tools.machine import (
 from vgic_tools.memory import measure_memory
 from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
+from vgic_tools.replay.versions import as_recorded
 from vgic_tools.state import state_group
 from vgic_tools.terminal import DIFFERENT, fail, stdout
 
@@ -114,10 +115,15 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
 
 
 def _recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
-    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
+    """The machine of the options, or where there are none the one that the trace names.
+
+    Where the options do not name a profile, the trace tells which version of QEMU it was. Raises UsageError, and
+    TraceError as the trace does.
+    """
     if "machine" in reader.metadata and not any(options.values()):
         return machine_from_document(reader.metadata["machine"], reader.path)
-    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+    machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+    return machine if options["profile"] else as_recorded(machine, reader)
 
 
 @main.command("convert")

@@ -1,0 +1,49 @@
+"""Which version of QEMU made a trace: the one whose GICD_TYPER is what the guest read."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import vgic
+from mmio.trace import Access, Event
+from vgic.layouts import gicd
+from vgic.profiles import QEMU_VERSIONS
+from vgic_tools.machine import Machine
+
+__all__ = ["as_recorded"]
+
+_SEARCHED: Final = 100_000
+"""Events; every guest reads GICD_TYPER before it knows which interrupts there are."""
+
+_VISIBLE: Final = "ITLinesNumber"
+"""The field in which versions differ."""
+
+
+def as_recorded(machine: Machine, trace: Iterable[Event]) -> Machine:
+    """A machine of QEMU with the profile of the version that made the trace; unchanged where no version fits.
+
+    Raises TraceError as the trace does.
+    """
+    if machine.config.profile not in QEMU_VERSIONS:
+        return machine
+    for event in islice(trace, _SEARCHED):
+        if (
+            isinstance(event, Access)
+            and (event.device, event.offset, event.size, event.write) == ("gicd", gicd.TYPER.offset, 4, False)
+            and event.value is not None
+        ):
+            told = gicd.TYPER.decode(event.value)[_VISIBLE]
+            for profile in (machine.config.profile, *QEMU_VERSIONS):
+                if _lines(profile, machine.config.spis) == told:
+                    config = replace(machine.config, profile=profile)
+                    return Machine(config, machine.origin, "inferred from GICD_TYPER")
+            break
+    return machine
+
+
+def _lines(profile: vgic.Profile, spis: int) -> int:
+    """What a machine with this profile says."""
+    config = vgic.Config(vgic.Topology.qemu(1), spis, profile)
+    typer = vgic.Gic(config).read(config.gicd_base + gicd.TYPER.offset, 4)
+    return gicd.TYPER.decode(typer)[_VISIBLE]
