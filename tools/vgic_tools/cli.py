@@ -37,7 +37,7 @@ from vgic_tools.replay import ReplayError, replay
 from vgic_tools.replay.report import as_json, print_report
 from vgic_tools.replay.versions import as_recorded
 from vgic_tools.state import state_group
-from vgic_tools.terminal import DIFFERENT, fail, stdout
+from vgic_tools.terminal import BAD_INPUT, DIFFERENT, fail, stdout
 
 __all__ = ["main"]
 
@@ -93,7 +93,8 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     """Replay a trace through the model and compare every outcome that it recorded.
 
     TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip, or a packed trace. Exits with
-    0 where every value came out the same, 1 where one did not, 2 where the input cannot be used.
+    0 where every value came out the same, 1 where one did not, 2 where the input cannot be used, or what it shows
+    depends on something that is not modelled or not recorded.
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
@@ -111,7 +112,7 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
         click.echo(json.dumps(as_json(result), indent=2))
     else:
         print_report(stdout(), result)
-    sys.exit(DIFFERENT if result.diverged else 0)
+    sys.exit(BAD_INPUT if result.undecided else DIFFERENT if result.diverged else 0)
 
 
 def _recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:

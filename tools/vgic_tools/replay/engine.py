@@ -55,17 +55,18 @@ from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machine import Machine
-from vgic_tools.replay.counts import LPI, PPI, SPI, Counts
+from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.evidence import fields_not_modelled, machine_hint, nothing_compared, why_undecided
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
 from vgic_tools.replay.its import ITS_EVENTS, RebuiltIts
 from vgic_tools.replay.lpi_bytes import LpiBytes
 from vgic_tools.replay.pending_sgi import PendingSgi
 from vgic_tools.replay.places import Places, ReplayError
 from vgic_tools.replay.resets import ResetAttribution
-from vgic_tools.replay.result import Result
+from vgic_tools.replay.result import Divergence, Result
 from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
 from vgic_tools.replay.witness import HISTORY, Witness
@@ -159,6 +160,7 @@ class _Replay(RecordSink):
         self._redistributor_bases = self._gic.redistributor_bases
         self._resets = ResetAttribution()
         self._witness = Witness(self._gic, history)
+        self._history = history
         self._refusal: Refusal | None = None
         self._started = False
         self._diverged = False
@@ -245,6 +247,8 @@ class _Replay(RecordSink):
         self._counts.sum_up(
             result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
         )
+        if not result.diverged and result.compared.total() == result.compared[LEGALITY]:
+            result.undecided = nothing_compared(result.events, self._tables.names)
 
     def _candidate(self, data: bytes, at: i64, index: i64) -> None:
         """What a PE was offered: half an evaluation."""
@@ -312,7 +316,9 @@ class _Replay(RecordSink):
             address = self._gicd_base + offset
         elif device == GICR:
             if offset >= REDISTRIBUTOR_SIZE:
-                raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
+                raise self._places.error(
+                    index, f"offset {offset:#x} is beyond a GICv3 redistributor; GICv4 is not modelled"
+                )
             address = self._redistributor_bases[self._places.cpu(data, at, index)] + offset
         elif device == GITS and self._its is not None:
             if offset >= ITS_SIZE:
@@ -476,22 +482,29 @@ class _Replay(RecordSink):
         if got != value:
             assert register.layout is not None
             if self._first(register.name):
-                self.result.first = self._witness.of_register(index, cpu, got, register.layout)
+                self._tell(self._witness.of_register(index, cpu, got, register.layout), index)
 
     def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self._refusal is not None
         if not got or self._refusal not in _UNRECORDED:
             self._counts.legality += 1
             if got != expected:
-                self._diverge("access taken or refused", index, None, _legality(expected), _legality(got))
+                self._diverge(LEGALITY, index, None, _legality(expected), _legality(got))
 
     def _diverge_read(self, index: i64, address: int, expected: int, got: int) -> None:
+        location = self._places.locate(address)
+        if location.register is not None and location.offset % (location.register.width // 8) == 0:
+            lacking = fields_not_modelled(location.register, expected, got)
+            if lacking:
+                for field in lacking:
+                    self.result.accepted[f"{field}, which are not modelled"] += 1
+                return
         if self._first(self._places.name_at(address)):
-            self.result.first = self._witness.of_access(index, expected, got, self._places.locate(address))
+            self._tell(self._witness.of_access(index, expected, got, location), index)
 
     def _diverge(self, what: str, index: i64, cpu: int | None, expected: str, got: str) -> None:
         if self._first(what):
-            self.result.first = self._witness.of_outcome(index, what, cpu, expected, got)
+            self._tell(self._witness.of_outcome(index, what, cpu, expected, got), index)
 
     def _diverge_its(self, what: str, index: i64, expected: str, got: str) -> None:
         self._diverge(what, index, None, expected, got)
@@ -500,6 +513,17 @@ class _Replay(RecordSink):
         """The model is in a state that waiting evaluations may show."""
         if self._evaluations.waiting():
             self._evaluations.present()
+
+    def _tell(self, divergence: Divergence, index: i64) -> None:
+        """Describe the first divergence, and say what it is evidence of."""
+        result = self.result
+        result.first = divergence
+        events = self._history.all_events()
+        if events is not None:
+            result.undecided = why_undecided(events, index + 1, self._gic, divergence)
+        hint = machine_hint(divergence, result.machine)
+        if hint and not result.undecided:
+            result.notes.append(hint)
 
     def _first(self, what: str) -> bool:
         """Count a divergence; True for the first, which is described."""

@@ -44,6 +44,8 @@ def print_report(console: Console, result: Result) -> None:
 
 def _verdict(result: Result) -> str:
     compared = result.compared.total()
+    if result.undecided:
+        return f"[bold yellow]no verdict[/bold yellow]: {escape(result.undecided)}"
     if not result.diverged:
         return f"[bold green]no divergence[/bold green]: {compared:,} recorded values came out the same"
     different = result.divergences.total()
@@ -128,6 +130,7 @@ def as_json(result: Result) -> dict[str, object]:
         "machine": result.machine,
         "events": result.events,
         "diverged": result.diverged,
+        "undecided": result.undecided or None,
         "stopped_at_first_divergence": result.stopped,
         "inputs": dict(result.inputs),
         "compared": dict(result.compared),
