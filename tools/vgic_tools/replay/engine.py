@@ -59,17 +59,18 @@ from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.evaluations import Evaluations
-from vgic_tools.replay.evidence import fields_not_modelled, machine_hint, nothing_compared, why_undecided
+from vgic_tools.replay.evidence import nothing_compared
+from vgic_tools.replay.findings import Findings
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
 from vgic_tools.replay.its import ITS_EVENTS, RebuiltIts
 from vgic_tools.replay.lpi_bytes import LpiBytes
 from vgic_tools.replay.pending_sgi import PendingSgi
 from vgic_tools.replay.places import Places, ReplayError
 from vgic_tools.replay.resets import ResetAttribution
-from vgic_tools.replay.result import Divergence, Result
+from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
-from vgic_tools.replay.witness import HISTORY, Witness
+from vgic_tools.replay.witness import HISTORY
 
 __all__ = ["ReplayError", "replay"]
 
@@ -159,11 +160,9 @@ class _Replay(RecordSink):
         self._gicd_base = machine.config.gicd_base
         self._redistributor_bases = self._gic.redistributor_bases
         self._resets = ResetAttribution()
-        self._witness = Witness(self._gic, history)
-        self._history = history
+        self._findings = Findings(self.result, self._gic, history)
         self._refusal: Refusal | None = None
         self._started = False
-        self._diverged = False
         self._lpi_priority: dict[int, int] = {}
         self.needs: i64 = 0
         """The first event that may still be asked for."""
@@ -194,7 +193,7 @@ class _Replay(RecordSink):
             if self._its is not None:
                 self._its.follow(self._gic)
             self._evaluations.follow(self._gic)
-            self._witness.follow(self._gic)
+            self._findings.follow(self._gic)
 
     def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """Take the next event; True where it diverged and that is the end."""
@@ -225,12 +224,12 @@ class _Replay(RecordSink):
             self._written(self._places.written(data, at, index), index)
         else:
             raise RecordError(f"record {index} is of unknown kind {kind}")
-        return self._diverged and not self._keep_going
+        return self.result.diverged and not self._keep_going
 
     def finish(self) -> None:
         """The trace is over: compare what is still open, as far as an end amid an operation allows."""
         result = self.result
-        result.stopped = self._diverged and not self._keep_going
+        result.stopped = self.result.diverged and not self._keep_going
         if not result.stopped:
             self._before_operation(cut=True)
             if self._evaluations.waiting():
@@ -339,7 +338,9 @@ class _Replay(RecordSink):
             if flags & HAS_VALUE:
                 self._counts.compared_read(device, offset, address)
                 if got != value_of(data, at):
-                    self._diverge_read(index, address, value_of(data, at), got)
+                    self._findings.read(
+                        index, self._places.name_at(address), value_of(data, at), got, self._places.locate(address)
+                    )
             else:
                 self.result.accepted[f"reads of {self._places.name_at(address)} whose value is not recorded"] += 1
         self._compare_legality(index, flags & ILLEGAL != 0)
@@ -435,7 +436,7 @@ class _Replay(RecordSink):
                 self.result.accepted[f"{what} after the last operation"] += 1
                 continue
             self.result.compared[what] += 1
-            self._diverge(what, index, cpu, expected, got)
+            self._findings.outcome(index, what, cpu, expected, got)
 
     def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
@@ -454,7 +455,7 @@ class _Replay(RecordSink):
             recorded = _listed([(item.intid, item.cpu) for item in deliveries])
             got = _listed([(event.intid, pe) for pe in reach])
             # The line of these events is their index.
-            self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
+            self._findings.outcome(wrong.line, "SGI deliveries", sgi.sender, recorded, got)
         self._gic.sysreg_write(sgi.sender, encoding, value)
 
     def _acknowledge(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
@@ -481,56 +482,22 @@ class _Replay(RecordSink):
         register.compared += 1
         if got != value:
             assert register.layout is not None
-            if self._first(register.name):
-                self._tell(self._witness.of_register(index, cpu, got, register.layout), index)
+            self._findings.register(index, cpu, got, register.name, register.layout)
 
     def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self._refusal is not None
         if not got or self._refusal not in _UNRECORDED:
             self._counts.legality += 1
             if got != expected:
-                self._diverge(LEGALITY, index, None, _legality(expected), _legality(got))
-
-    def _diverge_read(self, index: i64, address: int, expected: int, got: int) -> None:
-        location = self._places.locate(address)
-        if location.register is not None and location.offset % (location.register.width // 8) == 0:
-            lacking = fields_not_modelled(location.register, expected, got)
-            if lacking:
-                for field in lacking:
-                    self.result.accepted[f"{field}, which are not modelled"] += 1
-                return
-        if self._first(self._places.name_at(address)):
-            self._tell(self._witness.of_access(index, expected, got, location), index)
-
-    def _diverge(self, what: str, index: i64, cpu: int | None, expected: str, got: str) -> None:
-        if self._first(what):
-            self._tell(self._witness.of_outcome(index, what, cpu, expected, got), index)
+                self._findings.outcome(index, LEGALITY, None, _legality(expected), _legality(got))
 
     def _diverge_its(self, what: str, index: i64, expected: str, got: str) -> None:
-        self._diverge(what, index, None, expected, got)
+        self._findings.outcome(index, what, None, expected, got)
 
     def _present(self) -> None:
         """The model is in a state that waiting evaluations may show."""
         if self._evaluations.waiting():
             self._evaluations.present()
-
-    def _tell(self, divergence: Divergence, index: i64) -> None:
-        """Describe the first divergence, and say what it is evidence of."""
-        result = self.result
-        result.first = divergence
-        events = self._history.all_events()
-        if events is not None:
-            result.undecided = why_undecided(events, index + 1, self._gic, divergence)
-        hint = machine_hint(divergence, result.machine)
-        if hint and not result.undecided:
-            result.notes.append(hint)
-
-    def _first(self, what: str) -> bool:
-        """Count a divergence; True for the first, which is described."""
-        self.result.divergences[what] += 1
-        first = not self._diverged
-        self._diverged = True
-        return first
 
 
 def _listed(deliveries: list[tuple[int, int]]) -> str:

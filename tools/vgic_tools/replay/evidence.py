@@ -6,12 +6,13 @@ divergence.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 
 from mmio import AccessKind, RegisterLayout
-from mmio.trace import Access, Candidate, Command, CpuReset, Event, Line, Message, Sgi, SysReg
+from mmio.trace import Access, Candidate, Command, CpuReset, Event, Line, Message, Sgi, SysReg, TraceError
 from vgic import Gic, affinity
 from vgic.intids import FIRST_LPI
 from vgic.layouts import gicd
@@ -69,6 +70,8 @@ def fields_not_modelled(layout: RegisterLayout, expected: int, got: int) -> list
     """Where a register differs in nothing but features that the model lacks: fields and features, else empty."""
     recorded, model = layout.decode(expected), layout.decode(got)
     different = [name for name, value in recorded.items() if value != model[name]]
+    if "ESPI_range" in different and not recorded["ESPI"]:
+        return []  # The range means nothing then.
     if not all((layout.name, name) in _FIELDS and recorded[name] for name in different):
         return []
     return [f"{layout.name}.{name}, of {_FIELDS[layout.name, name]}" for name in different]
@@ -214,7 +217,7 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
 
     `events` are those of the whole trace, as far as there is more of it; `count` of them go up to the divergence.
     """
-    seen, following = _Seen(), iter(events)
+    seen, following = _Seen(), _readable(events)
     for event in islice(following, count):
         seen.take(event)
     if seen.secure is not None:
@@ -244,6 +247,12 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
             f"what {divergence.what} shows has a cause that is not recorded: there are no {', no '.join(missing)}"
         )
     return ""
+
+
+def _readable(events: Iterable[Event]) -> Iterator[Event]:
+    """The events up to where the trace is damaged: what comes before a divergence could be read."""
+    with suppress(TraceError):
+        yield from events
 
 
 def _still_active(seen: _Seen, gic: Gic, divergence: Divergence) -> _Deactivated | None:
