@@ -65,7 +65,7 @@ class Profile:
     absent: frozenset[str] = frozenset()
     """Registers of the layouts that this implementation does not have: an access is illegal."""
     distributor_typer: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICD_TYPER other than ITLinesNumber and IDbits, and of features where it contradicts them."""
+    """Fields of GICD_TYPER other than ITLinesNumber, also where they contradict the features."""
     unreported_spi_words: int = 0
     """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
     redistributor_typer: Mapping[str, int] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import pytest
 import vgic
 from guest import Guest
 from offsets import BANK, GICD
-from vgic import ARCH, KVM, QEMU
+from vgic import ARCH, KVM, QEMU, QEMU_10_0
 
 PROFILES = pytest.mark.parametrize("profile", [ARCH, KVM, QEMU], ids=lambda profile: profile.name)
 ALL = 0xFFFF_FFFF
@@ -91,6 +91,8 @@ def test_kvm_has_one_enable_for_both_groups() -> None:
         (KVM, 224, 0x0048_0007),
         (QEMU, 256, 0x037A_0007),
         (QEMU, 0, 0x037A_0000),
+        (QEMU_10_0, 256, 0x037A_0008),
+        (QEMU_10_0, 0, 0x037A_0000),
     ],
     ids=lambda value: value.name if isinstance(value, vgic.Profile) else None,
 )
