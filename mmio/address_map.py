@@ -20,6 +20,9 @@ OwnerT = TypeVar("OwnerT")
 _MOST: Final = 1 << 62
 """The size of a region: an offset into it is an integer of the machine."""
 
+_ADDRESSES: Final = 1 << 64
+"""Addresses that there are."""
+
 
 class MapError(ValueError):
     """A region that cannot be placed; the message names it and what it collides with."""
@@ -150,7 +153,7 @@ class AddressMap:
         self._last_end = 0
 
     def add(self, region: Region) -> None:
-        """Place a region. Raises MapError where it is empty, misaligned, or overlaps another, by name."""
+        """Place a region. Raises MapError where it is empty, misaligned, too high or overlaps another."""
         if region.size <= 0 or region.base < 0 or region.base % FRAME_SIZE or region.size % FRAME_SIZE:
             raise MapError(
                 f"{region.name} at {region.base:#x}, {region.size:#x} bytes: base and size must be multiples"
@@ -158,6 +161,8 @@ class AddressMap:
             )
         if region.size > _MOST:
             raise MapError(f"{region.name} at {region.base:#x}: {region.size:#x} bytes are more than {_MOST:#x}")
+        if region.end > _ADDRESSES:
+            raise MapError(f"{region.name} at {region.base:#x} reaches beyond the addresses of 64 bits")
         for other in self:
             if region.base < other.end and other.base < region.end:
                 raise MapError(

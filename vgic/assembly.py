@@ -107,9 +107,9 @@ class Machine:
     def _place_redistributors(self) -> None:
         config, topology = self.config, self.config.topology
         for region in config.redistributor_regions:
-            for slot in range(region.count):
-                if len(self.redistributor_bases) < len(topology):
-                    self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
+            # A region may have room for more than any machine has.
+            for slot in range(min(region.count, len(topology) - len(self.redistributor_bases))):
+                self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
         # The last one of a contiguous run is the one that no other follows, whatever region either is in.
         taken = set(self.redistributor_bases)
         for cpu, base in enumerate(self.redistributor_bases):
@@ -133,7 +133,7 @@ class Machine:
         its_observer = observer if isinstance(observer, ItsObserver) else None
         banks = [bank for bank in self.lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, by_address)
+        targets = Targets(banks, self.redistributor_bases, by_address, config.profile.its.keeps_lpis)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)

@@ -34,7 +34,6 @@ from mmio.trace.events import (
     SysReg,
     Text,
 )
-from mmio.trace.qemu_its import ITS_EVENTS
 
 __all__ = ["PREFIX", "read_qemu"]
 
@@ -60,7 +59,7 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
                 if time is None:
                     raise TraceError(path, number, f"malformed time stamp {date!r}: there is no such time")
         name, space, text = body.partition(" ")
-        if parse := _EVENTS.get(name) or ITS_EVENTS.get(name) or _sysreg_parser(name):
+        if parse := _EVENTS.get(name) or _its_parser(name) or _sysreg_parser(name):
             event = parse(number, time, thread, text)
             if event is None:
                 raise TraceError(path, number, f"malformed {name} event: {_shortened(text)}")
@@ -81,7 +80,7 @@ PREFIX = re.compile(
 )
 """What comes before the name of the event: groups for thread, seconds and microseconds, or for a date."""
 
-_OTHER = re.compile(r"(?:gicv3|memory_region_ops)_\w+", re.ASCII)
+_OTHER = re.compile(r"(?:gic|gicv3|gicv5|memory_region_ops)_\w+", re.ASCII)
 """The names of events that are kept but not taken apart."""
 
 _LOST = re.compile(
@@ -246,9 +245,18 @@ _SYSREG_WRITE = _sysreg(write=True)
 
 def _sysreg_parser(name: str) -> _Parser | None:
     """The parser for an event that is a system register access; there is one name for each register."""
-    if name.startswith("gicv3_icc_"):
+    if name.startswith(("gicv3_icc_", "gicv3_ich_", "gicv3_icv_")):
         if name.endswith("_read"):
             return _SYSREG_READ
         if name.endswith("_write"):
             return _SYSREG_WRITE
     return None
+
+
+def _its_parser(name: str) -> _Parser | None:
+    """The parser of an event of the ITS, None for another event; most logs have none, and load none."""
+    if not name.startswith("gicv3_its_"):
+        return None
+    from mmio.trace.qemu_its import ITS_EVENTS
+
+    return ITS_EVENTS.get(name)

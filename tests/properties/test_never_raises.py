@@ -22,7 +22,9 @@ ROUND: Final = 4_000
 SPARSE: Final = vgic.Topology.from_text(["0.0.0.0", "1.0.0.0", "255.255.255.255", "0.2.16.17", "0.0.0.15"])
 REGIONS: Final = (vgic.RedistributorRegion(0x080A_0000, 3), vgic.RedistributorRegion(0x4000_0000, 9))
 MACHINES: Final = {
-    f"{profile.name}-{name}": vgic.Config(topology, spis, profile, bits, redistributor_regions=regions)
+    f"{profile.name}-{name}": vgic.Config(
+        topology, spis, profile, bits, a3v=profile.features.a3v, redistributor_regions=regions
+    )
     for profile in vgic.PROFILES.values()
     for name, topology, spis, bits, regions in (
         ("least", vgic.Topology.kvm(1), 0, 4, ()),

@@ -2,15 +2,14 @@
 
 import json
 
-from rich.console import Console
-
 from qemu_log import awake, delivery, dist, evaluation, icc, ppi, redist, replayed, reset, sgi, spi
+from vgic_tools.console import Output
 from vgic_tools.replay import Result
 from vgic_tools.replay.report import as_json, print_report
 
 
 def text_of(result: Result) -> str:
-    console = Console(width=160, highlight=False)
+    console = Output(width=160)
     with console.capture() as capture:
         print_report(console, result)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
@@ -114,6 +113,7 @@ def test_json_round_trip() -> None:
         "machine": "1 vCPU, 256 SPIs, 1 redistributor region, profile qemu, from a test",
         "events": 11,
         "diverged": True,
+        "undecided": None,
         "stopped_at_first_divergence": True,
         "inputs": {"GICD writes": 3, "GICR writes": 3, "ICC writes": 2, "line changes": 1, "ICC reads": 1},
         "compared": {"access taken or refused": 6, "ICC_IAR1": 1},

@@ -165,7 +165,7 @@ def test_lists_do_for_tuples() -> None:
         (lambda: Topology.kvm(1_000_000_000_000), ConfigError, "a VM has 1 to 65536 vCPUs, not 1000000000000"),
         (lambda: Topology(range(1 << 40)), ConfigError, f"a VM has 1 to 65536 vCPUs, not {1 << 40}"),
         (lambda: Topology(count()), ConfigError, "a VM has 1 to 65536 vCPUs, not 65537"),
-        (lambda: vgic.profile_named(vgic.KVM), ConfigError, "no profile <Profile kvm>; there are arch, kvm, qemu"),
+        (lambda: vgic.profile_named(vgic.KVM), ConfigError, "no profile <Profile kvm>"),
     ],
 )
 def test_a_topology_takes_no_value_for_another(make, error: type[Exception], message: str) -> None:
@@ -174,9 +174,9 @@ def test_a_topology_takes_no_value_for_another(make, error: type[Exception], mes
 
 
 @pytest.mark.rule("API-12")
-@pytest.mark.parametrize("cpus", ["4", 4.0, None])
+@pytest.mark.parametrize("cpus", ["4", 4.0, True, None])
 def test_a_number_of_vcpus_is_an_integer(cpus: object) -> None:
-    # The compiled core looks at the type by itself.
+    # The compiled core looks at the type of a float, a text and None by itself.
     with pytest.raises((ConfigError, TypeError), match="int"):
         Topology.kvm(cpus)  # type: ignore[arg-type]
 

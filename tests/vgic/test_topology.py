@@ -54,6 +54,18 @@ def test_number_of_vcpus_is_what_processor_number_can_hold(count: int) -> None:
 
 
 @pytest.mark.rule("API-3")
+def test_more_vcpus_than_there_can_be_are_not_made() -> None:
+    taken = iter(range(1 << 62))
+    with pytest.raises(ConfigError):
+        Topology(taken)
+    assert next(taken) == MAX_VCPUS + 1
+    for make in (Topology.kvm, Topology.qemu, lambda cpus: Topology.clusters(cpus, 1)):
+        with pytest.raises(ConfigError) as caught:
+            make(1 << 62)
+        assert str(caught.value) == f"a VM has 1 to 65536 vCPUs, not {1 << 62}"
+
+
+@pytest.mark.rule("API-3")
 def test_as_many_vcpus_as_processor_number_can_hold() -> None:
     assert Topology.clusters(MAX_VCPUS, 256).affinities[-1] == 0xFFFF
 

@@ -9,13 +9,21 @@ from typing import TypeVar
 import click
 
 import vgic
+from vgic.profiles import QEMU_VERSIONS
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
-from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
-from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
+from vgic_tools.inputs import shown_name
+from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
+from vgic_tools.terminal import note
 
-__all__ = ["Machine", "machine_document", "machine_from_document", "machine_from_options", "machine_options"]
+__all__ = [
+    "Machine",
+    "machine_document",
+    "machine_from_document",
+    "machine_from_options",
+    "machine_options",
+]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
@@ -26,15 +34,18 @@ class Machine:
 
     config: vgic.Config
     origin: str
+    profile_origin: str = ""
+    """How the profile was found out, where it is not `origin` that says it."""
 
     def __str__(self) -> str:
         config = self.config
         cpus, regions, services = len(config.topology), len(config.redistributor_regions), len(config.its)
+        profile_origin = f" ({self.profile_origin})" if self.profile_origin else ""
         its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
-            f" profile {config.profile.name}, from {self.origin}"
+            f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
 
@@ -58,13 +69,13 @@ def machine_options(command: CommandT) -> CommandT:
             "--qemu-cmdline",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a file with a QEMU command line.",
+            help="The machine of this QEMU command line; - is standard input.",
         ),
         click.option(
             "--dtb",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a device tree blob.",
+            help="The machine of this device tree blob; - is standard input.",
         ),
         click.option("--cpus", type=int, metavar="N", help="A machine of N vCPUs, 16 to a cluster."),
         click.option(
@@ -76,9 +87,14 @@ def machine_options(command: CommandT) -> CommandT:
             help="Whose choices the GIC makes. Default: qemu where a QEMU command line or device tree is given,"
             " else arch.",
         ),
-        click.option("--spis", type=int, metavar="N", help="Number of SPIs: a multiple of 32, or 988."),
+        click.option(
+            "--spis",
+            type=int,
+            metavar="N",
+            help="Number of SPIs: a multiple of 32, or 988. Default: 224; 256 with a profile of QEMU.",
+        ),
         click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
-        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor."),
+        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor. Default: 0x8000000."),
         click.option(
             "--redistributors",
             multiple=True,
@@ -123,9 +139,11 @@ def machine_from_options(
         raise UsageError(f"{' and '.join(given)} both say which vCPUs there are; give one")
     try:
         if qemu_cmdline is not None:
-            config, origin = config_from_qemu_cmdline(qemu_cmdline), str(qemu_cmdline)
+            config, origin = config_from_qemu_cmdline(qemu_cmdline), shown_name(qemu_cmdline)
         elif dtb is not None:
-            config, origin = config_from_device_tree(dtb, QEMU_SPIS), str(dtb)
+            from vgic_tools.device_tree import config_from_device_tree
+
+            config, origin = config_from_device_tree(dtb, QEMU_SPIS), shown_name(dtb)
         elif affinities is not None:
             config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"
         elif cpus is not None or default_cpus is not None:
@@ -140,6 +158,9 @@ def machine_from_options(
         changes: dict[str, object] = {}
         if profile is not None:
             changes["profile"] = vgic.profile_named(profile)
+            if changes["profile"] in QEMU_VERSIONS and qemu_cmdline is None and dtb is None:
+                changes["spis"] = QEMU_SPIS
+                changes["redistributor_regions"] = virt_regions(len(config.topology))
         if spis is not None:
             changes["spis"] = spis
         if priority_bits is not None:
@@ -161,7 +182,7 @@ def _changed(config: vgic.Config, changes: Mapping[str, object]) -> vgic.Config:
         warnings.simplefilter("always", vgic.VgicWarning)
         config = replace(config, **changes)  # type: ignore[arg-type]  # one dict, many field types
     for warning in told:
-        click.echo(f"vgic: {warning.message}", err=True)
+        note(f"vgic: {warning.message}")
     return replace(config, a3v=config.features.a3v) if told else config
 
 
