@@ -80,7 +80,9 @@ def check_changed_outcome(recording: str, change: Change, keep_going: bool, fold
     text, native, packed, without_file = formats.results(recording, keep_going)
     assert text.diverged
     assert verdict(packed) == verdict(text)
-    assert verdict(without_file) == verdict(text)
+    # What is not recorded is found by reading a trace again, which events without a file cannot be.
+    known = verdict(text) | {"undecided": verdict(without_file)["undecided"]}
+    assert verdict(without_file) == known
     assert verdict(native, header=1) == verdict(text)
 
 

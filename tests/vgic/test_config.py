@@ -3,7 +3,18 @@
 import pytest
 
 import vgic
-from vgic import ARCH, KVM, PROFILES, QEMU, Config, ConfigError, RedistributorRegion, Topology, profile_named
+from vgic import (
+    ARCH,
+    KVM,
+    PROFILES,
+    QEMU,
+    QEMU_10_0,
+    Config,
+    ConfigError,
+    RedistributorRegion,
+    Topology,
+    profile_named,
+)
 from vgic.config import REDISTRIBUTOR_SIZE
 
 TWO = Topology.kvm(2)
@@ -54,7 +65,7 @@ def test_every_vcpu_needs_a_redistributor() -> None:
 
 @pytest.mark.rule("API-9")
 def test_profiles_go_by_name() -> None:
-    assert dict(PROFILES) == {"arch": ARCH, "kvm": KVM, "qemu": QEMU}
+    assert dict(PROFILES) == {"arch": ARCH, "kvm": KVM, "qemu": QEMU, "qemu-10.0": QEMU_10_0}
     assert profile_named("kvm") is KVM
     assert Config(TWO).profile is ARCH
 
@@ -63,7 +74,7 @@ def test_profiles_go_by_name() -> None:
 def test_an_unknown_profile_is_refused_with_the_known_ones_named() -> None:
     with pytest.raises(ConfigError) as caught:
         profile_named("gem5")
-    assert str(caught.value) == "no profile 'gem5'; there are arch, kvm, qemu"
+    assert str(caught.value) == "no profile 'gem5'; there are arch, kvm, qemu, qemu-10.0"
 
 
 @pytest.mark.rule("ACC-12")

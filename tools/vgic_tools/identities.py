@@ -2,7 +2,6 @@
 
 from vgic import Topology, affinity
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, FIRST_SPI, SPURIOUS
-from vgic.topology import NO_VCPU
 
 __all__ = ["interrupt_text", "pe_text"]
 
@@ -31,4 +30,4 @@ def pe_text(packed: int, topology: Topology | None) -> str:
     if topology is None:
         return affinity.text(packed)
     cpu = topology.find(packed)
-    return f"{affinity.text(packed)} ({'no vCPU' if cpu == NO_VCPU else f'vCPU {cpu}'})"
+    return f"{affinity.text(packed)} ({'no vCPU' if cpu is None else f'vCPU {cpu}'})"

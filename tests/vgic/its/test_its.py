@@ -116,7 +116,7 @@ TABLES = {
 @pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 def test_table_registers(profile: vgic.Profile) -> None:
     driver = off(profile)
-    for value, expected in zip((ALL_64, 0), TABLES[profile.name], strict=True):
+    for value, expected in zip((ALL_64, 0), TABLES[profile.name.partition("-")[0]], strict=True):
         for index in range(gits.BASERS):
             driver.write(gits.BASER, value, index)
         found = [driver.read(gits.BASER, index) for index in range(gits.BASERS)]

@@ -12,6 +12,7 @@ from vgic.errors import ConfigError
 from vgic.its.choices import ItsChoices
 from vgic.its.device import Translation
 from vgic.layouts import gits
+from vgic.profiles import QEMU_VERSIONS
 
 EVERY = pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 DEVICE = 0x10
@@ -267,7 +268,7 @@ def test_invalidating_a_collection_that_is_not_mapped(profile: vgic.Profile) -> 
     driver.gic.msi(DEVICE, 0)
     driver.configure(intid, 0xA3)
     driver.send("INVALL", ICID=77)
-    if profile is vgic.QEMU:
+    if profile in QEMU_VERSIONS:
         assert heard.take() == []
         assert driver.take_all() == [(2, intid)]
     else:

@@ -19,7 +19,7 @@ from vgic_tools.console import stderr, stdout
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
 from vgic_tools.signals import ended_by_signals
-from vgic_tools.terminal import DIFFERENT, fail
+from vgic_tools.terminal import DIFFERENT, complain, fail
 
 __all__ = ["bench_command"]
 
@@ -76,7 +76,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
             file = plot
             draw(outcome.curves, headline(outcome), plot)
     except FINDINGS as error:
-        click.echo(f"vgic: {error}", err=True)
+        complain(str(error))
         sys.exit(DIFFERENT)
     except INPUT_ERRORS as error:
         fail(error)
