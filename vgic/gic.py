@@ -34,7 +34,8 @@ from vgic.its.commands import Targets
 from vgic.its.device import Its, MsiResult, its_frames
 from vgic.its.state import check_its
 from vgic.layouts import icc
-from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory, NoMemory

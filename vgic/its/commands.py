@@ -1,5 +1,7 @@
 """What the ITS commands do: each looks up or changes the tables, and moves pending state between Redistributors.
 
+One that concerns very many LPIs or Redistributors does some of its work and is `unfinished`: it is executed again.
+
 A command that cannot be obeyed raises `Fault` and has changed nothing.
 """
 
@@ -13,6 +15,7 @@ from vgic.its.errors import Fault, ItsError
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
+from vgic.lpis.work import STEPS_OF_AN_ACCESS
 
 __all__ = ["Commands", "Targets", "Words"]
 
@@ -61,10 +64,7 @@ class Targets:
 
 
 class Commands:
-    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits.
-
-    With `rescans`, a Redistributor that loses an LPI or reads one again may read them all (`LpiChoices.rescans`).
-    """
+    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits."""
 
     def __init__(
         self,
@@ -73,15 +73,17 @@ class Commands:
         choices: ItsChoices,
         event_bits: int,
         intid_bits: int,
-        rescans: bool,
     ) -> None:
         self._tables = tables
         self._targets = targets
         self._choices = choices
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
-        self._rescans = rescans
-        handlers: dict[str, Callable[[Words], int]] = {
+        self._work = targets.banks[0].configuration.work
+        self._place = 0
+        self.unfinished = False
+        """The last command has to be executed again, and goes on."""
+        handlers: dict[str, Callable[[Words], None]] = {
             "MAPD": self._mapd,
             "MAPC": self._mapc,
             "MAPTI": self._mapti,
@@ -98,27 +100,36 @@ class Commands:
         self._handlers = {opcode: handlers[name] for name, opcode in its_commands.OPCODES.items()}
 
     def execute(self, words: Words) -> int:
-        """Obey a command; how many LPIs, or pages of memory, it touched beyond a few. Raises Fault."""
+        """Obey a command, or some of it; the steps that this took (`vgic.lpis.work`). Raises Fault."""
+        if not self.unfinished:
+            self._place = 0
+        self.unfinished = False
+        steps = self._work.steps
         handler = self._handlers.get(_OPCODE.extract(words))
         if handler is None:
             raise Fault(ItsError.UNKNOWN_COMMAND)
-        return handler(words)
+        handler(words)
+        return 1 + self._work.steps - steps
+
+    def abandon(self) -> None:
+        """Another command than the last one is executed next."""
+        self.unfinished = False
 
     # Mapping.
 
-    def _mapd(self, words: Words) -> int:
+    def _mapd(self, words: Words) -> None:
         device_id, size, valid = _DEVICE_ID.extract(words), _SIZE.extract(words) + 1, _VALID.extract(words)
         too_many = size > self._event_bits and bool(valid or self._choices.mapd_always_checks_size)
         if too_many and device_id < self._tables.devices.count:
             raise Fault(ItsError.SIZE_OUT_OF_RANGE)
         if not valid:
             self._tables.unmap_device(device_id)
-            return 0
+            return
         self._tables.map_device(device_id, _ITT.extract(words) << its_commands.ITT_ALIGNMENT_BITS, size)
-        cleared = self._tables.entries.event_size << size if self._choices.mapd_clears_events else 0
-        return cleared // CHUNK
+        if self._choices.mapd_clears_events:
+            self._work.steps += (self._tables.entries.event_size << size) // CHUNK
 
-    def _mapc(self, words: Words) -> int:
+    def _mapc(self, words: Words) -> None:
         collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)
         self._tables.check_collection(collection)
         if _VALID.extract(words):
@@ -128,15 +139,14 @@ class Commands:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
-        return 0
 
-    def _mapti(self, words: Words) -> int:
-        return self._map_event(words, _PINTID.extract(words))
+    def _mapti(self, words: Words) -> None:
+        self._map_event(words, _PINTID.extract(words))
 
-    def _mapi(self, words: Words) -> int:
-        return self._map_event(words, _EVENT_ID.extract(words))
+    def _mapi(self, words: Words) -> None:
+        self._map_event(words, _EVENT_ID.extract(words))
 
-    def _map_event(self, words: Words, intid: int) -> int:
+    def _map_event(self, words: Words, intid: int) -> None:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         self._tables.check_event(device, event_id)
@@ -147,11 +157,10 @@ class Commands:
             raise Fault(ItsError.INTID_OUT_OF_RANGE)
         self._tables.check_collection(collection)
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
-            return 0
+            return
         self._tables.map_event(device, event_id, Event(intid, collection))
         if self._choices.mapti_reads_tables:
             self._read_tables(intid, collection)
-        return 0
 
     def _read_tables(self, intid: int, collection: int) -> None:
         """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""
@@ -162,7 +171,7 @@ class Commands:
         bank.reload(intid)
         bank.take_from_table(intid)
 
-    def _movi(self, words: Words) -> int:
+    def _movi(self, words: Words) -> None:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
@@ -170,22 +179,16 @@ class Commands:
         target = self._targets.bank(self._tables.rdbase(collection))
         self._tables.move_event(device, event_id, collection)
         source.move(event.intid, target)
-        return self._steps(source) + self._steps(target)
 
-    def _discard(self, words: Words) -> int:
+    def _discard(self, words: Words) -> None:
         event_id = _EVENT_ID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
         bank = self._targets.bank(self._tables.rdbase(event.collection))
         self._tables.unmap_event(device, event_id)
         bank.clear_pending(event.intid)
-        return self._steps(bank)
 
     # Pending state and configuration.
-
-    def _steps(self, bank: LpiBank) -> int:
-        """What one LPI of a Redistributor costs, or all that are pending there where they may be read again."""
-        return 1 + (bank.reading_cost if self._rescans else 0)
 
     def _find(self, words: Words) -> tuple[int, LpiBank]:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
@@ -193,36 +196,43 @@ class Commands:
         event = self._tables.event(device, _EVENT_ID.extract(words))
         return event.intid, self._targets.bank(self._tables.rdbase(event.collection))
 
-    def _int(self, words: Words) -> int:
+    def _int(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.make_pending(intid)
-        return 1
 
-    def _clear(self, words: Words) -> int:
+    def _clear(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.clear_pending(intid)
-        return self._steps(bank)
 
-    def _inv(self, words: Words) -> int:
+    def _inv(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.reload(intid)
-        return self._steps(bank)
 
-    def _invall(self, words: Words) -> int:
+    def _invall(self, words: Words) -> None:
         banks = self._targets.banks
         if self._choices.invall_needs_collection:
             banks = [self._targets.bank(self._tables.rdbase(_ICID.extract(words)))]
-        for bank in banks:
-            bank.reload_all()
-        return sum(1 + bank.reading_cost for bank in banks)
+        steps = self._work.steps
+        while self._place < len(banks):
+            if self._work.steps - steps >= STEPS_OF_AN_ACCESS:
+                self.unfinished = True
+                return
+            self._work.steps += 1
+            banks[self._place].reload_all()
+            self._place += 1
 
-    def _movall(self, words: Words) -> int:
+    def _movall(self, words: Words) -> None:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
-        moved = source.reading_cost
-        source.move_all(target)
-        return moved + self._steps(source) + self._steps(target)
+        self._place = source.move_all(target, self._place)
+        self.unfinished = self._place != 0
 
-    def _sync(self, words: Words) -> int:
-        """Nothing: commands take effect in order, and at once."""
-        return 0
+    def _sync(self, words: Words) -> None:
+        """Wait for what the Redistributor does, if there is one. Commands take effect in order."""
+        try:
+            bank = self._targets.bank(_RDBASE.extract(words))
+        except Fault:
+            return
+        if bank.busy:
+            bank.go_on()
+            self.unfinished = bank.busy

@@ -80,9 +80,7 @@ class Its:
         """The last command that was not obeyed."""
         self._observer = observer
         self._targets = targets
-        commands = Commands(
-            self.tables, targets, self.choices, self.event_bits, config.id_bits, config.profile.lpi.rescans
-        )
+        commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits)
         self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS

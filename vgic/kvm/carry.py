@@ -15,10 +15,12 @@ def carry_lpis(old: Gic, new: Gic) -> None:
         return
     for cpu in range(len(old.config.topology)):
         before, bank = old.lpis(cpu), new.lpis(cpu)
+        before.finish()
         bank.configuration.cached = before.configuration.cached
         bank.propbaser, bank.pendbaser = before.propbaser, before.pendbaser
         bank.enabled = before.enabled
-        bank.pending.update(before.pending)
+        for intid, byte in before.pending.items():
+            bank.restore(intid, byte)
         bank.forward_all()
 
 
