@@ -11,10 +11,10 @@ from vgic import ItsError, MsiOutcome, MsiResult
 from vgic.its.choices import DEVICES, ItsChoices
 from vgic.its.errors import EVERY_ERROR, error_code
 from vgic.its.queue import BUDGET
-from vgic.lpis.work import STEPS_OF_A_PIECE
 from vgic.its.tables import Tables
 from vgic.layouts import gits
 from vgic.layouts.its_commands import encode
+from vgic.lpis.work import STEPS_OF_A_PIECE
 
 EVERY = pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 DEVICE = 0x10
