@@ -19,7 +19,7 @@ from mypy_extensions import i64
 from mmio import ILLEGAL, AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
-from vgic.cpu_interface.interface import CpuInterface, LineSink
+from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
@@ -89,11 +89,14 @@ class Gic:
         self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
         one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
         self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
-        self._forwarder.connect(self._shared)
+        self._forwarder.placement = self._shared.placement
         self._reset_groups()
         self._lpis = self._lpi_banks() if config.features.lpis else [None] * len(cpus)
         for interface, private, lpis in zip(self._interfaces, self._private, self._lpis, strict=True):
-            interface.connect(private, self._shared, lpis, self._forwarder)
+            banks: list[ActivationBank] = [private, self._shared]
+            if lpis is not None:
+                banks.append(lpis)
+            interface.connect(banks, self._forwarder)
 
         self.map = AddressMap(observer)
         """The address map; `str(gic.map)` prints it."""

@@ -132,7 +132,7 @@ class LpiBank(ActivationBank):
             return
         self.enabled = True
         self.configuration.forget()
-        if not (self._choices.heeds_ptz and self.pending_table.is_zero):
+        if not (self._choices.honours_ptz and self.pending_table.is_zero):
             self._left = dict.fromkeys(self._downwards(), _LOAD)
             self.go_on()
 

@@ -16,6 +16,8 @@ class LpiConfiguration:
     def __init__(self) -> None:
         self.cached: dict[int, bytearray] = {}
         """By piece, the bytes of 4096 LPIs; 0: not cached, since a configuration byte is never 0."""
+        self._forgotten: list[dict[int, bytearray]] = []
+        """What is not cached any more. To give so much memory back at once would take too long."""
         self.work = Work()
         """What all Redistributors have done."""
 
@@ -38,7 +40,8 @@ class LpiConfiguration:
         """Cache a configuration byte."""
         piece = self.cached.get(intid >> PIECE_BITS)
         if piece is None:
-            piece = self.cached[intid >> PIECE_BITS] = bytearray(PIECE)
+            piece = bytearray(PIECE)
+            self._cache(intid >> PIECE_BITS, piece)
         piece[intid & IN_PIECE] = byte
 
     def of_piece(self, table: ConfigurationTable, number: int, wanted: int) -> int:
@@ -48,7 +51,7 @@ class LpiConfiguration:
         held = int.from_bytes(cached, "little")
         if missing:
             held |= self.fresh(table, number, missing)
-            self.cached[number] = bytearray(held.to_bytes(PIECE, "little"))
+            self._cache(number, bytearray(held.to_bytes(PIECE, "little")))
         return held & wanted
 
     def fresh(self, table: ConfigurationTable, number: int, wanted: int) -> int:
@@ -59,4 +62,13 @@ class LpiConfiguration:
 
     def forget(self) -> None:
         """Have every byte read again when it is needed."""
-        self.cached.clear()
+        if self.cached:
+            self._forgotten.append(self.cached)
+            self.cached = {}
+
+    def _cache(self, number: int, piece: bytearray) -> None:
+        self.cached[number] = piece
+        if self._forgotten:
+            self._forgotten[-1].popitem()
+            if not self._forgotten[-1]:
+                self._forgotten.pop()

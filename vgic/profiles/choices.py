@@ -32,7 +32,7 @@ class LpiChoices:
     """GICR_PROPBASER is one register that every Redistributor shows."""
     tables_locked: bool = True
     """GICR_PROPBASER and GICR_PENDBASER ignore writes while GICR_CTLR.EnableLPIs is 1."""
-    heeds_ptz: bool = True
+    honours_ptz: bool = True
     """GICR_PENDBASER.PTZ reads as zero, and a pending table that is said to be zero is not read."""
     consumes_table: bool = False
     """Bits of the pending table are cleared when they have been read."""

@@ -61,7 +61,7 @@ QEMU: Final = Profile(
     lpi=LpiChoices(
         priority_bits=6,
         tables_locked=False,
-        heeds_ptz=False,
+        honours_ptz=False,
         rescans=True,
     ),
     its=ItsChoices(

@@ -202,12 +202,14 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
 def _tell_interfaces(parts: Parts) -> None:
     """What CPU interfaces and the choice of PEs know of the other devices."""
     distributor = parts.distributor
-    distributor.spis.one_of_n.wakes = distributor.wakes
+    distributor.spis.placement.one_of_n.wakes = distributor.wakes
     for redistributor in parts.redistributors:
         interface = redistributor.interface
         interface.forward_groups(distributor.forwarded_groups)
+        interface.find_running()
         interface.asleep = redistributor.asleep
-        interface.group0.declines, interface.group1.declines = redistributor.declines
+        for group, declines in zip(interface.groups, redistributor.declines, strict=True):
+            group.declines = declines
         if redistributor.lpis is not None:
             redistributor.lpis.enabled = redistributor.enables_lpis
 
@@ -218,4 +220,4 @@ def _forward(bank: InterruptBank) -> None:
             bank.forward_queued(number)
         else:
             word.queued = 0
-            bank.collect(number, ALL_BITS)
+            bank.requeue(number, ALL_BITS)
