@@ -3,6 +3,7 @@
 Work is counted, not timed: steps as `vgic.lpis.work` has them, and what is asked of guest memory.
 """
 
+import time
 from typing import Final
 
 import pytest
@@ -269,3 +270,42 @@ def test_a_state_has_no_work_left(profile: vgic.Profile) -> None:
     other.restore(state)
     assert other.lpi(0, (1 << 18) - 1).pending
     assert other.highest_pending(0) == guest.gic.highest_pending(0)
+
+
+class Timed(Crowded):
+    """The same, and the processor time that its longest access took."""
+
+    longest = 0.0
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.start = time.thread_time()
+
+    def _end(self) -> None:
+        self.longest = max(self.longest, time.thread_time() - self.start)
+        super()._end()
+
+    def sgi_cycle(self) -> float:
+        """The time that an SGI to itself takes with its acknowledgement and end."""
+        read, write = self.gic.sysreg_read, self.gic.sysreg_write
+        self.gic.write(self.frame() + 0x1_0080, 4, 0xFFFF_FFFF)
+        self.gic.write(self.frame() + 0x1_0100, 4, 0xFFFF)
+        start = time.thread_time()
+        for _ in range(2000):
+            write(0, vgic.ICC_SGI1R_EL1, 1)
+            write(0, vgic.ICC_EOIR1_EL1, read(0, vgic.ICC_IAR1_EL1))
+        return (time.thread_time() - start) / 2000
+
+
+@pytest.mark.slow
+@pytest.mark.timing
+@pytest.mark.rule("LPI-28")
+@pytest.mark.parametrize("id_bits", [16, 19, 24])
+@EVERY
+def test_no_access_takes_longer_than_20000_sgi_cycles(profile: vgic.Profile, id_bits: int) -> None:
+    longest = []
+    for _ in range(2):
+        guest = Timed(profile, id_bits)
+        go_through_everything(guest)
+        longest.append(guest.longest)
+    assert min(longest) <= 20_000 * guest.sgi_cycle()
