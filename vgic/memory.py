@@ -71,6 +71,9 @@ class Ram:
         self.end = base + self.size
         self._bytes = view
 
+    def __repr__(self) -> str:
+        return f"<Ram {self.base:#x}-{self.end - 1:#x}>" if self.size else f"<Ram {self.base:#x}, no bytes>"
+
     @classmethod
     def zeroed(cls, base: int, size: int) -> "Ram":
         """New RAM of `size` bytes, all zero."""
@@ -103,6 +106,9 @@ class RamRegions:
             if upper.base < lower.end:
                 raise ConfigError(f"the RAM at {lower.base:#x} and the RAM at {upper.base:#x} overlap")
 
+    def __repr__(self) -> str:
+        return f"RamRegions({self._stretches})"
+
     def is_ram(self, address: int, size: int) -> bool:
         """True within one of the stretches."""
         return any(ram.is_ram(address, size) for ram in self._stretches)
@@ -120,14 +126,20 @@ class RamRegions:
 
 
 def read_word(memory: GuestMemory, address: int, size: int) -> int:
-    """The little-endian number in `size` bytes from `address` on, UNREADABLE where not all of them are RAM."""
+    """The little-endian number in `size` bytes from `address` on, UNREADABLE where not all of them are RAM.
+
+    Rules MEM-1, MEM-2.
+    """
     if not memory.is_ram(address, size):
         return UNREADABLE
     return int.from_bytes(memory.read(address, size), "little")
 
 
 def write_word(memory: GuestMemory, address: int, size: int, value: int) -> bool:
-    """Store `value` as `size` bytes, little-endian; False, and nothing stored, where not all of them are RAM."""
+    """Store `value` as `size` bytes, little-endian; False, and nothing stored, where not all of them are RAM.
+
+    Rules MEM-1, MEM-2.
+    """
     if not memory.is_ram(address, size):
         return False
     memory.write(address, value.to_bytes(size, "little"))

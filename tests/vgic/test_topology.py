@@ -3,7 +3,6 @@
 import pytest
 
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
-from vgic.topology import NO_VCPU
 
 
 @pytest.mark.rule("AFF-8")
@@ -28,7 +27,7 @@ def test_any_affinities_may_be_used_and_are_found() -> None:
     assert topology.affinities == (0xFFFF_FFFF, 7, 0x0300_0000)
     assert len(topology) == 3
     assert [topology.find(packed) for packed in topology.affinities] == [0, 1, 2]
-    assert topology.find(0) == NO_VCPU == -1
+    assert topology.find(0) is None
 
 
 @pytest.mark.rule("AFF-7")
@@ -52,6 +51,18 @@ def test_number_of_vcpus_is_what_processor_number_can_hold(count: int) -> None:
     with pytest.raises(ConfigError) as caught:
         Topology(range(count))
     assert str(caught.value) == f"a VM has 1 to 65536 vCPUs, not {count}"
+
+
+@pytest.mark.rule("API-3")
+def test_more_vcpus_than_there_can_be_are_not_made() -> None:
+    taken = iter(range(1 << 62))
+    with pytest.raises(ConfigError):
+        Topology(taken)
+    assert next(taken) == MAX_VCPUS + 1
+    for make in (Topology.kvm, Topology.qemu, lambda cpus: Topology.clusters(cpus, 1)):
+        with pytest.raises(ConfigError) as caught:
+            make(1 << 62)
+        assert str(caught.value) == f"a VM has 1 to 65536 vCPUs, not {1 << 62}"
 
 
 @pytest.mark.rule("API-3")

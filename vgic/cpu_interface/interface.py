@@ -46,6 +46,13 @@ class LineSink(Protocol):
         """The outputs of vCPU `cpu` have changed to these levels."""
 
 
+class WakeSink(Protocol):
+    """Who is told that an interrupt waits for a PE that sleeps."""
+
+    def wake_request(self, cpu: int) -> None:
+        """An interrupt waits for vCPU `cpu`."""
+
+
 class ActivationBank:
     """The part of an interrupt bank that a CPU interface needs; `index` counts INTIDs from `first`."""
 
@@ -64,7 +71,7 @@ class ActivationBank:
         raise NotImplementedError
 
     def acknowledge(self, index: i64) -> None:
-        """Pending to active; the CPU interface settles what follows."""
+        """Pending to active; the CPU interface settles what follows (CPU-4, CPU-5, PRIO-8)."""
         raise NotImplementedError
 
     def deactivate(self, index: i64) -> None:
@@ -116,6 +123,8 @@ class CpuInterface:
         "running",
         "running_group",
         "signalled_key",
+        "wake_requested",
+        "wake_sink",
     )
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
@@ -134,6 +143,9 @@ class CpuInterface:
         """What the interface holds for each group, by its number."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
+        self.wake_sink: WakeSink | None = None
+        self.wake_requested = False
+        """The sink has heard of an interrupt that waits, since the PE went to sleep."""
         self.changed: i64 = 0
         """What has changed since the interface was last settled; the Settler's."""
 
@@ -210,6 +222,7 @@ class CpuInterface:
         what: i64 = CANDIDATES
         if self.asleep != asleep:
             what |= SELECTABLE
+            self.wake_requested = False
         self.asleep = asleep
         for group, declined in zip(self.groups, declines, strict=True):
             if group.declines != declined:
@@ -267,10 +280,21 @@ class CpuInterface:
             self.fiq = fiq
             if self._lines is not None:
                 self._lines.set_lines(self.cpu, irq, fiq)
+        if self.asleep:
+            self._request_wake()
         return displaced
 
+    def _request_wake(self) -> None:
+        """Tell, once while the PE sleeps, that an interrupt waits (rule RED-21)."""
+        if self.wake_sink is not None and not self.wake_requested and self.wake_request():
+            self.wake_requested = True
+            self.wake_sink.wake_request(self.cpu)
+
     def signal(self) -> tuple[bool, bool]:
-        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
+        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running.
+
+        Rule CPU-1.
+        """
         if not self._can_preempt():
             return False, False
         return self.best_group == GROUP1, self.best_group == GROUP0
@@ -286,7 +310,7 @@ class CpuInterface:
         return self.best_key & INTID_MASK
 
     def group_mask(self, group: i64) -> i64:
-        """The bits of a priority that decide preemption by an interrupt of `group`."""
+        """The bits of a priority that decide preemption by an interrupt of `group` (PRIO-3, PRIO-4, PRIO-6)."""
         # One Security state: BPR1 splits one bit further right than BPR0 would.
         split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
         return shifted(0xFF, split) & 0xFF

@@ -13,7 +13,7 @@ from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
 from vgic.cpu_interface.interface import GROUP0, GROUP1, PREEMPTION, CpuInterface
 from vgic.layouts import icc
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.redistributor.sgi import SgiGenerator
 
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
@@ -85,7 +85,7 @@ class _Bpr0(_Register):
 
 
 class _Bpr1(_Register):
-    """With CBPR, a read shows BPR0 plus one and a write is ignored."""
+    """With CBPR, a read shows BPR0 plus one and a write is ignored (PRIO-4, PRIO-6)."""
 
     def get(self, interface: CpuInterface) -> i64:
         if interface.cbpr:
@@ -132,7 +132,7 @@ class _GroupEnable(_OfGroup):
 
 
 class _ActivePriorities(_OfGroup):
-    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0."""
+    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
 
     def __init__(self, group: i64, number: int) -> None:
         super().__init__(group)
@@ -175,7 +175,7 @@ class _Deactivate(_Register):
 
 
 class _Sgi(_Register):
-    def __init__(self, generator: SgiGenerator, register: i64) -> None:
+    def __init__(self, generator: SgiGenerator, register: int) -> None:
         self.generator = generator
         self.groups: i64 = generator.groups(register, secure=False)
         self.secure_groups: i64 = generator.groups(register, secure=True)
@@ -210,9 +210,9 @@ class SystemRegisters:
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
-        self._add("ICC_SGI1R_EL1", _Sgi(sgis, SGI1R))
-        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, ASGI1R))
-        self._add("ICC_SGI0R_EL1", _Sgi(sgis, SGI0R))
+        self._add("ICC_SGI1R_EL1", _Sgi(sgis, icc.ICC_SGI1R_EL1))
+        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, icc.ICC_ASGI1R_EL1))
+        self._add("ICC_SGI0R_EL1", _Sgi(sgis, icc.ICC_SGI0R_EL1))
         for group in (GROUP0, GROUP1):
             self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(group))
             self._add(f"ICC_IAR{group}_EL1", _Acknowledge(group))
@@ -235,7 +235,7 @@ class SystemRegisters:
         return _UNDEFINED
 
     def defined(self, encoding: int, write: bool) -> bool:
-        """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
+        """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE (CPU-21)."""
         found = self._find(encoding)
         return found.writable if write else found.readable
 

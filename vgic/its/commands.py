@@ -12,6 +12,7 @@ from vgic.intids import FIRST_LPI
 from vgic.its.choices import ItsChoices
 from vgic.its.entries import Event
 from vgic.its.errors import Fault, ItsError
+from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
@@ -41,9 +42,13 @@ class Targets:
     _NUMBER: Final = 0xFFFF
     """GICR_TYPER.Processor_Number has 16 bits; those above are reserved in RDbase."""
 
-    def __init__(self, banks: Sequence[LpiBank], bases: Sequence[int], by_address: bool) -> None:
+    def __init__(
+        self, banks: Sequence[LpiBank], bases: Sequence[int], by_address: bool, keeps_lpis: bool = False
+    ) -> None:
         self.banks = banks
         """The LPIs of each vCPU."""
+        self.kept = KeptLpis(banks) if keeps_lpis else None
+        """What the ITSes keep of each LPI."""
         self._by_address = by_address
         self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
 
@@ -62,6 +67,11 @@ class Targets:
         """The LPIs of the vCPU of an RDbase. Raises Fault."""
         return self.banks[self.cpu(rdbase)]
 
+    def home(self, intid: int, rdbase: int) -> int:
+        """The vCPU of an LPI whose collection has this RDbase (ITS-34). Raises Fault."""
+        cpu = self.cpu(rdbase)
+        return cpu if self.kept is None else self.kept.target(intid, cpu)
+
 
 class Commands:
     """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits."""
@@ -73,12 +83,15 @@ class Commands:
         choices: ItsChoices,
         event_bits: int,
         intid_bits: int,
+        its: int = 0,
     ) -> None:
+        self._its = its
         self._tables = tables
         self._targets = targets
         self._choices = choices
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
+        self._kept = targets.kept
         self._work = targets.banks[0].configuration.work
         self._place = 0
         self.unfinished = False
@@ -133,12 +146,18 @@ class Commands:
         collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)
         self._tables.check_collection(collection)
         if _VALID.extract(words):
-            self._targets.cpu(rdbase)
+            cpu = self._targets.cpu(rdbase)
             self._tables.map_collection(collection, rdbase)
+            if self._kept is not None:
+                looks = self._kept.looks + self._kept.retarget(self._its, collection, cpu)
+                self._work.steps += looks
         else:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
+            if self._kept is not None:
+                self._kept.cut_off(self._its, collection)
+                self._work.steps += self._kept.looks
 
     def _mapti(self, words: Words) -> None:
         self._map_event(words, _PINTID.extract(words))
@@ -159,13 +178,24 @@ class Commands:
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
             return
         self._tables.map_event(device, event_id, Event(intid, collection))
+        self.keep(intid, collection)
         if self._choices.mapti_reads_tables:
             self._read_tables(intid, collection)
+
+    def keep(self, intid: int, collection: int) -> None:
+        """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
+        if self._kept is None:
+            return
+        try:
+            cpu = self._targets.cpu(self._tables.rdbase(collection))
+        except Fault:
+            cpu = 0  # MAPC will say; until then no message arrives.
+        self._kept.map(self._its, intid, collection, cpu)
 
     def _read_tables(self, intid: int, collection: int) -> None:
         """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""
         try:
-            bank = self._targets.bank(self._tables.rdbase(collection))
+            bank = self._bank(intid, collection)
         except Fault:
             return
         bank.reload(intid)
@@ -175,17 +205,22 @@ class Commands:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
-        source = self._targets.bank(self._tables.rdbase(event.collection))
+        source = self._bank(event.intid, event.collection)
         target = self._targets.bank(self._tables.rdbase(collection))
         self._tables.move_event(device, event_id, collection)
+        if self._kept is not None:
+            self._kept.move(self._its, event.intid, collection, target.cpu)
         source.move(event.intid, target)
 
     def _discard(self, words: Words) -> None:
         event_id = _EVENT_ID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
-        bank = self._targets.bank(self._tables.rdbase(event.collection))
+        bank = self._bank(event.intid, event.collection)
         self._tables.unmap_event(device, event_id)
+        if self._kept is not None:
+            self._kept.discard(event.intid)
+            return
         bank.clear_pending(event.intid)
 
     # Pending state and configuration.
@@ -194,7 +229,11 @@ class Commands:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, _EVENT_ID.extract(words))
-        return event.intid, self._targets.bank(self._tables.rdbase(event.collection))
+        return event.intid, self._bank(event.intid, event.collection)
+
+    def _bank(self, intid: int, collection: int) -> LpiBank:
+        """The LPIs of the vCPU that an LPI of this collection goes to. Raises Fault."""
+        return self._targets.banks[self._targets.home(intid, self._tables.rdbase(collection))]
 
     def _int(self, words: Words) -> None:
         intid, bank = self._find(words)
@@ -224,6 +263,9 @@ class Commands:
     def _movall(self, words: Words) -> None:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
+        if self._kept is not None and not self._place:
+            self._kept.move_all(source.cpu, target.cpu)
+            self._work.steps += self._kept.looks
         self._place = source.move_all(target, self._place)
         self.unfinished = self._place != 0
 

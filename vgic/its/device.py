@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from mmio import Frame, Word
 from vgic.config import Config
+from vgic.errors import not_copied
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
 from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
@@ -56,6 +57,10 @@ class MsiResult(NamedTuple):
     error: ItsError | None
     """What kept it from being delivered."""
 
+    def __str__(self) -> str:
+        name = self.outcome.name.lower()
+        return name if self.error is None else f"{name}: {self.error.value}"
+
 
 _DELIVERED: Final = MsiResult(MsiOutcome.DELIVERED, None)
 
@@ -80,8 +85,10 @@ class Its:
         """The last command that was not obeyed."""
         self._observer = observer
         self._targets = targets
-        commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits)
-        self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
+        self.kept = targets.kept
+        """What the VM's ITSes keep of each LPI beside guest RAM; None: nothing."""
+        self.commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits, number)
+        self.queue = CommandQueue(number, self.commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS
         """GITS_BASER<n> (64 bits each)."""
@@ -93,6 +100,13 @@ class Its:
         self.last_error = error
         if self._observer is not None:
             self._observer.its_command_error(error)
+
+    def __repr__(self) -> str:
+        state = "enabled" if self.enabled else "disabled"
+        return f"<Its {self.number}: {self.device_bits} bits of DeviceID, {self.event_bits} of EventID, {state}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     @property
     def enabled(self) -> bool:
@@ -110,7 +124,8 @@ class Its:
 
     def _look_up(self, device_id: int, event_id: int) -> Translation:
         event = self.tables.event(self.tables.device(device_id), event_id)
-        return Translation(event.intid, event.collection, self._targets.cpu(self.tables.rdbase(event.collection)))
+        cpu = self._targets.home(event.intid, self.tables.rdbase(event.collection))
+        return Translation(event.intid, event.collection, cpu)
 
     def msi(self, device_id: int, event_id: int) -> MsiResult:
         """A device writes an EventID to GITS_TRANSLATER."""
@@ -163,6 +178,8 @@ class Its:
         fixed = table.type << _TYPE.lsb | size - 1 << _ENTRY_SIZE.lsb | table.constant
         self.basers[index] = value & table.writable | fixed
         self.tables.describe(table.type, self.basers[index])
+        if self.kept is not None and not value & _TABLE_VALID:
+            self.kept.cut_off(self.number)
 
 
 class _Control(Word[Its]):

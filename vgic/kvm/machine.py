@@ -7,26 +7,32 @@ registers of the one before. The first run freezes it.
 
 import errno
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from vgic import affinity
+from vgic.arguments import check_protocols
 from vgic.config import Config
 from vgic.cpu_interface.interface import LineSink
 from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
-from vgic.kvm.carry import carry_itses, carry_lpis
+from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
 from vgic.kvm.registers import Registers
 from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
-from vgic.layouts import icc
+from vgic.kvm.uapi import Group
+from vgic.layouts import gicr, icc
 from vgic.memory import GuestMemory
 from vgic.profiles import Profile
 from vgic.topology import Topology
 
 __all__ = ["Machine", "profile_on"]
+
+_CARRIED: Final = frozenset(layout.offset + half for layout in (gicr.PROPBASER, gicr.PENDBASER) for half in (0, 4))
+"""Registers of a Redistributor that `carry_lpis` takes over."""
 
 
 def profile_on(profile: Profile, host: HostCapabilities, a3v_is_the_hosts: bool) -> Profile:
@@ -62,6 +68,9 @@ class Machine:
     _gic: Gic | None = field(default=None, init=False)
     _outdated: bool = field(default=False, init=False)
     """What the GIC was built from has changed."""
+
+    def __post_init__(self) -> None:
+        check_protocols(self.lines, self.observer, self.memory)
 
     @classmethod
     def of(cls, gic: Gic, placement: Placement) -> "Machine":
@@ -187,7 +196,10 @@ class Machine:
         carry_lpis(old, new)
         registers = Registers(new)
         for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
-            registers.set(*setting)
+            if setting.offset not in _CARRIED or setting.group != Group.REDIST_REGS:
+                registers.set(*setting)
+        # Writing GICD_IROUTER<n> has routed every SPI.
+        carry_routes(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)

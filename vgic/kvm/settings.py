@@ -38,7 +38,10 @@ _SGI_BASE: Final = tuple(f"GICR_{name}" for name in (*_BANK, "ICFGR1"))
 
 
 def settings(get: Getter, cpus: int, spis: int, sysregs: Iterable[int]) -> Iterator[Setting]:
-    """The registers of a VM, in the order in which to write them; `sysregs` are the encodings that it has."""
+    """The registers of a VM, in the order in which to write them; `sysregs` are the encodings that it has.
+
+    Rule KVM-36.
+    """
     intids = 32 + spis
     yield from _registers(get, Group.DIST_REGS, 0, 0, _pick(gicd.GICD, _DISTRIBUTOR), intids)
     for cpu in range(cpus):
@@ -91,7 +94,10 @@ def _registers(
 
 
 def sysregs_of(gic: Gic) -> tuple[int, ...]:
-    """The encodings of the system registers that a vCPU of this VM has, in the order in which to write them."""
+    """The encodings of the system registers that a vCPU of this VM has, in the order in which to write them.
+
+    Rule KVM-29.
+    """
     return tuple(register for register in _SYSREG_ORDER if gic.sysreg_defined(register, write=True))
 
 

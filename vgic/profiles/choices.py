@@ -80,6 +80,8 @@ class Profile:
     """The bit of GICD_CTLR that forwards Group 0 and Group 1."""
     reset_group: int = 0
     """The group of every interrupt at reset."""
+    first_vcpu_at_reset: bool = False
+    """Until its GICD_IROUTER<n> is written an SPI goes to vCPU 0, whatever the affinities; else to 0.0.0.0."""
     sgis_enabled_at_reset: bool = False
     asleep_at_reset: bool = True
     """GICR_WAKER.ProcessorSleep at reset."""
@@ -99,3 +101,14 @@ class Profile:
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
     lpi: LpiChoices = field(default_factory=LpiChoices)
     its: ItsChoices = field(default_factory=ItsChoices)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.name}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        # One of this library goes by its name: its layouts cannot be pickled.
+        from vgic.profiles import PROFILES, profile_named
+
+        if PROFILES.get(self.name) is self:
+            return profile_named, (self.name,)
+        return super().__reduce__()

@@ -3,10 +3,10 @@
 from typing import Final
 
 from vgic.features import Features
-from vgic.its.choices import COLLECTIONS, DEVICES, TableRegister
+from vgic.its.choices import COLLECTIONS, DEVICES, PAGES_OF_64K, TableRegister
 from vgic.layouts import gits, its_tables
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
-from vgic.profiles.common import CIDR, PAGES_OF_64K, identification
+from vgic.profiles.common import CIDR, identification
 
 __all__ = ["KVM"]
 
@@ -56,6 +56,7 @@ KVM: Final = Profile(
     stored_priority_bits=5,
     group_enable_bits=(GROUP1_BIT, GROUP1_BIT),
     reset_group=1,
+    first_vcpu_at_reset=True,
     sgis_enabled_at_reset=True,
     asleep_at_reset=False,
     edge_records_line=False,
@@ -79,6 +80,7 @@ KVM: Final = Profile(
         ),
         entries=its_tables.KVM,
         keeps_collections=True,
+        keeps_lpis=True,
         queue_reset_clears_writer=True,
         refuses_offset_beyond_queue=True,
         enable_needs_tables=True,

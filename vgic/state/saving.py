@@ -101,6 +101,8 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
 
     Raises StateError, naming the register and value, where such a VM cannot have this state.
     """
+    if not isinstance(state, Mapping):
+        raise StateError(f"a state is what Gic.save returns, not a {type(state).__name__}")
     vm, registers = (state.get(key) for key in ("vm", "registers"))
     if not isinstance(vm, Mapping) or not isinstance(registers, Mapping) or len(state) != 2:
         raise StateError('a state consists of "vm" and "registers"')

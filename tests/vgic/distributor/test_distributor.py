@@ -310,3 +310,15 @@ def test_message_bits_above_the_intid_are_ignored() -> None:
     guest = Guest()
     guest.set_gicd(GICD.SETSPI_NSR, 0xFFFF_E000 | 41)
     assert guest.bit(BANK.ISPENDR, 41) == 1
+
+
+@pytest.mark.rule("DIST-14")
+def test_a_message_lowers_its_level_while_the_spi_is_edge_triggered_too() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.set_gicd(GICD.SETSPI_NSR, 40)
+    guest.set_edge(40, True)
+    guest.set_gicd(GICD.CLRSPI_NSR, 40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    assert not guest.irq()

@@ -1,11 +1,11 @@
 """The command `vgic bench`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 import vgic
@@ -15,9 +15,11 @@ from vgic_tools.bench.replays import DivergenceError
 from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError
+from vgic_tools.console import stderr, stdout
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
-from vgic_tools.terminal import fail, stdout
+from vgic_tools.signals import ended_by_signals
+from vgic_tools.terminal import DIFFERENT, fail
 
 __all__ = ["bench_command"]
 
@@ -26,13 +28,14 @@ INPUT_ERRORS: Final = (
     TraceError,
     ReplayError,
     vgic.VgicError,
-    YardstickError,
-    DivergenceError,
     NotMeasuredError,
 )
 
+FINDINGS: Final = (YardstickError, DivergenceError)
+"""What is measured does not do what it should."""
 
-@click.command("bench")
+
+@click.command("bench", short_help="Measure what operations cost, against yardsticks.")
 @click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE")
 @click.option(
     "--qemu-cmdline",
@@ -51,9 +54,11 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
 
     The yardsticks are the same source interpreted, a small GICv3 in C, two slow designs, and QEMU's own GICv3 under
     TCG. Those that are not there are said to be missing. Times are medians of rounds that take turns, in CPU time.
+    Exits with 0 where every bound is met, or with --quick, whose times decide nothing; 1 where one is not, or the
+    model does something else than the recording or a yardstick; 2 where the input cannot be used.
     """
     effort = QUICK if quick else FULL
-    console = Console(stderr=True)
+    console = stderr()
     file = output
     try:
         for path in (output, plot):
@@ -61,7 +66,8 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
                 raise UsageError(f"{path}: cannot be written: there is no such folder")
         if plot is not None:
             require_matplotlib()
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+        with ended_by_signals(), shown as progress:
             task = progress.add_task("rounds", total=effort.rounds)
             outcome = run(trace, qemu_cmdline, effort, plot is not None, lambda: progress.advance(task))
         if output is not None:
@@ -69,8 +75,13 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
         if plot is not None:
             file = plot
             draw(outcome.curves, headline(outcome), plot)
+    except FINDINGS as error:
+        click.echo(f"vgic: {error}", err=True)
+        sys.exit(DIFFERENT)
     except INPUT_ERRORS as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{file}: cannot be written: {error.strerror}"))
     print_report(stdout(), outcome)
+    if not quick and any(figure.met is False for figure in outcome.figures):
+        sys.exit(DIFFERENT)
