@@ -16,7 +16,7 @@ from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
-from vgic.lpis.work import STEPS_OF_AN_ACCESS
+from vgic.lpis.work import LPIS_OF_A_STEP, STEPS_OF_AN_ACCESS
 
 __all__ = ["Commands", "Targets", "Words"]
 
@@ -150,14 +150,14 @@ class Commands:
             self._tables.map_collection(collection, rdbase)
             if self._kept is not None:
                 looks = self._kept.looks + self._kept.retarget(self._its, collection, cpu)
-                self._work.steps += looks
+                self._work.steps += looks // LPIS_OF_A_STEP
         else:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
             if self._kept is not None:
                 self._kept.cut_off(self._its, collection)
-                self._work.steps += self._kept.looks
+                self._work.steps += self._kept.looks // LPIS_OF_A_STEP
 
     def _mapti(self, words: Words) -> None:
         self._map_event(words, _PINTID.extract(words))
@@ -265,7 +265,7 @@ class Commands:
         target = self._targets.bank(_RDBASE2.extract(words))
         if self._kept is not None and not self._place:
             self._kept.move_all(source.cpu, target.cpu)
-            self._work.steps += self._kept.looks
+            self._work.steps += self._kept.looks // LPIS_OF_A_STEP
         self._place = source.move_all(target, self._place)
         self.unfinished = self._place != 0
 
