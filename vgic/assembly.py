@@ -19,7 +19,8 @@ from vgic.interrupts.banks import PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
-from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory

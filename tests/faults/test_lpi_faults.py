@@ -7,7 +7,9 @@ import pytest
 
 import vgic
 from random_lpis import run
-from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.configuration import LpiConfiguration
+from vgic.lpis.pieces import Piece
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.redistributor.frame import Redistributor
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.skipif(
     vgic.COMPILED, reason="a fault replaces methods of the model, which compiled classes do not allow"
 )
 
-ORIGINAL_LOAD: Final = PendingTable.load
+ORIGINAL_PIECE: Final = PendingTable.piece
 
 
 def nothing(self: object, *arguments: object) -> None:
@@ -28,33 +30,39 @@ def moves_anywhere(self: LpiBank, intid: int, to: LpiBank) -> None:
         to.make_pending(intid)
 
 
-def one_short(self: PendingTable, limit: int) -> list[int]:
-    return [intid for intid in ORIGINAL_LOAD(self, limit) if intid != limit - 1]
+def one_short(self: PendingTable, number: int) -> bytes:
+    bits = ORIGINAL_PIECE(self, number)
+    return bits and bits[:-1] + bytes([bits[-1] & 0x7F])
 
 
 FAULTS: Final[dict[str, tuple[vgic.Profile, type, str, Callable[..., Any] | property]]] = {
     # A cached configuration outlives EnableLPIs and INVALL.
     "cache-for-ever": (vgic.ARCH, LpiConfiguration, "forget", nothing),
     # What is pending when LPIs are disabled is lost.
-    "nothing-is-saved": (vgic.ARCH, LpiBank, "flush", nothing),
+    "nothing-is-saved": (vgic.ARCH, LpiBank, "_save", nothing),
     # GICR_PENDBASER.PTZ is not heeded.
     "ptz-ignored": (vgic.ARCH, PendingTable, "is_zero", property(lambda self: False)),
     # PTZ holds for ever.
     "ptz-for-ever": (vgic.ARCH, PendingTable, "has_changed", nothing),
     # The configuration is never cached.
-    "nothing-is-cached": (vgic.ARCH, LpiConfiguration, "keep", nothing),
+    "nothing-is-cached": (vgic.ARCH, LpiConfiguration, "byte", lambda self, table, intid: table.read(intid)),
     # INV is for LPIs that arrive later; a pending one goes by what it had.
     "inv-comes-late": (vgic.ARCH, LpiBank, "reload", lambda self, intid: self.configuration.forget()),
     # INVALL does nothing.
     "invall-ignored": (vgic.KVM, LpiBank, "reload_all", nothing),
     # Six bits of priority count where the CPU interface has five.
-    "priority-too-fine": (vgic.ARCH, LpiBank, "key", lambda self, intid, byte: (byte & 0xFC) << 24 | intid),
+    "priority-too-fine": (
+        vgic.ARCH,
+        Piece,
+        "key",
+        lambda self, place: (self.data[place] & 0xFC) << 24 | self.first + place,
+    ),
     # Every LPI is enabled, whatever the table says.
     "enable-bit-ignored": (vgic.KVM, ConfigurationTable, "read", lambda self, intid: 0xA3),
     # MOVI and MOVALL lose what the other PE cannot take.
     "moves-anywhere": (vgic.ARCH, LpiBank, "move", moves_anywhere),
     # The last LPI of the pending table is forgotten.
-    "table-too-short": (vgic.QEMU, PendingTable, "load", one_short),
+    "table-too-short": (vgic.QEMU, PendingTable, "piece", one_short),
     # The best LPI is only looked for when the table is read.
     "arrivals-wait": (vgic.QEMU, RescanningLpiBank, "_arrive", nothing),
     # What is behind the best LPI is not looked for when that is gone.

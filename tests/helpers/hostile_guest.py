@@ -146,6 +146,9 @@ class Hostile:
             self.low[at : at + len(command)] = command
             start = (start + len(command)) % 0x1_0000
         self.write(ITSES[its] + 0x88, 8, start)
+        for _ in range(8):
+            if self.read(ITSES[its] + 0x90, 8) == start:
+                break
 
     # Measured accesses.
 

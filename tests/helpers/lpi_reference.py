@@ -130,8 +130,7 @@ class LpiReference:
 
     def move(self, pe: Pe, other: Pe, intid: int) -> None:
         if other.lpis_enabled and intid in self.intids(other) and intid in pe.pending and pe is not other:
-            del pe.pending[intid]
-            self.arrive(other, intid)
+            other.pending.setdefault(intid, pe.pending.pop(intid))
 
     def move_all(self, pe: Pe, other: Pe) -> None:
         for intid in list(pe.pending):

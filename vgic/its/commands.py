@@ -1,5 +1,7 @@
 """What the ITS commands do: each looks up or changes the tables, and moves pending state between Redistributors.
 
+One that concerns very many LPIs or Redistributors does some of its work and is `unfinished`: it is executed again.
+
 A command that cannot be obeyed raises `Fault` and has changed nothing.
 """
 
@@ -14,6 +16,7 @@ from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
+from vgic.lpis.work import LPIS_OF_A_STEP, STEPS_OF_AN_ACCESS
 
 __all__ = ["Commands", "Targets", "Words"]
 
@@ -71,10 +74,7 @@ class Targets:
 
 
 class Commands:
-    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits.
-
-    With `rescans`, a Redistributor that loses an LPI or reads one again may read them all (`LpiChoices.rescans`).
-    """
+    """Executes the commands of one ITS, in a VM with INTIDs of `intid_bits` bits."""
 
     def __init__(
         self,
@@ -83,7 +83,6 @@ class Commands:
         choices: ItsChoices,
         event_bits: int,
         intid_bits: int,
-        rescans: bool,
         its: int = 0,
     ) -> None:
         self._its = its
@@ -92,9 +91,12 @@ class Commands:
         self._choices = choices
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
-        self._rescans = rescans
         self._kept = targets.kept
-        handlers: dict[str, Callable[[Words], int]] = {
+        self._work = targets.banks[0].configuration.work
+        self._place = 0
+        self.unfinished = False
+        """The last command has to be executed again, and goes on."""
+        handlers: dict[str, Callable[[Words], None]] = {
             "MAPD": self._mapd,
             "MAPC": self._mapc,
             "MAPTI": self._mapti,
@@ -111,50 +113,59 @@ class Commands:
         self._handlers = {opcode: handlers[name] for name, opcode in its_commands.OPCODES.items()}
 
     def execute(self, words: Words) -> int:
-        """Obey a command; how many LPIs, or pages of memory, it touched beyond a few. Raises Fault."""
+        """Obey a command, or some of it; the steps that this took (`vgic.lpis.work`). Raises Fault."""
+        if not self.unfinished:
+            self._place = 0
+        self.unfinished = False
+        steps = self._work.steps
         handler = self._handlers.get(_OPCODE.extract(words))
         if handler is None:
             raise Fault(ItsError.UNKNOWN_COMMAND)
-        return handler(words)
+        handler(words)
+        return 1 + self._work.steps - steps
+
+    def abandon(self) -> None:
+        """Another command than the last one is executed next."""
+        self.unfinished = False
 
     # Mapping.
 
-    def _mapd(self, words: Words) -> int:
+    def _mapd(self, words: Words) -> None:
         device_id, size, valid = _DEVICE_ID.extract(words), _SIZE.extract(words) + 1, _VALID.extract(words)
         too_many = size > self._event_bits and bool(valid or self._choices.mapd_always_checks_size)
         if too_many and device_id < self._tables.devices.count:
             raise Fault(ItsError.SIZE_OUT_OF_RANGE)
         if not valid:
             self._tables.unmap_device(device_id)
-            return 0
+            return
         self._tables.map_device(device_id, _ITT.extract(words) << its_commands.ITT_ALIGNMENT_BITS, size)
-        cleared = self._tables.entries.event_size << size if self._choices.mapd_clears_events else 0
-        return cleared // CHUNK
+        if self._choices.mapd_clears_events:
+            self._work.steps += (self._tables.entries.event_size << size) // CHUNK
 
-    def _mapc(self, words: Words) -> int:
+    def _mapc(self, words: Words) -> None:
         collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)
         self._tables.check_collection(collection)
         if _VALID.extract(words):
             cpu = self._targets.cpu(rdbase)
             self._tables.map_collection(collection, rdbase)
             if self._kept is not None:
-                return self._kept.looks + self._kept.retarget(self._its, collection, cpu)
+                looks = self._kept.looks + self._kept.retarget(self._its, collection, cpu)
+                self._work.steps += looks // LPIS_OF_A_STEP
         else:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
             if self._kept is not None:
                 self._kept.cut_off(self._its, collection)
-                return self._kept.looks
-        return 0
+                self._work.steps += self._kept.looks // LPIS_OF_A_STEP
 
-    def _mapti(self, words: Words) -> int:
-        return self._map_event(words, _PINTID.extract(words))
+    def _mapti(self, words: Words) -> None:
+        self._map_event(words, _PINTID.extract(words))
 
-    def _mapi(self, words: Words) -> int:
-        return self._map_event(words, _EVENT_ID.extract(words))
+    def _mapi(self, words: Words) -> None:
+        self._map_event(words, _EVENT_ID.extract(words))
 
-    def _map_event(self, words: Words, intid: int) -> int:
+    def _map_event(self, words: Words, intid: int) -> None:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         self._tables.check_event(device, event_id)
@@ -165,12 +176,11 @@ class Commands:
             raise Fault(ItsError.INTID_OUT_OF_RANGE)
         self._tables.check_collection(collection)
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
-            return 0
+            return
         self._tables.map_event(device, event_id, Event(intid, collection))
         self.keep(intid, collection)
         if self._choices.mapti_reads_tables:
             self._read_tables(intid, collection)
-        return 0
 
     def keep(self, intid: int, collection: int) -> None:
         """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
@@ -191,7 +201,7 @@ class Commands:
         bank.reload(intid)
         bank.take_from_table(intid)
 
-    def _movi(self, words: Words) -> int:
+    def _movi(self, words: Words) -> None:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
@@ -201,9 +211,8 @@ class Commands:
         if self._kept is not None:
             self._kept.move(self._its, event.intid, collection, target.cpu)
         source.move(event.intid, target)
-        return self._steps(source) + self._steps(target)
 
-    def _discard(self, words: Words) -> int:
+    def _discard(self, words: Words) -> None:
         event_id = _EVENT_ID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
@@ -211,15 +220,10 @@ class Commands:
         self._tables.unmap_event(device, event_id)
         if self._kept is not None:
             self._kept.discard(event.intid)
-            return 0
+            return
         bank.clear_pending(event.intid)
-        return self._steps(bank)
 
     # Pending state and configuration.
-
-    def _steps(self, bank: LpiBank) -> int:
-        """What one LPI of a Redistributor costs, or all that are pending there where they may be read again."""
-        return 1 + (bank.reading_cost if self._rescans else 0)
 
     def _find(self, words: Words) -> tuple[int, LpiBank]:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
@@ -231,39 +235,46 @@ class Commands:
         """The LPIs of the vCPU that an LPI of this collection goes to. Raises Fault."""
         return self._targets.banks[self._targets.home(intid, self._tables.rdbase(collection))]
 
-    def _int(self, words: Words) -> int:
+    def _int(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.make_pending(intid)
-        return 1
 
-    def _clear(self, words: Words) -> int:
+    def _clear(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.clear_pending(intid)
-        return self._steps(bank)
 
-    def _inv(self, words: Words) -> int:
+    def _inv(self, words: Words) -> None:
         intid, bank = self._find(words)
         bank.reload(intid)
-        return self._steps(bank)
 
-    def _invall(self, words: Words) -> int:
+    def _invall(self, words: Words) -> None:
         banks = self._targets.banks
         if self._choices.invall_needs_collection:
             banks = [self._targets.bank(self._tables.rdbase(_ICID.extract(words)))]
-        for bank in banks:
-            bank.reload_all()
-        return sum(1 + bank.reading_cost for bank in banks)
+        steps = self._work.steps
+        while self._place < len(banks):
+            if self._work.steps - steps >= STEPS_OF_AN_ACCESS:
+                self.unfinished = True
+                return
+            self._work.steps += 1
+            banks[self._place].reload_all()
+            self._place += 1
 
-    def _movall(self, words: Words) -> int:
+    def _movall(self, words: Words) -> None:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
-        moved = source.reading_cost
-        if self._kept is not None:
-            moved += self._kept.looks
+        if self._kept is not None and not self._place:
             self._kept.move_all(source.cpu, target.cpu)
-        source.move_all(target)
-        return moved + self._steps(source) + self._steps(target)
+            self._work.steps += self._kept.looks // LPIS_OF_A_STEP
+        self._place = source.move_all(target, self._place)
+        self.unfinished = self._place != 0
 
-    def _sync(self, words: Words) -> int:
-        """Nothing: commands take effect in order, and at once."""
-        return 0
+    def _sync(self, words: Words) -> None:
+        """Wait for what the Redistributor does, if there is one. Commands take effect in order."""
+        try:
+            bank = self._targets.bank(_RDBASE.extract(words))
+        except Fault:
+            return
+        if bank.busy:
+            bank.go_on()
+            self.unfinished = bank.busy

@@ -87,9 +87,7 @@ class Its:
         self._targets = targets
         self.kept = targets.kept
         """What the VM's ITSes keep of each LPI beside guest RAM; None: nothing."""
-        self.commands = Commands(
-            self.tables, targets, self.choices, self.event_bits, config.id_bits, config.profile.lpi.rescans, number
-        )
+        self.commands = Commands(self.tables, targets, self.choices, self.event_bits, config.id_bits, number)
         self.queue = CommandQueue(number, self.commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS

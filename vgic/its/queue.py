@@ -1,8 +1,8 @@
 """The command queue: a ring in guest RAM between GITS_CREADR, which the ITS moves, and GITS_CWRITER.
 
-An access to the ITS takes at most `BUDGET` steps, and what its last command touches: a command is one, and so is
-each LPI or page of memory that it touches. What is left waits for the next access, so that no register write takes
-longer for what the guest has queued.
+An access to the ITS takes at most `BUDGET` steps (`vgic.lpis.work`) and those of its last command. What is left
+waits for the next access, so that no register write takes longer for what the guest has queued. GITS_CREADR stays
+at a command that is not finished.
 """
 
 import struct
@@ -13,12 +13,13 @@ from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Words
 from vgic.its.errors import Fault, ItsCommandError, ItsError, error_code
 from vgic.layouts import gits, its_commands
+from vgic.lpis.work import STEPS_OF_AN_ACCESS
 from vgic.memory import GuestMemory
 
 __all__ = ["BUDGET", "CommandQueue"]
 
-BUDGET: Final = 4096
-"""Steps of one access: more than the 2,048 commands of a full queue of 64 KiB, the size that Linux uses."""
+BUDGET: Final = STEPS_OF_AN_ACCESS
+"""Steps of one access: so many commands, if they are short."""
 
 _VALID: Final[int] = gits.CBASER.mask("Valid")
 _ADDRESS: Final[int] = gits.CBASER.mask("Physical_Address")
@@ -101,6 +102,7 @@ class CommandQueue:
         self.creadr = value & ~_STALLED
         self.waits = False
         self.unfinished = False
+        self._commands.abandon()
 
     def set_enabled(self, enabled: bool) -> None:
         """Write GITS_CTLR.Enabled."""
@@ -118,8 +120,10 @@ class CommandQueue:
         try:
             steps = 0
             while steps < BUDGET and self._runs():
-                steps += 1 + self._step()
-            self.unfinished = steps >= BUDGET and self._runs()
+                steps += self._step()
+                if self._commands.unfinished:
+                    break
+            self.unfinished = self._runs()
         finally:
             self._busy = False
 
@@ -135,7 +139,7 @@ class CommandQueue:
         return self.creadr & _OFFSET < size and self.cwriter & _OFFSET < size
 
     def _step(self) -> int:
-        """Execute the next command; what it touched beyond itself."""
+        """Execute the next command, or some of it; how many steps it took."""
         offset = self.creadr & _OFFSET
         following = (offset + its_commands.COMMAND_SIZE) % self.size
         words: Words = (0, 0, 0, 0)
@@ -143,10 +147,13 @@ class CommandQueue:
         self.creadr = self.creadr & ~_OFFSET | following
         try:
             words = self._read(offset)
-            return self._commands.execute(words)
+            steps = self._commands.execute(words)
         except Fault as fault:
             self._fail(offset, _OPCODE.extract(words), fault.error)
-            return 0
+            return 1
+        if self._commands.unfinished and self.creadr & _OFFSET == following:
+            self.creadr = self.creadr & ~_OFFSET | offset
+        return steps
 
     def _read(self, offset: int) -> Words:
         address = self.base + offset

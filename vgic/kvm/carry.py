@@ -17,6 +17,7 @@ def carry_lpis(old: Gic, new: Gic) -> None:
     rescans = old.config.profile.lpi.rescans
     for cpu in range(len(old.config.topology)):
         before, bank = old.lpis(cpu), new.lpis(cpu)
+        before.finish()
         # As they are: what no guest has written yet need not be a value that could be written.
         bank.propbaser, bank.pendbaser = before.propbaser, before.pendbaser
         if rescans:
@@ -24,7 +25,8 @@ def carry_lpis(old: Gic, new: Gic) -> None:
             continue
         bank.configuration.cached = before.configuration.cached
         bank.enabled = before.enabled
-        bank.pending.update(before.pending)
+        for intid, byte in before.pending.items():
+            bank.restore(intid, byte)
         bank.forward_all()
 
 

@@ -4,6 +4,9 @@ An LPI is configured by a byte in a table in guest RAM: its priority and whether
 not, and never active (specs/lpis.md). The model keeps what is pending, and the configuration bytes that it has
 needed; everything else is in the guest's tables.
 
+What concerns many LPIs is done piece by piece (`vgic.lpis.pieces`). Where an access leaves some of it, what it
+leaves of a piece is done before anything else happens to an LPI of that piece: so nothing is lost or done twice.
+
 Every method that changes state ends by bringing queues and CPU interfaces up to date.
 """
 
@@ -12,55 +15,28 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.cpu_interface.interface import GROUP1, ActivationBank
-from vgic.cpu_interface.pending import INTID_BITS
+from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpis.tables import ENABLED, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.configuration import LpiConfiguration
+from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
+from vgic.lpis.tables import NO_BITS, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.work import STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
-__all__ = ["LpiBank", "LpiConfiguration"]
-
-_PIECE_BITS: Final = 12
-_IN_PIECE: Final = (1 << _PIECE_BITS) - 1
+__all__ = ["LpiBank"]
 
 _EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
+_FIRST_PIECE: Final = FIRST_LPI >> PIECE_BITS
 
-
-class LpiConfiguration:
-    """The configuration bytes of a VM's LPIs, cached from when they are first needed until they are read again.
-
-    1 byte for each LPI, in pieces of 4 KiB where one of them has been needed.
-    """
-
-    def __init__(self) -> None:
-        self.cached: dict[int, bytearray] = {}
-        """By INTID >> 12, the bytes of 4096 LPIs; 0: not cached, since a configuration byte is never 0."""
-
-    def byte(self, table: ConfigurationTable, intid: int) -> int:
-        """The configuration byte of an LPI of this table."""
-        return self.held(intid) or self.read(table, intid)
-
-    def held(self, intid: int) -> int:
-        """The byte as it is cached, 0 where it is not."""
-        piece = self.cached.get(intid >> _PIECE_BITS)
-        return 0 if piece is None else piece[intid & _IN_PIECE]
-
-    def read(self, table: ConfigurationTable, intid: int) -> int:
-        """The same as `byte`, read again."""
-        byte = table.read(intid)
-        self.keep(intid, byte)
-        return byte
-
-    def keep(self, intid: int, byte: int) -> None:
-        """Cache a configuration byte."""
-        piece = self.cached.get(intid >> _PIECE_BITS)
-        if piece is None:
-            piece = self.cached[intid >> _PIECE_BITS] = bytearray(1 << _PIECE_BITS)
-        piece[intid & _IN_PIECE] = byte
-
-    def forget(self) -> None:
-        """Have every byte read again when it is needed."""
-        self.cached.clear()
+# What is left to be done for a piece.
+_NOTHING: Final = 0
+_LOAD: Final = 1
+"""Its bits of the pending table are pending here too."""
+_RELOAD: Final = 2
+"""The configuration of those that are pending is read again."""
+_SAVE: Final = 3
+"""Its bits of the pending table are written."""
 
 
 class LpiBank(ActivationBank):
@@ -71,12 +47,15 @@ class LpiBank(ActivationBank):
 
     __slots__ = (
         "_choices",
+        "_empty",
+        "_leaving",
+        "_left",
         "configuration",
         "cpu",
         "enabled",
         "forwarder",
-        "pending",
         "pending_table",
+        "pieces",
         "priority_mask",
         "table",
     )
@@ -105,8 +84,14 @@ class LpiBank(ActivationBank):
         self._choices = choices
         self.enabled = False
         """GICR_CTLR.EnableLPIs."""
-        self.pending: dict[int, int] = {}
-        """The pending LPIs, each with the configuration byte by which it is forwarded, or is not."""
+        self.pieces: dict[int, Piece] = {}
+        """By number, those of which an LPI is pending, or was; the pending queue has the best LPI of each."""
+        self._leaving: dict[int, Piece] = {}
+        """Those that are yet to be written to the pending table, since LPIs have been disabled."""
+        self._left: dict[int, int] = {}
+        """What is left to be done, by piece; the last is done first."""
+        self._empty = 0
+        """The piece that was the last to lose its only LPI, and is kept, since there may soon be another."""
 
     # What the registers are.
 
@@ -128,38 +113,122 @@ class LpiBank(ActivationBank):
     def pendbaser(self, value: int) -> None:
         self.pending_table.register = value
 
+    @property
+    def busy(self) -> bool:
+        """GICR_SYNCR.Busy: something is left to be done for some piece."""
+        return bool(self._left)
+
+    @property
+    def saving(self) -> bool:
+        """GICR_CTLR.RWP: LPIs have been disabled, and not all that was pending is in the pending table yet."""
+        return self.busy and not self.enabled
+
     def enable(self) -> None:
-        """Set GICR_CTLR.EnableLPIs: what is pending in the guest's table becomes pending here. O(table)."""
-        if self.enabled:
+        """Set GICR_CTLR.EnableLPIs: what is pending in the guest's table becomes pending here.
+
+        Nothing happens while `saving`.
+        """
+        if self.enabled or self.saving:
             return
         self.enabled = True
         self.configuration.forget()
         if not (self._choices.honours_ptz and self.pending_table.is_zero):
-            loaded = self.pending_table.load(self.table.limit)
-            for intid in loaded:
-                self._hold(intid, self.configuration.byte(self.table, intid))
-            if self._choices.consumes_table and loaded:
-                self.pending_table.store(self.table.limit, ())
-        self.forwarder.settle()
+            self._left = dict.fromkeys(self._downwards(), _LOAD)
+            self.go_on()
 
     def disable(self) -> None:
         """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more."""
         if not self.enabled:
             return
-        if self._choices.saves_on_disable:
-            self.flush()
-            self.pending_table.has_changed()
         self.enabled = False
-        for intid in list(self.pending):
-            self._drop(intid)
-        self.forwarder.settle()
+        for piece in self.pieces.values():
+            self._offer(NO_KEY, piece.head)
+        left = self._left
+        self._left = {}
+        if self._choices.saves_on_disable:
+            # The table still has the bits of those that were not loaded.
+            self._left = {number: _SAVE for number in self._downwards() if left.get(number, _NOTHING) != _LOAD}
+            self._leaving = self.pieces
+            self.pending_table.has_changed()
+        self.pieces = {}
+        self.go_on()
 
     def flush(self) -> None:
         """Write what is pending to the guest's pending table. O(table)."""
+        self.finish()
         if self.enabled:
-            self.pending_table.store(self.table.limit, self.pending)
+            for number in self._downwards():
+                self._save(number, self.pieces)
+
+    def _downwards(self) -> range:
+        """The pieces of the table, so that the first is done first."""
+        return range((self.table.limit >> PIECE_BITS) - 1, _FIRST_PIECE - 1, -1)
+
+    # What takes longer than an access may.
+
+    def go_on(self) -> None:
+        """Do some of what is left to be done."""
+        steps = self.configuration.work.steps
+        while self._left and self.configuration.work.steps - steps < STEPS_OF_AN_ACCESS:
+            self._do(*self._left.popitem())
+        self.forwarder.settle()
+
+    def finish(self) -> None:
+        """Do all of it. O(table)."""
+        while self._left:
+            self.go_on()
+
+    def _catch_up(self, intid: int) -> None:
+        """Do what is left to be done for the piece of an LPI."""
+        number = intid >> PIECE_BITS
+        work = self._left.pop(number, _NOTHING)
+        if work != _NOTHING:
+            self._do(number, work)
+
+    def _do(self, number: int, work: int) -> None:
+        self.configuration.work.steps += 1
+        if work == _LOAD:
+            self._load(number)
+        elif work == _RELOAD:
+            self._reload(number)
+        else:
+            self._save(number, self._leaving)
+            self._leaving.pop(number, None)
+
+    def _load(self, number: int) -> None:
+        bits = self.pending_table.piece(number)
+        if not bits:
+            return
+        if self._choices.consumes_table:
+            self.pending_table.put_piece(number, NO_BITS)
+        self._fill(self._piece(number), mask_of_bits(bits))
+
+    def _reload(self, number: int) -> None:
+        piece = self.pieces.get(number)
+        if piece is not None:
+            self._fill(piece, mask_of(piece.data))
+
+    def _fill(self, piece: Piece, pending: int) -> None:
+        """Have the LPIs in a mask pending, by the configuration bytes that they have now."""
+        before = piece.head
+        piece.fill(self.configuration.of_piece(self.table, piece.first >> PIECE_BITS, pending))
+        self._offer(piece.head, before)
+
+    def _save(self, number: int, pieces: dict[int, Piece]) -> None:
+        piece = pieces.get(number)
+        if piece is not None:
+            self.configuration.work.steps += STEPS_OF_A_PIECE
+        self.pending_table.put_piece(number, NO_BITS if piece is None else bits_of(piece.data))
 
     # What becomes pending, and what does not any more.
+
+    @property
+    def pending(self) -> dict[int, int]:
+        """The pending LPIs, each with the configuration byte by which it is forwarded, or is not. O(pending)."""
+        found: dict[int, int] = {}
+        for number in sorted(self.pieces):
+            found.update(self.pieces[number].pending())
+        return found
 
     def in_range(self, intid: int) -> bool:
         """True where GICR_PROPBASER has room for the INTID."""
@@ -167,13 +236,16 @@ class LpiBank(ActivationBank):
 
     def is_pending(self, intid: int) -> bool:
         """True where the LPI is pending at this PE."""
-        return intid in self.pending
+        self._catch_up(intid)
+        return self.held(intid) != 0
 
     def make_pending(self, intid: int) -> bool:
         """An LPI has arrived; False, and nothing happens, where LPIs are not enabled or it does not exist."""
         if not self.enabled or not FIRST_LPI <= intid < self.table.limit:
             return False
-        if intid not in self.pending:
+        if self._left:
+            self._catch_up(intid)
+        if not self.held(intid):
             self._hold(intid, self.configuration.byte(self.table, intid))
             self.forwarder.settle()
         return True
@@ -182,25 +254,64 @@ class LpiBank(ActivationBank):
         """Take an LPI back; False, and nothing happens, where LPIs are not enabled or it does not exist."""
         if not self.enabled or not self.in_range(intid):
             return False
+        self._catch_up(intid)
         self._drop(intid)
         self.forwarder.settle()
         return True
 
     def move(self, intid: int, to: "LpiBank") -> None:
-        """Give what is pending of one LPI to another PE, if that can take it."""
-        if to is not self and intid in self.pending and to.enabled and to.in_range(intid):
-            self._drop(intid)
-            to.make_pending(intid)
+        """Give what is pending of one LPI, with its configuration, to another PE, if that can take it."""
+        if to is not self and to.enabled and to.in_range(intid):
+            self._catch_up(intid)
+            to._catch_up(intid)
+            byte = self.held(intid)
+            if byte:
+                self._drop(intid)
+                if not to.held(intid):
+                    to._hold(intid, byte)
             self.forwarder.settle()
 
-    def move_all(self, to: "LpiBank") -> None:
-        """Give every pending LPI that another PE can take to it. O(pending)."""
-        for intid in list(self.pending):
-            self.move(intid, to)
+    def move_all(self, to: "LpiBank", start: int = 0) -> int:
+        """Give the pending LPIs that another PE can take to it, from piece `start` on.
+
+        Where to go on, once an access can do no more; 0 where nothing is left.
+        """
+        if to is self or not to.enabled:
+            return 0
+        steps = self.configuration.work.steps
+        for number in range(max(start, _FIRST_PIECE), to.table.limit >> PIECE_BITS):
+            if self.configuration.work.steps - steps >= STEPS_OF_AN_ACCESS:
+                self.forwarder.settle()
+                return number
+            self._move_piece(number, to)
+        self.forwarder.settle()
+        return 0
+
+    def _move_piece(self, number: int, to: "LpiBank") -> None:
+        first = number << PIECE_BITS
+        self._catch_up(first)
+        piece = self.pieces.pop(number, None)
+        if piece is None:
+            return
+        self.configuration.work.steps += 1
+        to._catch_up(first)
+        self._offer(NO_KEY, piece.head)
+        there = to.pieces.get(number)
+        if there is None:
+            to.pieces[number] = piece
+            to._offer(piece.head, NO_KEY)
+            return
+        self.configuration.work.steps += STEPS_OF_A_PIECE
+        before = there.head
+        held = int.from_bytes(there.data, "little")
+        there.fill(held | int.from_bytes(piece.data, "little") & ~mask_of(there.data))
+        to._offer(there.head, before)
 
     def acknowledge(self, index: i64) -> None:
         """The PE takes the LPI: it is pending no longer, and never active."""
         self._drop(index + FIRST_LPI)
+        if self._left:
+            self.go_on()
         self.forwarder.settle()
 
     def deactivate(self, index: i64) -> None:
@@ -215,18 +326,19 @@ class LpiBank(ActivationBank):
     def reload(self, intid: int) -> None:
         """Read the configuration of one LPI again, and forward it accordingly where it is pending here."""
         if self.enabled and self.in_range(intid):
+            self._catch_up(intid)
             byte = self.configuration.read(self.table, intid)
-            if intid in self.pending:
+            if self.held(intid):
                 self._hold(intid, byte)
             self.forwarder.settle()
 
     def reload_all(self) -> None:
-        """Read the configuration of every LPI again. O(pending)."""
+        """Read the configuration of every LPI again."""
         if self.enabled:
             self.configuration.forget()
-            for intid in list(self.pending):
-                self._hold(intid, self.configuration.byte(self.table, intid))
-            self.forwarder.settle()
+            for number in self.pieces:
+                self._left.setdefault(number, _RELOAD)
+            self.go_on()
 
     def take_from_table(self, intid: int) -> bool:
         """Make an LPI pending if the guest's pending table says so, and consume the bit; True where it does."""
@@ -234,46 +346,69 @@ class LpiBank(ActivationBank):
             return False
         return self.make_pending(intid)
 
-    @property
-    def reading_cost(self) -> int:
-        """How many LPIs and pieces of tables reading everything again touches, about."""
-        return len(self.pending)
-
-    def forward_all(self) -> None:
-        """Put the pending LPIs into the pending queue, which does not have them."""
-        for intid, byte in self.pending.items():
-            self._forward(intid, byte)
-
     def configuration_of(self, intid: int) -> int:
         """The configuration byte by which an LPI is, or would be, forwarded."""
-        if intid in self.pending:
-            return self.pending[intid]
         if not self.in_range(intid):
-            return 0
-        return self.configuration.held(intid) or self.table.read(intid)
+            return self.held(intid)
+        return self.held(intid) or self.configuration.held(intid) or self.table.read(intid)
+
+    # Restoring.
 
     def clear(self) -> None:
         """Forget what is pending and what is cached: the state of the VM is being replaced."""
-        self.pending.clear()
+        self.pieces = {}
+        self._leaving = {}
+        self._left = {}
         self.configuration.forget()
+
+    def restore(self, intid: int, byte: int) -> None:
+        """Have an LPI pending by this configuration byte, while the pending queue has none of them."""
+        self._piece(intid >> PIECE_BITS).hold(intid & IN_PIECE, byte)
+
+    def forward_all(self) -> None:
+        """Put the pending LPIs into the pending queue, which does not have them."""
+        for piece in self.pieces.values():
+            self._offer(piece.head, NO_KEY)
 
     # How.
 
+    def held(self, intid: int) -> int:
+        """The configuration byte by which an LPI is pending, 0 where it is not."""
+        piece = self.pieces.get(intid >> PIECE_BITS)
+        return 0 if piece is None else piece.data[intid & IN_PIECE]
+
+    def _piece(self, number: int) -> Piece:
+        """A piece, of which nothing may be pending yet."""
+        piece = self.pieces.get(number)
+        if piece is None:
+            piece = self.pieces[number] = Piece(number, self.priority_mask)
+        return piece
+
     def _hold(self, intid: int, byte: int) -> None:
         """Keep an LPI pending by this configuration byte."""
-        self._drop(intid)
-        self.pending[intid] = byte
-        self._forward(intid, byte)
-
-    def _forward(self, intid: int, byte: int) -> None:
-        if byte & ENABLED:
-            self.forwarder.forward(self.cpu, GROUP1, self.key(intid, byte))
+        piece = self._piece(intid >> PIECE_BITS)
+        before = piece.head
+        piece.hold(intid & IN_PIECE, byte)
+        self._offer(piece.head, before)
 
     def _drop(self, intid: int) -> None:
-        byte = self.pending.pop(intid, 0)
-        if byte & ENABLED:
-            self.forwarder.withdraw(self.cpu, GROUP1, self.key(intid, byte))
+        piece = self.pieces.get(intid >> PIECE_BITS)
+        if piece is None or not piece.data[intid & IN_PIECE]:
+            return
+        before = piece.head
+        piece.drop(intid & IN_PIECE)
+        self._offer(piece.head, before)
+        if not piece.count and self._empty != intid >> PIECE_BITS:
+            last = self.pieces.get(self._empty)
+            if last is not None and not last.count:
+                del self.pieces[self._empty]
+            self._empty = intid >> PIECE_BITS
 
-    def key(self, intid: int, byte: int) -> int:
-        """What the pending queue sorts an LPI of this configuration byte by."""
-        return (byte & self.priority_mask) << INTID_BITS | intid
+    def _offer(self, key: i64, before: i64) -> None:
+        """Have this the best LPI of a piece in the pending queue, where there was another before."""
+        if key == before:
+            return
+        if before != NO_KEY:
+            self.forwarder.withdraw(self.cpu, GROUP1, before)
+        if key != NO_KEY:
+            self.forwarder.forward(self.cpu, GROUP1, key)

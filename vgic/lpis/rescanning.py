@@ -2,32 +2,33 @@
 
 Of all that is pending a PE knows one LPI, the best, and that is the one it is offered. Others are found when the
 best one is gone: then the whole table is read again, with the configuration of every LPI whose bit is set, which
-happens on INV, INVALL and every write of GICR_CTLR.EnableLPIs = 1 as well (rule LPI-24 in specs/lpis.md).
+happens on INV, INVALL and every write of GICR_CTLR.EnableLPIs = 1 as well (rule LPI-24 in specs/lpis.md). While
+some of it is left to be read, the best one is that of what has been.
 """
 
 from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.pending import NO_KEY
+from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
-from vgic.lpis.bank import LpiBank, LpiConfiguration
-from vgic.lpis.tables import ENABLED, ConfigurationTable, PendingTable
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.configuration import LpiConfiguration
+from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, mask_of_bits
+from vgic.lpis.tables import BITS_OF_PIECE, ENABLED, NO_BITS, ConfigurationTable, PendingTable
 from vgic.profiles.choices import LpiChoices
 
 __all__ = ["RescanningLpiBank"]
 
-_NONE: Final = 0
-
-_LPIS_OF_A_PIECE: Final = 8 * 4096
-"""Bits of the pending table that are read at once."""
+_SCAN: Final = 4
+"""What is left to be done for a piece of the table."""
 
 
 class RescanningLpiBank(LpiBank):
     """A bank that holds the best LPI only: `pending` has one entry, or none."""
 
-    __slots__ = ("_read", "last_best")
+    __slots__ = ("last_best",)
 
     def __init__(
         self,
@@ -40,7 +41,6 @@ class RescanningLpiBank(LpiBank):
         choices: LpiChoices,
     ) -> None:
         super().__init__(cpu, forwarder, configuration, table, pending_table, priority_bits, choices)
-        self._read = 0
         self.last_best = 0
         """The INTID of the best LPI, also when nothing is offered any more; 0 where there was none."""
 
@@ -50,13 +50,14 @@ class RescanningLpiBank(LpiBank):
         self.last_best = 0
 
     def enable(self) -> None:
-        """Write GICR_CTLR.EnableLPIs = 1. O(table)."""
+        """Write GICR_CTLR.EnableLPIs = 1: the table is read, also where it was 1."""
         self.enabled = True
         self._rescan()
 
     def disable(self) -> None:
         """Clear GICR_CTLR.EnableLPIs: nothing is offered any more, the table stays as it is."""
         self.enabled = False
+        self._left = {}
         self._offer_nothing()
         self.forwarder.settle()
 
@@ -75,14 +76,14 @@ class RescanningLpiBank(LpiBank):
         return True
 
     def clear_pending(self, intid: int) -> bool:
-        """Clear the bit of an LPI; O(table) if it was the best one. As `LpiBank.clear_pending`."""
+        """Clear the bit of an LPI; if it was the best one, the table is read. As `LpiBank.clear_pending`."""
         if not self.enabled or not self.in_range(intid):
             return False
         self._remove(intid)
         return True
 
     def acknowledge(self, index: i64) -> None:
-        """The PE takes the best LPI. O(table)."""
+        """The PE takes the best LPI, and the table is read for another."""
         self.pending_table.set(index + FIRST_LPI, False)
         self._rescan()
 
@@ -92,33 +93,39 @@ class RescanningLpiBank(LpiBank):
         if enabled and self.in_range(intid) and self._remove(intid) and isinstance(to, RescanningLpiBank):
             to._arrive(intid)
 
-    def move_all(self, to: LpiBank) -> None:
-        """Move every bit that both tables have to another PE's table. O(table)."""
-        if self.enabled and to.enabled and to is not self:
-            limit = min(self.table.limit, to.table.limit)
-            moved = self.pending_table.load(limit) + to.pending_table.load(limit)
-            self.pending_table.store(limit, ())
-            to.pending_table.store(limit, moved)
+    def move_all(self, to: LpiBank, start: int = 0) -> int:
+        """Move every bit that both tables have to another PE's table, which are then read again."""
+        if not self.enabled:
+            return 0
+        following = super().move_all(to, start)
+        if not following and to.enabled and to is not self:
             self.reload_all()
             to.reload_all()
+        return following
+
+    def _move_piece(self, number: int, to: LpiBank) -> None:
+        if number >= self.table.limit >> PIECE_BITS:
+            return
+        self.configuration.work.steps += 1
+        bits = self.pending_table.piece(number)
+        if bits:
+            there = int.from_bytes(to.pending_table.piece(number), "little")
+            moved = int.from_bytes(bits, "little") | there
+            self.pending_table.put_piece(number, NO_BITS)
+            to.pending_table.put_piece(number, moved.to_bytes(BITS_OF_PIECE, "little"))
 
     def reload(self, intid: int) -> None:
-        """Read everything again. O(table)."""
+        """Read everything again."""
         self.reload_all()
 
     def reload_all(self) -> None:
-        """Read everything again. O(table)."""
+        """Read everything again."""
         if self.enabled:
             self._rescan()
 
     def take_from_table(self, intid: int) -> bool:
         """Nothing: what the table says is pending already."""
         return self.is_pending(intid)
-
-    @property
-    def reading_cost(self) -> int:
-        """The LPIs that were pending when everything was last read, and the pieces of the pending table."""
-        return self._read + self.table.limit // _LPIS_OF_A_PIECE
 
     def _arrive(self, intid: int) -> None:
         if self.pending_table.set(intid, True):
@@ -135,17 +142,25 @@ class RescanningLpiBank(LpiBank):
 
     def _rescan(self) -> None:
         self._offer_nothing()
-        found = self.pending_table.load(self.table.limit)
-        self._read = len(found)
-        for intid, byte in zip(found, self.table.read_all(found), strict=True):
-            self._consider(intid, byte)
-        self.forwarder.settle()
+        self._left = dict.fromkeys(self._downwards(), _SCAN)
+        self.go_on()
+
+    def _do(self, number: int, work: int) -> None:
+        """Let the best LPI of a piece be the best one, if it is."""
+        self.configuration.work.steps += 1
+        bits = self.pending_table.piece(number)
+        if bits:
+            piece = Piece(number, self.priority_mask)
+            piece.fill(self.configuration.fresh(self.table, number, mask_of_bits(bits)))
+            if piece.head != NO_KEY:
+                intid: int = piece.head & INTID_MASK
+                self._consider(intid, piece.data[intid & IN_PIECE])
 
     def _consider(self, intid: int, byte: int) -> None:
         """Let an LPI of this configuration byte be the best one, if it is."""
-        held = self.pending.get(self.last_best, _NONE)
-        best = self.key(self.last_best, held) if held else NO_KEY
-        if byte & ENABLED and self.key(intid, byte) < best:
+        held = self.pieces.get(self.last_best >> PIECE_BITS)
+        best = NO_KEY if held is None else held.head
+        if byte & ENABLED and (byte & self.priority_mask) << INTID_BITS | intid < best:
             self._offer_nothing()
             self._hold(intid, byte)
             self.last_best = intid

@@ -9,14 +9,22 @@ What is not RAM reads as zero and takes no writes.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from vgic.intids import FIRST_LPI
 from vgic.layouts import gicr
 from vgic.memory import UNREADABLE, GuestMemory, read_word, write_word
 
-__all__ = ["ALWAYS_ONE", "ENABLED", "PRIORITY", "ConfigurationTable", "PendingTable"]
+__all__ = [
+    "ALWAYS_ONE",
+    "BITS_OF_PIECE",
+    "ENABLED",
+    "NO_BITS",
+    "PIECE",
+    "PRIORITY",
+    "ConfigurationTable",
+    "PendingTable",
+]
 
 ENABLED: Final = 0b01
 """Bit 0 of a configuration byte."""
@@ -27,6 +35,15 @@ ALWAYS_ONE: Final = 0b10
 PRIORITY: Final = 0xFC
 """The priority in a configuration byte."""
 
+PIECE: Final = 4096
+"""LPIs of a piece, which are read and written at once (`vgic.lpis.pieces`); so many bytes of configuration."""
+
+BITS_OF_PIECE: Final = PIECE // 8
+"""Bytes of pending bits."""
+
+NO_BITS: Final = bytes(BITS_OF_PIECE)
+"""None of a piece is pending."""
+
 _MIN_ID_BITS: Final = 14
 _ID_BITS: Final = gicr.PROPBASER.field("IDbits")
 _CONFIGURATION_ADDRESS: Final[int] = gicr.PROPBASER.mask("Physical_Address")
@@ -35,8 +52,7 @@ _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 
 _NOT_ZERO: Final = re.compile(rb"[^\0]")
 
-_CHUNK: Final = 4096
-"""Bytes that are read or written at once: RAM comes in pages."""
+_CONFIGURATION: Final = bytes(byte | ALWAYS_ONE for byte in range(0x100))
 
 
 class ConfigurationTable:
@@ -64,18 +80,19 @@ class ConfigurationTable:
         byte = read_word(self._memory, self.address + intid - FIRST_LPI, 1)
         return ALWAYS_ONE if byte == UNREADABLE else byte | ALWAYS_ONE
 
-    def read_all(self, intids: list[int]) -> list[int]:
-        """The configuration bytes of LPIs, as `read` gives them; quickly where the INTIDs ascend."""
-        found: list[int] = []
-        piece, start, end = b"", 0, 0
-        for intid in intids:
-            if not start <= intid < end:
-                start = intid - intid % _CHUNK
-                address = self.address + start - FIRST_LPI
-                piece = self._memory.read(address, _CHUNK) if self._memory.is_ram(address, _CHUNK) else b""
-                end = start + len(piece)
-            found.append(piece[intid - start] | ALWAYS_ONE if piece else self.read(intid))
-        return found
+    def read_piece(self, number: int, wanted: int) -> tuple[int, int]:
+        """The configuration bytes of the LPIs of a piece, in one number, at least of those in the mask `wanted`.
+
+        The other number is how many had to be read one by one, because not all of the piece is in RAM.
+        """
+        address = self.address + number * PIECE - FIRST_LPI
+        if self._memory.is_ram(address, PIECE):
+            return int.from_bytes(self._memory.read(address, PIECE).translate(_CONFIGURATION), "little"), 0
+        data = bytearray(PIECE)
+        places = [place.start() for place in _NOT_ZERO.finditer(wanted.to_bytes(PIECE, "little"))]
+        for place in places:
+            data[place] = self.read(number * PIECE + place)
+        return int.from_bytes(data, "little"), len(places)
 
 
 class PendingTable:
@@ -116,31 +133,16 @@ class PendingTable:
         write_word(self._memory, address, 1, byte ^ bit)
         return True
 
-    def load(self, limit: int) -> list[int]:
-        """The LPIs below `limit` whose bits are set, in ascending order."""
-        found: list[int] = []
-        for first, size in _chunks(limit):
-            address = self.address + first
-            data = self._memory.read(address, size) if self._memory.is_ram(address, size) else b""
-            for place in _NOT_ZERO.finditer(data):
-                byte = data[place.start()]
-                found += [8 * (first + place.start()) + bit for bit in range(8) if byte >> bit & 1]
-        return found
+    def piece(self, number: int) -> bytes:
+        """The bits of the LPIs of a piece; nothing where none is set."""
+        address = self.address + number * BITS_OF_PIECE
+        if not self._memory.is_ram(address, BITS_OF_PIECE):
+            return b""
+        bits = self._memory.read(address, BITS_OF_PIECE)
+        return b"" if bits == NO_BITS else bits
 
-    def store(self, limit: int, pending: Iterable[int]) -> None:
-        """Set the bits of the LPIs in `pending`, and clear those of the others; neither from `limit` on."""
-        bits = bytearray(limit >> 3)
-        for intid in pending:
-            if intid < limit:
-                bits[intid >> 3] |= 1 << (intid & 7)
-        for first, size in _chunks(limit):
-            address = self.address + first
-            if self._memory.is_ram(address, size):
-                self._memory.write(address, bytes(bits[first : first + size]))
-
-
-def _chunks(limit: int) -> list[tuple[int, int]]:
-    """Offset and size in bytes of the parts of a pending table that belong to the LPIs below `limit`."""
-    start, end = FIRST_LPI >> 3, limit >> 3
-    edges = [start, *range(start - start % _CHUNK + _CHUNK, end, _CHUNK), end]
-    return [(edges[n], edges[n + 1] - edges[n]) for n in range(len(edges) - 1) if edges[n + 1] > edges[n]]
+    def put_piece(self, number: int, bits: bytes) -> None:
+        """Set and clear the bits of the LPIs of a piece."""
+        address = self.address + number * BITS_OF_PIECE
+        if self._memory.is_ram(address, BITS_OF_PIECE):
+            self._memory.write(address, bits)

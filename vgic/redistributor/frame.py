@@ -24,6 +24,9 @@ _PROCESSOR_SLEEP: Final = gicr.WAKER.mask("ProcessorSleep")
 
 _LOW_WORD: Final = 0xFFFF_FFFF
 
+_RWP: Final = gicr.CTLR.mask("RWP")
+_BUSY: Final = gicr.SYNCR.mask("Busy")
+
 _SAME_AFF3: Final = 1
 """GICR_TYPER.CommonLPIAff: PEs of the same Aff3 share an LPI configuration table."""
 
@@ -119,6 +122,8 @@ class Redistributor(BankOwner):
         """Write the writable bits of GICR_CTLR (LPI-3, ONEN-1)."""
         self.ctlr = value
         if self.lpis is not None:
+            if self.lpis.saving:
+                self.ctlr &= ~ENABLE_LPIS
             if self.enables_lpis:
                 self.lpis.enable()
             else:
@@ -139,6 +144,11 @@ class _Control(Word[Redistributor]):
         return owner.ctlr
 
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
+        lpis = owner.lpis
+        if lpis is not None and lpis.busy:
+            lpis.go_on()
+            if lpis.saving:
+                return owner.ctlr | owner.ctlr_constant | _RWP
         return owner.ctlr | owner.ctlr_constant
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
@@ -170,7 +180,7 @@ class _TableBase(Word[Redistributor]):
     def writable(self, owner: Redistributor) -> LpiBank | None:
         """The LPIs whose register may be written now."""
         lpis = owner.lpis
-        return None if lpis is None or (self.locked and lpis.enabled) else lpis
+        return None if lpis is None or (self.locked and (lpis.enabled or lpis.saving)) else lpis
 
 
 class _PropBaser(_TableBase):
@@ -234,6 +244,17 @@ class _InvalidateAll(_LpiCommand):
         lpis.reload_all()
 
 
+class _Synchronise(Word[Redistributor]):
+    """A guest that polls it lets the Redistributor go on."""
+
+    def view(self, owner: Redistributor, index: int, secure: bool) -> int:
+        lpis = owner.lpis
+        if lpis is None or not lpis.busy:
+            return 0
+        lpis.go_on()
+        return _BUSY if lpis.busy else 0
+
+
 def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     """The RD_base and SGI_base frames of a VM."""
     profile = config.profile
@@ -247,6 +268,7 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         "GICR_PENDBASER": _PendBaser(gicr.PENDBASER, profile.lpi),
         "GICR_INVLPIR": _InvalidateLpi(),
         "GICR_INVALLR": _InvalidateAll(),
+        "GICR_SYNCR": _Synchronise(),
     }
     banks: dict[str, Word[Redistributor]] = {}
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.

@@ -83,17 +83,25 @@ def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) ->
 
 def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
     name = f"vCPU {bank.cpu}"
-    if bank.pending and not bank.enabled:
+    if not bank.enabled and any(piece.count for piece in bank.pieces.values()):
         raise InvariantError(f"{name}: LPIs are pending although GICR_CTLR.EnableLPIs is 0")
-    for intid, byte in bank.pending.items():
-        if not FIRST_LPI <= intid <= INTID_MASK:
-            raise InvariantError(f"{name}: INTID {intid} is pending as an LPI")
-        if byte >> 8 or not byte & ALWAYS_ONE:
-            raise InvariantError(f"{name}: LPI {intid} is pending by configuration {byte:#x}")
-        if byte & ENABLED:
-            expected[bank.cpu][GROUP1].add(bank.key(intid, byte))
-    for piece in bank.configuration.cached.values():
-        impossible = piece.translate(None, _CACHEABLE)
+    for piece in bank.pieces.values():
+        pending = [(place, byte) for place, byte in enumerate(piece.data) if byte]
+        for place, byte in pending:
+            if not FIRST_LPI <= piece.first + place <= INTID_MASK:
+                raise InvariantError(f"{name}: INTID {piece.first + place} is pending as an LPI")
+            if not byte & ALWAYS_ONE:
+                raise InvariantError(f"{name}: LPI {piece.first + place} is pending by configuration {byte:#x}")
+        best = min((piece.key(place) for place, byte in pending if byte & ENABLED), default=NO_KEY)
+        if piece.head != best or piece.count != len(pending):
+            raise InvariantError(
+                f"{name}: of LPIs {piece.first}.. {piece.count} are pending, the best {piece.head:#x},"
+                f" should be {len(pending)}, {best:#x}"
+            )
+        if best != NO_KEY:
+            expected[bank.cpu][GROUP1].add(best)
+    for cached in bank.configuration.cached.values():
+        impossible = cached.translate(None, _CACHEABLE)
         if impossible:
             raise InvariantError(f"LPI configuration {impossible[0]:#x} is cached")
 

@@ -45,7 +45,8 @@ from vgic.intids import FIRST_LPI
 from vgic.its.device import Its
 from vgic.its.state import its_registers
 from vgic.layouts import gicd, gicr, icc
-from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ALWAYS_ONE
 from vgic.redistributor.frame import Redistributor
@@ -295,11 +296,9 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
 def _pending_lpi(name: str, bank: LpiBank, intid: int) -> SavedRegister:
     def put(value: int) -> None:
         if value:
-            bank.pending[intid] = value | ALWAYS_ONE
-        else:
-            bank.pending.pop(intid, None)
+            bank.restore(intid, value | ALWAYS_ONE)
 
-    return SavedRegister(name, 0xFF, lambda: bank.pending.get(intid, 0), put)
+    return SavedRegister(name, 0xFF, partial(bank.held, intid), put)
 
 
 def _cached(name: str, configuration: LpiConfiguration, intid: int) -> SavedRegister:

@@ -85,7 +85,13 @@ def describe(config: Config) -> VmDescription:
 
 
 def save(parts: Parts) -> SavedState:
-    """The state of a VM. O(vCPUs + SPIs + LPIs that are pending or cached)."""
+    """The state of a VM. O(vCPUs + SPIs + LPIs that are pending or cached).
+
+    What an access has left of work on LPIs is done before: a state has none.
+    """
+    for redistributor in parts.redistributors:
+        if redistributor.lpis is not None:
+            redistributor.lpis.finish()
     registers = {register.name: register.get() for register in saved_registers(parts)}
     return {"vm": describe(parts.config), "registers": {name: value for name, value in registers.items() if value}}
 

@@ -146,15 +146,30 @@ def test_check_changes_nothing() -> None:
     [
         (8197, 0xA3, "queue holds"),
         (8197, 0xA0, "pending by configuration 0xa0"),
-        (8197, 0x1A3, "pending by configuration 0x1a3"),
         (100, 0xA2, "INTID 100 is pending as an LPI"),
         (1 << 24, 0xA2, "INTID 16777216 is pending as an LPI"),
     ],
 )
 def test_a_contradiction_of_an_lpi_is_found(intid: int, byte: int, message: str) -> None:
     guest = LpiGuest().boot_lpis()
-    guest.gic.lpis(0).pending[intid] = byte
+    guest.gic.lpis(0).restore(intid, byte)
     with pytest.raises(vgic.InvariantError, match=message):
+        guest.gic.check()
+
+
+@pytest.mark.rule("API-6")
+@pytest.mark.parametrize(("count", "head"), [(1, 0x8000_2006), (2, 0x8000_2005)])
+def test_a_contradiction_of_the_lpis_of_a_piece_is_found(count: int, head: int) -> None:
+    guest = LpiGuest()
+    for intid in (8197, 8198):
+        guest.configure(intid, 0x80)
+    guest.boot_lpis()
+    for intid in (8197, 8198):
+        guest.arrive(intid)
+    piece = guest.gic.lpis(0).pieces[2]
+    assert (piece.count, piece.head) == (2, 0x8000_2005)
+    piece.count, piece.head = 3 - count, head
+    with pytest.raises(vgic.InvariantError, match=r"of LPIs 8192\.\. . are pending"):
         guest.gic.check()
 
 
