@@ -113,6 +113,9 @@ class Gic:
         for bank in (self._shared, *self._private):
             for word in bank.words:
                 word.group1 = word.implemented if profile.reset_group else 0
+        if profile.spis_edge_at_reset:
+            for word in self._shared.words:
+                word.edge = word.implemented
         for private in self._private:
             word = private.words[0]
             word.edge = 0xFFFF  # SGIs
@@ -130,6 +133,7 @@ class Gic:
                 table = ConfigurationTable(config.lpi_id_bits, self.memory)
             pending = PendingTable(self.memory)
             pending.register = choices.pendbaser_reset
+            table.set_register(choices.propbaser_reset)
             banks.append(kind(cpu, self._forwarder, configuration, table, pending, bits, choices))
         return banks
 
@@ -162,7 +166,7 @@ class Gic:
         observer = self._observer if isinstance(self._observer, ItsObserver) else None
         banks = [bank for bank in self._lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, by_address)
+        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, self.memory, targets, observer)

@@ -1,7 +1,7 @@
 """Topology: which vCPU has which affinity.
 
-vCPUs are numbered 0 to n - 1 in creation order; that number is GICR_TYPER.Processor_Number and the order of the
-Redistributor frames. Affinities identify vCPUs to the guest and may be anything, as long as no two are the same.
+vCPUs are numbered 0 to n - 1 in creation order, which is the order of the Redistributor frames, and each has a
+GICR_TYPER.Processor_Number, the same unless said otherwise. Affinities identify vCPUs to the guest and may be anything, as long as no two are the same.
 
 None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
@@ -27,12 +27,16 @@ class Topology:
     """The affinities of a VM's vCPUs, packed 32 bits each, in vCPU order. Immutable.
 
     `aarch32` lists the vCPUs whose highest Exception level is AArch32: their MPIDR has 32 bits and no Aff3.
+    `processors` are the GICR_TYPER.Processor_Numbers (16 bits), in vCPU order; None: 0, 1, 2...
 
     Raises AffinityError, naming the vCPUs, for an affinity that does not fit in 32 bits, one that two vCPUs share,
-    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs.
+    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs, and for processor numbers
+    that are not different ones of 16 bits, one for each vCPU.
     """
 
-    def __init__(self, affinities: Iterable[int], aarch32: Iterable[int] = ()) -> None:
+    def __init__(
+        self, affinities: Iterable[int], aarch32: Iterable[int] = (), processors: Iterable[int] | None = None
+    ) -> None:
         self.affinities = tuple(affinities)
         self.aarch32 = frozenset(aarch32)
         if not 0 < len(self.affinities) <= MAX_VCPUS:
@@ -40,6 +44,10 @@ class Topology:
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
             _add(self._index, cpu, packed, self.aarch32)
+        self.processors = tuple(range(len(self.affinities)) if processors is None else processors)
+        if len(self.processors) != len(self.affinities):
+            raise ConfigError(f"{len(self.affinities)} vCPUs cannot have {len(self.processors)} processor numbers")
+        _check_processors(self.processors)
 
     @classmethod
     def clusters(cls, cpus: int, size: int) -> "Topology":
@@ -137,6 +145,16 @@ class AffinityIndex:
         for cpu, packed in changes.items():
             self._put(packed, cpu)
             self.affinities[cpu] = packed
+
+
+def _check_processors(processors: tuple[int, ...]) -> None:
+    taken: dict[int, int] = {}
+    for cpu, number in enumerate(processors):
+        if not 0 <= number < MAX_VCPUS:
+            raise ConfigError(f"vCPU {cpu}: processor number {number} does not fit in 16 bits")
+        if number in taken:
+            raise ConfigError(f"vCPUs {taken[number]} and {cpu} have the same processor number {number}")
+        taken[number] = cpu
 
 
 def _add(index: dict[int, int], cpu: int, packed: int, aarch32: Collection[int]) -> None:

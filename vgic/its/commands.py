@@ -38,19 +38,18 @@ class Targets:
     _NUMBER: Final = 0xFFFF
     """GICR_TYPER.Processor_Number has 16 bits; those above are reserved in RDbase."""
 
-    def __init__(self, banks: Sequence[LpiBank], bases: Sequence[int], by_address: bool) -> None:
+    def __init__(
+        self, banks: Sequence[LpiBank], bases: Sequence[int], processors: Sequence[int], by_address: bool
+    ) -> None:
         self.banks = banks
         """The LPIs of each vCPU."""
         self._by_address = by_address
         self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
+        self._numbered = {number: cpu for cpu, number in enumerate(processors)}
 
     def cpu(self, rdbase: int) -> int:
         """The vCPU of an RDbase. Raises Fault."""
-        if self._by_address:
-            cpu = self._addressed.get(rdbase)
-        else:
-            number = rdbase & self._NUMBER
-            cpu = number if number < len(self.banks) else None
+        cpu = self._addressed.get(rdbase) if self._by_address else self._numbered.get(rdbase & self._NUMBER)
         if cpu is None:
             raise Fault(ItsError.PROCESSOR_OUT_OF_RANGE)
         return cpu
@@ -148,19 +147,25 @@ class Commands:
         self._tables.check_collection(collection)
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
             return 0
+        bank = self._reader(intid, collection) if self._choices.mapti_reads_tables else None
         self._tables.map_event(device, event_id, Event(intid, collection))
-        if self._choices.mapti_reads_tables:
-            self._read_tables(intid, collection)
+        if bank is not None:
+            # Configuration and pending bit come from the guest's tables.
+            bank.reload(intid)
+            bank.take_from_table(intid)
         return 0
 
-    def _read_tables(self, intid: int, collection: int) -> None:
-        """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""
+    def _reader(self, intid: int, collection: int) -> LpiBank | None:
+        """Who is to read the tables for a new LPI, None where it has no target. Raises Fault where they are no RAM."""
+        if not self._targets.banks[0].table.holds(intid):
+            raise Fault(ItsError.LPI_UNREADABLE)
         try:
             bank = self._targets.bank(self._tables.rdbase(collection))
         except Fault:
-            return
-        bank.reload(intid)
-        bank.take_from_table(intid)
+            return None
+        if not bank.pending_table.holds(intid):
+            raise Fault(ItsError.LPI_UNREADABLE)
+        return bank
 
     def _movi(self, words: Words) -> int:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)

@@ -125,7 +125,7 @@ class Registers:
 
     def _sysreg(self, cpu: int, encoding: int) -> int:
         if encoding not in SYSREGS:
-            raise self._error(errno.ENXIO, Group.CPU_SYSREGS, cpu, encoding, "userspace cannot access it")
+            raise self._error(errno.ENOENT, Group.CPU_SYSREGS, cpu, encoding, "userspace cannot access it")
         if not self._gic.sysreg_defined(encoding, write=True):
             reason = f"{self._gic.config.priority_bits} bits of priority do not need it"
             raise self._error(errno.EINVAL, Group.CPU_SYSREGS, cpu, encoding, reason)

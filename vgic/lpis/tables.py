@@ -64,6 +64,10 @@ class ConfigurationTable:
         byte = read_word(self._memory, self.address + intid - FIRST_LPI, 1)
         return ALWAYS_ONE if byte == UNREADABLE else byte | ALWAYS_ONE
 
+    def holds(self, intid: int) -> bool:
+        """True where the configuration byte of an LPI is in RAM."""
+        return self._memory.is_ram(self.address + intid - FIRST_LPI, 1)
+
     def read_all(self, intids: list[int]) -> list[int]:
         """The configuration bytes of LPIs, as `read` gives them; quickly where the INTIDs ascend."""
         found: list[int] = []
@@ -101,6 +105,10 @@ class PendingTable:
     def has_changed(self) -> None:
         """What the guest said of the table with PTZ is no longer so."""
         self.register &= ~_PTZ
+
+    def holds(self, intid: int) -> bool:
+        """True where the bit of an LPI is in RAM."""
+        return self._memory.is_ram(self.address + (intid >> 3), 1)
 
     def get(self, intid: int) -> bool:
         """The bit of an LPI."""

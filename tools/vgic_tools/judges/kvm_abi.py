@@ -22,6 +22,7 @@ __all__ = [
     "exit_of",
     "irq_level",
     "msi",
+    "no_memory_region",
     "one_reg",
     "system_register",
     "u64",
@@ -50,6 +51,7 @@ class Ioctl(IntEnum):
     CREATE_VM = _none(0x01)
     CHECK_EXTENSION = _none(0x03)
     CREATE_VCPU = _none(0x41)
+    SET_USER_MEMORY_REGION = _write(0x46, 32)
     IRQ_LINE = _write(0x61, 8)
     ENABLE_CAP = _write(0xA3, 104)
     SIGNAL_MSI = _write(0xA5, 32)
@@ -138,6 +140,11 @@ def msi(address: int, data: int, device_id: int | None) -> bytes:
     """A kvm_msi; None for a message without a DeviceID."""
     flags = 0 if device_id is None else _VALID_DEVID
     return struct.pack("<IIIII12x", address & 0xFFFF_FFFF, address >> 32, data, flags, device_id or 0)
+
+
+def no_memory_region(slot: int) -> bytes:
+    """A kvm_userspace_memory_region that takes a slot of RAM away."""
+    return struct.pack("<IIQQQ", slot, 0, 0, 0, 0)
 
 
 def enable_cap(capability: int, argument: int = 0) -> bytes:

@@ -59,6 +59,11 @@ class AttrCall(NamedTuple):
             abi.u64(self.value),
         )
 
+    def outcome(self, answer: Answer) -> Outcome:
+        """What it came to."""
+        told = self.request is Ioctl.GET_DEVICE_ATTR and not answer.errno
+        return Outcome(answer.errno, int.from_bytes(answer.more, "little") if told else 0)
+
 
 def _link(file: int, request: Ioctl, outer: bytes, offset: int, inner: bytes) -> str:
     return f"link {file:x} {request:x} {outer.hex()} {offset:x} {inner.hex()}"
@@ -106,8 +111,9 @@ class KvmHost:
 
     def ask(self, calls: Iterable[AttrCall]) -> list[Outcome]:
         """What each of the calls comes to; all are sent before the first is answered."""
-        answers = self.agent.ask_all(call.command for call in calls)
-        return [Outcome(answer.errno, int.from_bytes(answer.more, "little")) for answer in answers]
+        asked = list(calls)
+        answers = self.agent.ask_all(call.command for call in asked)
+        return [call.outcome(answer) for call, answer in zip(asked, answers, strict=True)]
 
     # What VMs, vCPUs and devices have in common.
 
@@ -162,6 +168,11 @@ class LiveVm:
         command = f"ram {self.file:x} {self._slots:x} {base:x} {size:x}"
         _checked(self.host.agent.ask(command), f"RAM at {base:#x}")
         self._slots += 1
+
+    def remove_ram(self, slot: int) -> None:
+        """Take a stretch of RAM away: the first that was given is number 0. Raises KvmError."""
+        region = abi.no_memory_region(slot)
+        self.host.give(self.file, Ioctl.SET_USER_MEMORY_REGION, region, f"the end of RAM {slot}")
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the VM's RAM. Raises KvmError (EFAULT) where there is none."""
