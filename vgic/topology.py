@@ -1,7 +1,8 @@
 """Topology: which vCPU has which affinity.
 
-vCPUs are numbered 0 to n - 1 in creation order, which is the order of the Redistributor frames, and each has a
-GICR_TYPER.Processor_Number, the same unless said otherwise. Affinities identify vCPUs to the guest and may be anything, as long as no two are the same.
+vCPUs are numbered 0 to n - 1 in creation order, which is the order of the Redistributor frames; that number is
+GICR_TYPER.Processor_Number too, unless said otherwise. Affinities identify vCPUs to the guest and may be anything,
+as long as no two are the same.
 
 None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """

@@ -4,7 +4,6 @@ A call gives an `Outcome`: KVM's number, and the value where there is one. Nothi
 judge itself.
 """
 
-import errno
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -60,8 +59,7 @@ def _outcome(call: Callable[[], object]) -> Outcome:
     try:
         value = call()
     except KvmError as error:
-        assert error.errno is not None
-        return Outcome(error.errno)
+        return Outcome(error.errno or 0)
     return Outcome(0, value if isinstance(value, int) else 0)
 
 

@@ -156,7 +156,7 @@ class Commands:
         return 0
 
     def _reader(self, intid: int, collection: int) -> LpiBank | None:
-        """Who is to read the tables for a new LPI, None where it has no target. Raises Fault where they are no RAM."""
+        """Whose tables a new LPI is in, None where it has no target. Raises Fault where they are not in RAM."""
         if not self._targets.banks[0].table.holds(intid):
             raise Fault(ItsError.LPI_UNREADABLE)
         try:

@@ -70,7 +70,8 @@ class VgicV3Device:
     `lpis` are what the VM has, whatever its host has (None: as the profile; with an ITS there are LPIs), and
     `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V is the host's instead,
     so that one restored from a host with another is refused: what KVM does. `version` is the kernel whose answers
-    it gives. `ipa_bits` are the bits of guest physical address; `lines`, `observer` and `memory` those of `vgic.Gic`.
+    it gives. `ipa_bits` are the bits of guest physical address; `lines`, `observer` and `memory` those of
+    `vgic.Gic`.
 
     Every method raises `KvmError` with KVM's number where KVM refuses.
     """
@@ -410,7 +411,7 @@ class VgicV3Device:
     def _raw(self, group: int, cpu: int, offset: int) -> int | None:
         """What userspace wrote, where that is what it reads."""
         if group == Group.CPU_SYSREGS:
-            return self._machine.interface.get(cpu, offset, self.gic.interface(cpu).cbpr)
+            return self._machine.interface.get(self.gic.interface(cpu), offset)
         if group == Group.REDIST_REGS and self._machine.idle_tables is not None:
             return self._machine.idle_tables.get(cpu, offset)
         return None
@@ -424,11 +425,11 @@ class VgicV3Device:
         else:
             if group == Group.CPU_SYSREGS and offset == icc.ICC_CTLR_EL1:
                 self._machine.take_interface(what, self.gic, value)
-            elif group == Group.CPU_SYSREGS:
-                self._machine.interface.set(cpu, offset, value, self.gic.interface(cpu).cbpr)
             elif group == Group.REDIST_REGS and self._machine.idle_tables is not None:
                 self._machine.idle_tables.set(cpu, offset, value)
             Registers(self.gic).set(group, cpu, offset, value)
+            if group == Group.CPU_SYSREGS:
+                self._machine.interface.set(self.gic.interface(cpu), offset, value)
 
     def _set_typer2(self, what: str, value: int) -> None:
         if value == 0:

@@ -15,6 +15,7 @@ An ITS of another profile keeps nothing beside guest RAM, so there is nothing to
 
 import errno
 import struct
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
@@ -47,7 +48,6 @@ _NOT_MAPPED: Final = 0xFFFF_FFFF
 
 _LOST_PAGE: Final = -2
 """The address of a page whose level-1 descriptor is not in RAM; NO_PAGE is that of one that there is not."""
-assert _LOST_PAGE != NO_PAGE
 
 
 class _Slot(NamedTuple):
@@ -56,7 +56,7 @@ class _Slot(NamedTuple):
     id: int
     address: int
     entry: int
-    """UNREADABLE where it is not in RAM."""
+    """UNREADABLE for all up to this one that are not in RAM."""
 
 
 class _Found(NamedTuple):
@@ -163,7 +163,9 @@ class ItsTables:
                 break
             icid, rdbase = _ICID.extract(entry), _RDBASE.extract(entry)
             if rdbase not in self._processors and rdbase != _NOT_MAPPED:
-                raise self._refused(errno.EINVAL, f"collection {icid} goes to vCPU {rdbase}, which does not exist")
+                raise self._refused(
+                    errno.EINVAL, f"collection {icid} goes to vCPU {rdbase}, which this VM does not have"
+                )
             if icid in targets or icid in self._tables.kept:
                 raise self._refused(errno.EEXIST, f"collection {icid} is there already")
             if icid >= table.count:
@@ -219,7 +221,7 @@ class ItsTables:
 
     def _check_readable(self, slot: _Slot, name: str) -> None:
         if slot.entry == UNREADABLE:
-            raise self._refused(errno.EFAULT, f"the entry of {name} is not in RAM")
+            raise self._refused(errno.EFAULT, f"the entries up to {name} are not in RAM")
 
     def _device(self, slot: _Slot) -> Device:
         self._check_readable(slot, f"device {slot.id:#x}")
@@ -271,22 +273,43 @@ class ItsTables:
     def _entries(self, start: int, count: int, first: int) -> Iterator[_Slot]:
         """The entries that are not zero, or cannot be read."""
         if start == _LOST_PAGE:
-            yield _Slot(first, start, UNREADABLE)
+            yield _Slot(first + count - 1, start, UNREADABLE)
             return
         end = start + count * _ENTRY
-        while start < end:
-            size = min(CHUNK - start % CHUNK, end - start)
-            if self._memory.is_ram(start, size):
-                data = self._memory.read(start, size)
-                words = [word for (word,) in _WORD.iter_unpack(data)] if data != bytes(size) else []
-            else:
-                places = range(start, start + size, _ENTRY)
-                words = [read_word(self._memory, place, _ENTRY) for place in places]
-            for place, word in enumerate(words):
-                if word:
-                    yield _Slot(first + place, start + place * _ENTRY, word)
-            first += size // _ENTRY
-            start += size
+        place = start
+        while place < end:
+            size = min(CHUNK - place % CHUNK, end - place)
+            head = self._readable(place, size)
+            data = self._memory.read(place, head) if head else b""
+            if data != bytes(head):
+                for number, (entry,) in enumerate(_WORD.iter_unpack(data), (place - start) // _ENTRY):
+                    if entry:
+                        yield _Slot(first + number, start + number * _ENTRY, entry)
+            place += head
+            if head < size:
+                place += self._unreadable(place, size - head)
+                yield _Slot(first + (place - start) // _ENTRY - 1, place - _ENTRY, UNREADABLE)
+
+    def _readable(self, start: int, size: int) -> int:
+        """How many of these bytes are in RAM before an entry that is not."""
+        if self._memory.is_ram(start, size):
+            return size
+        # RAM seldom ends within a page: mostly it is all or nothing.
+        if not self._memory.is_ram(start, _ENTRY):
+            return 0
+        entries = range(size // _ENTRY)
+        return bisect_left(entries, True, key=lambda n: not self._memory.is_ram(start, (n + 1) * _ENTRY)) * _ENTRY
+
+    def _unreadable(self, start: int, size: int) -> int:
+        """How many of these bytes, the first of which are not in RAM, come before an entry from which all are."""
+        end = start + size
+        if not self._memory.is_ram(end - _ENTRY, _ENTRY):
+            return size
+        entries = range(size // _ENTRY)
+        return (
+            bisect_left(entries, True, key=lambda n: self._memory.is_ram(start + n * _ENTRY, size - n * _ENTRY))
+            * _ENTRY
+        )
 
     def _refused(self, number: int, reason: str) -> KvmError:
         return KvmError(number, f"{self._what}: {reason}")

@@ -152,7 +152,7 @@ class Machine:
         """Build the GIC for the first time."""
         if self.affinities:
             self._gic = self._built(what, self.affinities)
-        self.initialised, self._outdated = True, False
+        self.initialised, self._outdated, self._new_its = True, False, False
 
     def addresses_changed(self) -> None:
         """The placement has changed. After the first run that concerns no vCPU."""
@@ -218,7 +218,9 @@ class Machine:
         # Before GICR_CTLR, which would have pending tables read that have been read.
         carry_lpis(old, new)
         registers = Registers(new)
-        for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
+        for setting in settings(
+            Registers(old).get, len(cpus), self.spis, old.config.features.lpis, sysregs_of(new)
+        ):
             registers.set(*setting)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.

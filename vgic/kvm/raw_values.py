@@ -11,6 +11,7 @@ KVM keeps some registers for a VM whose guest cannot use them, or not yet:
 from collections.abc import Mapping
 from typing import Final
 
+from vgic.cpu_interface.interface import CpuInterface
 from vgic.kvm.uapi import Group, register_at
 from vgic.layouts import gicr, icc
 from vgic.lpis.base_registers import Substitutes
@@ -22,32 +23,57 @@ _HALF: Final = (1 << 32) - 1
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 
 _MASKS: Final[Mapping[int, int]] = {icc.ICC_PMR_EL1: 0xFF, icc.ICC_BPR0_EL1: 0b111, icc.ICC_BPR1_EL1: 0b111}
-_AT_FIRST: Final[Mapping[int, int]] = {icc.ICC_PMR_EL1: 0, icc.ICC_BPR0_EL1: 0, icc.ICC_BPR1_EL1: 0}
 _WIDEST_BPR1: Final = 7
 
 
 class RawInterface:
-    """Registers of CPU interfaces as userspace wrote them."""
+    """Registers of CPU interfaces as userspace wrote them; a guest that has changed one has the last word."""
 
     def __init__(self) -> None:
-        self._values: dict[int, dict[int, int]] = {}
+        self._values: dict[tuple[int, int], tuple[int, int]] = {}
+        """By vCPU and encoding: what was written, and what the interface made of it."""
+        self._ran: set[int] = set()
 
     def runs(self, cpu: int) -> None:
         """A vCPU runs."""
-        self._values[cpu] = {}
+        self._ran.add(cpu)
+        for encoding in _MASKS:
+            self._values.pop((cpu, encoding), None)
 
-    def get(self, cpu: int, encoding: int, common: bool) -> int | None:
-        """A register, None where it is what the interface shows; `common`: ICC_CTLR_EL1.CBPR is 1."""
-        held = self._values.get(cpu, _AT_FIRST)
-        if encoding == icc.ICC_BPR1_EL1 and common:
-            bpr0 = held.get(icc.ICC_BPR0_EL1)
+    def get(self, interface: CpuInterface, encoding: int) -> int | None:
+        """A register, None where it is what the interface shows."""
+        if encoding not in _MASKS:
+            return None
+        if encoding == icc.ICC_BPR1_EL1 and interface.cbpr:
+            bpr0 = self.get(interface, icc.ICC_BPR0_EL1)
             return None if bpr0 is None else min(bpr0 + 1, _WIDEST_BPR1)
-        return held.get(encoding)
+        at_first = None if interface.cpu in self._ran else (0, _least(interface, encoding))
+        held = self._values.get((interface.cpu, encoding), at_first)
+        return held[0] if held is not None and held[1] == _shown(interface, encoding) else None
 
-    def set(self, cpu: int, encoding: int, value: int, common: bool) -> None:
-        """Userspace writes a register."""
-        if encoding in _MASKS and not (encoding == icc.ICC_BPR1_EL1 and common):
-            self._values.setdefault(cpu, dict(_AT_FIRST))[encoding] = value & _MASKS[encoding]
+    def set(self, interface: CpuInterface, encoding: int, value: int) -> None:
+        """Userspace has written a register."""
+        if encoding in _MASKS and not (encoding == icc.ICC_BPR1_EL1 and interface.cbpr):
+            held = value & _MASKS[encoding], _shown(interface, encoding)
+            self._values[interface.cpu, encoding] = held
+
+
+def _shown(interface: CpuInterface, encoding: int) -> int:
+    match encoding:
+        case icc.ICC_PMR_EL1:
+            return interface.pmr
+        case icc.ICC_BPR0_EL1:
+            return interface.bpr0
+    return interface.bpr1
+
+
+def _least(interface: CpuInterface, encoding: int) -> int:
+    match encoding:
+        case icc.ICC_PMR_EL1:
+            return 0
+        case icc.ICC_BPR0_EL1:
+            return interface.min_bpr0
+    return interface.min_bpr1
 
 
 class IdleTables:

@@ -129,7 +129,6 @@ ELSEWHERE_OR_RESERVED: Final = [
     raz_wi("GICD_ICACTIVER", 0x0380, first=0),
     raz_wi("GICD_IPRIORITYR", 0x0400, count=8, sizes=(1, 4)),
     raz_wi("GICD_ICFGR", 0x0C00, count=2),
-    layout("GICD_IROUTER", 0x6000, 64, AccessKind.RAZ_WI, ro("bits", 64, "RAZ/WI here"), first=0, count=32),
     # Affinity routing replaces these.
     raz_wi("GICD_ITARGETSR", 0x0800, count=256, sizes=(1, 4)),
     raz_wi("GICD_SGIR", 0x0F00),

@@ -5,7 +5,8 @@ wrong. Whether a VM can be like that is not asked here; `config_of` and `Gic.res
 """
 
 import re
-from collections.abc import Mapping, Set as AbstractSet
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
 from vgic.config import Config, OneOfNChoice, RedistributorRegion

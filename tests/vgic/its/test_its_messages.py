@@ -234,7 +234,8 @@ def test_which_intids_are_lpis_when_an_event_is_mapped() -> None:
         driver.start_its()
         # The configuration table has room for INTIDs of 14 bits.
         address = driver.redistributor(0, vgic.layouts.gicr.PROPBASER)
-        driver.gic.write(address, 8, 13)
+        driver.gic.write(address, 8, driver.memory.take(0x2000) | 13)
+        driver.gic.write(driver.redistributor(0, vgic.layouts.gicr.PENDBASER), 8, driver.memory.take(0x1_0000))
         driver.map_collection(0, 0)
         driver.map_device(DEVICE, 4)
         for intid, error in ((8191, ItsError.INTID_OUT_OF_RANGE), (16383, None), (16384, beyond), (65535, beyond)):

@@ -146,8 +146,8 @@ class Agent:
             command += ["-chardev", f"socket,id=console,fd={theirs.fileno()}"]
             command += ["-kernel", str(kernel), "-initrd", str(image), "-append", _KERNEL_ARGUMENTS, *trace]
             with theirs:
-                process = child.start(command, self._errors, [theirs.fileno()])
-            undo.callback(child.stop, process)
+                self.process = child.start(command, self._errors, [theirs.fileno()])
+            undo.callback(child.stop, self.process)
             self._line("ready", time.monotonic() + BOOT_TIMEOUT)
             self._undo = undo.pop_all()
 
