@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import command_words
-from kvm_subjects import DEFAULT_RAM, GIC, Subject
+from kvm_subjects import DEFAULT_RAM, GIC, Call, Subject
 from vgic.kvm import Address, Control, Group, ItsAddress, ItsControl
 from vgic.layouts import icc
 from vgic_tools.judges.kvm_host import Outcome
@@ -30,45 +30,57 @@ NO_RAM: Final = 0x6000_0000
 
 @dataclass
 class Life:
-    """What was asked of a subject, and what came of it."""
+    """What was asked of a subject, and what came of it. Attributes are asked together, before anything else."""
 
-    subject: Subject
-    log: list[tuple[str, str]] = field(default_factory=list)
+    _subject: Subject
+    _log: list[tuple[str, str]] = field(default_factory=list)
+    _waiting: list[Call] = field(default_factory=list)
 
-    def note(self, what: str, outcome: Outcome) -> int:
-        """Remember an outcome; its value."""
+    @property
+    def subject(self) -> Subject:
+        """The subject, of which all has been asked so far."""
+        calls, self._waiting = self._waiting, []
+        for (kind, its, group, attr, value), outcome in zip(calls, self._subject.ask(calls), strict=True):
+            name = f"{kind} group {group} attribute {attr:#x}" + (f" = {value:#x}" if kind == "set" else "")
+            self._note(name if its is GIC else f"ITS {its}: {name}", outcome)
+        return self._subject
+
+    @property
+    def log(self) -> list[tuple[str, str]]:
+        """What was asked, and what it came to: KVM's number by name, or the value."""
+        assert self.subject
+        return self._log
+
+    def _note(self, what: str, outcome: Outcome) -> None:
         told = errno.errorcode.get(outcome.errno, "?") if outcome.errno else f"{outcome.value:#x}"
-        self.log.append((what, told))
-        return outcome.value
-
-    def _ask(self, kind: str, its: int | None, group: int, attr: int, value: int) -> int:
-        (outcome,) = self.subject.ask([(kind, its, group, attr, value)])
-        name = f"{kind} group {group} attribute {attr:#x}" + (f" = {value:#x}" if kind == "set" else "")
-        return self.note(name if its is GIC else f"ITS {its}: {name}", outcome)
+        self._log.append((what, told))
 
     def has(self, group: int, attr: int, its: int | None = GIC) -> None:
-        self._ask("has", its, group, attr, 0)
+        self._waiting.append(("has", its, group, attr, 0))
 
-    def get(self, group: int, attr: int, value: int = 0, its: int | None = GIC) -> int:
-        return self._ask("get", its, group, attr, value)
+    def get(self, group: int, attr: int, value: int = 0, its: int | None = GIC) -> None:
+        self._waiting.append(("get", its, group, attr, value))
 
     def set(self, group: int, attr: int, value: int = 0, its: int | None = GIC) -> None:
-        self._ask("set", its, group, attr, value)
+        self._waiting.append(("set", its, group, attr, value))
 
     def vcpu(self, vcpu_id: int | None = None) -> None:
-        self.note(f"creation of a vCPU, id {vcpu_id}", self.subject.create_vcpu(vcpu_id))
+        self._note(f"creation of a vCPU, id {vcpu_id}", self.subject.create_vcpu(vcpu_id))
+
+    def mpidr(self, cpu: int, mpidr: int) -> None:
+        self._note(f"MPIDR_EL1 of vCPU {cpu}", self.subject.set_mpidr(cpu, mpidr))
 
     def its(self) -> None:
-        self.note("creation of an ITS", self.subject.create_its()._replace(value=0))
+        self._note("creation of an ITS", self.subject.create_its()._replace(value=0))
 
     def run(self, cpu: int = 0) -> None:
-        self.note(f"run of vCPU {cpu}", self.subject.run(cpu))
+        self._note(f"run of vCPU {cpu}", self.subject.run(cpu))
 
     def msi(self, event: int, device: int = 3) -> None:
-        self.note(f"MSI {event} of device {device}", self.subject.signal_msi(TRANSLATER, event, device))
+        self._note(f"MSI {event} of device {device}", self.subject.signal_msi(TRANSLATER, event, device))
 
     def look(self, address: int, size: int) -> None:
-        self.log.append((f"RAM at {address:#x}", self.subject.read(address, size).hex()))
+        self._log.append((f"RAM at {address:#x}", self.subject.read(address, size).hex()))
 
     def words(self, address: int, *words: int) -> None:
         self.subject.write(address, struct.pack(f"<{len(words)}Q", *words))
@@ -390,7 +402,8 @@ def system_registers(life: Life, shape: Shape) -> None:
         for encoding in (icc.ICC_BPR0_EL1, icc.ICC_BPR1_EL1):
             life.set(sysregs, last | encoding, value)
             life.get(sysregs, last | encoding)
-    control = life.get(sysregs, icc.ICC_CTLR_EL1)
+    life.get(sysregs, icc.ICC_CTLR_EL1)
+    control = 0x8C00  # A3V, IDbits, PRIbits: as the host has them
     for value in (control | 1, control | 2, control | 3, control | 0x700, control ^ 1 << 14, control | 1 << 40):
         life.set(sysregs, icc.ICC_CTLR_EL1, value)
         life.get(sysregs, icc.ICC_CTLR_EL1)
@@ -419,7 +432,8 @@ def cut_by_running(life: Life) -> None:
     for encoding, value in ((icc.ICC_PMR_EL1, 0xFF), (icc.ICC_BPR0_EL1, 1), (icc.ICC_BPR1_EL1, 0)):
         life.set(Group.CPU_SYSREGS, encoding, value)
     life.run()
-    for encoding in (icc.ICC_PMR_EL1, icc.ICC_BPR0_EL1, icc.ICC_BPR1_EL1):
+    # QEMU's ICH_VMCR_EL2 keeps all bits of a PMR, so nothing cuts that.
+    for encoding in (icc.ICC_BPR0_EL1, icc.ICC_BPR1_EL1):
         life.get(Group.CPU_SYSREGS, encoding)
 
 
@@ -428,7 +442,7 @@ def mpidrs(life: Life) -> None:
     life.vcpu()
     life.vcpu()
     life.init()
-    life.note("MPIDR with Aff3", life.subject.set_mpidr(1, 0x1_8000_0001))
+    life.mpidr(1, 0x1_8000_0001)
     for attr in (0x0100_0001, 1, 0):
         life.get(Group.REDIST_REGS, key(attr) | 8)
         life.get(Group.REDIST_REGS, key(attr) | 12)
@@ -476,11 +490,6 @@ def lpis_up(life: Life, configuration: int = CONFIGURATION, pending: int = PENDI
     life.set(Group.REDIST_REGS, 0x70, configuration | 0xF)
     life.set(Group.REDIST_REGS, 0x78, pending)
     life.set(Group.REDIST_REGS, 0, 1)
-
-
-def save_and_restore(life: Life) -> None:
-    life.set(Group.CTRL, ItsControl.SAVE_TABLES, its=0)
-    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
 
 
 def guest(

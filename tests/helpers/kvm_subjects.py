@@ -12,7 +12,7 @@ from vgic.kvm import KvmError, VgicItsDevice, VgicV3Device
 from vgic_tools.judges.kvm_abi import MPIDR_EL1
 from vgic_tools.judges.kvm_host import KvmHost, LiveDevice, Outcome
 
-__all__ = ["DEFAULT_RAM", "GIC", "Facade", "Live", "Subject"]
+__all__ = ["DEFAULT_RAM", "GIC", "Call", "Facade", "Live", "Subject"]
 
 GIC: Final = None
 """The device that is no ITS."""

@@ -153,3 +153,22 @@ def test_what_the_gic_is_cannot_change_after_the_first_run() -> None:
     refused(errno.EBUSY, lambda: vm.set_icc(vgic.ICC_CTLR_EL1, 0x0400))
     assert vm.dist(IIDR) == REVISION_3
     assert vm.gic is gic
+
+
+@pytest.mark.rule("KVM-29")
+def test_pmr_and_bpr_read_as_written_until_the_vcpu_runs() -> None:
+    vm = Vm(2)
+    assert [vm.icc(register) for register in (vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)] == [0, 0]
+    for register, value in ((vgic.ICC_PMR_EL1, 0xFF), (vgic.ICC_BPR0_EL1, 1), (vgic.ICC_BPR1_EL1, 2)):
+        vm.set_icc(register, value)
+        assert vm.icc(register) == value
+    with vm.device.run(1):
+        pass
+    assert vm.icc(vgic.ICC_PMR_EL1) == 0xFF
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x401)
+    assert vm.icc(vgic.ICC_BPR1_EL1) == 2  # BPR0, which is 1, and one more
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x400)
+    with vm.device.run():
+        pass
+    registers = (vgic.ICC_PMR_EL1, vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)
+    assert [vm.icc(register) for register in registers] == [0xF8, 2, 3]

@@ -1,4 +1,4 @@
-"""`python -m vgic_tools.judges.fetch [KERNEL...]`: fetch kernels into the cache, all of them unless some are named."""
+"""`python -m vgic_tools.judges.fetch [KERNEL...]`: fetch kernels into the cache, those that are named, or all."""
 
 import sys
 from collections.abc import Sequence

@@ -79,6 +79,7 @@ class KvmHost:
     """A machine that runs KVM: this kernel, on a CPU of this model; a context manager. See `Agent`."""
 
     def __init__(self, kernel: Path, cpu: str = "cortex-a76", *, trace: Sequence[str] = ()) -> None:
+        self.kernel = kernel
         self.agent = Agent(kernel, cpu, trace=trace)
         try:
             self._open()
