@@ -16,26 +16,24 @@ from vgic.cpu_interface.interface import LineSink
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import HostCapabilities
+from vgic.kvm.access import Access
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its import VgicItsDevice, signal_msi
 from vgic.kvm.machine import Machine, profile_on
 from vgic.kvm.placement import Placement
-from vgic.kvm.registers import Registers, has_register
+from vgic.kvm.registers import has_register
 from vgic.kvm.uapi import (
     ADDR_UNDEFINED,
-    KEYED,
     Address,
     Control,
     Group,
     RegionAttr,
-    attr_key,
     attr_offset,
     describe,
     is_one_of,
     level_info,
 )
 from vgic.kvm.version import KVM_7_2, KvmVersion
-from vgic.layouts import gicd, gicr, icc
 from vgic.memory import GuestMemory
 from vgic.profiles import KVM, Profile
 
@@ -54,8 +52,6 @@ _PRIVATE: Final = 32
 _FIRST_PPI: Final = 16
 
 _REGISTERS: Final = (Group.DIST_REGS, Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO)
-_BEFORE_INIT: Final = (gicd.IIDR.offset, gicd.TYPER2.offset)
-_LAST: Final = gicr.TYPER.encode({"Last": 1})
 
 
 def _default_affinity(vcpu_id: int) -> int:
@@ -105,6 +101,7 @@ class VgicV3Device:
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
         self._machine.lpi_id_bits = lpi_id_bits
         self._machine.version = version
+        self._access = Access(self._machine)
         self._itses: list[VgicItsDevice] = []
         self._maintenance_irq = 0
 
@@ -116,6 +113,7 @@ class VgicV3Device:
         """
         device = cls()
         machine = device._machine = Machine.of(gic, Placement(IPA_BITS))
+        device._access = Access(machine)
         for index, region in enumerate(gic.config.redistributor_regions):
             attr = RegionAttr(region.base, region.count, index)
             value = attr.pack()
@@ -269,7 +267,7 @@ class VgicV3Device:
             case Group.CTRL:
                 self._control(what, attr)
             case _ if group in _REGISTERS:
-                self._set_register(what, group, attr, value)
+                self._access.set(what, group, attr, value)
             case _:
                 raise self._unknown(what)
 
@@ -285,7 +283,7 @@ class VgicV3Device:
             case Group.MAINT_IRQ if self._machine.version.maintenance_irq:
                 return self._maintenance_irq
             case _ if group in _REGISTERS:
-                return self._register(what, group, attr)
+                return self._access.get(what, group, attr)
         raise self._unknown(what)
 
     def has_attr(self, group: int, attr: int) -> None:
@@ -304,7 +302,7 @@ class VgicV3Device:
             case Group.LEVEL_INFO:
                 known = level_info(attr)[0] == 0
             case _ if group in _REGISTERS:
-                self._vcpu_named(what, group, attr)
+                self._access.vcpu_named(what, group, attr)
                 intids = _PRIVATE + self._machine.spis
                 known = has_register(self._machine.profile, intids, group, attr_offset(attr))
             case _:
@@ -369,74 +367,6 @@ class VgicV3Device:
         if not machine.initialised:
             machine.spis = machine.spis or _DEFAULT_SPIS
             machine.initialise(what)
-
-    # Registers.
-
-    def _vcpu_named(self, what: str, group: int, attr: int) -> int:
-        affinities = self._machine.affinities
-        if group not in KEYED:
-            if not affinities:
-                raise KvmError(errno.EINVAL, f"{what}: there is no vCPU yet")
-            return 0
-        if attr_key(attr) not in affinities:
-            raise KvmError(errno.EINVAL, f"{what}: no vCPU has this affinity")
-        return affinities.index(attr_key(attr))
-
-    def _open(self, what: str, group: int, attr: int) -> int:
-        """The vCPU that an attribute names, once it is clear that its registers can be accessed now."""
-        cpu = self._vcpu_named(what, group, attr)
-        self._machine.check_stopped(what)
-        early = (
-            self._machine.version.identifies_early
-            and group == Group.DIST_REGS
-            and attr_offset(attr) in _BEFORE_INIT
-        )
-        if not self._machine.initialised and not early:
-            raise KvmError(errno.EBUSY, f"{what}: CTRL INIT has not been called")
-        return cpu
-
-    def _register(self, what: str, group: int, attr: int) -> int:
-        cpu, offset = self._open(what, group, attr), attr_offset(attr)
-        if group == Group.DIST_REGS and offset in _BEFORE_INIT:
-            return self._machine.profile.fixed["GICD_IIDR"] if offset == gicd.IIDR.offset else 0
-        raw = self._raw(group, cpu, offset)
-        if raw is not None:
-            return raw
-        value = Registers(self.gic).get(group, cpu, offset)
-        if group == Group.REDIST_REGS and offset == gicr.TYPER.offset:
-            # While the addresses are open, those in the GIC mean nothing.
-            value = value & ~_LAST | (_LAST if self._machine.placement.is_last(cpu) else 0)
-        return value
-
-    def _raw(self, group: int, cpu: int, offset: int) -> int | None:
-        """What userspace wrote, where that is what it reads."""
-        if group == Group.CPU_SYSREGS:
-            return self._machine.interface.get(self.gic.interface(cpu), offset)
-        if group == Group.REDIST_REGS and self._machine.idle_tables is not None:
-            return self._machine.idle_tables.get(cpu, offset)
-        return None
-
-    def _set_register(self, what: str, group: int, attr: int, value: int) -> None:
-        cpu, offset = self._open(what, group, attr), attr_offset(attr)
-        if group == Group.DIST_REGS and offset == gicd.IIDR.offset:
-            self._machine.set_iidr(what, value)
-        elif group == Group.DIST_REGS and offset == gicd.TYPER2.offset:
-            self._set_typer2(what, value)
-        else:
-            if group == Group.CPU_SYSREGS and offset == icc.ICC_CTLR_EL1:
-                self._machine.take_interface(what, self.gic, value)
-            elif group == Group.REDIST_REGS and self._machine.idle_tables is not None:
-                self._machine.idle_tables.set(cpu, offset, value)
-            Registers(self.gic).set(group, cpu, offset, value)
-            if group == Group.CPU_SYSREGS:
-                self._machine.interface.set(self.gic.interface(cpu), offset, value)
-
-    def _set_typer2(self, what: str, value: int) -> None:
-        if value == 0:
-            return
-        if self._machine.version.identifies_early and self._machine.initialised:
-            raise KvmError(errno.EBUSY, f"{what} cannot change after CTRL INIT")
-        raise KvmError(errno.EINVAL, f"{what}: {value:#x} needs a host with GICv4.1")
 
     # Checks.
 
