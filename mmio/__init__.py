@@ -16,6 +16,7 @@ from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal
 from mmio.layout import (
     AccessKind,
     BitLayout,
+    Declared,
     Field,
     FieldKind,
     LayoutError,
@@ -45,6 +46,7 @@ __all__ = [
     "AddressMap",
     "BitLayout",
     "ClearBits",
+    "Declared",
     "Field",
     "FieldKind",
     "Fixed",

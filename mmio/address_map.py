@@ -20,6 +20,9 @@ OwnerT = TypeVar("OwnerT")
 _MOST: Final = 1 << 62
 """The size of a region: an offset into it is an integer of the machine."""
 
+_ADDRESSES: Final = 1 << 64
+"""Addresses that there are."""
+
 
 class MapError(ValueError):
     """A region that cannot be placed; the message names it and what it collides with."""
@@ -34,6 +37,8 @@ class IllegalAccess(NamedTuple):
     """The value written, None for a read."""
     secure: bool
     refusal: Refusal
+    cpu: int | None = None
+    """Who made it, where that was said."""
 
 
 class Observer(Protocol):
@@ -148,7 +153,7 @@ class AddressMap:
         self._last_end = 0
 
     def add(self, region: Region) -> None:
-        """Place a region. Raises MapError where it is empty, misaligned, or overlaps another, by name."""
+        """Place a region. Raises MapError where it is empty, misaligned, too high or overlaps another."""
         if region.size <= 0 or region.base < 0 or region.base % FRAME_SIZE or region.size % FRAME_SIZE:
             raise MapError(
                 f"{region.name} at {region.base:#x}, {region.size:#x} bytes: base and size must be multiples"
@@ -156,6 +161,8 @@ class AddressMap:
             )
         if region.size > _MOST:
             raise MapError(f"{region.name} at {region.base:#x}: {region.size:#x} bytes are more than {_MOST:#x}")
+        if region.end > _ADDRESSES:
+            raise MapError(f"{region.name} at {region.base:#x} reaches beyond the addresses of 64 bits")
         for other in self:
             if region.base < other.end and other.base < region.end:
                 raise MapError(
@@ -180,29 +187,32 @@ class AddressMap:
         region = self.find(address)
         return None if region is None else region.locate(address - region.base)
 
-    def read(self, address: int, size: int, secure: bool = False) -> int:
-        """Read `size` bytes at `address`; 0 for an access that has no effect. Never raises."""
+    def read(self, address: int, size: int, secure: bool = False, cpu: int | None = None) -> int:
+        """Read `size` bytes at `address`; 0 for an access that has no effect. Never raises.
+
+        `cpu` is who does it; the observer is told.
+        """
         if not self._last_base <= address < self._last_end and not self._enter(address):
-            return self._refuse(address, size, None, secure, Refusal.UNMAPPED)
+            return self._refuse(address, size, None, secure, cpu, Refusal.UNMAPPED)
         if size not in (4, 8, 1, 2):
-            return self._refuse(address, size, None, secure, Refusal.SIZE)
+            return self._refuse(address, size, None, secure, cpu, Refusal.SIZE)
         region = self._last
         value = region.read(address - self._last_base, size, secure)
         if value < 0:
-            return self._refused_by(region, address, size, None, secure)
+            return self._refused_by(region, address, size, None, secure, cpu)
         return value
 
-    def write(self, address: int, size: int, value: int, secure: bool = False) -> None:
-        """Write the low `size` bytes of `value` at `address`. Never raises."""
+    def write(self, address: int, size: int, value: int, secure: bool = False, cpu: int | None = None) -> None:
+        """Write the low `size` bytes of `value` at `address`, as `read` reads. Never raises."""
         if not self._last_base <= address < self._last_end and not self._enter(address):
-            self._refuse(address, size, value, secure, Refusal.UNMAPPED)
+            self._refuse(address, size, value, secure, cpu, Refusal.UNMAPPED)
             return
         if size not in (4, 8, 1, 2):
-            self._refuse(address, size, value, secure, Refusal.SIZE)
+            self._refuse(address, size, value, secure, cpu, Refusal.SIZE)
             return
         region = self._last
         if not region.write(address - self._last_base, size, value, secure):
-            self._refused_by(region, address, size, value, secure)
+            self._refused_by(region, address, size, value, secure, cpu)
 
     def _enter(self, address: int) -> bool:
         """Make the region that holds `address` the last one; False where there is none."""
@@ -214,13 +224,17 @@ class AddressMap:
         self._last_end = found.end
         return True
 
-    def _refused_by(self, region: Region, address: int, size: int, value: int | None, secure: bool) -> int:
+    def _refused_by(
+        self, region: Region, address: int, size: int, value: int | None, secure: bool, cpu: int | None
+    ) -> int:
         refusal = region.refusal(address - region.base, size, value is not None)
-        return self._refuse(address, size, value, secure, refusal or Refusal.HOLE)
+        return self._refuse(address, size, value, secure, cpu, refusal or Refusal.HOLE)
 
-    def _refuse(self, address: int, size: int, value: int | None, secure: bool, refusal: Refusal) -> int:
+    def _refuse(
+        self, address: int, size: int, value: int | None, secure: bool, cpu: int | None, refusal: Refusal
+    ) -> int:
         if self._observer is not None:
-            self._observer.illegal_access(IllegalAccess(address, size, value, secure, refusal))
+            self._observer.illegal_access(IllegalAccess(address, size, value, secure, refusal, cpu))
         return 0
 
     def __str__(self) -> str:

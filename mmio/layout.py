@@ -1,7 +1,7 @@
-"""Layouts of registers and of records in memory, declared once with Construct and walked once into flat tables.
+"""Layouts of registers and of records in memory, declared once and walked once into flat tables.
 
 A register's layout is data: where it is, how wide, which fields it has, how it reacts to an access. Its fields are
-a Construct `BitStruct`, written from the most significant bit down as the architecture's manuals do:
+those of a Construct `BitStruct`, written from the most significant bit down as the architecture's manuals do:
 
     TYPER = layout(
         "TYPER", 0x0004, 32, RO,
@@ -10,8 +10,10 @@ a Construct `BitStruct`, written from the most significant bit down as the archi
         ro("LPIS", 1, "..."),
     )
 
-Construct stays the source of truth and the oracle in tests. The tables made from it (`RegisterLayout.fields`,
-`.writable`, `.ones`) are what the model reads: parsing by Construct costs some 10 us an access.
+`RegisterLayout.bits` is that `BitStruct`, made from the declaration when it is first asked for. Construct settles
+what a value means: tests compare every layout with it. The model reads tables made from the same declaration
+(`.fields`, `.writable`, `.ones`), because parsing by Construct costs some 10 us an access, and loading it a quarter
+of what the whole model takes.
 
 A `record` has fields only: an entry of a table or a command, whose bytes are little-endian.
 """
@@ -19,13 +21,16 @@ A `record` has fields only: an entry of a table or a command, whose bytes are li
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
-import construct
+if TYPE_CHECKING:
+    import construct
 
 __all__ = [
     "AccessKind",
     "BitLayout",
+    "Declared",
     "Field",
     "FieldKind",
     "LayoutError",
@@ -87,32 +92,44 @@ class Field(NamedTuple):
         return f"[{self.lsb + self.width - 1}:{self.lsb}]" if self.width > 1 else f"[{self.lsb}]"
 
 
-class _Declared(construct.Renamed):  # type: ignore[misc]  # construct has no types
-    """A Construct field that also knows how it reacts to an access."""
+class Declared(NamedTuple):
+    """A field as it is declared: what Construct makes one of, and how it reacts to an access."""
 
-    def __init__(self, subcon: construct.Construct, name: str, kind: FieldKind, doc: str) -> None:
-        super().__init__(subcon, newname=name, newdocs=doc)
-        self.kind = kind
+    name: str
+    """Empty where it is reserved."""
+    bits: int
+    kind: FieldKind
+    doc: str
+
+    def construct(self) -> "construct.Construct":
+        """The field for a Construct `BitStruct`."""
+        import construct
+
+        if self.kind is FieldKind.RES1:
+            return construct.Padding(self.bits, pattern=b"\x01")
+        if self.kind is FieldKind.RES0:
+            return construct.Padding(self.bits)
+        return construct.Renamed(construct.BitsInteger(self.bits), newname=self.name, newdocs=self.doc)
 
 
-def rw(name: str, bits: int, doc: str) -> construct.Construct:
+def rw(name: str, bits: int, doc: str) -> Declared:
     """A field of `bits` bits that reads as it was written."""
-    return _Declared(construct.BitsInteger(bits), name, FieldKind.RW, doc)
+    return Declared(name, bits, FieldKind.RW, doc)
 
 
-def ro(name: str, bits: int, doc: str) -> construct.Construct:
+def ro(name: str, bits: int, doc: str) -> Declared:
     """A field of `bits` bits that writes do not change."""
-    return _Declared(construct.BitsInteger(bits), name, FieldKind.RO, doc)
+    return Declared(name, bits, FieldKind.RO, doc)
 
 
-def res0(bits: int) -> construct.Construct:
+def res0(bits: int) -> Declared:
     """Reserved bits that read as zero and ignore writes."""
-    return _Declared(construct.Padding(bits), "", FieldKind.RES0, "reserved, zero")
+    return Declared("", bits, FieldKind.RES0, "reserved, zero")
 
 
-def res1(bits: int) -> construct.Construct:
+def res1(bits: int) -> Declared:
     """Reserved bits that read as one and ignore writes."""
-    return _Declared(construct.Padding(bits, pattern=b"\x01"), "", FieldKind.RES1, "reserved, one")
+    return Declared("", bits, FieldKind.RES1, "reserved, one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +139,19 @@ class BitLayout:
     name: str
     width: int
     """Bits; of a register 32 or 64."""
-    bits: construct.Construct = field(repr=False, compare=False)
-    """The Construct `BitStruct` of the fields."""
+    declared: tuple[Declared, ...] = field(repr=False)
+    """The fields as they are declared, reserved ones too, most significant first."""
     fields: tuple[Field, ...] = field(default=(), repr=False)
     """The named fields, most significant first."""
     ones: int = 0
     """The bits that always read as one."""
+
+    @cached_property
+    def bits(self) -> "construct.Construct":
+        """The Construct `BitStruct` of the fields; the first one that is asked for loads Construct."""
+        import construct
+
+        return construct.BitStruct(*(item.construct() for item in self.declared))
 
     def field(self, name: str) -> Field:
         """The named field. Raises LayoutError for a name that the register does not have."""
@@ -191,16 +215,15 @@ class RegisterLayout(BitLayout):
         return self.name.replace("<n>", number) if "<n>" in self.name else self.name + number
 
 
-def _walk(name: str, width: int, declared: tuple[construct.Construct, ...]) -> Iterator[Field]:
+def _walk(name: str, width: int, declared: tuple[Declared, ...]) -> Iterator[Field]:
     lsb = width
     for item in declared:
-        bits = item.sizeof()
-        lsb -= bits
+        lsb -= item.bits
         if lsb < 0:
             raise LayoutError(
                 f"{name}: the fields take more than {width} bits at {item.name or 'a reserved field'}"
             )
-        yield Field(item.name, lsb, bits, item.kind, item.docs)
+        yield Field(item.name, lsb, item.bits, item.kind, item.doc)
     if lsb:
         raise LayoutError(f"{name}: the fields take {width - lsb} bits of {width}")
 
@@ -210,7 +233,7 @@ def layout(
     offset: int,
     width: int,
     access: AccessKind,
-    *declared: construct.Construct,
+    *declared: Declared,
     count: int = 1,
     first: int | None = None,
     sizes: tuple[int, ...] = (),
@@ -234,7 +257,7 @@ def layout(
         offset=offset,
         width=width,
         access=access,
-        bits=construct.BitStruct(*declared),
+        declared=declared,
         count=count,
         stride=width // 8,
         first=0 if first is None and count > 1 else first,
@@ -246,7 +269,7 @@ def layout(
     )
 
 
-def record(name: str, width: int, *declared: construct.Construct) -> BitLayout:
+def record(name: str, width: int, *declared: Declared) -> BitLayout:
     """Declare a record of `width` bits in memory whose fields are `declared`, most significant first.
 
     Raises LayoutError where the fields do not add up to the width.
@@ -255,7 +278,7 @@ def record(name: str, width: int, *declared: construct.Construct) -> BitLayout:
     return BitLayout(
         name=name,
         width=width,
-        bits=construct.BitStruct(*declared),
+        declared=declared,
         fields=tuple(f for f in table if f.name),
         ones=sum(f.mask for f in table if f.kind is FieldKind.RES1),
     )

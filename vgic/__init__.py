@@ -12,9 +12,10 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
-from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError
-from vgic.gic import ASGI1R, SGI0R, SGI1R, Gic, Pending
+from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
+from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
+from vgic.instructions import SysRegAccess, sysreg_of_esr, sysreg_of_instruction
 from vgic.intids import SPURIOUS
 from vgic.its.device import Its, MsiOutcome, MsiResult, Translation
 from vgic.its.errors import ItsCommandError, ItsError
@@ -42,7 +43,7 @@ from vgic.layouts.icc import (
     sysreg,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, Observer
+from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
 from vgic.profiles import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
@@ -55,7 +56,6 @@ COMPILED: Final = str(interface.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 
 __all__ = [
     "ARCH",
-    "ASGI1R",
     "COMPILED",
     "ICC_AP0R0_EL1",
     "ICC_AP1R0_EL1",
@@ -81,8 +81,6 @@ __all__ = [
     "MAX_VCPUS",
     "PROFILES",
     "QEMU",
-    "SGI0R",
-    "SGI1R",
     "SPURIOUS",
     "AffinityError",
     "Config",
@@ -111,9 +109,14 @@ __all__ = [
     "Spi",
     "State",
     "StateError",
+    "SysRegAccess",
     "Topology",
     "Translation",
     "VgicError",
+    "VgicWarning",
+    "WakeObserver",
     "profile_named",
     "sysreg",
+    "sysreg_of_esr",
+    "sysreg_of_instruction",
 ]

@@ -1,14 +1,16 @@
 """What a VM's interrupt controller consists of."""
 
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
-from vgic.errors import AffinityError, ConfigError
+from vgic.arguments import check_flag, check_instance, check_integer, listed
+from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.profiles import ARCH, Profile
-from vgic.topology import Topology
+from vgic.topology import MAX_VCPUS, Topology
 
 __all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
 
@@ -34,10 +36,19 @@ class RedistributorRegion:
     """Physical address, a multiple of 64 KiB."""
     count: int
 
+    def __repr__(self) -> str:
+        return f"RedistributorRegion({self.base:#x}, {self.count})"
+
+    def __post_init__(self) -> None:
+        check_integer("base", self.base)
+        check_integer("count", self.count)
+
 
 @dataclass(frozen=True)
 class Config:
     """A VM's GIC. Raises ConfigError naming the value that cannot be.
+
+    Warns (VgicWarning) of an Aff3 that the profile hides, as KVM's does, where `a3v` is left to it.
 
     The default addresses are those of QEMU's virt machine. Without `redistributor_regions` there is one that
     holds every vCPU.
@@ -67,14 +78,14 @@ class Config:
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
         cpus = len(self.topology)
         if not self.redistributor_regions:
-            region = RedistributorRegion(0x080A_0000, cpus)
-            object.__setattr__(self, "redistributor_regions", (region,))
+            object.__setattr__(self, "redistributor_regions", (_first_region(self.topology),))
         for region in self.redistributor_regions:
             if region.count < 1:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
@@ -88,6 +99,56 @@ class Config:
         room = sum(region.count for region in self.redistributor_regions)
         if room < cpus:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
+        if self.a3v is None and not self.features.a3v:
+            self._tell_hidden_aff3()
+
+    def _tell_hidden_aff3(self) -> None:
+        """Warn of an Aff3 that the profile hides (rule A3V-7) although nobody asked for that."""
+        hidden = [cpu for cpu, packed in enumerate(self.topology.affinities) if affinity.has_aff3(packed)]
+        if hidden:
+            shown = affinity.text(self.topology.affinities[hidden[0]])
+            warnings.warn(
+                f"the profile {self.profile.name} hides Aff3, and vCPU {hidden[0]} is {shown}: no register of the"
+                " GIC will show it, and no SPI can be routed there; a3v=True shows it, a3v=False says that it is"
+                " meant",
+                VgicWarning,
+                stacklevel=4,  # whoever makes the Config
+            )
+
+    def __repr__(self) -> str:
+        # What is not as it would be anyway. The topology alone has no such value.
+        shown = [repr(self.topology)]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "topology" or value == item.default:
+                continue
+            if item.name == "redistributor_regions" and value == (_first_region(self.topology),):
+                continue
+            if item.name == "gicd_base":
+                value = hex(value)
+            elif item.name == "its":
+                value = f"({', '.join(map(hex, value))}{',' if len(value) == 1 else ''})"
+            shown.append(f"{item.name}={value}")
+        return f"Config({', '.join(shown)})"
+
+    def _check_types(self) -> None:
+        check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")
+        check_instance("profile", self.profile, Profile, "vgic.profile_named finds one by its name")
+        for name in ("spis", "priority_bits", "gicd_base", "lpi_id_bits"):
+            check_integer(name, getattr(self, name))
+        for name in ("a3v", "rss", "one_of_n", "lpis"):
+            check_flag(name, getattr(self, name))
+        regions = listed(
+            "redistributor_regions", self.redistributor_regions, "a tuple of RedistributorRegion", MAX_VCPUS
+        )
+        for region in regions:
+            hint = "RedistributorRegion(base, count) is one"
+            check_instance("each of redistributor_regions", region, RedistributorRegion, hint)
+        object.__setattr__(self, "redistributor_regions", tuple(regions))
+        addresses = listed("its", self.its, "a tuple of addresses", MAX_VCPUS)
+        for address in addresses:
+            check_integer("each of its", address)
+        object.__setattr__(self, "its", tuple(addresses))
 
     @property
     def features(self) -> Features:
@@ -114,3 +175,8 @@ class Config:
                 raise AffinityError(
                     f"vCPU {cpu} has affinity {affinity.text(packed)}: Aff3 is not zero, and the VM has no A3V"
                 )
+
+
+def _first_region(topology: Topology) -> RedistributorRegion:
+    """The region of a VM that names none."""
+    return RedistributorRegion(0x080A_0000, len(topology))

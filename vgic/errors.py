@@ -1,6 +1,6 @@
-"""The errors that the embedder's own mistakes raise. A guest can never cause one."""
+"""The errors that the embedder's own mistakes raise, and the warning. A guest can never cause one."""
 
-__all__ = ["AffinityError", "ConfigError", "InvariantError", "StateError", "VgicError"]
+__all__ = ["AffinityError", "ConfigError", "InvariantError", "StateError", "VgicError", "VgicWarning", "not_copied"]
 
 
 class VgicError(ValueError):
@@ -21,3 +21,15 @@ class InvariantError(VgicError):
 
 class StateError(VgicError):
     """A saved state that a VM cannot have, or a file that holds none; the message names the flaw."""
+
+
+class VgicWarning(UserWarning):
+    """What an embedder asked for is possible, and perhaps not what was meant."""
+
+
+def not_copied(thing: object) -> TypeError:
+    """The error of an attempt to copy or pickle what belongs to a running VM."""
+    return TypeError(
+        f"a {type(thing).__name__} is part of a VM that runs, with its lines and memory, and cannot be copied or"
+        " pickled: vgic.State.of(gic) holds its state, from which State.build makes another Gic"
+    )

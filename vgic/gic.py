@@ -14,39 +14,28 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mypy_extensions import i64
-
-from mmio import ILLEGAL, AddressMap, FrameArray
+from mmio import ILLEGAL
 from vgic import affinity
-from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.arguments import check_instance, check_protocols
+from vgic.assembly import Machine
+from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
-from vgic.cpu_interface.sysregs import SystemRegisters
-from vgic.distributor.frame import Distributor, distributor_frame
-from vgic.distributor.one_of_n import OneOfN
-from vgic.distributor.spis import SharedInterrupts
-from vgic.errors import ConfigError
+from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, Spi
-from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
-from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
-from vgic.its.commands import Targets
-from vgic.its.device import Its, MsiResult, its_frames
+from vgic.its.device import Its, MsiResult
 from vgic.its.state import check_its
-from vgic.layouts import icc
-from vgic.lpis.bank import LpiBank, LpiConfiguration
-from vgic.lpis.rescanning import RescanningLpiBank
-from vgic.lpis.tables import ConfigurationTable, PendingTable
+from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
-from vgic.observer import IllegalSysReg, ItsObserver, Observer
-from vgic.redistributor.frame import Redistributor, redistributor_frames
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.observer import IllegalSysReg, Observer
 from vgic.state.invariants import check
 from vgic.state.registers import Parts
 from vgic.state.saving import SavedState, load, rehearse, save
-from vgic.topology import NO_VCPU, AffinityIndex
+from vgic.topology import NO_VCPU
 
-__all__ = ["ASGI1R", "SGI0R", "SGI1R", "Gic", "IllegalSysReg", "Observer", "Pending"]
+__all__ = ["Gic", "IllegalSysReg", "Observer", "Pending"]
 
 
 class Pending(NamedTuple):
@@ -62,7 +51,8 @@ class Gic:
 
     `lines` is told when a vCPU's IRQ or FIQ output changes, `observer` of accesses without effect. `memory` is the
     guest's RAM, where the tables of its LPIs and ITSes are. An observer with the method of `ItsObserver` is told of
-    commands that an ITS did not obey, too.
+    commands that an ITS did not obey, too, and one with that of `WakeObserver` of interrupts for PEs that sleep.
+    Raises ConfigError where one of them lacks a method of its protocol.
     """
 
     def __init__(
@@ -72,119 +62,53 @@ class Gic:
         observer: Observer | None = None,
         memory: GuestMemory | None = None,
     ) -> None:
+        check_instance("config", config, Config, "Config(Topology.kvm(4)) is one")
+        check_protocols(lines, observer, memory)
         self.config = config
         self.memory: GuestMemory = NoMemory() if memory is None else memory
         """The guest's RAM."""
         self._observer = observer
-        profile = config.profile
-        cpus = range(len(config.topology))
-        self._vcpus: i64 = len(config.topology)
-        self._affinities = AffinityIndex(config.topology)
-        self._interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
-        self._forwarder = Forwarder(self._interfaces)
-        bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
-        priority_mask = 0xFF00 >> bits & 0xFF
-        records_line = profile.edge_records_line
-        self._private = [PrivateInterrupts(cpu, priority_mask, records_line, self._forwarder) for cpu in cpus]
-        one_of_n = OneOfN(self._interfaces, config.one_of_n_choice == "rotate")
-        self._shared = SharedInterrupts(config, priority_mask, self._forwarder, self._affinities, one_of_n)
-        self._forwarder.connect(self._shared)
-        self._reset_groups()
-        self._lpis = self._lpi_banks() if config.features.lpis else [None] * len(cpus)
-        for interface, private, lpis in zip(self._interfaces, self._private, self._lpis, strict=True):
-            interface.connect(private, self._shared, lpis, self._forwarder)
-
-        self.map = AddressMap(observer)
+        machine = Machine(config, lines, observer, self.memory)
+        self._machine = machine
+        self.map = machine.map
         """The address map; `str(gic.map)` prints it."""
-        self._distributor = Distributor(self._shared, config)
-        frame = distributor_frame(config)
-        self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self._distributor], ["GICD"]))
-        self.redistributor_bases: list[int] = []
+        self.redistributor_bases = machine.redistributor_bases
         """The address of each vCPU's RD_base frame."""
-        self._redistributors: list[Redistributor] = []
-        self._place_redistributors()
-        self._its: list[Its] = []
-        self._place_its()
-        self._sgis = SgiGenerator(self._affinities, self._private, self._forwarder, config)
-        self._sysregs = SystemRegisters(config, self._sgis)
+        # What a guest's accesses and an embedder's calls need, at hand.
+        self._vcpus = len(config.topology)
+        self._affinities = machine.affinities
+        self._interfaces = machine.interfaces
+        self._private = machine.private
+        self._shared = machine.shared
+        self._sysregs = machine.sysregs
 
-    def _reset_groups(self) -> None:
-        profile = self.config.profile
-        for bank in (self._shared, *self._private):
-            for word in bank.words:
-                word.group1 = word.implemented if profile.reset_group else 0
-        if profile.spis_edge_at_reset:
-            for word in self._shared.words:
-                word.edge = word.implemented
-        for private in self._private:
-            word = private.words[0]
-            word.edge = 0xFFFF  # SGIs
-            word.enabled = 0xFFFF if profile.sgis_enabled_at_reset else 0
+    def __repr__(self) -> str:
+        config, features = self.config, self.config.features
+        parts = [f"{self._vcpus} vCPU{'s' if self._vcpus != 1 else ''}", f"{config.spis} SPIs"]
+        if features.lpis:
+            parts.append("LPIs")
+        if config.its:
+            parts.append(f"{len(config.its)} ITS{'es' if len(config.its) > 1 else ''}")
+        return f"<Gic {config.profile.name}: {', '.join(parts)}>"
 
-    def _lpi_banks(self) -> list[LpiBank | None]:
-        config, choices = self.config, self.config.profile.lpi
-        bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
-        configuration = LpiConfiguration()
-        kind = RescanningLpiBank if choices.rescans else LpiBank
-        table = ConfigurationTable(config.lpi_id_bits, self.memory)
-        banks: list[LpiBank | None] = []
-        for cpu in range(len(config.topology)):
-            if cpu and not choices.one_propbaser:
-                table = ConfigurationTable(config.lpi_id_bits, self.memory)
-            pending = PendingTable(self.memory)
-            pending.register = choices.pendbaser_reset
-            table.set_register(choices.propbaser_reset)
-            banks.append(kind(cpu, self._forwarder, configuration, table, pending, bits, choices))
-        return banks
-
-    def _place_redistributors(self) -> None:
-        config, topology = self.config, self.config.topology
-        for region in config.redistributor_regions:
-            for slot in range(region.count):
-                if len(self.redistributor_bases) < len(topology):
-                    self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
-        # The last one of a contiguous run is the one that no other follows, whatever region either is in.
-        taken = set(self.redistributor_bases)
-        for cpu, base in enumerate(self.redistributor_bases):
-            last = base + REDISTRIBUTOR_SIZE not in taken
-            parts = self._private[cpu], self._interfaces[cpu], self._lpis[cpu]
-            self._redistributors.append(Redistributor(*parts, self._affinities, config, last))
-        frames = redistributor_frames(config)
-        placed = 0
-        for number, region in enumerate(config.redistributor_regions):
-            here = range(placed, min(placed + region.count, len(topology)))
-            placed = here.stop
-            if here:
-                owners = [self._redistributors[cpu] for cpu in here]
-                labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
-                self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
-
-    def _place_its(self) -> None:
-        config = self.config
-        if not config.its:
-            return
-        observer = self._observer if isinstance(self._observer, ItsObserver) else None
-        banks = [bank for bank in self._lpis if bank is not None]
-        by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address)
-        frames = its_frames(config)
-        for number, base in enumerate(config.its):
-            its = Its(number, config, self.memory, targets, observer)
-            label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
-            self._its.append(its)
-            self.map.add(FrameArray(label, base, frames, [its], [label]))
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     # What a guest does.
 
-    def read(self, address: int, size: int, cpu: int = 0, secure: bool = False) -> int:
-        """A load of `size` bytes (1, 2, 4 or 8) from `address` by vCPU `cpu`, zero-extended. Never raises."""
-        return self.map.read(address, size, secure)
+    def read(self, address: int, size: int, cpu: int | None = None, secure: bool = False) -> int:
+        """A load of `size` bytes (1, 2, 4 or 8) from `address`, zero-extended. Never raises.
 
-    def write(self, address: int, size: int, value: int, cpu: int = 0, secure: bool = False) -> None:
-        """A store of the low `size` bytes of `value` to `address` by vCPU `cpu`. Never raises."""
-        self.map.write(address, size, value, secure)
+        With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
+        the observer where the access has no effect.
+        """
+        return self.map.read(address, size, secure, cpu)
 
-    def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
+    def write(self, address: int, size: int, value: int, cpu: int | None = None, secure: bool = False) -> None:
+        """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
+        self.map.write(address, size, value, secure, cpu)
+
+    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
         With one Security state a read is the same whether `secure` or not. Raises ConfigError for a vCPU that the
@@ -197,7 +121,7 @@ class Gic:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
 
-    def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
+    def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
@@ -206,9 +130,25 @@ class Gic:
         if not taken and self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
 
-    def sysreg_defined(self, register: int, write: bool) -> bool:
-        """False where the access is UNDEFINED, and the emulator should inject the exception instead."""
-        return self._sysregs.defined(register, write)
+    def mrs(self, cpu: int, register: int, secure: bool = False) -> int | None:
+        """`sysreg_read`, but None where the access is UNDEFINED and the emulator should inject the exception."""
+        value = self._sysregs.read(self.interface(cpu), register)
+        if value != ILLEGAL:
+            return int(value)
+        if self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
+        return None
+
+    def msr(self, cpu: int, register: int, value: int, secure: bool = False) -> bool:
+        """`sysreg_write`, and False where the access is UNDEFINED and the emulator should inject the exception."""
+        taken = self._sysregs.write(self.interface(cpu), register, value, secure)
+        if not taken and self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
+        return taken
+
+    def sysreg_defined(self, register: int, write: int) -> bool:
+        """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`."""
+        return self._sysregs.defined(register, write != 0)
 
     # What devices and firmware do.
 
@@ -260,9 +200,9 @@ class Gic:
 
     def its(self, number: int = 0) -> Its:
         """An ITS, counted as in `Config.its`. Raises ConfigError where the VM does not have it."""
-        if not 0 <= number < len(self._its):
-            raise ConfigError(f"no ITS {number}: this VM has {len(self._its)}")
-        return self._its[number]
+        if not 0 <= number < len(self._machine.itses):
+            raise ConfigError(f"no ITS {number}: this VM has {len(self._machine.itses)}")
+        return self._machine.itses[number]
 
     def msi(self, device_id: int, event_id: int, its: int = 0) -> MsiResult:
         """A device writes an EventID to GITS_TRANSLATER of an ITS; whether the LPI is pending now, or why not.
@@ -279,7 +219,7 @@ class Gic:
 
     def lpis(self, cpu: int) -> LpiBank:
         """The LPIs of a vCPU's Redistributor. Raises ConfigError where the VM has none, or no such vCPU."""
-        bank = self._lpis[self.interface(cpu).cpu]
+        bank = self._machine.lpis[self.interface(cpu).cpu]
         if bank is None:
             raise ConfigError("this VM has no LPIs")
         return bank
@@ -287,6 +227,18 @@ class Gic:
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
         self.interface(cpu).reset()
+
+    def wake(self, cpu: int) -> None:
+        """Clear GICR_WAKER.ProcessorSleep of a vCPU, as its firmware does before an OS runs. Raises ConfigError.
+
+        In the profile `arch` each PE sleeps at reset, and is sent nothing while it does (rule RED-5).
+        """
+        self._machine.redistributors[self.interface(cpu).cpu].set_sleep(False)
+
+    def wake_all(self) -> None:
+        """`wake` every vCPU: for an embedder whose guest has no firmware to do so."""
+        for cpu in range(self._vcpus):
+            self.wake(cpu)
 
     def write_mpidr(self, cpu: int, value: int) -> None:
         """The VMM writes MPIDR_EL1 (64 bits) of a vCPU; every view of its affinity follows at once.
@@ -312,9 +264,10 @@ class Gic:
         """The packed affinity of a vCPU. Raises ConfigError."""
         return self._affinities.affinities[self.interface(cpu).cpu]
 
-    def find(self, packed: int) -> int:
-        """The vCPU that has this packed affinity now, -1 where there is none; O(1)."""
-        return self._affinities.find(packed) if 0 <= packed <= 0xFFFF_FFFF else NO_VCPU
+    def find(self, packed: int) -> int | None:
+        """The vCPU that has this packed affinity now, None where there is none; O(1)."""
+        cpu = self._affinities.find(packed) if 0 <= packed <= 0xFFFF_FFFF else NO_VCPU
+        return None if cpu == NO_VCPU else int(cpu)
 
     def wake_request(self, cpu: int) -> bool:
         """True where a sleeping vCPU has an interrupt waiting: the power controller should wake it up."""
@@ -334,10 +287,14 @@ class Gic:
         return Pending(key & INTID_MASK, interface.best_group, key >> INTID_BITS)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
-        """The vCPUs at which `value`, written by `cpu` to `SGI1R`, `ASGI1R` or `SGI0R`, makes an SGI pending."""
-        return self._sgis.targets(self.interface(cpu).cpu, register, value & icc.SGI1R.writable, secure)
+        """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.
 
-    def interface(self, cpu: i64) -> CpuInterface:
+        `register` is `vgic.ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`. Raises ConfigError for another
+        one, or a vCPU that the VM does not have.
+        """
+        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value, secure)
+
+    def interface(self, cpu: int) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
         if 0 <= cpu < self._vcpus:
             return self._interfaces[cpu]
@@ -353,7 +310,7 @@ class Gic:
 
         To be called between operations: within a callback of `lines` an operation is half done.
         """
-        return save(self._parts)
+        return save(_parts(self._machine))
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continue from what `save` returned, in this VM or another that is the same; `lines` hears of changes.
@@ -361,16 +318,17 @@ class Gic:
         The registers may come in any order. Raises StateError naming the register and value, and changes nothing,
         where this VM cannot have that state.
         """
-        registers = rehearse(Gic(self.config)._parts, state)
-        load(self._parts, registers)
-
-    @property
-    def _parts(self) -> Parts:
-        devices = self._distributor, self._redistributors, self._sysregs, self._its
-        return Parts(self.config, self._affinities, *devices)
+        registers = rehearse(_parts(Machine(self.config, None, None, NoMemory())), state)
+        load(_parts(self._machine), registers)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
-        check(self._interfaces, self._shared, self._private, self._lpis, self._forwarder)
-        for its in self._its:
+        machine = self._machine
+        check(machine.interfaces, machine.shared, machine.private, machine.lpis, machine.forwarder)
+        for its in machine.itses:
             check_its(its)
+
+
+def _parts(machine: Machine) -> Parts:
+    devices = machine.distributor, machine.redistributors, machine.sysregs, machine.itses
+    return Parts(machine.config, machine.affinities, *devices)

@@ -1,6 +1,8 @@
 """Views: one interrupt as an object, for the embedder, for debugging and for reports.
 
-A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist.
+A view holds no state. It reads and drives the bank that the interrupt lives in, so any number may exist. It belongs
+to one Gic: there it stays good, after `Gic.restore` too, and shows what was restored. `State.build` makes another
+Gic, of which it knows nothing.
 """
 
 from mypy_extensions import i64
@@ -8,11 +10,12 @@ from mypy_extensions import i64
 from vgic import affinity
 from vgic.cpu_interface.interface import GROUP1
 from vgic.distributor.spis import SharedInterrupts
-from vgic.errors import ConfigError
+from vgic.errors import ConfigError, not_copied
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_PPI
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ENABLED
+from vgic.topology import NO_VCPU
 
 __all__ = ["Interrupt", "Lpi", "Spi"]
 
@@ -70,23 +73,30 @@ class Interrupt:
         return self._bank.priorities[self._index]
 
     @property
-    def target(self) -> int:
-        """The vCPU that it goes to, -1 where its route names none."""
-        return self._bank.target(self._index)
+    def target(self) -> int | None:
+        """The vCPU that it goes to, None where its route names none, or no vCPU can be sent it."""
+        cpu = self._bank.target(self._index)
+        return None if cpu == NO_VCPU else int(cpu)
 
-    def set_level(self, level: bool) -> None:
-        """Drive the input line; for an edge-triggered interrupt a rise is an edge.
+    def set_level(self, level: int) -> None:
+        """Drive the input line: True or 1 is high. For an edge-triggered interrupt a rise is an edge.
 
         Raises ConfigError for an SGI, which has no line.
         """
         if self.intid < FIRST_PPI:
             raise ConfigError(f"INTID {self.intid} is an SGI and has no line")
-        self._bank.set_line(self._index, level)
+        self._bank.set_line(self._index, level != 0)
 
     def pulse(self) -> None:
         """Raise the line and lower it again: an edge, or nothing that lasts for a level-sensitive interrupt."""
-        self.set_level(True)
-        self.set_level(False)
+        self.set_level(1)
+        self.set_level(0)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     def __str__(self) -> str:
         state = [name for name in ("pending", "active", "enabled") if getattr(self, name)]
@@ -115,8 +125,8 @@ class Spi(Interrupt):
 
     def _destination(self) -> str:
         if self._shared.is_one_of_n(self._index):
-            return ", routed to any vCPU" + (f" (now vCPU {self.target})" if self.target >= 0 else "")
-        where = "no vCPU has it" if self.target < 0 else f"vCPU {self.target}"
+            return ", routed to any vCPU" + ("" if self.target is None else f" (now vCPU {self.target})")
+        where = "no vCPU has it" if self.target is None else f"vCPU {self.target}"
         return f", routed to {affinity.text(self.affinity)} ({where})"
 
 
@@ -159,6 +169,12 @@ class Lpi:
     def clear_pending(self) -> bool:
         """It is taken back, as a write of GICR_CLRLPIR has it; False where the PE has no such LPI."""
         return self._bank.clear_pending(self.intid)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     def __str__(self) -> str:
         state = [name for name in ("pending", "enabled") if getattr(self, name)]

@@ -71,6 +71,9 @@ class Ram:
         self.end = base + self.size
         self._bytes = view
 
+    def __repr__(self) -> str:
+        return f"<Ram {self.base:#x}-{self.end - 1:#x}>" if self.size else f"<Ram {self.base:#x}, no bytes>"
+
     @classmethod
     def zeroed(cls, base: int, size: int) -> "Ram":
         """New RAM of `size` bytes, all zero."""
@@ -102,6 +105,9 @@ class RamRegions:
         for lower, upper in pairwise(self._stretches):
             if upper.base < lower.end:
                 raise ConfigError(f"the RAM at {lower.base:#x} and the RAM at {upper.base:#x} overlap")
+
+    def __repr__(self) -> str:
+        return f"RamRegions({self._stretches})"
 
     def is_ram(self, address: int, size: int) -> bool:
         """True within one of the stretches."""

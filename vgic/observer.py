@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from mmio import IllegalAccess
 from vgic.its.errors import ItsCommandError
 
-__all__ = ["IllegalSysReg", "ItsObserver", "Observer"]
+__all__ = ["IllegalSysReg", "ItsObserver", "Observer", "WakeObserver"]
 
 
 class IllegalSysReg(NamedTuple):
@@ -35,3 +35,13 @@ class ItsObserver(Observer, Protocol):
 
     def its_command_error(self, error: ItsCommandError) -> None:
         """A command was skipped, or stalls the queue."""
+
+
+@runtime_checkable
+class WakeObserver(Observer, Protocol):
+    """An observer that is also told when an interrupt waits for a PE that sleeps."""
+
+    def wake_request(self, cpu: int) -> None:
+        """An interrupt waits for vCPU `cpu`, whose GICR_WAKER.ProcessorSleep is 1, and will not be signalled before
+        that is cleared; told once until then. `Gic.wake` clears it, here or later.
+        """

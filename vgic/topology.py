@@ -8,11 +8,13 @@ None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from operator import length_hint
 from typing import Final
 
 from mypy_extensions import i64
 
 from vgic import affinity
+from vgic.arguments import brief, check_integer, is_integer, listed
 from vgic.errors import AffinityError, ConfigError
 
 __all__ = ["MAX_VCPUS", "NO_VCPU", "AffinityIndex", "Topology"]
@@ -21,7 +23,7 @@ MAX_VCPUS: Final = 65_536
 """GICR_TYPER.Processor_Number has 16 bits."""
 
 NO_VCPU: Final = -1
-"""What `find` returns for an affinity that no vCPU has."""
+"""In place of a vCPU where there is none, within the core, which counts in integers of the machine."""
 
 
 class Topology:
@@ -31,28 +33,38 @@ class Topology:
     `processors` are the GICR_TYPER.Processor_Numbers (16 bits), in vCPU order; None: 0, 1, 2...
 
     Raises AffinityError, naming the vCPUs, for an affinity that does not fit in 32 bits, one that two vCPUs share,
-    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs, and for processor numbers
-    that are not different ones of 16 bits, one for each vCPU.
+    or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs, an AArch32 vCPU that the
+    VM does not have, what is no list of numbers, and processor numbers that are not different ones of 16 bits, one
+    for each vCPU.
     """
 
     def __init__(
         self, affinities: Iterable[int], aarch32: Iterable[int] = (), processors: Iterable[int] | None = None
     ) -> None:
-        self.affinities = tuple(affinities)
-        self.aarch32 = frozenset(aarch32)
-        if not 0 < len(self.affinities) <= MAX_VCPUS:
-            raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {len(self.affinities)}")
+        given = listed("affinities", affinities, "a list of packed affinities", MAX_VCPUS + 1)
+        _check_count(max(length_hint(affinities), len(given)))
+        self.affinities = tuple([_packed(cpu, item) for cpu, item in enumerate(given)])
+        named = listed("aarch32", aarch32, "a list of vCPUs", MAX_VCPUS + 1)
+        self.aarch32 = frozenset([_vcpu(item, len(given)) for item in named])
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
             _add(self._index, cpu, packed, self.aarch32)
-        self.processors = tuple(range(len(self.affinities)) if processors is None else processors)
-        if len(self.processors) != len(self.affinities):
-            raise ConfigError(f"{len(self.affinities)} vCPUs cannot have {len(self.processors)} processor numbers")
-        _check_processors(self.processors)
+        cpus = range(len(given))
+        numbers = (
+            cpus if processors is None else listed("processors", processors, "a list of numbers", len(given) + 1)
+        )
+        self.processors = tuple([_processor(cpu, item) for cpu, item in enumerate(numbers)])
+        """GICR_TYPER.Processor_Number of each vCPU."""
+        if len(self.processors) != len(given):
+            raise ConfigError(f"{len(given)} vCPUs cannot have {len(self.processors)} processor numbers")
+        _check_apart(self.processors)
 
     @classmethod
     def clusters(cls, cpus: int, size: int) -> "Topology":
         """`cpus` vCPUs, `size` (1 to 256) to a cluster: Aff0 counts within it, Aff1 and up the clusters."""
+        check_integer("cpus", cpus)
+        check_integer("size", size)
+        _check_count(cpus)
         if not 1 <= size <= 256:
             raise ConfigError(f"a cluster has 1 to 256 vCPUs, not {size}")
         return cls((cpu // size) << 8 | cpu % size for cpu in range(cpus))
@@ -69,23 +81,36 @@ class Topology:
 
     @classmethod
     def from_text(cls, dotted: Iterable[str], aarch32: Iterable[int] = ()) -> "Topology":
-        """From texts such as "0.0.1.3". Raises AffinityError."""
-        return cls((affinity.from_text(item) for item in dotted), aarch32)
+        """From a list of texts such as "0.0.1.3". Raises AffinityError, and ConfigError for what is no list."""
+        texts = listed("dotted", dotted, "a list of texts such as ['0.0.0.0', '0.0.0.1']", MAX_VCPUS + 1)
+        return cls([_from_text(cpu, item) for cpu, item in enumerate(texts)], aarch32)
 
     def __len__(self) -> int:
         return len(self.affinities)
 
-    def find(self, packed: int) -> int:
-        """The vCPU with this affinity, NO_VCPU where there is none; O(1)."""
-        return self._index.get(packed, NO_VCPU)
+    def find(self, packed: int) -> int | None:
+        """The vCPU with this affinity, None where there is none; O(1)."""
+        return self._index.get(packed)
 
     def mpidr(self, cpu: int) -> int:
         """MPIDR_EL1 of a vCPU (64 bits), or its MPIDR (32 bits) where it is AArch32."""
         return affinity.to_mpidr(self.affinities[cpu])
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Topology):
+            return NotImplemented
+        return self.affinities == other.affinities and self.aarch32 == other.aarch32
+
+    def __hash__(self) -> int:
+        return hash((self.affinities, self.aarch32))
+
+    def __reduce__(self) -> tuple[type["Topology"], tuple[tuple[int, ...], list[int]]]:
+        return Topology, (self.affinities, sorted(self.aarch32))
+
     def __repr__(self) -> str:
         shown = ", ".join(affinity.text(packed) for packed in self.affinities[:4])
-        return f"<Topology of {len(self)} vCPUs: {shown}{', ...' if len(self) > 4 else ''}>"
+        count = "1 vCPU" if len(self) == 1 else f"{len(self)} vCPUs"
+        return f"<Topology of {count}: {shown}{', ...' if len(self) > 4 else ''}>"
 
 
 _NOBODY: Final = [NO_VCPU] * 16
@@ -148,14 +173,41 @@ class AffinityIndex:
             self.affinities[cpu] = packed
 
 
-def _check_processors(processors: tuple[int, ...]) -> None:
+def _processor(cpu: int, item: object) -> int:
+    if not is_integer(item) or not 0 <= item < MAX_VCPUS:
+        raise ConfigError(f"vCPU {cpu}: processor number {brief(item)} is no number of 16 bits")
+    return item
+
+
+def _check_apart(processors: tuple[int, ...]) -> None:
     taken: dict[int, int] = {}
     for cpu, number in enumerate(processors):
-        if not 0 <= number < MAX_VCPUS:
-            raise ConfigError(f"vCPU {cpu}: processor number {number} does not fit in 16 bits")
         if number in taken:
             raise ConfigError(f"vCPUs {taken[number]} and {cpu} have the same processor number {number}")
         taken[number] = cpu
+
+
+def _check_count(cpus: int) -> None:
+    if not 0 < cpus <= MAX_VCPUS:
+        raise ConfigError(f"a VM has 1 to {MAX_VCPUS} vCPUs, not {cpus}")
+
+
+def _packed(cpu: int, item: object) -> int:
+    if not is_integer(item):
+        raise AffinityError(f"vCPU {cpu}: affinity {brief(item)} is no integer")
+    return item
+
+
+def _vcpu(item: object, count: int) -> int:
+    if not is_integer(item) or not 0 <= item < count:
+        raise ConfigError(f"aarch32 names vCPU {brief(item)}: this VM has vCPUs 0 to {count - 1}")
+    return item
+
+
+def _from_text(cpu: int, item: object) -> int:
+    if not isinstance(item, str):
+        raise AffinityError(f"vCPU {cpu}: affinity {brief(item)} is no text such as '0.0.0.1'")
+    return affinity.from_text(item)
 
 
 def _add(index: dict[int, int], cpu: int, packed: int, aarch32: Collection[int]) -> None:

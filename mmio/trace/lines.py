@@ -1,18 +1,17 @@
-"""The numbered text lines of a file, plain or gzip, read as a stream."""
+"""The numbered text lines of a file, plain or compressed, read as a stream."""
 
 import os
 import stat
-import zlib
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from mmio.trace.errors import TraceError
+from mmio.unpacking import UnpackError, unpacked
 
 __all__ = ["TextLines"]
 
 _CHUNK = 1 << 15
-"""Bytes read at a time. It also bounds memory: gzip grows data at most about a thousandfold."""
+"""Bytes read at a time."""
 
 _PIECE = 1 << 16
 """Bytes of a block of lines."""
@@ -20,24 +19,25 @@ _PIECE = 1 << 16
 _LONGEST = 1 << 20
 """Bytes a line may have; without a bound, a file without line ends would have to be held whole."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
-_GZIP = 16 + zlib.MAX_WBITS
-"""Makes zlib expect a gzip header and check the sum at the end."""
-
 
 class TextLines:
     """The lines of a file as pairs of number, counted from 1, and text without the line end.
 
     Every iteration is a new pass over the file, which is open only during the pass. Lines end in "\\n" or
     "\\r\\n"; the text is UTF-8. Raises `TraceError`, when made or while iterating, for a file that cannot be
-    read, is empty, is damaged gzip, or holds anything but text. The lines before the damage come first; where
-    gzip data is corrupt, the damage may be some lines after the one that is named.
+    read, is empty, is compressed and damaged, or holds anything but text. The lines before the damage come first;
+    where compressed data is corrupt, the damage may be some lines after the one that is named.
+
+    `name` is what errors call the file, where that is not its path.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.file = os.fspath(path)
+        """The file that is read."""
+        self.path = self.file if name is None else name
+        """What it is called."""
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.file)
         except OSError as error:
             raise TraceError(self.path, 0, f"cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
@@ -63,8 +63,8 @@ class TextLines:
         count = 0
         tail = b""
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                for contents in self._contents(file):
+            with open(self.file, "rb", buffering=0) as file:
+                for contents in unpacked(self._chunks(file)):
                     contents = tail + contents
                     end = contents.rfind(b"\n") + 1
                     tail = contents[end:]
@@ -74,10 +74,8 @@ class TextLines:
                             count += len(lines)
                     if len(tail) > _LONGEST:
                         raise TraceError(self.path, count + 1, f"the line is longer than {_LONGEST} bytes")
-        except EOFError as error:
-            raise TraceError(self.path, count + 1, "the gzip data ends early: the file is truncated") from error
-        except zlib.error as error:
-            raise TraceError(self.path, count + 1, f"the gzip data is corrupt: {error}") from error
+        except UnpackError as error:
+            raise TraceError(self.path, count + 1, str(error)) from error
         except OSError as error:
             raise TraceError(self.path, count, f"cannot be read: {error.strerror}") from error
         if tail:
@@ -86,13 +84,6 @@ class TextLines:
                 yield count, lines
         elif not count:
             raise TraceError(self.path, 0, "is empty")
-
-    def _contents(self, file: BinaryIO) -> Iterator[bytes]:
-        """The contents, unpacked if they are gzip."""
-        chunks = self._chunks(file)
-        first = next(chunks, b"")
-        contents = chain([first], chunks)
-        return _gunzip(contents) if first.startswith(_GZIP_MAGIC) else contents
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         while chunk := file.read(_CHUNK):
@@ -137,26 +128,3 @@ def _first_bad_byte(block: bytes) -> int | None:
     if nul >= 0:
         return nul
     return bad if bad < len(block) else None
-
-
-def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip data of one or more members.
-
-    Raises `zlib.error` where the data is corrupt and `EOFError` where it ends early, but yields what comes
-    before: `gzip.GzipFile` would withhold it.
-    """
-    member = None
-    for data in chunks:
-        while data:
-            if member is None:
-                # Some tools fill the last block of a medium with zeros.
-                data = data.lstrip(b"\0")
-                if not data:
-                    break
-                member = zlib.decompressobj(_GZIP)
-            yield member.decompress(data)
-            data = member.unused_data
-            if member.eof:
-                member = None
-    if member is not None:
-        raise EOFError

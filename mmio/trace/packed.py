@@ -125,13 +125,14 @@ class PackedFile:
     """A packed trace.
 
     Raises `TraceError` where the file cannot be read, is damaged or truncated, or has another version.
-    The file stays open, and mapped, as long as the object lives.
+    The file stays open, and mapped, as long as the object lives. `name` is what errors call it, where that is not
+    its path.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.path = os.fspath(path) if name is None else name
         try:
-            with open(self.path, "rb") as file:
+            with open(path, "rb") as file:
                 self.total_bytes = os.fstat(file.fileno()).st_size
                 """Size of the file."""
                 if self.total_bytes < _HEADER_SIZE:
@@ -199,7 +200,7 @@ class PackedFile:
             tables.names = [str(name) for name in document["names"]]
             tables.threads = [None if thread is None else int(thread) for thread in document["threads"]]
             tables.written = [event_from_json(text, self.path, 0) for text in document["written"]]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, TraceError):
                 raise
             raise self._damage(f"the tables {place} are not what this version has: {error!r}") from error

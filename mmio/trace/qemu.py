@@ -34,7 +34,6 @@ from mmio.trace.events import (
     SysReg,
     Text,
 )
-from mmio.trace.qemu_its import ITS_EVENTS
 
 __all__ = ["PREFIX", "read_qemu"]
 
@@ -60,7 +59,7 @@ def read_qemu(lines: Iterable[tuple[int, str]], path: str) -> Iterator[Event]:
                 if time is None:
                     raise TraceError(path, number, f"malformed time stamp {date!r}: there is no such time")
         name, space, text = body.partition(" ")
-        if parse := _EVENTS.get(name) or ITS_EVENTS.get(name) or _sysreg_parser(name):
+        if parse := _EVENTS.get(name) or _its_parser(name) or _sysreg_parser(name):
             event = parse(number, time, thread, text)
             if event is None:
                 raise TraceError(path, number, f"malformed {name} event: {_shortened(text)}")
@@ -252,3 +251,12 @@ def _sysreg_parser(name: str) -> _Parser | None:
         if name.endswith("_write"):
             return _SYSREG_WRITE
     return None
+
+
+def _its_parser(name: str) -> _Parser | None:
+    """The parser of an event of the ITS, None for another event; most logs have none, and load none."""
+    if not name.startswith("gicv3_its_"):
+        return None
+    from mmio.trace.qemu_its import ITS_EVENTS
+
+    return ITS_EVENTS.get(name)

@@ -21,28 +21,28 @@ Format: TypeAlias = Literal["qemu", "native", "packed"]
 _READERS = {"qemu": read_qemu, "native": read_native}
 
 
-def open_trace(path: str | os.PathLike[str]) -> "TraceReader":
+def open_trace(path: str | os.PathLike[str], name: str | None = None) -> "TraceReader":
     """Find out what kind of trace a file is from what is in it, and return a reader for it.
 
-    A file that starts with a JSON object is a native trace, any other text a QEMU log; both may be gzip. Raises
+    A file that starts with a JSON object is a native trace, any other text a QEMU log; both may be compressed
+    (`mmio.unpacking`). `name` is what the reader and its errors call the file, where that is not its path. Raises
     `TraceError` when the file cannot be read, is empty or binary, or has a header of an unknown version.
     """
-    lines = TextLines(path)
-    if _starts_with(lines.path, MAGIC):
-        packed = PackedFile(path)
-        return PackedReader(packed)
+    lines = TextLines(path, name)
+    if _starts_with(lines, MAGIC):
+        return PackedReader(PackedFile(path, name))
     _, first = next(iter(lines))
     if first.startswith("{"):
         return TextReader(lines, "native", read_header(first, lines.path))
     return TextReader(lines, "qemu", {})
 
 
-def _starts_with(path: str, magic: bytes) -> bool:
+def _starts_with(lines: TextLines, magic: bytes) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open(lines.file, "rb") as file:
             return file.read(len(magic)) == magic
     except OSError as error:
-        raise TraceError(path, 0, f"cannot be read: {error.strerror}") from error
+        raise TraceError(lines.path, 0, f"cannot be read: {error.strerror}") from error
 
 
 class TraceReader:
@@ -117,7 +117,7 @@ class TextReader(TraceReader):
         """The events from `first` on."""
         # The first line of a native trace is its header.
         skipped = first + (self.format == "native")
-        return _READERS[self.format](islice(TextLines(self.path), skipped, None), self.path)
+        return _READERS[self.format](islice(TextLines(self._lines.file, self.path), skipped, None), self.path)
 
     def feed(self, sink: RecordSink, progress: Callable[[], None] | None = None) -> None:
         """Hand the events over as records."""

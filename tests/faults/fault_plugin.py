@@ -14,7 +14,7 @@ import pytest
 import vgic
 from vgic.cpu_interface import sysregs
 from vgic.cpu_interface.group import GroupState
-from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.interface import PREEMPTION, CpuInterface
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.distributor import frame as distributor
 from vgic.distributor.spis import SharedInterrupts
@@ -101,11 +101,12 @@ def _highest_tie(self: CpuInterface, original: Callable[[CpuInterface], bool]) -
     worse = original(self)
     if self.best_key != NO_KEY:
         priority = self.best_key >> INTID_BITS
-        keys = self.group(self.best_group).queue.keys()
-        assert isinstance(self._private, PrivateInterrupts)
-        for index in range(self._private.count):
-            if self._private.is_queued(index) and self._private.group(index) == self.best_group:
-                keys.append(self._private.key(index))
+        keys = self.groups[self.best_group].queue.keys()
+        private = self._banks[0]
+        assert isinstance(private, PrivateInterrupts)
+        for index in range(private.count):
+            if private.is_queued(index) and private.group(index) == self.best_group:
+                keys.append(private.key(index))
         self.best_key = max(key for key in keys if key >> INTID_BITS == priority)
     return worse
 
@@ -115,7 +116,7 @@ def _enabled_in(*methods: str) -> Patch:
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def method(self: CpuInterface, *arguments: Any) -> Any:
-            with pretending(self.group0, enabled=True), pretending(self.group1, enabled=True):
+            with pretending(self.groups[0], enabled=True), pretending(self.groups[1], enabled=True):
                 return original(self, *arguments)
 
         return method
@@ -128,8 +129,8 @@ def _enabled_in(*methods: str) -> Patch:
 
 
 def _ties_to_the_highest(patch: pytest.MonkeyPatch) -> None:
-    original = CpuInterface.choose
-    patch.setattr(CpuInterface, "choose", lambda self: _highest_tie(self, original))
+    original = CpuInterface.select_best
+    patch.setattr(CpuInterface, "select_best", lambda self: _highest_tie(self, original))
 
 
 def _latch_stays(patch: pytest.MonkeyPatch) -> None:
@@ -146,7 +147,7 @@ def _latch_stays(patch: pytest.MonkeyPatch) -> None:
 
 def _pmr_keeps_all_bits(self: sysregs._Pmr, interface: CpuInterface, value: int, secure: bool) -> None:
     interface.pmr = value
-    interface.settle()
+    interface.settle(PREEMPTION)
 
 
 def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:

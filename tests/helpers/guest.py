@@ -56,6 +56,7 @@ class Guest:
             profile=profile,
             priority_bits=priority_bits,
             redistributor_regions=regions,
+            a3v=profile.features.a3v,
             rss=rss,
             one_of_n=one_of_n,
             lpis=lpis,

@@ -93,7 +93,14 @@ class RandomGuest(RuleBasedStateMachine):
             base += 0x4_0000 if gap else 0x2_0000
         # The reference knows neither the range selector nor 1-of-N; tests/properties/test_random_features.py does.
         config = vgic.Config(
-            topology, spis, self.profile, bits, redistributor_regions=tuple(regions), rss=False, one_of_n=False
+            topology,
+            spis,
+            self.profile,
+            bits,
+            redistributor_regions=tuple(regions),
+            a3v=self.profile.features.a3v,
+            rss=False,
+            one_of_n=False,
         )
         self.gic = vgic.Gic(config)
         self.other = self.reference(affinities, spis, bits)

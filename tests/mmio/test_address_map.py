@@ -147,6 +147,15 @@ def test_a_region_is_no_larger_than_an_offset_can_be() -> None:
 
 
 @pytest.mark.rule("ACC-12")
+def test_a_region_lies_within_the_addresses_of_64_bits() -> None:
+    memory = AddressMap()
+    memory.add(Region("last", (1 << 64) - 0x10000, 0x10000))
+    with pytest.raises(MapError) as caught:
+        memory.add(Region("beyond", (1 << 64) - 0x20000, 0x30000))
+    assert str(caught.value) == "beyond at 0xfffffffffffe0000 reaches beyond the addresses of 64 bits"
+
+
+@pytest.mark.rule("ACC-12")
 def test_regions_may_touch_and_are_kept_in_order() -> None:
     address_map, _, _ = build()
     address_map.add(Region("above", BASE + 4 * FRAME_SIZE, FRAME_SIZE))

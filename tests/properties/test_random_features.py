@@ -95,7 +95,7 @@ class Guest:
 
     def mpidr(self) -> None:
         packed = self.affinity() ^ self.rng.getrandbits(2)
-        if self.gic.find(packed) == -1:
+        if self.gic.find(packed) is None:
             self.gic.write_mpidr(self.cpu(), (packed >> 24) << 32 | packed & 0xFF_FFFF)
 
     def reset(self) -> None:

@@ -72,7 +72,7 @@ def test_an_sgi_reaches_exactly_those_it_names(cpus: int, rss: bool) -> None:
         value = sgi_value(near, rng.getrandbits(16), irm, intid, selector)
         sender = rng.randrange(cpus)
         expected = named(affinities, sender, value, rss)
-        assert set(gic.sgi_targets(sender, vgic.SGI1R, value)) == expected
+        assert set(gic.sgi_targets(sender, vgic.ICC_SGI1R_EL1, value)) == expected
         gic.sysreg_write(sender, vgic.ICC_SGI1R_EL1, value)
         pending = {
             cpu

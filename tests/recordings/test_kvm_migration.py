@@ -100,7 +100,7 @@ class Guest:
             self.different.append(f"before line {event.line}: an SGI is not delivered to {self._reach}")
         sender = self.gic.find(event.cpu)
         value = affinity.to_sgi_cluster(event.cluster) | event.intid << 24 | event.irm << 40 | event.target_list
-        self._reach = {self.gic.affinity(cpu) for cpu in self.gic.sgi_targets(sender, vgic.SGI1R, value)}
+        self._reach = {self.gic.affinity(cpu) for cpu in self.gic.sgi_targets(sender, vgic.ICC_SGI1R_EL1, value)}
         self.gic.sysreg_write(sender, vgic.ICC_SGI1R_EL1, value)
 
     def _compare(self, event: Event, expected: int, got: int) -> None:

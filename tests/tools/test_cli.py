@@ -18,6 +18,7 @@ from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
 CMDLINE = str(RECORDING / "cmd.txt")
+DTB = str(RECORDING / "virt.dtb")
 CORE = str(RECORDING / "trace.core.log.gz")
 GOOD = dist("read", 0xFFE8, 0x3B) + "\n"
 BAD = dist("read", 0xFFE8, 0x3A) + "\n"
@@ -112,7 +113,8 @@ def test_files_that_are_none(trace: Path) -> None:
             "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE, --cpus N or",
         ),
         (["--cpus", "4", "--qemu-cmdline", CMDLINE], "--qemu-cmdline and --cpus both say which vCPUs there are"),
-        (["--qemu-cmdline", CORE], f"{CORE}: not text"),
+        (["--qemu-cmdline", DTB], f"{DTB}: not text"),
+        (["--qemu-cmdline", CORE], f"{CORE}: has more than 1,048,576 bytes, the most that are read of such a file"),
         (["--dtb", CMDLINE], f"{CMDLINE}: not a device tree blob"),
         (["--dtb", "/nonexistent"], "/nonexistent: No such file or directory"),
         (["--cpus", "4", "--gicd-base", "0x80b0000"], "GICR region 0 (0x80a0000-0x811ffff) overlaps GICD"),
@@ -352,7 +354,7 @@ def test_help_shows_what_there_is() -> None:
         for option in ("-h", "--help"):
             outcome = run(command, option)
             assert outcome.exit_code == 0
-            assert outcome.stdout.startswith(f"Usage: main {command} ")
+            assert outcome.stdout.startswith(f"Usage: vgic {command} ")
 
 
 def test_version() -> None:

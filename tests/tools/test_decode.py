@@ -4,8 +4,9 @@ import pytest
 
 import vgic
 from vgic.layouts import its_commands, its_tables
-from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
+from vgic_tools.decode.names import find_by_address, find_by_name, find_record, value_of
 from vgic_tools.errors import UsageError
+from vgic_tools.numbers import number
 
 
 @pytest.mark.parametrize(
@@ -25,9 +26,9 @@ from vgic_tools.errors import UsageError
     ],
 )
 def test_by_name(name: str, title: str) -> None:
-    found, layout = find_by_name(name)
-    assert found == title
-    assert layout.fields
+    found = find_by_name(name)
+    assert found.title == title
+    assert found.layout.fields
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_unknown_names(name: str, message: str) -> None:
 )
 def test_by_address(address: int, title: str) -> None:
     gic = vgic.Gic(vgic.Config(vgic.Topology.qemu(2)))
-    assert find_by_address(address, gic)[0] == title
+    assert find_by_address(address, gic).title == title
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_numbers(text: str, value: int | None) -> None:
 
 def test_by_address_in_an_its() -> None:
     gic = vgic.Gic(vgic.Config(vgic.Topology.qemu(1), its=(0x0808_0000, 0x0900_0000)))
-    assert find_by_address(0x0808_0090, gic)[0].startswith("GITS_CREADR of GITS")
-    assert find_by_address(0x0901_0040, gic)[0].startswith("GITS_TRANSLATER of GITS")
+    assert find_by_address(0x0808_0090, gic).title.startswith("GITS_CREADR of GITS")
+    assert find_by_address(0x0901_0040, gic).title.startswith("GITS_TRANSLATER of GITS")
 
 
 @pytest.mark.parametrize("name", ["command", "Command", "mapti", "MAPTI"])
@@ -106,9 +107,8 @@ def test_a_command_is_what_its_opcode_says(name: str) -> None:
     value = int.from_bytes(its_commands.encode("MAPTI", DeviceID=8, EventID=4, ICID=3, pINTID=0x2004), "little")
     found = find_record(name, value, its_tables.ARCH)
     assert found is not None
-    title, layout = found
-    assert title == "MAPTI"
-    assert layout.decode(value) == {"ICID": 3, "pINTID": 0x2004, "EventID": 4, "DeviceID": 8, "Opcode": 10}
+    assert found.title == "MAPTI"
+    assert found.layout.decode(value) == {"ICID": 3, "pINTID": 0x2004, "EventID": 4, "DeviceID": 8, "Opcode": 10}
 
 
 @pytest.mark.parametrize("entries", its_tables.FORMATS.values())
@@ -116,8 +116,8 @@ def test_a_command_is_what_its_opcode_says(name: str) -> None:
 def test_entries_are_in_the_format_of_the_profile(name: str, entries: its_tables.TableFormat) -> None:
     found = find_record(name, 0, entries)
     assert found is not None
-    assert found[0] == f"{name.upper()} in format {entries.name}"
-    assert found[1] in entries
+    assert found.title == f"{name.upper()} in format {entries.name}"
+    assert found.layout in entries
 
 
 def test_every_profile_has_a_format() -> None:

@@ -1,15 +1,15 @@
 """Register values as tables of fields."""
 
-from rich.console import Console
 from rich.table import Table
 
-from vgic_tools.decode import find_by_name
+from vgic_tools.console import Output
+from vgic_tools.decode.names import find_by_name
 from vgic_tools.fields import difference_table, field_table
 
 
 def rows(table: Table) -> list[list[str]]:
     """The words of each row, the heading first, as far as the meaning, which is left out."""
-    console = Console(width=160)
+    console = Output(width=160)
     with console.capture() as capture:
         console.print(table)
     heading, *body = capture.get().splitlines()
@@ -17,7 +17,7 @@ def rows(table: Table) -> list[list[str]]:
 
 
 def test_every_field_is_shown() -> None:
-    _, layout = find_by_name("GICD_IROUTER42")
+    layout = find_by_name("GICD_IROUTER42").layout
     assert rows(field_table(layout, 0x1_8002_0304)) == [
         ["bits", "field", "value"],
         ["[39:32]", "Aff3", "0x1"],
@@ -29,12 +29,12 @@ def test_every_field_is_shown() -> None:
 
 
 def test_reserved_bits_are_shown() -> None:
-    _, layout = find_by_name("GICD_IROUTER42")
+    layout = find_by_name("GICD_IROUTER42").layout
     assert rows(field_table(layout, 1 << 24))[-1] == ["reserved", "0x1000000"]
 
 
 def test_differences() -> None:
-    _, layout = find_by_name("GICD_IROUTER42")
+    layout = find_by_name("GICD_IROUTER42").layout
     assert rows(difference_table(layout, 0x1_0100_0304, 0x2_0000_0304)) == [
         ["bits", "field", "expected", "got"],
         ["[39:32]", "Aff3", "0x1", "0x2"],
@@ -43,5 +43,5 @@ def test_differences() -> None:
 
 
 def test_no_difference() -> None:
-    _, layout = find_by_name("GICD_CTLR")
+    layout = find_by_name("GICD_CTLR").layout
     assert difference_table(layout, 5, 5).row_count == 0

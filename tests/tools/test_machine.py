@@ -1,5 +1,6 @@
 """Machines from the options of a command."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,15 @@ def test_options_change_what_a_file_says() -> None:
 )
 def test_refused(options: dict[str, object], message: str) -> None:
     assert refusal(**options).startswith(message)
+
+
+@pytest.mark.rule("A3V-7")
+def test_what_there_is_to_warn_of_is_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    built = machine(affinities="0.0.0.0,1.0.0.0", profile="kvm")
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith("vgic: the profile kvm hides Aff3, and vCPU 1 is 1.0.0.0: ")
+    # It is said once, whatever a command makes of the machine.
+    vgic.Gic(dataclasses.replace(built.config, spis=32))
+    machine(affinities="0.0.0.0,1.0.0.0")
+    assert capsys.readouterr().err == ""

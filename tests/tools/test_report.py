@@ -2,15 +2,14 @@
 
 import json
 
-from rich.console import Console
-
 from qemu_log import awake, delivery, dist, evaluation, icc, ppi, redist, replayed, reset, sgi, spi
+from vgic_tools.console import Output
 from vgic_tools.replay import Result
 from vgic_tools.replay.report import as_json, print_report
 
 
 def text_of(result: Result) -> str:
-    console = Console(width=160, highlight=False)
+    console = Output(width=160)
     with console.capture() as capture:
         print_report(console, result)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,5 +1,6 @@
 """`vgic state`: what a user sees of state files."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_show_lists_devices_and_registers(saved: Path) -> None:
         text for text in result.stdout.splitlines() if text in ("GICD", "GICR[0]", "GICR[1]", "ICC[1]", "vCPU[1]")
     ]
     assert devices == ["GICD", "GICR[0]", "vCPU[1]", "GICR[1]", "ICC[1]"]
+
+
+def test_addresses_are_hexadecimal(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    config = replace(CONFIG, its=(0x0808_0000, 0x0900_0000))
+    gic = guest(config)
+    gic.write(0x0808_0100, 8, 1 << 63 | 0x4200_0000)
+    vgic.State.of(gic).to_file(one)
+    vgic.State.of(guest(replace(CONFIG, its=(0x0808_0000,)))).to_file(other)
+    for command in (("show", one), ("diff", one, other)):
+        text = run(*command).stdout
+        assert "0x8080000, 0x9000000" in text
+        # Counts and INTIDs are small.
+        assert re.findall(r"(?<![\w.])\d{5,}", text) == []
 
 
 def test_show_fields_of_one_register(saved: Path) -> None:

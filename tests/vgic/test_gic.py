@@ -31,7 +31,7 @@ HOLE = 0x0800_F000
         (lambda gic: gic.outputs(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.highest_pending(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
         (lambda gic: gic.reset_cpu(2), "no vCPU 2: this VM has vCPUs 0 to 1"),
-        (lambda gic: gic.sgi_targets(2, vgic.SGI1R, 0), "no vCPU 2: this VM has vCPUs 0 to 1"),
+        (lambda gic: gic.sgi_targets(2, vgic.ICC_SGI1R_EL1, 0), "no vCPU 2: this VM has vCPUs 0 to 1"),
     ],
 )
 def test_the_embedders_mistakes_are_told_by_name(call, message: str) -> None:
@@ -113,6 +113,18 @@ def test_the_observer_hears_why_an_access_had_no_effect() -> None:
         IllegalAccess(0x0800_0040, 4, None, False, Refusal.WRITE_ONLY),
         IllegalAccess(0x1234, 4, None, False, Refusal.UNMAPPED),
     ]
+
+
+@pytest.mark.rule("API-7")
+def test_the_observer_hears_which_vcpu_it_was() -> None:
+    guest = Guest(3)
+    # Of the frame and the register, of the map, of a size, and of a vCPU that nobody needs to have.
+    for address, size, cpu in ((HOLE, 4, 2), (0x0800_0000, 8, 1), (0x1234, 4, 0), (0x0800_0000, 3, 1 << 80)):
+        guest.gic.read(address, size, cpu)
+        guest.gic.write(address, size, 7, cpu=cpu)
+    assert [access.cpu for access in guest.heard.accesses] == [2, 2, 1, 1, 0, 0, 1 << 80, 1 << 80]
+    guest.gic.read(HOLE, 4)
+    assert guest.heard.accesses[-1].cpu is None
 
 
 @pytest.mark.rule("API-10")

@@ -27,7 +27,7 @@ def test_a_view_shows_what_the_registers_show() -> None:
     guest.set_edge(40, True)
     assert spi.edge_triggered
     guest.route(40, 0x55)
-    assert spi.target == -1
+    assert spi.target is None
 
 
 @pytest.mark.rule("API-5", "RED-8")

@@ -25,14 +25,14 @@ def test_typer_sgis_and_written_routes_follow_a_new_affinity() -> None:
     gic = machine("0.0.0.0", "0.0.0.1")
     gic.write(GICD + 0x6000 + 8 * 40, 8, 5 << 32 | 7)
     gic.spi(40).set_level(True)
-    assert gic.spi(40).target == -1
+    assert gic.spi(40).target is None
     assert gic.outputs(1) == (False, False)
 
     gic.write_mpidr(1, 5 << 32 | 7)
     gic.check()
     assert gic.read(gic.redistributor_bases[1] + 8, 8) >> 32 == 0x0500_0007
-    assert gic.sgi_targets(0, vgic.SGI0R, 5 << 48 | 1 << 7) == [1]
-    assert gic.sgi_targets(0, vgic.SGI0R, 0b10) == []
+    assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 5 << 48 | 1 << 7) == [1]
+    assert gic.sgi_targets(0, vgic.ICC_SGI0R_EL1, 0b10) == []
     assert gic.outputs(1) == (False, True)
 
     gic.write_mpidr(1, 1)
@@ -51,7 +51,7 @@ def test_an_affinity_that_another_vcpu_has_is_refused_and_nothing_changes() -> N
     with pytest.raises(vgic.AffinityError) as both:
         gic.write_mpidrs({0: 9, 1: 9})
     assert str(both.value) == "vCPUs 0 and 1 have the same affinity 0.0.0.9"
-    assert [gic.find(packed) for packed in (0, 1, 2, 9)] == [0, 1, 2, -1]
+    assert [gic.find(packed) for packed in (0, 1, 2, 9)] == [0, 1, 2, None]
     gic.check()
 
 

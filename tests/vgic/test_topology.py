@@ -3,7 +3,6 @@
 import pytest
 
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
-from vgic.topology import NO_VCPU
 
 
 @pytest.mark.rule("AFF-8")
@@ -28,7 +27,7 @@ def test_any_affinities_may_be_used_and_are_found() -> None:
     assert topology.affinities == (0xFFFF_FFFF, 7, 0x0300_0000)
     assert len(topology) == 3
     assert [topology.find(packed) for packed in topology.affinities] == [0, 1, 2]
-    assert topology.find(0) == NO_VCPU == -1
+    assert topology.find(0) is None
 
 
 @pytest.mark.rule("AFF-7")
@@ -55,6 +54,18 @@ def test_number_of_vcpus_is_what_processor_number_can_hold(count: int) -> None:
 
 
 @pytest.mark.rule("API-3")
+def test_more_vcpus_than_there_can_be_are_not_made() -> None:
+    taken = iter(range(1 << 62))
+    with pytest.raises(ConfigError):
+        Topology(taken)
+    assert next(taken) == MAX_VCPUS + 1
+    for make in (Topology.kvm, Topology.qemu, lambda cpus: Topology.clusters(cpus, 1)):
+        with pytest.raises(ConfigError) as caught:
+            make(1 << 62)
+        assert str(caught.value) == f"a VM has 1 to 65536 vCPUs, not {1 << 62}"
+
+
+@pytest.mark.rule("API-3")
 def test_as_many_vcpus_as_processor_number_can_hold() -> None:
     assert Topology.clusters(MAX_VCPUS, 256).affinities[-1] == 0xFFFF
 
@@ -78,3 +89,20 @@ def test_every_error_is_a_value_error_of_this_library() -> None:
 def test_a_topology_prints_its_first_affinities() -> None:
     assert repr(Topology.kvm(2)) == "<Topology of 2 vCPUs: 0.0.0.0, 0.0.0.1>"
     assert repr(Topology.kvm(5)) == "<Topology of 5 vCPUs: 0.0.0.0, 0.0.0.1, 0.0.0.2, 0.0.0.3, ...>"
+
+
+@pytest.mark.rule("RED-2")
+def test_processor_numbers_are_different_ones_of_16_bits() -> None:
+    assert Topology([5, 1]).processors == (0, 1)
+    gic = vgic.Gic(vgic.Config(Topology([5, 1], processors=[9, 0xFFFF])))
+    shown = [gic.read(base + 8, 8) >> 8 & 0xFFFF for base in gic.redistributor_bases]
+    assert shown == [9, 0xFFFF]
+    for bad, message in (
+        ([1], "2 vCPUs cannot have 1 processor numbers"),
+        ([0, 1, 2], "2 vCPUs cannot have 3 processor numbers"),
+        ([3, 3], "vCPUs 0 and 1 have the same processor number 3"),
+        ([0, 1 << 16], "vCPU 1: processor number 65536 is no number of 16 bits"),
+        ([0, "1"], "vCPU 1: processor number '1' is no number of 16 bits"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{message}$"):
+            Topology([5, 1], processors=bad)  # type: ignore[arg-type]

@@ -1,237 +1,148 @@
-"""The `vgic` command."""
+"""The `vgic` command: which commands there are, and how each of them ends.
 
-import json
+A command is imported when it is asked for: `vgic --version` loads no model, and a replay no benchmark.
+"""
+
+import errno
+import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from typing import Final
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-import vgic
-from mmio import BitLayout, MapError, RegisterLayout
-from mmio.trace import NativeWriter, PackedWriter, TraceError, TraceReader, open_trace
-from vgic import affinity
-from vgic.config import REDISTRIBUTOR_SIZE
-from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
-from vgic.host.trap_plan import TrapPlan, trap_plan
-from vgic.layouts import gicr
-from vgic_tools.affinity.command import affinity_group
-from vgic_tools.bench.command import bench_command
-from vgic_tools.decode import find_by_address, find_by_name, find_record, number, value_of
-from vgic_tools.errors import UsageError
-from vgic_tools.fields import field_table
-from vgic_tools.its import its_command
-from vgic_tools.machine import (
-    Machine,
-    machine_document,
-    machine_from_document,
-    machine_from_options,
-    machine_options,
-)
-from vgic_tools.memory import measure_memory
-from vgic_tools.replay import ReplayError, replay
-from vgic_tools.replay.report import as_json, print_report
-from vgic_tools.state import state_group
-from vgic_tools.terminal import DIFFERENT, fail, stdout
+from vgic_tools import __version__
+from vgic_tools.terminal import BAD_INPUT, INTERRUPTED, UNREAD, ClosedOutput, abandon, complain, note
 
-__all__ = ["main"]
+__all__ = ["Commands", "main"]
 
-CORE = "compiled" if vgic.COMPILED else "interpreted"
+COMMANDS: Final = {
+    "affinity": "vgic_tools.affinity.command:affinity_group",
+    "bench": "vgic_tools.bench.command:bench_command",
+    "convert": "vgic_tools.convert:convert_command",
+    "decode": "vgic_tools.decode.command:decode_command",
+    "its": "vgic_tools.its:its_command",
+    "map": "vgic_tools.map:map_command",
+    "replay": "vgic_tools.replay.command:replay_command",
+    "state": "vgic_tools.state:state_group",
+}
+"""Where each command is: module and name."""
 
-PACKED_SUFFIX = ".vgpk"
+_COMPLETION: Final = "_VGIC_COMPLETE"
+"""What click's shell completion puts into the environment."""
 
-INPUT_ERRORS = (UsageError, TraceError, ReplayError, MapError)
+_ONE_COMPILED: Final = "vgic_tools.bench.core_loop"
+"""A module of the compiled core that is found without loading any other: all are compiled, or none."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(vgic.__version__, prog_name="vgic", message=f"%(prog)s %(version)s, {CORE}")
-def main() -> None:
-    """A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine."""
+# What a group raises that is given no command: its help. Releases before 8.2 print that themselves.
+_NO_ARGUMENTS: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
-def _host_plan(machine: Machine, a3v: bool) -> TrapPlan:
-    """The trap plan of a host that is like the guest in all but A3V."""
-    view = CpuInterfaceView.from_ctlr(vgic.Gic(machine.config).sysreg_read(0, vgic.ICC_CTLR_EL1))
-    return trap_plan(
-        view,
-        HostCapabilities(
-            a3v=a3v,
-            priority_bits=view.priority_bits,
-            preemption_bits=view.preemption_bits,
-            id_bits=view.id_bits,
-            seis=view.seis,
-        ),
-    )
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for, and whose end is told by one exit status."""
+
+    def __init__(self, places: Mapping[str, str], **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]  # click's own options
+        self._places = places
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands."""
+        return sorted(self._places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, None where there is none."""
+        if cmd_name not in self._places:
+            return None
+        module, _, name = self._places[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    # click's own would end with 1 where it is interrupted, and 1 is a verdict here.
+    def main(self, args: Sequence[str] | None = None, *_: object, **extra: object) -> None:  # type: ignore[override]
+        """Run the command that the arguments name, and end the process with a status of `vgic_tools.terminal`."""
+        if _COMPLETION in os.environ:
+            super().main(args, "vgic")
+        if sys.stdout is None:
+            sys.stdout = ClosedOutput()
+        sys.exit(self._status(list(sys.argv[1:] if args is None else args)))
+
+    def _status(self, args: list[str]) -> int:
+        try:
+            try:
+                status = self._run(args)
+            finally:
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except OSError as error:
+            # What goes wrong with an input has a message of its own where it is read: this is the output.
+            abandon(sys.stdout)
+            if error.errno == errno.EPIPE:
+                return UNREAD
+            complain(f"standard output cannot be written: {error.strerror}")
+            return BAD_INPUT
+        return status
+
+    def _run(self, args: list[str]) -> int:
+        try:
+            with self.make_context("vgic", args) as context:
+                self.invoke(context)
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except click.UsageError as error:
+            if isinstance(error, _NO_ARGUMENTS):
+                click.echo(error.format_message(), err=True)
+                return BAD_INPUT
+            if error.ctx is not None:
+                for line in error.ctx.get_usage().splitlines():
+                    note(line)
+                note(f"Try '{error.ctx.command_path} --help' for help.")
+                note("")
+            note(f"Error: {error.format_message()}")
+            return BAD_INPUT
+        except click.ClickException as error:
+            complain(error.format_message())
+            return BAD_INPUT
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
 
 
-@contextmanager
-def _progress(trace: TraceReader) -> Iterator[Callable[[], None]]:
-    """A function to call now and then; shows a bar on a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn(Path(trace.path).name), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=trace.total_bytes)
-        yield lambda: progress.update(task, completed=trace.bytes_read)
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        spec = find_spec(_ONE_COMPILED)
+        compiled = spec is not None and str(spec.origin).endswith(tuple(EXTENSION_SUFFIXES))
+        click.echo(f"vgic {__version__}, {'compiled' if compiled else 'interpreted'}")
+        context.exit()
 
 
-@main.command("replay")
-@click.argument("trace", metavar="TRACE")
-@machine_options
-@click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
-@click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
-@click.option(
-    "--host-a3v",
-    type=click.Choice(["0", "1"]),
-    help="Count the exits that a host with this A3V takes so that the guest sees its own.",
-)
-def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
-    """Replay a trace through the model and compare every outcome that it recorded.
-
-    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or gzip, or a packed trace. Exits with
-    0 where every value came out the same, 1 where one did not, 2 where the input cannot be used.
+main = Commands(
+    COMMANDS,
+    name="vgic",
+    help="""A virtual Arm GICv3: replay the traces of real guests, decode registers, look at a machine.
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
-    """
-    try:
-        reader = open_trace(trace)
-        machine = _recorded_machine(reader, options)
-        with _progress(reader) as advance:
-            traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
-            result = replay(reader, reader.path, machine, keep_going, advance, traps)
-    except INPUT_ERRORS as error:
-        fail(error)
-    result.notes.extend(reader.warnings)
-    if as_data:
-        click.echo(json.dumps(as_json(result), indent=2))
-    else:
-        print_report(stdout(), result)
-    sys.exit(DIFFERENT if result.diverged else 0)
-
-
-def _recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
-    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
-    if "machine" in reader.metadata and not any(options.values()):
-        return machine_from_document(reader.metadata["machine"], reader.path)
-    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
-
-
-@main.command("convert")
-@click.argument("trace", metavar="TRACE")
-@click.argument("output", metavar="OUTPUT")
-@machine_options
-def convert_command(trace: str, output: str, **options: object) -> None:
-    """Convert a trace to the packed format where OUTPUT ends in .vgpk, and to the native format elsewhere.
-
-    The packed format is for fast replays: it keeps neither times nor the texts that a replay does not look at, and
-    says how many it left out. The native format is JSON lines that lose nothing, compressed where OUTPUT ends in
-    .gz. The options describe the machine that the trace was recorded on; a replay of OUTPUT then needs none.
-    """
-    try:
-        reader = open_trace(trace)
-        metadata: dict[str, object] = {"source": Path(trace).name}
-        if any(options.values()) or "machine" in reader.metadata:
-            metadata["machine"] = machine_document(_recorded_machine(reader, options))
-        packed = output.endswith(PACKED_SUFFIX)
-        writer = PackedWriter(output, metadata) if packed else NativeWriter(output, metadata)
-        with _progress(reader) as advance, writer:
-            for count, event in enumerate(reader):
-                writer.write(event)
-                if not count & 0xFFF:
-                    advance()
-    except (TraceError, UsageError) as error:
-        fail(error)
-    except OSError as error:
-        fail(UsageError(f"{output}: cannot be written: {error.strerror}"))
-    for warning in reader.warnings:
-        click.echo(f"vgic: {warning}", err=True)
-    if isinstance(writer, PackedWriter):
-        click.echo(f"left out: {writer.times:,} times, {writer.texts:,} texts", err=True)
-
-
-@main.command("decode")
-@click.argument("register", metavar="REGISTER|ADDRESS|command|DTE|ITE|CTE|L1")
-@click.argument("values", metavar="VALUE...", nargs=-1, required=True)
-@machine_options
-def decode_command(register: str, values: tuple[str, ...], **options: object) -> None:
-    """Show the fields of a register, an ITS command, or an entry of an ITS table.
-
-    A register is given by name, or by its address on a machine: 4 vCPUs at the addresses of QEMU's virt machine
-    unless told. A command or entry may be written as doublewords, in the order in which they are in memory; the
-    format of entries is that of the profile.
-
-    \b
-    vgic decode GICR_TYPER 0x301000311
-    vgic decode 0x8000004 0x37a0007
-    vgic decode command 0x80000000a 0x200400000004 0x3 0
-    vgic decode ITE 0x300008013 0x3ff --profile qemu
-    """
-    try:
-        bits = value_of(values)
-        layout: BitLayout
-        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
-        address = number(register)
-        if address is not None:
-            title, layout = find_by_address(address, vgic.Gic(machine.config))
-        else:
-            found = find_record(register, bits, machine.config.profile.its.entries)
-            title, layout = found or find_by_name(register)
-        if bits >> layout.width:
-            raise UsageError(f"{title} has {layout.width} bits; {' '.join(values)} does not fit")
-    except INPUT_ERRORS as error:
-        fail(error)
-    console = stdout()
-    access = f"  ({layout.access.value})" if isinstance(layout, RegisterLayout) else ""
-    console.print(f"[bold]{title}[/bold] = {bits:#0{layout.width // 4 + 2}x}{access}")
-    console.print(field_table(layout, bits))
-
-
-@main.command("map")
-@machine_options
-@click.option("--memory", is_flag=True, help="Also measure what the machine takes, a vCPU and an SPI.")
-def map_command(memory: bool, **options: object) -> None:
-    """Show a machine's address map and redistributors.
-
-    The machine has 4 vCPUs, and the addresses of QEMU's virt machine, unless told.
-    """
-    try:
-        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]
-        gic = vgic.Gic(machine.config)
-    except INPUT_ERRORS as error:
-        fail(error)
-    console = stdout()
-    console.print(str(machine))
-    console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("region", "first", "last", "size"):
-        table.add_column(heading, justify="left" if heading == "region" else "right")
-    for region in gic.map:
-        table.add_row(region.name, f"{region.base:#x}", f"{region.end - 1:#x}", f"{region.size:#x}")
-    console.print(table)
-    console.print()
-    frames = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("vCPU", "affinity", "RD_base", "SGI_base", "GICR_TYPER.Last"):
-        frames.add_column(heading, justify="right")
-    placed = zip(gic.redistributor_bases, machine.config.topology.affinities, strict=True)
-    for cpu, (base, packed) in enumerate(placed):
-        last = str(gicr.TYPER.decode(gic.read(base + gicr.TYPER.offset, 8))["Last"])
-        frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + REDISTRIBUTOR_SIZE // 2:#x}", last)
-    console.print(frames)
-    if memory:
-        taken = measure_memory(machine.config)
-        console.print(
-            f"\nmemory: {taken.total:,} bytes in all, {taken.per_vcpu:,.0f} a vCPU, {taken.per_spi:.1f} an SPI"
+    vgic decode GICD_ISENABLER1 0x400
+    vgic map --dtb board.dtb
+    """,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version, and whether the core is compiled.",
         )
-
-
-main.add_command(affinity_group)
-main.add_command(bench_command)
-main.add_command(its_command)
-main.add_command(state_group)
+    ],
+)
+"""The `vgic` command."""
 
 if __name__ == "__main__":
     main()

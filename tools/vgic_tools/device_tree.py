@@ -1,16 +1,31 @@
-"""Machines from device trees: the vCPUs' MPIDRs, the GIC's frames, redistributor regions and ITSes."""
+"""Machines from device trees: the vCPUs' MPIDRs, the GIC's frames, redistributor regions and ITSes.
 
-from collections.abc import Iterator
+A node is read in its place (Devicetree Specification v0.4): its `reg` is as wide as its parent says and an address
+on the bus that it is on, which the `ranges` of each bus above translate, and it is there where neither it nor what
+it is on is disabled.
+"""
+
 from pathlib import Path
-
-import fdt
+from typing import Final
 
 import vgic
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic_tools.errors import UsageError
+from vgic_tools.flat_tree import Node, TreeError, read_tree
+from vgic_tools.inputs import read_bytes, shown_name
 
 __all__ = ["config_from_device_tree"]
+
+_LARGEST: Final = 1 << 26
+"""Bytes of a blob: a hundred times those of large boards."""
+
+_MOST_CELLS: Final = 4
+"""Cells that a number in a `reg` or `ranges` has at most."""
+
+
+class _MisreadError(ValueError):
+    """What a node says cannot be; the message names the node."""
 
 
 def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
@@ -19,59 +34,71 @@ def config_from_device_tree(path: Path, spis: int) -> vgic.Config:
     Raises UsageError where the file is no device tree, or has no GICv3 or no CPUs, or ones that cannot be.
     """
     try:
-        nodes = list(_walk(fdt.parse_dtb(path.read_bytes()).root))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # The library lets through whatever its parser stumbles over.
-        raise UsageError(f"{path}: not a device tree blob") from error
-    cpus = [node for node in nodes if "cpu" in _texts(node, "device_type")]
+        return _config(list(read_tree(read_bytes(path, _LARGEST)).walk()), spis)
+    except TreeError as error:
+        raise UsageError(f"{shown_name(path)}: not a device tree blob") from error
+    except (_MisreadError, vgic.VgicError) as error:
+        raise UsageError(f"{shown_name(path)}: {error}") from error
+
+
+def _config(nodes: list[Node], spis: int) -> vgic.Config:
+    # A CPU that is "disabled" waits for its enable-method: it is there, unlike one that failed.
+    all_cpus = [node for node in nodes if "cpu" in node.texts("device_type")]
+    cpus = [cpu for cpu in all_cpus if not _status(cpu).startswith("fail")]
     if not cpus:
-        raise UsageError(f'{path}: no node has device_type = "cpu"')
-    gics = [node for node in nodes if "arm,gic-v3" in _texts(node, "compatible")]
-    if len(gics) != 1:
-        raise UsageError(f"{path}: {len(gics)} nodes are compatible with arm,gic-v3, not one")
-    stride = _cells(gics[0], "redistributor-stride")
+        raise _MisreadError(
+            f"all {len(all_cpus)} CPUs have failed" if all_cpus else 'no node has device_type = "cpu"'
+        )
+    gic = _gic(nodes)
+    stride = gic.cells("redistributor-stride")
     if stride and _number(stride) != REDISTRIBUTOR_SIZE:
-        raise UsageError(
-            f"{path}: redistributor-stride {_number(stride):#x}: only {REDISTRIBUTOR_SIZE:#x} is modelled"
-        )
-    services = [node for node in nodes if "arm,gic-v3-its" in _texts(node, "compatible")]
+        raise _MisreadError(f"redistributor-stride {_number(stride):#x}: only {REDISTRIBUTOR_SIZE:#x} is modelled")
+    services = [node for node in nodes if "arm,gic-v3-its" in node.texts("compatible") and _is_there(node)]
     for node in services:
-        if not _registers(node):
-            raise UsageError(f"{path}: {node.name} has no reg")
-    frames = _registers(gics[0])
-    regions = _number(_cells(gics[0], "#redistributor-regions") or [1])
+        if not _entries(node):
+            raise _MisreadError(f"{node.name} has no reg")
+    regions = _number(gic.cells("#redistributor-regions") or [1])
+    frames = _entries(gic)
     if len(frames) < 1 + regions:
-        raise UsageError(f"{path}: {gics[0].name} has {len(frames)} reg entries, too few for {regions} regions")
-    try:
-        return vgic.Config(
-            topology=vgic.Topology(affinity.from_mpidr(_number(_cells(cpu, "reg"))) for cpu in cpus),
-            spis=spis,
-            profile=vgic.QEMU,
-            gicd_base=frames[0][0],
-            redistributor_regions=tuple(
-                vgic.RedistributorRegion(base, size // REDISTRIBUTOR_SIZE) for base, size in frames[1 : 1 + regions]
-            ),
-            its=tuple(_registers(node)[0][0] for node in services),
-        )
-    except vgic.VgicError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise _MisreadError(f"{gic.name} has {len(frames)} reg entries, too few for {regions} regions")
+    return vgic.Config(
+        topology=vgic.Topology(affinity.from_mpidr(_mpidr(cpu)) for cpu in cpus),
+        spis=spis,
+        profile=vgic.QEMU,
+        gicd_base=_translated(gic, *frames[0]),
+        redistributor_regions=tuple(
+            vgic.RedistributorRegion(_translated(gic, base, size), size // REDISTRIBUTOR_SIZE)
+            for base, size in frames[1 : 1 + regions]
+        ),
+        its=tuple(_translated(node, *_entries(node)[0]) for node in services),
+    )
 
 
-def _walk(node: fdt.Node) -> Iterator[fdt.Node]:
-    yield node
-    for child in node.nodes:
-        yield from _walk(child)
+def _gic(nodes: list[Node]) -> Node:
+    named = [node for node in nodes if "arm,gic-v3" in node.texts("compatible")]
+    there = [node for node in named if _is_there(node)]
+    if len(there) != 1:
+        disabled = f" ({len(named)} with those that are disabled)" if len(named) > len(there) else ""
+        raise _MisreadError(f"{len(there)} nodes are compatible with arm,gic-v3, not one{disabled}")
+    return there[0]
 
 
-def _texts(node: fdt.Node, name: str) -> list[str]:
-    data = getattr(node.get_property(name), "data", None) or []
-    return [item for item in data if isinstance(item, str)]
+def _status(node: Node) -> str:
+    return (node.texts("status") or ["okay"])[0]
 
 
-def _cells(node: fdt.Node, name: str) -> list[int]:
-    data = getattr(node.get_property(name), "data", None) or []
-    return [item for item in data if isinstance(item, int)]
+def _is_there(node: Node) -> bool:
+    """True where neither the node nor what it is on is disabled, reserved or broken."""
+    return all(_status(item) in ("okay", "ok") for item in node.path())
+
+
+def _mpidr(cpu: Node) -> int:
+    cells = cpu.cells("reg")
+    if not cells:
+        raise _MisreadError(f"{cpu.name} has no reg, which says its affinity")
+    # A list, where a CPU has threads, starts with the first. Who leaves the width out has one CPU a node.
+    width = None if cpu.parent is None else _width(cpu.parent, "#address-cells", 0)
+    return _number(cells[: width or len(cells)])
 
 
 def _number(cells: list[int]) -> int:
@@ -82,13 +109,58 @@ def _number(cells: list[int]) -> int:
     return number
 
 
-def _registers(node: fdt.Node) -> list[tuple[int, int]]:
-    """The (address, size) pairs of `reg`; how many cells each takes is said by the parent."""
-    cells = _cells(node, "reg")
-    address_cells = _number(_cells(node.parent or node, "#address-cells") or [2])
-    size_cells = _number(_cells(node.parent or node, "#size-cells") or [1])
-    entry = max(address_cells + size_cells, 1)
-    return [
-        (_number(cells[at : at + address_cells]), _number(cells[at + address_cells : at + entry]))
-        for at in range(0, len(cells) - entry + 1, entry)
-    ]
+def _width(bus: Node, name: str, default: int) -> int:
+    """How many cells a number takes on a bus; a bus that does not say has the default of the specification."""
+    cells = bus.cells(name)
+    width = _number(cells[:1]) if cells else default
+    if width > _MOST_CELLS:
+        raise _MisreadError(f"{bus.name} has {name} {width}, more than {_MOST_CELLS}")
+    return width
+
+
+def _address_cells(bus: Node) -> int:
+    return _width(bus, "#address-cells", 2)
+
+
+def _size_cells(bus: Node) -> int:
+    return _width(bus, "#size-cells", 1)
+
+
+def _entries(node: Node) -> list[tuple[int, int]]:
+    """The (address, size) pairs of `reg`, on the bus that the node is on."""
+    bus = node.parent or node
+    return [(address, size) for address, size in _split(node.cells("reg"), _address_cells(bus), _size_cells(bus))]
+
+
+def _split(cells: list[int], *widths: int) -> list[tuple[int, ...]]:
+    """The whole entries in some cells, each of numbers that take so many cells."""
+    entry = max(sum(widths), 1)
+    found = []
+    for start in range(0, len(cells) - entry + 1, entry):
+        numbers, at = [], start
+        for width in widths:
+            numbers.append(_number(cells[at : at + width]))
+            at += width
+        found.append(tuple(numbers))
+    return found
+
+
+def _translated(node: Node, address: int, size: int) -> int:
+    """The address that a CPU uses for one on the node's bus. Raises _MisreadError where there is none."""
+    for bus in reversed(node.path()[1:-1]):
+        address = _one_up(bus, node, address, size)
+    return address
+
+
+def _one_up(bus: Node, node: Node, address: int, size: int) -> int:
+    """The address on the bus above."""
+    assert bus.parent is not None
+    if "ranges" not in bus.properties:
+        raise _MisreadError(f"{bus.name} has no ranges, so {node.name} on it has no address that a CPU can use")
+    if not bus.properties["ranges"]:
+        return address
+    widths = _address_cells(bus), _address_cells(bus.parent), _size_cells(bus)
+    for here, above, length in _split(bus.cells("ranges"), *widths):
+        if here <= address and address + size <= here + length:
+            return above + address - here
+    raise _MisreadError(f"no ranges of {bus.name} hold {node.name} at {address:#x}, {size:#x} bytes")

@@ -2,24 +2,30 @@
 
 import mmap
 from pathlib import Path
+from typing import Final
 
 import click
 
 from mmio.trace import TraceError, open_trace
-from vgic import GuestMemory, Ram, RamRegions, State, VgicError
-from vgic_tools.decode import number
+from mmio.unpacking import unpacked
+from vgic import GuestMemory, Ram, RamRegions, VgicError
+from vgic_tools.console import stdout
 from vgic_tools.errors import UsageError
+from vgic_tools.inputs import kept, read_state, shown_name
 from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
-from vgic_tools.terminal import fail, stdout
+from vgic_tools.numbers import number
+from vgic_tools.terminal import fail
 
 __all__ = ["its_command"]
 
-_STATE = b'{"format": "vgic-state"'
+_STATE: Final = b'{"format": "vgic-state"'
+_FIRST: Final = 1 << 16
+"""Bytes of a file that tell what it is."""
 
 
-@click.command("its")
+@click.command("its", short_help="Show what is mapped in an ITS, and who took its interrupts.")
 @click.argument("file", metavar="TRACE|STATE")
 @click.option(
     "--ram",
@@ -33,39 +39,42 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
     commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
-    RAM is there.
+    RAM is there. Either may be compressed; - is standard input.
 
     \b
     vgic its trace.log.gz
     vgic its vm.state --ram ram.bin@0x40000000
     """
+    name = shown_name(file)
     try:
-        if _is_state(file):
-            memory = RamRegions([_ram(image) for image in images])
-            _print_state(file, memory)
-        elif images:
-            raise UsageError(f"--ram goes with a saved state, and {file} is none")
-        else:
-            print_history(stdout(), file, History(open_trace(file)))
+        with kept(file) as path:
+            if _is_state(path):
+                memory = RamRegions([_ram(image) for image in images])
+                _print_state(path, name, memory)
+            elif images:
+                raise UsageError(f"--ram goes with a saved state, and {name} is none")
+            else:
+                print_history(stdout(), name, History(open_trace(path, name)))
     except (TraceError, UsageError, VgicError) as error:
         fail(error)
 
 
-def _is_state(file: str) -> bool:
+def _is_state(path: str) -> bool:
     try:
-        with open(file, "rb") as opened:
-            return opened.read(len(_STATE)) == _STATE
-    except OSError:
+        with open(path, "rb") as opened:
+            # The first piece of what is compressed has the first line.
+            return next(unpacked([opened.read(_FIRST)]), b"").startswith(_STATE)
+    except (OSError, ValueError):
         return False  # Reading it as a trace says why.
 
 
-def _print_state(file: str, memory: GuestMemory) -> None:
-    gic = State.from_file(file).build(memory=memory)
+def _print_state(path: str, name: str, memory: GuestMemory) -> None:
+    gic = read_state(path, name).build(memory=memory)
     if not gic.config.its:
-        raise UsageError(f"{file}: the VM has no ITS")
+        raise UsageError(f"{name}: the VM has no ITS")
     console = stdout()
     for index in range(len(gic.config.its)):
-        print_walk(console, file, Walk(gic, index))
+        print_walk(console, name, Walk(gic, index))
 
 
 def _ram(image: str) -> Ram:

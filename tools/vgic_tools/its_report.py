@@ -3,12 +3,11 @@
 from collections import Counter
 from typing import Final
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from vgic import VgicError, affinity
 from vgic.layouts import gits
+from vgic_tools.console import Output, styled, table
 from vgic_tools.its_history import Collection, History
 from vgic_tools.its_walk import MOST_LOOKUPS, Mapped, Walk
 
@@ -19,24 +18,29 @@ _MOST_NOTES: Final = 8
 _OFFSET: Final = gits.CWRITER.mask("Offset")
 
 
-def print_history(console: Console, file: str, history: History) -> None:
+def print_history(console: Output, file: str, history: History) -> None:
     """What a trace shows."""
     if not history.commands and not history.unmapped:
-        console.print(f"{escape(file)}: no ITS command and no MSI")
+        console.print(f"{file}: no ITS command and no MSI")
         return
     messages = sum(event.messages for event in history.events)
     commands = ", ".join(f"{name} {count:,}" for name, count in history.commands.most_common())
-    console.print(f"[bold]{escape(file)}[/bold]: {history.commands.total():,} ITS commands: {commands}")
-    console.print(f"{messages:,} MSIs of {len(history.events):,} mappings of {len(_events(history)):,} events\n")
+    console.print(styled(file, "bold"), f": {history.commands.total():,} ITS commands: {commands}", sep="")
+    console.print(f"{messages:,} MSIs of {len(history.events):,} mappings of {len(_events(history)):,} events")
+    console.print()
     console.print(_devices(history))
     console.print()
     console.print(_mappings(history))
     console.print()
     console.print(_collections(history))
     for (device, event), count in sorted(history.unmapped.items())[:_MOST_NOTES]:
-        console.print(f"[yellow]note:[/yellow] {count:,} MSIs of device {device:#x}, event {event:#x}, not mapped")
+        _note(console, f"{count:,} MSIs of device {device:#x}, event {event:#x}, not mapped")
     for intid, count in sorted(history.unexplained.items())[:_MOST_NOTES]:
-        console.print(f"[yellow]note:[/yellow] LPI {intid} was taken {count:,} times, and never mapped")
+        _note(console, f"LPI {intid} was taken {count:,} times, and never mapped")
+
+
+def _note(console: Output, text: str) -> None:
+    console.print(styled("note:", "yellow"), text)
 
 
 def _events(history: History) -> set[tuple[int, int]]:
@@ -118,33 +122,29 @@ def _count(number: int) -> str:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        words = heading in ("collection", "target", "taken by", "lines", "LPI", "pending LPIs", "INTIDs")
-        table.add_column(heading, justify="left" if words else "right")
-    return table
+    words = ("collection", "target", "taken by", "lines", "LPI", "pending LPIs", "INTIDs")
+    return table(*headings, right=tuple(heading for heading in headings if heading not in words))
 
 
-def print_walk(console: Console, file: str, walk: Walk) -> None:
+def print_walk(console: Output, file: str, walk: Walk) -> None:
     """What is mapped in an ITS of a saved VM."""
     its, config = walk.its, walk.gic.config
     base = config.its[walk.number]
     state = "enabled" if its.enabled else "disabled"
-    console.print(
-        f"[bold]{escape(file)}[/bold]: ITS {walk.number} at {base:#x}, profile {config.profile.name}, {state}"
-    )
+    where = f": ITS {walk.number} at {base:#x}, profile {config.profile.name}, {state}"
+    console.print(styled(file, "bold"), where, sep="")
     console.print(_queue(walk))
-    for name, table in (("devices", its.tables.devices), ("collections", its.tables.collections)):
-        shape = "two-level table" if table.indirect else "table"
-        where = f"{shape} at {table.base:#x}, room for {table.count:,}" if table.count else "no table"
+    for name, kept in (("devices", its.tables.devices), ("collections", its.tables.collections)):
+        shape = "two-level table" if kept.indirect else "table"
+        where = f"{shape} at {kept.base:#x}, room for {kept.count:,}" if kept.count else "no table"
         console.print(f"{name}: {where}")
     if not walk.readable:
-        console.print(
-            "[yellow]note:[/yellow] the tables are in the guest's RAM, which a state does not hold:"
-            " give it with --ram FILE@ADDRESS"
+        _note(
+            console,
+            "the tables are in the guest's RAM, which a state does not hold: give it with --ram FILE@ADDRESS",
         )
     if not walk.complete:
-        console.print(f"[yellow]note:[/yellow] only the first {MOST_LOOKUPS:,} table entries were looked at")
+        _note(console, f"only the first {MOST_LOOKUPS:,} table entries were looked at")
     for shown in (_mapped_devices(walk), _mapped_events(walk), _mapped_collections(walk), _pending(walk)):
         if shown.row_count:
             console.print()

@@ -1,6 +1,7 @@
 """Which machine a command works on: from a QEMU command line, a device tree, or options."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -8,13 +9,22 @@ from typing import TypeVar
 import click
 
 import vgic
+from mmio.trace import TraceReader
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
-from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
+from vgic_tools.inputs import shown_name
 from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
+from vgic_tools.terminal import note
 
-__all__ = ["Machine", "machine_document", "machine_from_document", "machine_from_options", "machine_options"]
+__all__ = [
+    "Machine",
+    "machine_document",
+    "machine_from_document",
+    "machine_from_options",
+    "machine_options",
+    "recorded_machine",
+]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
@@ -57,13 +67,13 @@ def machine_options(command: CommandT) -> CommandT:
             "--qemu-cmdline",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a file with a QEMU command line.",
+            help="The machine of this QEMU command line; - is standard input.",
         ),
         click.option(
             "--dtb",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="Take the machine from a device tree blob.",
+            help="The machine of this device tree blob; - is standard input.",
         ),
         click.option("--cpus", type=int, metavar="N", help="A machine of N vCPUs, 16 to a cluster."),
         click.option(
@@ -77,7 +87,7 @@ def machine_options(command: CommandT) -> CommandT:
         ),
         click.option("--spis", type=int, metavar="N", help="Number of SPIs: a multiple of 32, or 988."),
         click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
-        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor."),
+        click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor. Default: 0x8000000."),
         click.option(
             "--redistributors",
             multiple=True,
@@ -122,9 +132,11 @@ def machine_from_options(
         raise UsageError(f"{' and '.join(given)} both say which vCPUs there are; give one")
     try:
         if qemu_cmdline is not None:
-            config, origin = config_from_qemu_cmdline(qemu_cmdline), str(qemu_cmdline)
+            config, origin = config_from_qemu_cmdline(qemu_cmdline), shown_name(qemu_cmdline)
         elif dtb is not None:
-            config, origin = config_from_device_tree(dtb, QEMU_SPIS), str(dtb)
+            from vgic_tools.device_tree import config_from_device_tree
+
+            config, origin = config_from_device_tree(dtb, QEMU_SPIS), shown_name(dtb)
         elif affinities is not None:
             config, origin = vgic.Config(vgic.Topology.from_text(affinities.split(","))), "--affinities"
         elif cpus is not None or default_cpus is not None:
@@ -149,9 +161,26 @@ def machine_from_options(
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
         if its:
             changes["its"] = tuple(_number("--its", text) for text in its)
-        return Machine(replace(config, **changes), origin)  # type: ignore[arg-type]  # one dict, many field types
+        return Machine(_changed(config, changes), origin)
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error
+
+
+def _changed(config: vgic.Config, changes: Mapping[str, object]) -> vgic.Config:
+    """The configuration with other values; what there is to warn of goes to standard error, a line each, once."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", vgic.VgicWarning)
+        config = replace(config, **changes)  # type: ignore[arg-type]  # one dict, many field types
+    for warning in told:
+        note(f"vgic: {warning.message}")
+    return replace(config, a3v=config.features.a3v) if told else config
+
+
+def recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
+    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
+    if "machine" in reader.metadata and not any(options.values()):
+        return machine_from_document(reader.metadata["machine"], reader.path)
+    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
 
 
 def _number(option: str, text: str) -> int:

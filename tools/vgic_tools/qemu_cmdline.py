@@ -8,6 +8,8 @@ from typing import Final
 
 import vgic
 from vgic_tools.errors import UsageError
+from vgic_tools.inputs import read_text
+from vgic_tools.numbers import number
 
 __all__ = ["QEMU_SPIS", "config_from_qemu_cmdline"]
 
@@ -29,6 +31,9 @@ _VERSION: Final = re.compile(r"virt-([0-9]+)\.([0-9]+)")
 _FIRST_WITH_ITS: Final = (6, 2)
 _ON: Final = ("on", "yes", "true", "y")
 _OFF: Final = ("off", "no", "false", "n")
+
+_MOST: Final = 1 << 20
+"""Bytes of a command line."""
 
 _ALIASES: Final = {"M": "machine"}
 
@@ -78,10 +83,7 @@ def _has_its(path: Path, kind: str, machine: dict[str, str]) -> bool:
 
 
 def _options(path: Path) -> dict[str, str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+    text = read_text(path, _MOST)
     lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("#")]
     try:
         # A backslash continues a line, as in a shell.
@@ -102,7 +104,7 @@ def _options(path: Path) -> dict[str, str]:
 
 def _cpus(smp: dict[str, str]) -> int:
     """The number of CPUs: as given, or what the levels of the topology multiply to; 0 where it is no number."""
-    numbers = {name: int(value) if value.isdecimal() else 0 for name, value in smp.items()}
+    numbers = {name: number(value) or 0 for name, value in smp.items()}
     for name in ("cpus", "maxcpus"):
         if name in numbers:
             return numbers[name]

@@ -4,24 +4,24 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from vgic import State, VgicError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic.state.saving import VmDescription
-from vgic_tools.decode import number
+from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.inputs import is_given_once, read_state, read_text, shown_name
 from vgic_tools.kvm_order import check_log
+from vgic_tools.numbers import number
 from vgic_tools.state_words import describe, device_of, difference, layout_of
-from vgic_tools.terminal import DIFFERENT, fail, stdout
+from vgic_tools.terminal import DIFFERENT, fail, print_line
 
 __all__ = ["state_group"]
 
@@ -35,9 +35,9 @@ _SHOWN_BY: Final = {"PREbits": "ICC[0].ICC_BPR0_EL1, its least value"}
 """What shows a guest a field of ICH_VTR_EL2, where it is not the field of that name in ICC_CTLR_EL1."""
 
 
-@click.group("state")
+@click.group("state", short_help="Look at saved VMs, compare them, and check them against a host.")
 def state_group() -> None:
-    """Look at saved states of VMs."""
+    """Look at saved states of VMs. A state file may be compressed; - is standard input."""
 
 
 @state_group.command("show")
@@ -62,12 +62,13 @@ def show_command(file: str, wanted: str | None) -> None:
         return
     console.print(_vm_table(state.data["vm"]))
     for device in dict.fromkeys(map(device_of, registers)):
-        console.print(f"\n[bold]{escape(device)}[/bold]")
-        table = _table("register", "value", "not zero")
+        console.print()
+        console.print(styled(device, "bold"))
+        shown = table("register", "value", "not zero", right=("value",))
         for name, value in registers.items():
             if device_of(name) == device:
-                table.add_row(escape(name), f"{value:#x}", describe(name, value))
-        console.print(table)
+                shown.add_row(name, f"{value:#x}", describe(name, value))
+        console.print(shown)
 
 
 @state_group.command("diff")
@@ -75,21 +76,25 @@ def show_command(file: str, wanted: str | None) -> None:
 @click.argument("b", metavar="B")
 def diff_command(a: str, b: str) -> None:
     """Show in which registers two states differ, and how. Exits with 0 where in none, 1 where in some."""
+    try:
+        is_given_once(a, b)
+    except UsageError as error:
+        fail(error)
     one, other = _read(a).data, _read(b).data
-    table = _table("", "A", "B", "difference")
+    shown = table("", "A", "B", "difference", right=("A", "B"))
     for key, was, is_now in _differing(_vm_texts(one["vm"]), _vm_texts(other["vm"])):
-        table.add_row(escape(f"vm.{key}"), was or "-", is_now or "-", "")
+        shown.add_row(f"vm.{key}", was or "-", is_now or "-", "")
     for name, before, after in _differing(one["registers"], other["registers"]):
         old_value, new_value = before or 0, after or 0
-        table.add_row(escape(name), f"{old_value:#x}", f"{new_value:#x}", difference(name, old_value, new_value))
-    if not table.row_count:
-        click.echo("no difference")
+        shown.add_row(name, f"{old_value:#x}", f"{new_value:#x}", difference(name, old_value, new_value))
+    if not shown.row_count:
+        print_line("no difference")
         return
-    stdout().print(table)
+    stdout().print(shown)
     sys.exit(DIFFERENT)
 
 
-@state_group.command("check")
+@state_group.command("check", short_help="Say whether a host can go on with a saved VM.")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--order", metavar="LOG", help="Check a VMM's log of KVM calls instead of a state.")
 @click.option(
@@ -140,17 +145,15 @@ def check_command(
 
 def _check_order(log: str) -> None:
     try:
-        lines = Path(log).read_text(encoding="utf-8").splitlines()
-        findings = check_log(lines, log)
+        findings = check_log(read_text(log).splitlines(), shown_name(log))
     except UsageError as error:
         fail(error)
-    except (OSError, UnicodeDecodeError) as error:
-        fail(UsageError(f"{log}: {getattr(error, 'strerror', None) or 'not text'}"))
+    log = shown_name(log)
     for finding in findings:
-        click.echo(f"{log}:{finding.line}: {finding.verdict.name.lower()}: {finding.message}")
+        print_line(f"{log}:{finding.line}: {finding.verdict.name.lower()}: {finding.message}")
     if findings:
         sys.exit(DIFFERENT)
-    click.echo(f"{log}: KVM would lose and refuse nothing")
+    print_line(f"{log}: KVM would lose and refuse nothing")
 
 
 def _host(
@@ -182,29 +185,35 @@ def _given(option: ValueT | None, default: ValueT) -> ValueT:
     return default if option is None else option
 
 
-def _print_plan(console: Console, plan: TrapPlan) -> None:
+def _print_plan(console: Output, plan: TrapPlan) -> None:
     if not plan.differences:
-        console.print("[bold green]runs[/bold green]: the host has what the guest saw")
+        console.print(styled("runs", "bold green"), ": the host has what the guest saw", sep="")
         return
-    table = _table("shown to the guest by", "field", "guest", "host", "traps", "reason")
+    shown = table("shown to the guest by", "field", "guest", "host", "traps", "reason", right=("guest", "host"))
     for item in plan.differences:
-        shown = _SHOWN_BY.get(item.field, _CTLR)
-        traps = ", ".join(control.name for control in item.controls) or "[red]none helps[/red]"
-        table.add_row(escape(shown), item.field, f"{item.guest:d}", f"{item.host:d}", traps, item.reason)
-    console.print(table)
+        traps: str | Text = ", ".join(control.name for control in item.controls)
+        shown.add_row(
+            _SHOWN_BY.get(item.field, _CTLR),
+            item.field,
+            f"{item.guest:d}",
+            f"{item.host:d}",
+            traps or styled("none helps", "red"),
+            item.reason,
+        )
+    console.print(shown)
     console.print()
     if plan.possible:
         controls = ", ".join(control.name for control in plan.controls)
-        console.print(f"[bold green]runs[/bold green] with ICH_HCR_EL2 {controls} set ({plan.hcr:#x})")
+        console.print(styled("runs", "bold green"), f" with ICH_HCR_EL2 {controls} set ({plan.hcr:#x})", sep="")
     else:
         stops = next(item for item in plan.differences if not item.controls)
         name = _SHOWN_BY.get(stops.field, f"{_CTLR}.{stops.field}")
-        console.print(f"[bold red]does not run[/bold red]: {escape(name)} stops it")
+        console.print(styled("does not run", "bold red"), f": {name} stops it", sep="")
     if any(item.kvm_refuses for item in plan.differences):
         console.print("Linux's KVM refuses to restore this ICC_CTLR_EL1 (EINVAL)")
 
 
-def _show_fields(console: Console, registers: Mapping[str, int], wanted: str) -> None:
+def _show_fields(console: Output, registers: Mapping[str, int], wanted: str) -> None:
     names = [name for name in registers if wanted in (name, name.split(".")[-1])]
     if not names:
         near = difflib.get_close_matches(wanted, registers, n=4, cutoff=0.5)
@@ -212,25 +221,26 @@ def _show_fields(console: Console, registers: Mapping[str, int], wanted: str) ->
         fail(UsageError(f"{wanted} is zero, or no register{hint}"))
     for name in names:
         value, layout = registers[name], layout_of(name)
-        console.print(f"[bold]{escape(name)}[/bold] = {value:#x}")
+        console.print(styled(name, "bold"), f" = {value:#x}", sep="")
         console.print(describe(name, value) if layout is None else field_table(layout, value))
 
 
 def _vm_table(vm: VmDescription) -> Table:
     affinities = vm["affinities"]
     shown = ", ".join(affinities[:_MOST_AFFINITIES]) + (", ..." if len(affinities) > _MOST_AFFINITIES else "")
-    table = _table("VM", "")
-    table.add_row("vCPUs", f"{len(affinities)}: {shown}")
+    listed = table("VM", "")
+    listed.add_row("vCPUs", f"{len(affinities)}: {shown}")
     for key, text in _vm_texts(vm).items():
         if not key.startswith("affinities"):
-            table.add_row(key, text)
-    return table
+            listed.add_row(key, text)
+    return listed
 
 
 def _vm_texts(vm: VmDescription) -> dict[str, str]:
     """What a VM is, one text for each affinity and for each other property."""
     texts = {key: str(value) for key, value in vm.items() if key != "affinities"}
     texts["gicd_base"] = f"{vm['gicd_base']:#x}"
+    texts["its"] = ", ".join(f"{base:#x}" for base in vm["its"]) or "none"
     texts["aarch32"] = ", ".join(map(str, vm["aarch32"])) or "none"
     texts["redistributor_regions"] = ", ".join(
         f"{region['count']} at {region['base']:#x}" for region in vm["redistributor_regions"]
@@ -248,17 +258,8 @@ def _differing(
             yield key, old, new
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("value", "A", "B", "guest", "host") else "left")
-    return table
-
-
 def _read(file: str) -> State:
     try:
-        return State.from_file(file)
-    except VgicError as error:
+        return read_state(file)
+    except (UsageError, VgicError) as error:
         fail(error)
-    except OSError as error:
-        fail(UsageError(f"{file}: cannot be read: {error.strerror}"))

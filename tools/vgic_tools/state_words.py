@@ -1,7 +1,7 @@
 """Saved registers in words: which device, which fields, which INTIDs."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -11,8 +11,8 @@ from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC
-from vgic.layouts.intids import intids_in
 from vgic.layouts.its_commands import FIELDS
+from vgic_tools.lanes import in_ranges, intid_values
 
 __all__ = ["describe", "device_of", "difference", "layout_of"]
 
@@ -43,7 +43,7 @@ def describe(name: str, value: int) -> str:
     if _MPIDR.fullmatch(_register(name)):
         return _dotted(value)
     parts = [(part, _number(value)) for part, value in _parts(name, value) if value]
-    return ", ".join(f"{part} {text}" for part, text in _in_ranges(parts))
+    return ", ".join(f"{part} {text}" for part, text in in_ranges(parts))
 
 
 def difference(name: str, old: int, new: int) -> str:
@@ -55,7 +55,7 @@ def difference(name: str, old: int, new: int) -> str:
         for (part, before), (_, after) in zip(_parts(name, old), _parts(name, new), strict=True)
         if before != after
     ]
-    return ", ".join(f"{part} {text}" for part, text in _in_ranges(parts))
+    return ", ".join(f"{part} {text}" for part, text in in_ranges(parts))
 
 
 def _register(name: str) -> str:
@@ -90,29 +90,12 @@ def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
         yield "number", value
         return
     layout, element = _layouts()[register]
-    intids = list(intids_in(layout, element, (1 << layout.width) - 1))
-    if len(intids) < 2:
+    lanes = intid_values(layout, element, value)
+    if len(lanes) < 2:
         yield from ((field.name, field.extract(value)) for field in layout.fields)
         yield "reserved bits", layout.reserved_bits_set(value)
         return
-    width = layout.width // len(intids)
-    for lane, intid in enumerate(intids):
-        yield intid, value >> lane * width & (1 << width) - 1
-
-
-def _in_ranges(parts: Iterable[tuple[int | str, str]]) -> Iterator[tuple[str, str]]:
-    """The parts, INTIDs in a row with the same text as one."""
-    runs: list[tuple[int | str, int | str, str]] = []
-    for part, text in parts:
-        if runs and isinstance(part, int) and runs[-1][1] == part - 1 and runs[-1][2] == text:
-            runs[-1] = (runs[-1][0], part, text)
-        else:
-            runs.append((part, part, text))
-    for first, last, text in runs:
-        if isinstance(first, str):
-            yield first, text
-        else:
-            yield (f"INTID {first}" if first == last else f"INTIDs {first}-{last}"), text
+    yield from lanes
 
 
 def _number(value: int) -> str:

@@ -1,4 +1,4 @@
-"""What a CPU interface holds for each of the two groups."""
+"""What a CPU interface holds for each group."""
 
 from typing import Final
 
@@ -85,20 +85,23 @@ class ActivePriorities:
 class GroupState(ActivePriorities):
     """The registers and the candidates of one group.
 
-    All that choosing an interrupt needs is in this one object: a broadcast goes through those of every PE.
+    All that choosing an interrupt needs is in this one object: a broadcast goes through those of every PE. A bank
+    tells what it forwards by `forward` and `withdraw` or, where it is the PE's own and looks through its few
+    interrupts itself, by `own_head`.
     """
 
-    __slots__ = ("_hides", "declines", "enabled", "forwarded", "private_head", "queue", "queue_head")
+    __slots__ = ("_hides", "declines", "enabled", "forwarded", "number", "own_head", "queue", "queue_head")
 
-    def __init__(self, preemption_bits: i64, hides: bool) -> None:
+    def __init__(self, number: i64, preemption_bits: i64, hides: bool) -> None:
         super().__init__(preemption_bits)
+        self.number = number
         self._hides = hides
         self.queue = PendingQueue()
-        """What is forwarded to the PE, but for its private interrupts."""
+        """What is forwarded to the PE, but for what `own_head` stands for."""
         self.queue_head: i64 = NO_KEY
         """Its head."""
-        self.private_head: i64 = NO_KEY
-        """The best key of the PE's private interrupts, NO_KEY where there is none."""
+        self.own_head: i64 = NO_KEY
+        """The best key of the PE's own bank, NO_KEY where there is none."""
         self.forwarded = False
         """The Distributor forwards the group."""
         self.declines = False
@@ -111,7 +114,7 @@ class GroupState(ActivePriorities):
         self.clear()
 
     def forward(self, key: i64) -> None:
-        """An interrupt that is not private is forwarded to the PE."""
+        """An interrupt is forwarded to the PE."""
         self.queue.add(key)
         self.queue_head = self.queue.head
 
@@ -124,14 +127,14 @@ class GroupState(ActivePriorities):
         """Nothing is forwarded."""
         self.queue = PendingQueue()
         self.queue_head = NO_KEY
-        self.private_head = NO_KEY
+        self.own_head = NO_KEY
 
     def head(self) -> i64:
         """The best key of all that is forwarded, NO_KEY where nothing is."""
-        return self.private_head if self.private_head < self.queue_head else self.queue_head
+        return self.own_head if self.own_head < self.queue_head else self.queue_head
 
     def considered(self) -> bool:
-        """True where what is forwarded may be the PE's highest priority pending interrupt.
+        """True where what is forwarded may be the PE's highest priority pending interrupt (rules CPU-2 and CPU-3).
 
         The Distributor has to forward the group and, unless the profile lets a disabled group hide the other, the
         CPU interface to enable it.

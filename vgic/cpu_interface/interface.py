@@ -14,11 +14,29 @@ from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTI
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
 
-__all__ = ["GROUP0", "GROUP1", "ActivationBank", "CpuInterface", "LineSink"]
+__all__ = [
+    "CANDIDATES",
+    "GROUP0",
+    "GROUP1",
+    "PREEMPTION",
+    "SELECTABLE",
+    "ActivationBank",
+    "CpuInterface",
+    "LineSink",
+    "Settler",
+]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
+
+# What of a CPU interface has changed, for `Settler.mark_changed`: one bit each.
+CANDIDATES: Final = 1
+"""What is forwarded to it, or which of that counts: another interrupt may be its best."""
+PREEMPTION: Final = 2
+"""What it takes to interrupt its PE: the best interrupt stays the best, whether it is signalled may change."""
+SELECTABLE: Final = 4
+"""Whether its PE may be sent 1-of-N interrupts."""
 
 
 class LineSink(Protocol):
@@ -26,6 +44,13 @@ class LineSink(Protocol):
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
         """The outputs of vCPU `cpu` have changed to these levels."""
+
+
+class WakeSink(Protocol):
+    """Who is told that an interrupt waits for a PE that sleeps."""
+
+    def wake_request(self, cpu: int) -> None:
+        """An interrupt waits for vCPU `cpu`."""
 
 
 class ActivationBank:
@@ -53,33 +78,16 @@ class ActivationBank:
         """Active to inactive; the CPU interface settles what follows."""
         raise NotImplementedError
 
-    def selection_changed(self, cpu: i64) -> None:
-        """Whether interrupts of the bank that may go to any PE may be sent to vCPU `cpu` has changed."""
-
-    def displaced(self, cpu: i64, key: i64) -> None:
-        """The interrupt of this key is no longer signalled to vCPU `cpu`, where it waits: another may take it."""
-
-    def pe_free(self, cpu: i64) -> None:
-        """Nothing is signalled to vCPU `cpu`: it could take an interrupt of the bank that waits at another."""
-
 
 class Settler:
     """What brings CPU interfaces up to date after a change; see `vgic.interrupts.delivery`."""
 
     def settle(self) -> None:
-        """Bring every CPU interface up to date that something was forwarded to or withdrawn from."""
+        """Bring up to date every CPU interface of which something has changed, and what depends on it."""
         raise NotImplementedError
 
-    def settle_with(self, interface: "CpuInterface") -> None:
-        """The same, and this one too."""
-        raise NotImplementedError
-
-    def settle_outputs(self, interface: "CpuInterface") -> None:
-        """The same, where of this one nothing has changed but what it takes to interrupt its PE."""
-        raise NotImplementedError
-
-    def settle_driven(self, interface: "CpuInterface") -> None:
-        """The same, where the outputs of this one have followed already."""
+    def settle_changed(self, interface: "CpuInterface", what: i64) -> None:
+        """The same, where of this one CANDIDATES, PREEMPTION or SELECTABLE have changed (their bits in `what`)."""
         raise NotImplementedError
 
 
@@ -90,32 +98,33 @@ class CpuInterface:
     """
 
     __slots__ = (
+        "_banks",
         "_eoi_checks_group",
         "_lines",
-        "_lpis",
-        "_private",
+        "_own",
         "_settler",
-        "_shared",
         "asleep",
         "best_group",
         "best_key",
         "bpr0",
         "bpr1",
         "cbpr",
+        "changed",
         "cpu",
         "eoi_mode",
         "fiq",
-        "group0",
-        "group1",
+        "groups",
         "hides_idle",
         "irq",
         "min_bpr0",
         "min_bpr1",
         "pmr",
         "priority_mask",
-        "selection_changed",
+        "running",
+        "running_group",
         "signalled_key",
-        "touched",
+        "wake_requested",
+        "wake_sink",
     )
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
@@ -124,20 +133,21 @@ class CpuInterface:
         self.hides_idle = profile.lowest_priority_is_idle
         """An interrupt of the idle priority is never the highest priority pending one."""
         self._lines = lines
-        self._private: ActivationBank
-        self._shared: ActivationBank
-        self._lpis: ActivationBank | None = None
+        self._banks: list[ActivationBank] = []
+        self._own: ActivationBank
         self._settler: Settler
         # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
         preemption_bits = min(priority_bits, 7)
-        self.group0 = GroupState(preemption_bits, profile.disabled_group_hides)
-        self.group1 = GroupState(preemption_bits, profile.disabled_group_hides)
+        hides = profile.disabled_group_hides
+        self.groups = [GroupState(number, preemption_bits, hides) for number in (GROUP0, GROUP1)]
+        """What the interface holds for each group, by its number."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
-        self.touched = False
-        """Marked by the Forwarder: to be settled."""
-        self.selection_changed = False
-        """Whether 1-of-N interrupts may be sent here is no longer what it was when this was last settled."""
+        self.wake_sink: WakeSink | None = None
+        self.wake_requested = False
+        """The sink has heard of an interrupt that waits, since the PE went to sleep."""
+        self.changed: i64 = 0
+        """What has changed since the interface was last settled; the Settler's."""
 
         self.priority_mask: i64 = 0xFF00 >> priority_bits & 0xFF
         self.min_bpr0: i64 = 7 - preemption_bits
@@ -150,6 +160,10 @@ class CpuInterface:
         self.eoi_mode = False
         """EOIR drops the priority only, DIR deactivates."""
 
+        self.running: i64 = IDLE_PRIORITY
+        """The highest group priority that is active and not dropped, IDLE_PRIORITY where none is (rule CPU-7)."""
+        self.running_group: i64 = NO_GROUP
+        """The group that it is of, NO_GROUP where none is."""
         self.irq = False
         self.fiq = False
         self.signalled_key: i64 = NO_KEY
@@ -158,13 +172,10 @@ class CpuInterface:
         """The highest priority pending interrupt, NO_KEY where there is none."""
         self.best_group: i64 = GROUP1
 
-    def connect(
-        self, private: ActivationBank, shared: ActivationBank, lpis: ActivationBank | None, settler: Settler
-    ) -> None:
-        """Give the interface the bank of its PE's INTIDs, that of SPIs, its LPIs if any, and who settles it."""
-        self._private = private
-        self._shared = shared
-        self._lpis = lpis
+    def connect(self, banks: list[ActivationBank], settler: Settler) -> None:
+        """Give the interface the banks whose INTIDs its PE can see, its own first, and who settles it."""
+        self._banks = banks
+        self._own = banks[0]
         self._settler = settler
 
     def reset(self) -> None:
@@ -174,78 +185,87 @@ class CpuInterface:
         self.bpr1 = self.min_bpr1
         self.cbpr = False
         self.eoi_mode = False
-        self.group0.reset()
-        self.group1.reset()
-        self.selection_changed = True
-        self.settle()
-
-    def group(self, group: i64) -> GroupState:
-        """The state of Group `group`."""
-        return self.group1 if group == GROUP1 else self.group0
+        for group in self.groups:
+            group.reset()
+        self.find_running()
+        self.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
     # 1-of-N.
 
     def selectable(self, group: i64) -> bool:
         """True where 1-of-N interrupts of this group may be sent to this PE."""
-        state = self.group(group)
+        state = self.groups[group]
         return state.enabled and not self.asleep and not state.declines
 
     def would_take(self, group: i64, key: i64) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
-        state = self.group(group)
+        state = self.groups[group]
         if not state.considered() or not state.enabled or not self._preempts(group, key >> INTID_BITS):
             return False
-        for other in (GROUP0, GROUP1):
-            state = self.group(other)
-            offer = state.offer()
-            if offer < key or (state.enabled and self._preempts(other, offer >> INTID_BITS)):
+        for other in self.groups:
+            offer = other.offer()
+            if offer < key or (other.enabled and self._preempts(other.number, offer >> INTID_BITS)):
                 return False
         return True
 
     def set_group_enable(self, group: i64, enable: bool) -> None:
         """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
-        state = self.group(group)
-        self.selection_changed |= state.enabled != enable
+        state = self.groups[group]
+        what: i64 = CANDIDATES
+        if state.enabled != enable:
+            what |= SELECTABLE
         state.enabled = enable
-        self.settle()
+        self.settle(what)
 
     def set_distribution(self, asleep: bool, declines: list[bool]) -> None:
         """What the Redistributor sends here: nothing while asleep, no 1-of-N interrupts of groups it declines."""
-        before = self.asleep, self.group0.declines, self.group1.declines
+        what: i64 = CANDIDATES
+        if self.asleep != asleep:
+            what |= SELECTABLE
+            self.wake_requested = False
         self.asleep = asleep
-        self.group0.declines, self.group1.declines = declines
-        self.selection_changed |= before != (asleep, *declines)
-        self.settle()
+        for group, declined in zip(self.groups, declines, strict=True):
+            if group.declines != declined:
+                what |= SELECTABLE
+            group.declines = declined
+        self.settle(what)
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
-        waits = any(group.forwarded and group.head() != NO_KEY for group in (self.group0, self.group1))
-        return self.asleep and waits
+        return self.asleep and any(group.forwarded and group.head() != NO_KEY for group in self.groups)
 
     # Choosing.
 
-    def choose(self) -> bool:
-        """Find the highest priority pending interrupt; True where it is a worse one than before. O(1)."""
+    def select_best(self) -> bool:
+        """Find the highest priority pending interrupt; True where it is a worse one than before. O(groups)."""
         before = self.best_key
         best: i64 = NO_KEY
-        self.best_group = GROUP1
+        best_group: i64 = GROUP1
         if not self.asleep:
-            best = self.group1.offer()
-            other = self.group0.offer()
-            if other < best:
-                best = other
-                self.best_group = GROUP0
+            for group in self.groups:
+                offer = group.offer()
+                if offer < best:
+                    best = offer
+                    best_group = group.number
             if best >= IDLE_KEY and self.hides_idle:
                 best = NO_KEY
         self.best_key = best
+        self.best_group = best_group
         return best > before
+
+    def consider(self, group: GroupState, key: i64) -> None:
+        """Let an interrupt that has been forwarded be the highest priority pending one, if it is. O(1)."""
+        better = key < self.best_key and group.considered() and not self.asleep
+        if better and (key < IDLE_KEY or not self.hides_idle):
+            self.best_key = key
+            self.best_group = group.number
 
     def forward_groups(self, enables: i64) -> None:
         """The Distributor forwards the groups whose bits are set in `enables`, and no others."""
-        self.group0.forwarded = enables & 1 != 0
-        self.group1.forwarded = enables & 2 != 0
+        for group in self.groups:
+            group.forwarded = enables >> group.number & 1 != 0
 
-    def drive(self) -> i64:
+    def update_outputs(self) -> i64:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
         irq, fiq = self.signal()
         signalled: i64 = NO_KEY
@@ -260,7 +280,15 @@ class CpuInterface:
             self.fiq = fiq
             if self._lines is not None:
                 self._lines.set_lines(self.cpu, irq, fiq)
+        if self.asleep:
+            self._request_wake()
         return displaced
+
+    def _request_wake(self) -> None:
+        """Tell, once while the PE sleeps, that an interrupt waits (rule RED-21)."""
+        if self.wake_sink is not None and not self.wake_requested and self.wake_request():
+            self.wake_requested = True
+            self.wake_sink.wake_request(self.cpu)
 
     def signal(self) -> tuple[bool, bool]:
         """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
@@ -268,17 +296,13 @@ class CpuInterface:
             return False, False
         return self.best_group == GROUP1, self.best_group == GROUP0
 
-    def settle(self) -> None:
-        """Bring the interface, and what depends on it, up to date after its state changed."""
-        self._settler.settle_with(self)
-
-    def settle_outputs(self) -> None:
-        """The same after a change of what it takes to interrupt the PE: what is best stays the best."""
-        self._settler.settle_outputs(self)
+    def settle(self, what: i64) -> None:
+        """Bring the interface, and what depends on it, up to date after `what` of it has changed."""
+        self._settler.settle_changed(self, what)
 
     def highest_pending(self, group: i64) -> i64:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
-        if self.best_key == NO_KEY or self.best_group != group or not self.group(group).enabled:
+        if self.best_key == NO_KEY or self.best_group != group or not self.groups[group].enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
@@ -288,20 +312,15 @@ class CpuInterface:
         split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
         return shifted(0xFF, split) & 0xFF
 
-    def running_priority(self) -> i64:
-        """The group priority of the highest active interrupt that is not dropped, IDLE_PRIORITY where none."""
-        running0, running1 = self.group0.running, self.group1.running
-        return running0 if running0 < running1 else running1
-
     def _can_preempt(self) -> bool:
-        if self.best_key == NO_KEY or not self.group(self.best_group).enabled:
+        if self.best_key == NO_KEY or not self.groups[self.best_group].enabled:
             return False
         return self._preempts(self.best_group, self.best_key >> INTID_BITS)
 
     def _preempts(self, group: i64, priority: i64) -> bool:
         if priority >= self.pmr:
             return False
-        running = self.running_priority()
+        running = self.running
         mask = self.group_mask(group)
         return running == IDLE_PRIORITY or priority & mask < running & mask
 
@@ -312,11 +331,14 @@ class CpuInterface:
         if self.best_group != group or not self._can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        self.group(group).activate(self.best_key >> INTID_BITS & self.group_mask(group))
+        priority = self.best_key >> INTID_BITS & self.group_mask(group)
+        self.groups[group].activate(priority)
+        self.running = priority
+        self.running_group = group
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
-        self.settle()
+        self.settle(PREEMPTION)
         return intid
 
     def end_of_interrupt(self, group: i64, intid: i64) -> None:
@@ -326,15 +348,16 @@ class CpuInterface:
         to the other group (rules CPU-9 and CPU-10). An LPI has no active state: only the priority drops.
         """
         bank = self._bank(intid)
-        if bank is None or self._highest_active_group() != group:
+        if bank is None or self.running_group != group:
             return
-        self.group(group).drop()
-        self.drive()
+        self.groups[group].drop()
+        self.find_running()
+        self.settle(PREEMPTION)
         if not self.eoi_mode:
             index = intid - bank.first
             if not self._eoi_checks_group or bank.group(index) == group:
                 bank.deactivate(index)
-        self._settler.settle_driven(self)
+                self._settler.settle()
 
     def deactivate(self, intid: i64) -> None:
         """Write DIR: deactivate; ignored unless EOImode is 1 (rule CPU-11)."""
@@ -343,17 +366,23 @@ class CpuInterface:
             bank.deactivate(intid - bank.first)
             self._settler.settle()
 
-    def _highest_active_group(self) -> i64:
-        """The group of the highest active interrupt that is not dropped, NO_GROUP where none."""
-        running0, running1 = self.group0.running, self.group1.running
-        if running1 < running0:
-            return GROUP1
-        # Group 0 where both are the same.
-        return GROUP0 if running0 != IDLE_PRIORITY else NO_GROUP
+    def find_running(self) -> None:
+        """Find the highest active interrupt that is not dropped, after active priorities changed. O(groups)."""
+        running: i64 = IDLE_PRIORITY
+        highest: i64 = NO_GROUP
+        for group in self.groups:
+            # Group 0 where both are the same.
+            if group.running < running:
+                running = group.running
+                highest = group.number
+        self.running = running
+        self.running_group = highest
 
     def _bank(self, intid: i64) -> ActivationBank | None:
-        if self._private.has(intid):
-            return self._private
-        if self._shared.has(intid):
-            return self._shared
-        return self._lpis if self._lpis is not None and self._lpis.has(intid) else None
+        # The PE's own interrupts are the likeliest, and an attribute is found sooner than an item of a list.
+        if self._own.has(intid):
+            return self._own
+        for bank in self._banks:
+            if bank.has(intid):
+                return bank
+        return None

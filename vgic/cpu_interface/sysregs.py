@@ -11,9 +11,9 @@ from mypy_extensions import i64
 
 from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
-from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
+from vgic.cpu_interface.interface import GROUP0, GROUP1, PREEMPTION, CpuInterface
 from vgic.layouts import icc
-from vgic.redistributor.sgi import ASGI1R, SGI0R, SGI1R, SgiGenerator
+from vgic.redistributor.sgi import SgiGenerator
 
 __all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
 
@@ -72,7 +72,7 @@ class _Pmr(_Register):
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         interface.pmr = value & interface.priority_mask
-        interface.settle_outputs()
+        interface.settle(PREEMPTION)
 
 
 class _Bpr0(_Register):
@@ -81,7 +81,7 @@ class _Bpr0(_Register):
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         interface.bpr0 = max(value, interface.min_bpr0)
-        interface.settle_outputs()
+        interface.settle(PREEMPTION)
 
 
 class _Bpr1(_Register):
@@ -95,7 +95,7 @@ class _Bpr1(_Register):
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         if not interface.cbpr:
             interface.bpr1 = max(value, interface.min_bpr1)
-            interface.settle_outputs()
+            interface.settle(PREEMPTION)
 
 
 class _Control(_Register):
@@ -113,7 +113,7 @@ class _Control(_Register):
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         interface.cbpr = value & CBPR != 0
         interface.eoi_mode = value & EOI_MODE != 0
-        interface.settle_outputs()
+        interface.settle(PREEMPTION)
 
 
 class _OfGroup(_Register):
@@ -125,7 +125,7 @@ class _OfGroup(_Register):
 
 class _GroupEnable(_OfGroup):
     def get(self, interface: CpuInterface) -> i64:
-        return 1 if interface.group(self.group).enabled else 0
+        return 1 if interface.groups[self.group].enabled else 0
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         interface.set_group_enable(self.group, value != 0)
@@ -139,16 +139,17 @@ class _ActivePriorities(_OfGroup):
         self.number = number
 
     def get(self, interface: CpuInterface) -> i64:
-        return interface.group(self.group).word(self.number)
+        return interface.groups[self.group].word(self.number)
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        interface.group(self.group).set_word(self.number, value)
-        interface.settle_outputs()
+        interface.groups[self.group].set_word(self.number, value)
+        interface.find_running()
+        interface.settle(PREEMPTION)
 
 
 class _RunningPriority(_Register):
     def get(self, interface: CpuInterface) -> i64:
-        return interface.running_priority()
+        return interface.running
 
 
 class _Acknowledge(_OfGroup):
@@ -174,7 +175,7 @@ class _Deactivate(_Register):
 
 
 class _Sgi(_Register):
-    def __init__(self, generator: SgiGenerator, register: i64) -> None:
+    def __init__(self, generator: SgiGenerator, register: int) -> None:
         self.generator = generator
         self.groups: i64 = generator.groups(register, secure=False)
         self.secure_groups: i64 = generator.groups(register, secure=True)
@@ -209,9 +210,9 @@ class SystemRegisters:
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
-        self._add("ICC_SGI1R_EL1", _Sgi(sgis, SGI1R))
-        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, ASGI1R))
-        self._add("ICC_SGI0R_EL1", _Sgi(sgis, SGI0R))
+        self._add("ICC_SGI1R_EL1", _Sgi(sgis, icc.ICC_SGI1R_EL1))
+        self._add("ICC_ASGI1R_EL1", _Sgi(sgis, icc.ICC_ASGI1R_EL1))
+        self._add("ICC_SGI0R_EL1", _Sgi(sgis, icc.ICC_SGI0R_EL1))
         for group in (GROUP0, GROUP1):
             self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(group))
             self._add(f"ICC_IAR{group}_EL1", _Acknowledge(group))

@@ -54,7 +54,8 @@ class Distributor(BankOwner):
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICD_CTLR."""
         self.control = value
-        self.spis.set_wakes(self.wakes)
+        self.spis.placement.set_wakes(self.wakes)
+        self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
 
 

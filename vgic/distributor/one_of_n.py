@@ -34,7 +34,7 @@ class OneOfN:
         """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen."""
         interface = self._interfaces[cpu]
         return interface.selectable(group) or (
-            self.wakes and interface.asleep and not interface.group(group).declines
+            self.wakes and interface.asleep and not interface.groups[group].declines
         )
 
     def is_selectable(self, cpu: i64, group: i64) -> bool:

@@ -8,13 +8,13 @@ from mypy_extensions import i64
 from vgic import affinity
 from vgic.bits import bit
 from vgic.config import Config
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_SPI
-from vgic.topology import NO_VCPU, AffinityIndex
+from vgic.topology import AffinityIndex
 
 __all__ = ["SharedInterrupts"]
 
@@ -37,121 +37,44 @@ class SharedInterrupts(InterruptBank):
     ) -> None:
         super().__init__(FIRST_SPI, config.spis, priority_mask, config.profile.edge_records_line, forwarder)
         self._affinities = affinities
-        self.one_of_n = one_of_n
-        """Chooses the PEs of 1-of-N SPIs."""
+        self.placement = SpiPlacement(self, one_of_n)
+        """Where 1-of-N SPIs wait."""
         self._routing_mode = IRM if config.features.one_of_n else 0
         self.route = array("I", [0]) * config.spis
         """Packed affinity of the target."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
-        self._chosen: dict[int, int] = {}
-        """The vCPU of each 1-of-N SPI that is forwarded."""
-        self._unplaced: set[int] = set()
-        """The 1-of-N SPIs that wait for a PE."""
 
     def target(self, index: i64) -> i64:
-        """The vCPU that the route names, or that was chosen; NO_VCPU where there is none."""
+        """The vCPU that the route names, or where a 1-of-N SPI waits; NO_VCPU where there is none."""
         if self.is_one_of_n(index):
-            return self._chosen.get(index, NO_VCPU)
+            return self.placement.holder(index)
         return self._affinities.find(self.route[index])
-
-    def placement(self) -> tuple[dict[int, int], set[int]]:
-        """The forwarded 1-of-N SPIs: index to vCPU, and the indices that no vCPU may be sent now."""
-        return self._chosen, self._unplaced
 
     def is_one_of_n(self, index: i64) -> bool:
         """True where the SPI may go to any participating PE."""
         return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
 
-    def forget_place(self, index: i64) -> None:
-        """Forget where a 1-of-N SPI waits: it is not forwarded any more."""
-        if self._chosen.pop(index, NO_VCPU) != NO_VCPU:
-            self.forwarder.roams = bool(self._chosen)
-        self._unplaced.discard(index)
-
-    def place(self, index: i64, cpu: i64) -> None:
-        """Decide, before it is forwarded, that a 1-of-N SPI waits at vCPU `cpu`, or for a PE (NO_VCPU)."""
-        if cpu == NO_VCPU:
-            self._unplaced.add(index)
-        else:
-            self._chosen[index] = cpu
-            self.forwarder.roams = True
-
-    def _forward(self, index: i64) -> None:
-        if self.is_one_of_n(index) and index not in self._chosen:
-            self.place(index, self.one_of_n.search(self.group(index)).next(self.key(index)))
-        super()._forward(index)
-
-    def _withdraw(self, index: i64) -> None:
-        super()._withdraw(index)
+    def forward(self, index: i64) -> None:
+        """Give an SPI that is due to its PE, which for a 1-of-N one is found first. Settles nothing."""
         if self.is_one_of_n(index):
-            self.forget_place(index)
+            self.placement.find_place(index)
+        super().forward(index)
 
-    def selection_changed(self, cpu: i64) -> None:
-        """Move 1-of-N SPIs away from where they may not stay, and place those that can now go to vCPU `cpu`.
-
-        O(forwarded 1-of-N SPIs + vCPUs).
-        """
-        moving = [index for index, holder in self._chosen.items() if not self._selectable(holder, index)]
-        moving += [index for index in self._unplaced if self.one_of_n.may_hold(cpu, self.group(index))]
-        self._place_anew(moving)
-
-    def set_wakes(self, wakes: bool) -> None:
-        """Write GICD_CTLR.E1NWF: 1-of-N SPIs may wait at a sleeping PE, and ask for it to be woken."""
-        if self.one_of_n.wakes != wakes:
-            self.one_of_n.wakes = wakes
-            moving = [index for index, holder in self._chosen.items() if not self._selectable(holder, index)]
-            self._place_anew([*moving, *self._unplaced])
-            self.forwarder.settle()
-
-    def displaced(self, cpu: i64, key: i64) -> None:
-        """Let another PE have a 1-of-N SPI that vCPU `cpu` was signalled and is no longer. O(vCPUs)."""
-        index = (key & INTID_MASK) - self.first
-        if self._chosen.get(index) == cpu:
-            taker = self.one_of_n.taker(self.group(index), key)
-            if taker != NO_VCPU:
-                self._move(index, taker)
-
-    def pe_free(self, cpu: i64) -> None:
-        """Let vCPU `cpu`, to which nothing is signalled, take over the best 1-of-N SPI that another keeps waiting.
-
-        O(forwarded 1-of-N SPIs).
-        """
-        best, found = NO_KEY, NO_VCPU
-        for index, holder in self._chosen.items():
-            key = self.key(index)
-            waits = key < best and holder != cpu and not self.one_of_n.signalled(holder, key)
-            if waits and self.one_of_n.takes(cpu, self.group(index), key):
-                best, found = key, index
-        if best != NO_KEY:
-            self._move(found, cpu)
-
-    def _move(self, index: i64, cpu: i64) -> None:
-        self._withdraw(index)
-        self.place(index, cpu)
-        self._forward(index)
-
-    def _selectable(self, cpu: i64, index: i64) -> bool:
-        return self.one_of_n.is_selectable(cpu, self.group(index))
-
-    def _place_anew(self, indices: list[int]) -> None:
-        for index in indices:
-            self._withdraw(index)
-        for group in (0, 1):
-            search = self.one_of_n.search(group)
-            # The best first, so that the outcome does not depend on what came before.
-            for index in sorted((item for item in indices if self.group(item) == group), key=self.key):
-                self.place(index, search.next(self.key(index)))
-                super()._forward(index)
+    def withdraw(self, index: i64) -> None:
+        """Take it back. Settles nothing."""
+        super().withdraw(index)
+        if self.is_one_of_n(index):
+            self.placement.forget(index)
 
     def set_route(self, index: i64, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
         moved = self.is_queued(index) and value != self.route_value(index)
         if moved:
-            self._withdraw(index)
+            self.withdraw(index)
         self.store_route(index, value)
         if moved:
-            self._forward(index)
+            self.forward(index)
         self.update(index >> 5, bit(index & 31))
 
     def store_route(self, index: i64, value: int) -> None:
@@ -185,10 +108,10 @@ class SharedInterrupts(InterruptBank):
             if self.route[index] in concerned and self.is_queued(index) and not self.is_one_of_n(index)
         ]
         for index in moved:
-            self._withdraw(index)
+            self.withdraw(index)
         try:
             self._affinities.move(changes)
         finally:
             for index in moved:
-                self._forward(index)
+                self.forward(index)
             self.forwarder.settle()

@@ -60,6 +60,10 @@ class InterruptWord:
         self.queued: i64 = 0
         """1: forwarded, with the group, priority and target that the interrupt has."""
 
+    def members(self, group: i64) -> i64:
+        """The interrupts of a group."""
+        return self.group1 if group else ~self.group1
+
     def pending(self) -> i64:
         """The latches, and the levels of level-sensitive interrupts."""
         return self.latch | (self.line | self.message) & ~self.edge
@@ -113,11 +117,11 @@ class InterruptBank(ActivationBank):
 
     # What follows changes state. A word or index must be one of the bank's.
 
-    def collect(self, number: i64, mask: i64) -> None:
+    def requeue(self, number: i64, mask: i64) -> None:
         """Forward and withdraw the interrupts of `mask` in word `number`; the CPU interfaces follow later."""
-        self._collect(self.words[number], mask)
+        self._requeue(self.words[number], mask)
 
-    def _collect(self, word: InterruptWord, mask: i64) -> None:
+    def _requeue(self, word: InterruptWord, mask: i64) -> None:
         due = word.due()
         changed = (due ^ word.queued) & mask
         word.queued ^= changed
@@ -125,16 +129,27 @@ class InterruptBank(ActivationBank):
             number = lowest(changed)
             changed &= changed - 1
             if due >> number & 1:
-                self._forward(word.start + number)
+                self.forward(word.start + number)
             else:
-                self._withdraw(word.start + number)
+                self.withdraw(word.start + number)
+
+    def _requeue_one(self, word: InterruptWord, index: i64) -> None:
+        """`requeue` for one interrupt."""
+        mask = bit(index & 31)
+        due = word.due() & mask
+        if due != word.queued & mask:
+            word.queued ^= mask
+            if due:
+                self.forward(index)
+            else:
+                self.withdraw(index)
 
     def update(self, number: i64, mask: i64) -> None:
-        """`collect`, then bring the CPU interfaces up to date."""
+        """`requeue`, then bring the CPU interfaces up to date."""
         self._update(self.words[number], mask)
 
     def _update(self, word: InterruptWord, mask: i64) -> None:
-        self._collect(word, mask)
+        self._requeue(word, mask)
         self.forwarder.settle()
 
     def forward_queued(self, number: i64) -> None:
@@ -143,15 +158,17 @@ class InterruptBank(ActivationBank):
 
     def _forward_all(self, word: InterruptWord, bits: i64) -> None:
         while bits:
-            self._forward(word.start + lowest(bits))
+            self.forward(word.start + lowest(bits))
             bits &= bits - 1
 
-    def _forward(self, index: i64) -> None:
+    def forward(self, index: i64) -> None:
+        """Give an interrupt that is due to the PE that it goes to. Settles nothing."""
         target = self.target(index)
         if target != NO_VCPU:
             self.forwarder.forward(target, self.group(index), self.key(index))
 
-    def _withdraw(self, index: i64) -> None:
+    def withdraw(self, index: i64) -> None:
+        """Take back one that is queued no longer. Settles nothing."""
         target = self.target(index)
         if target != NO_VCPU:
             self.forwarder.withdraw(target, self.group(index), self.key(index))
@@ -160,11 +177,13 @@ class InterruptBank(ActivationBank):
         """Give the interrupts of word `number` the groups in the bits of `groups`."""
         word = self.words[number]
         moved = (word.group1 ^ groups) & word.queued
+        word.queued ^= moved
         bits = moved
         while bits:
-            self._withdraw(word.start + lowest(bits))
+            self.withdraw(word.start + lowest(bits))
             bits &= bits - 1
         word.group1 = groups
+        word.queued ^= moved
         self._forward_all(word, moved)
         self._update(word, ALL_BITS)
 
@@ -173,13 +192,16 @@ class InterruptBank(ActivationBank):
         priority &= self.priority_mask
         word, mask = self.words[index >> 5], bit(index & 31)
         if priority != self.priorities[index]:
-            moved = word.queued & mask != 0
+            moved = word.queued & mask
+            word.queued ^= moved
             if moved:
-                self._withdraw(index)
+                self.withdraw(index)
             self.store_priorities(index, bytes((int(priority),)))
+            word.queued ^= moved
             if moved:
-                self._forward(index)
-        self._update(word, mask)
+                self.forward(index)
+        self._requeue_one(word, index)
+        self.forwarder.settle()
 
     def set_line(self, index: i64, level: bool) -> None:
         """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
@@ -193,7 +215,8 @@ class InterruptBank(ActivationBank):
             word.line = line
         if edge and level:
             word.latch |= mask
-        self._update(word, mask)
+        self._requeue_one(word, index)
+        self.forwarder.settle()
 
     def set_message(self, index: i64, level: bool) -> None:
         """GICD_SETSPI (True) or GICD_CLRSPI (False): an edge, or the level of a virtual line."""
@@ -206,20 +229,21 @@ class InterruptBank(ActivationBank):
             # A level raised while the interrupt was level-sensitive is gone too.
             word.latch &= ~mask
             word.message &= ~mask
-        self._update(word, mask)
+        self._requeue_one(word, index)
+        self.forwarder.settle()
 
     def acknowledge(self, index: i64) -> None:
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active |= mask
         word.latch &= ~mask
-        self._collect(word, mask)
+        self._requeue_one(word, index)
 
     def deactivate(self, index: i64) -> None:
         """Active to inactive, or active and pending to pending. Settles nothing."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active &= ~mask
-        self._collect(word, mask)
+        self._requeue_one(word, index)
 
 
 class PrivateInterrupts(InterruptBank):
@@ -245,37 +269,31 @@ class PrivateInterrupts(InterruptBank):
 
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""
-        mask = bit(intid)
-        self.word.latch |= mask
-        self._collect(self.word, mask)
+        self.word.latch |= bit(intid)
+        self._requeue_one(self.word, intid)
 
-    def _collect(self, word: InterruptWord, mask: i64) -> None:
-        changed = (word.due() ^ word.queued) & mask
-        if changed:
-            word.queued ^= changed
-            self._offer()
+    def forward(self, index: i64) -> None:
+        """Let the CPU interface know of an interrupt that is due. Settles nothing."""
+        interface, key = self.interface, self.key(index)
+        group = interface.groups[self.word.group1 >> index & 1]
+        if key < group.own_head:
+            group.own_head = key
+        self.forwarder.forwarded(interface, group, key)
 
-    def _forward(self, index: i64) -> None:
-        self._offer()
+    def withdraw(self, index: i64) -> None:
+        """Let the CPU interface know of one that is queued no longer. Settles nothing."""
+        interface, key = self.interface, self.key(index)
+        group = interface.groups[self.word.group1 >> index & 1]
+        if group.own_head == key:
+            group.own_head = self._best(self.word.queued & self.word.members(group.number))
+        self.forwarder.withdrawn(interface, key)
 
-    def _withdraw(self, index: i64) -> None:
-        self._offer()
-
-    def _offer(self) -> None:
-        """Tell the CPU interface the best of each group that is forwarded."""
-        best0: i64 = NO_KEY
-        best1: i64 = NO_KEY
-        bits = self.word.queued
+    def _best(self, bits: i64) -> i64:
+        """The best key of some interrupts, NO_KEY where there are none."""
+        best: i64 = NO_KEY
         while bits:
-            intid = lowest(bits)
+            key = self.key(lowest(bits))
             bits &= bits - 1
-            key = self.key(intid)
-            if self.word.group1 >> intid & 1:
-                if key < best1:
-                    best1 = key
-            elif key < best0:
-                best0 = key
-        interface = self.interface
-        interface.group0.private_head = best0
-        interface.group1.private_head = best1
-        self.forwarder.touch(interface)
+            if key < best:
+                best = key
+        return best

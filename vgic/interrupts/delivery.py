@@ -1,26 +1,40 @@
-"""Forwarding: from the interrupt banks to the CPU interfaces.
+"""Delivery: from the interrupt banks to the CPU interfaces.
 
-Banks forward and withdraw interrupts here, one by one. `settle` then lets every CPU interface that was touched
-choose its highest priority pending interrupt and drive its outputs, and lets interrupts that may go to any PE find
-theirs.
+Banks forward and withdraw interrupts here, one by one, and whoever changes a CPU interface marks what of it has
+changed. `settle` then lets every marked interface find its highest priority pending interrupt and set its outputs,
+and lets interrupts that may go to any PE find theirs.
 """
 
 from typing import Protocol
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import ActivationBank, CpuInterface, Settler
+from vgic.cpu_interface.group import GroupState
+from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, Settler
 from vgic.cpu_interface.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
-__all__ = ["DeferredBank", "Forwarder"]
+__all__ = ["DeferredBank", "Forwarder", "Placement"]
 
 
 class DeferredBank(Protocol):
     """A bank whose words can be evaluated later."""
 
-    def collect(self, number: i64, mask: i64) -> None:
+    def requeue(self, number: i64, mask: i64) -> None:
         """Bring the pending queues in line with the interrupts of `mask` in word `number`."""
+
+
+class Placement:
+    """What moves interrupts that may go to any PE; by itself, where there are none (rules ONEN-1 to ONEN-10)."""
+
+    def selectable_changed(self, cpu: i64) -> None:
+        """Whether such interrupts may be sent to vCPU `cpu` has changed."""
+
+    def displaced(self, cpu: i64, key: i64) -> None:
+        """The interrupt of this key is no longer signalled to vCPU `cpu`, where it waits: another may take it."""
+
+    def pe_free(self, cpu: i64) -> None:
+        """Nothing is signalled to vCPU `cpu`: it could take an interrupt that waits at another."""
 
 
 class Forwarder(Settler):
@@ -28,58 +42,65 @@ class Forwarder(Settler):
 
     def __init__(self, cpus: list[CpuInterface]) -> None:
         self.cpus = cpus
-        self._shared: ActivationBank
-        self.roams = False
-        """Some interrupts could be at another PE than they are."""
+        self.placement = Placement()
+        """Moves interrupts that may go to any PE."""
+        self.has_one_of_n = False
+        """There are such interrupts, which could be at another PE than they are."""
         self._alone: i64 = NO_VCPU
-        """The only vCPU that is touched, NO_VCPU where none is, or several."""
+        """The only vCPU that is marked, NO_VCPU where none is, or several."""
         self._several = False
-        """More than one are touched, and all of them are in the list."""
-        self._touched: list[CpuInterface] = []
+        """More than one are marked, and all of them are in the list."""
+        self._marked: list[CpuInterface] = []
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
-
-    def connect(self, shared: ActivationBank) -> None:
-        """Give it the bank of SPIs."""
-        self._shared = shared
 
     def forward(self, cpu: i64, group: i64, key: i64) -> None:
         """Put an interrupt in a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.group(group).forward(key)
-        self.touch(interface)
+        state = interface.groups[group]
+        state.forward(key)
+        self.forwarded(interface, state, key)
 
     def withdraw(self, cpu: i64, group: i64, key: i64) -> None:
         """Take an interrupt out of a PE's pending queue."""
         interface = self.cpus[cpu]
-        interface.group(group).withdraw(key)
-        self.touch(interface)
+        interface.groups[group].withdraw(key)
+        self.withdrawn(interface, key)
+
+    def forwarded(self, interface: CpuInterface, group: GroupState, key: i64) -> None:
+        """An interrupt has been forwarded to a PE, whose CPU interface may have a better one now."""
+        interface.consider(group, key)
+        self.mark_changed(interface, PREEMPTION)
+
+    def withdrawn(self, interface: CpuInterface, key: i64) -> None:
+        """An interrupt is forwarded to a PE no longer, whose CPU interface may have to look for another."""
+        self.mark_changed(interface, CANDIDATES if key == interface.best_key else PREEMPTION)
 
     def clear(self) -> None:
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
         for interface in self.cpus:
-            interface.group0.forget()
-            interface.group1.forget()
+            for group in interface.groups:
+                group.forget()
 
-    def touch(self, interface: CpuInterface) -> None:
+    def mark_changed(self, interface: CpuInterface, what: i64) -> None:
         """Have `settle` look at this CPU interface."""
-        if not interface.touched:
-            self._touch(interface)
+        if not interface.changed:
+            self._mark(interface)
+        interface.changed |= what
 
-    def _touch(self, interface: CpuInterface) -> None:
-        interface.touched = True
+    def _mark(self, interface: CpuInterface) -> None:
         if self._alone == NO_VCPU and not self._several:
             self._alone = interface.cpu
         else:
             self._gather()
-            self._touched.append(interface)
+            self._marked.append(interface)
 
     def _gather(self) -> None:
-        """Have all that are touched in the list."""
+        """Have all that are marked in the list."""
         self._several = True
         if self._alone != NO_VCPU:
-            self._touched.append(self.cpus[self._alone])
+            self._marked.append(self.cpus[self._alone])
             self._alone = NO_VCPU
 
     def defer(self, bank: DeferredBank, word: int) -> None:
@@ -98,87 +119,86 @@ class Forwarder(Settler):
         """Evaluate what was deferred."""
         deferred, self.deferred = self.deferred, []
         for bank, word in deferred:
-            bank.collect(word, 0xFFFF_FFFF)
+            bank.requeue(word, 0xFFFF_FFFF)
 
-    def settle_with(self, interface: CpuInterface) -> None:
-        """`touch` and `settle`."""
-        self.touch(interface)
-        self.settle()
-
-    def settle_outputs(self, interface: CpuInterface) -> None:
-        """`settle`, where of this CPU interface only what it takes to interrupt its PE has changed."""
-        # Where interrupts roam, that concerns the others too.
-        if self.roams or self._several or self._alone != NO_VCPU:
-            self.settle_with(interface)
+    def settle_changed(self, interface: CpuInterface, what: i64) -> None:
+        """`mark_changed` and `settle`."""
+        if interface.changed:
+            interface.changed |= what
+        elif self._several or self._alone != NO_VCPU or what & SELECTABLE or self.has_one_of_n or self.deferred:
+            self._mark(interface)
+            interface.changed = what
         else:
-            interface.drive()
-
-    def settle_driven(self, interface: CpuInterface) -> None:
-        """`settle_outputs`, where the outputs have followed already."""
-        if self.roams:
-            self.touch(interface)
+            # As in `settle`, without a mark.
+            if what & CANDIDATES:
+                interface.select_best()
+            interface.update_outputs()
+            return
         self.settle()
 
     def settle(self) -> None:
-        """Let the touched CPU interfaces choose, then drive their outputs, until nothing moves any more."""
+        """Bring the marked CPU interfaces up to date, until nothing moves any more."""
         while True:
             if self._several:
-                self._settle_touched()
+                self._settle_marked()
                 continue
             if self._alone == NO_VCPU:
                 return
             alone = self.cpus[self._alone]
-            if alone.selection_changed or self.roams or self.deferred:
+            changed = alone.changed
+            if changed & SELECTABLE or self.has_one_of_n or self.deferred:
                 self._gather()
             else:
                 # Nearly always: one PE, and nothing that concerns others or was left for later.
                 self._alone = NO_VCPU
-                alone.touched = False
-                alone.choose()
-                alone.drive()
+                alone.changed = 0
+                if changed & CANDIDATES:
+                    alone.select_best()
+                alone.update_outputs()
 
-    def _settle_touched(self) -> None:
-        # Placing 1-of-N interrupts touches more interfaces: the list grows while it is walked.
-        for interface in self._touched:
-            if interface.selection_changed:
-                interface.selection_changed = False
-                self._shared.selection_changed(interface.cpu)
-        # A PE that lost its best interrupt looks at all of them again, and so finds what was deferred.
-        if self.deferred and any(interface.choose() for interface in self._touched):
+    def _settle_marked(self) -> None:
+        placement = self.placement
+        # Placing 1-of-N interrupts marks more interfaces: the list grows while it is walked.
+        for interface in self._marked:
+            if interface.changed & SELECTABLE:
+                interface.changed &= ~SELECTABLE
+                placement.selectable_changed(interface.cpu)
+        # A PE that lost its best interrupt looks at all again, and so finds what was deferred (rule STATE-8).
+        if self.deferred and any(interface.select_best() for interface in self._marked):
             self.catch_up()
-        # The callback behind `drive` may come back with a new line level: leave nothing half done before it.
-        touched, self._touched = self._touched, []
+        # The callback behind the outputs may come back with a new line level: leave nothing half done before it.
+        marked, self._marked = self._marked, []
         self._several = False
-        for interface in touched:
-            interface.touched = False
-            interface.choose()
-        if not self.roams:
-            for interface in touched:
-                interface.drive()
+        for interface in marked:
+            interface.changed = 0
+            interface.select_best()
+        if not self.has_one_of_n:
+            for interface in marked:
+                interface.update_outputs()
             return
-        displaced = [interface.drive() for interface in touched]
-        for interface, key in zip(touched, displaced, strict=True):
+        displaced = [interface.update_outputs() for interface in marked]
+        for interface, key in zip(marked, displaced, strict=True):
             if key != NO_KEY:
-                self._shared.displaced(interface.cpu, key)
+                placement.displaced(interface.cpu, key)
             if interface.signalled_key == NO_KEY:
-                self._shared.pe_free(interface.cpu)
+                placement.pe_free(interface.cpu)
 
     def settle_anew(self) -> None:
-        """Let every CPU interface choose and drive, whatever it chose before; what is deferred stays so."""
+        """Let every CPU interface choose and set its outputs, whatever it chose before; deferred words stay so."""
         self._alone = NO_VCPU
         self._several = False
-        self._touched = []
+        self._marked = []
         for interface in self.cpus:
-            interface.touched = False
-            interface.choose()
-        # The callback behind `drive` may look at any of them.
+            interface.changed = 0
+            interface.select_best()
+        # The callback behind the outputs may look at any of them.
         for interface in self.cpus:
-            interface.drive()
+            interface.update_outputs()
 
     def set_group_enables(self, enables: i64) -> None:
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
         self.catch_up()
         for interface in self.cpus:
             interface.forward_groups(enables)
-            self.touch(interface)
+            self.mark_changed(interface, CANDIDATES)
         self.settle()

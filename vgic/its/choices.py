@@ -8,13 +8,15 @@ from vgic.its.errors import EVERY_ERROR, ItsError
 from vgic.layouts import gits
 from vgic.layouts.its_tables import ARCH, TableFormat
 
-__all__ = ["COLLECTIONS", "DEVICES", "STALLING", "ItsChoices", "TableRegister"]
+__all__ = ["COLLECTIONS", "DEVICES", "PAGES_OF_64K", "STALLING", "ItsChoices", "TableRegister"]
 
 DEVICES: Final = 1
 """GITS_BASER<n>.Type of the device table."""
 
 COLLECTIONS: Final = 4
 """GITS_BASER<n>.Type of the collection table."""
+
+PAGES_OF_64K: Final = gits.BASER.encode({"Page_Size": 2})
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class ItsChoices:
 
     typer: Mapping[str, int] = field(default_factory=lambda: {"Physical": 1, "ID_bits": 15, "Devbits": 15})
     """Fields of GITS_TYPER other than ITT_entry_size, which is as `entries` has it."""
-    tables: tuple[TableRegister, ...] = (TableRegister(DEVICES), TableRegister(COLLECTIONS))
+    tables: tuple[TableRegister, ...] = (
+        TableRegister(DEVICES, reset=PAGES_OF_64K),
+        TableRegister(COLLECTIONS, reset=PAGES_OF_64K),
+    )
     """GITS_BASER0, 1, ...; those beyond are RES0."""
     entries: TableFormat = ARCH
     """How the tables' entries look."""

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from mmio import Frame, Word
 from vgic.config import Config
+from vgic.errors import not_copied
 from vgic.its.choices import ItsChoices
 from vgic.its.commands import Commands, Targets
 from vgic.its.errors import OUT_OF_RAM, Fault, ItsCommandError, ItsError
@@ -56,6 +57,10 @@ class MsiResult(NamedTuple):
     error: ItsError | None
     """What kept it from being delivered."""
 
+    def __str__(self) -> str:
+        name = self.outcome.name.lower()
+        return name if self.error is None else f"{name}: {self.error.value}"
+
 
 _DELIVERED: Final = MsiResult(MsiOutcome.DELIVERED, None)
 
@@ -95,6 +100,13 @@ class Its:
         self.last_error = error
         if self._observer is not None:
             self._observer.its_command_error(error)
+
+    def __repr__(self) -> str:
+        state = "enabled" if self.enabled else "disabled"
+        return f"<Its {self.number}: {self.device_bits} bits of DeviceID, {self.event_bits} of EventID, {state}>"
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        raise not_copied(self)
 
     @property
     def enabled(self) -> bool:

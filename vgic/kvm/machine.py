@@ -9,6 +9,7 @@ import errno
 from dataclasses import dataclass, field, replace
 
 from vgic import affinity
+from vgic.arguments import check_protocols
 from vgic.config import Config
 from vgic.cpu_interface.interface import LineSink
 from vgic.errors import VgicError
@@ -76,6 +77,7 @@ class Machine:
     """It has another ITS."""
 
     def __post_init__(self) -> None:
+        check_protocols(self.lines, self.observer, self.memory)
         self.tables = IdleTables(self.profile.lpi)
 
     @classmethod

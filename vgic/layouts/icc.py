@@ -98,7 +98,8 @@ SRE: Final[RegisterLayout] = layout(
 )
 
 DIR: Final[RegisterLayout] = layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED)
-SGI1R: Final[RegisterLayout] = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
+GENERATE_SGI: Final[RegisterLayout] = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
+"""ICC_SGI1R_EL1, whose fields ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 have too."""
 
 ICC: Final[list[RegisterLayout]] = [
     layout("ICC_PMR_EL1", ICC_PMR_EL1, 64, RW, res0(56), rw("Priority", 8, "only higher priorities are signalled")),
@@ -117,7 +118,7 @@ ICC: Final[list[RegisterLayout]] = [
         res0(56),
         ro("Priority", 8, "group priority of the highest active interrupt, 0xFF where none"),
     ),
-    SGI1R,
+    GENERATE_SGI,
     layout("ICC_ASGI1R_EL1", ICC_ASGI1R_EL1, 64, WO, *GENERATE),
     layout("ICC_SGI0R_EL1", ICC_SGI0R_EL1, 64, WO, *GENERATE),
     layout("ICC_IAR1_EL1", ICC_IAR1_EL1, 64, RO, *ACKNOWLEDGED),

@@ -8,9 +8,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-import construct
-
-from mmio import BitLayout, LayoutError, record, res0, rw
+from mmio import BitLayout, Declared, LayoutError, record, res0, rw
 
 __all__ = [
     "COMMANDS",
@@ -57,7 +55,7 @@ _COLLECTION: Final = (res0(48), ICID)
 _REDISTRIBUTOR: Final = (res0(12), RDBASE, res0(16))
 
 
-def _command(name: str, *doublewords: tuple[construct.Construct, ...]) -> BitLayout:
+def _command(name: str, *doublewords: tuple[Declared, ...]) -> BitLayout:
     """A command from its doublewords, the first of them (with the opcode) first; those left out are reserved."""
     words = [*doublewords, *[_EMPTY] * (4 - len(doublewords))]
     return record(name, 8 * COMMAND_SIZE, *(item for word in reversed(words) for item in word))

@@ -134,7 +134,7 @@ class LpiBank(ActivationBank):
             return
         self.enabled = True
         self.configuration.forget()
-        if not (self._choices.heeds_ptz and self.pending_table.is_zero):
+        if not (self._choices.honours_ptz and self.pending_table.is_zero):
             loaded = self.pending_table.load(self.table.limit)
             for intid in loaded:
                 self._hold(intid, self.configuration.byte(self.table, intid))

@@ -22,6 +22,6 @@ PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (
 
 def profile_named(name: str) -> Profile:
     """The profile of this name. Raises ConfigError naming the known ones."""
-    if name not in PROFILES:
+    if not isinstance(name, str) or name not in PROFILES:
         raise ConfigError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
     return PROFILES[name]

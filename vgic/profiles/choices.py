@@ -32,7 +32,7 @@ class LpiChoices:
     """GICR_PROPBASER is one register that every Redistributor shows."""
     tables_locked: bool = True
     """GICR_PROPBASER and GICR_PENDBASER ignore writes while GICR_CTLR.EnableLPIs is 1."""
-    heeds_ptz: bool = True
+    honours_ptz: bool = True
     """GICR_PENDBASER.PTZ reads as zero, and a pending table that is said to be zero is not read."""
     consumes_table: bool = False
     """Bits of the pending table are cleared when they have been read."""
@@ -104,3 +104,14 @@ class Profile:
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
     lpi: LpiChoices = field(default_factory=LpiChoices)
     its: ItsChoices = field(default_factory=ItsChoices)
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.name}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        # One of this library goes by its name: its layouts cannot be pickled.
+        from vgic.profiles import PROFILES, profile_named
+
+        if PROFILES.get(self.name) is self:
+            return profile_named, (self.name,)
+        return super().__reduce__()

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from vgic.layouts import gits
-
-__all__ = ["ALL_64", "ARM_CORESIGHT", "CIDR", "PAGES_OF_64K", "identification"]
+__all__ = ["ALL_64", "ARM_CORESIGHT", "CIDR", "identification"]
 
 ALL_64: Final = (1 << 64) - 1
 
@@ -13,8 +11,6 @@ CIDR: Final = {"CIDR0": 0x0D, "CIDR1": 0xF0, "CIDR2": 0x05, "CIDR3": 0xB1}
 
 ARM_CORESIGHT: Final = {"PIDR1": 0xB4, "PIDR2": 0x3B, "PIDR4": 0x44, **CIDR}
 """A GICv3 that Arm has designed."""
-
-PAGES_OF_64K: Final = gits.BASER.encode({"Page_Size": 2})
 
 
 def identification(prefix: str, **registers: int) -> dict[str, int]:

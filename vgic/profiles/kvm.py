@@ -3,10 +3,10 @@
 from typing import Final
 
 from vgic.features import Features
-from vgic.its.choices import COLLECTIONS, DEVICES, TableRegister
+from vgic.its.choices import COLLECTIONS, DEVICES, PAGES_OF_64K, TableRegister
 from vgic.layouts import gicr, gits, its_tables
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
-from vgic.profiles.common import CIDR, PAGES_OF_64K, identification
+from vgic.profiles.common import CIDR, identification
 
 __all__ = ["KVM"]
 

@@ -3,12 +3,11 @@
 from typing import Final
 
 from vgic.features import Features
-from vgic.its.choices import COLLECTIONS, DEVICES, TableRegister
 from vgic.its.errors import OUT_OF_RAM, ItsError
 from vgic.layouts import its_tables
 from vgic.profiles.arch import ARCH
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
-from vgic.profiles.common import ALL_64, PAGES_OF_64K
+from vgic.profiles.common import ALL_64
 
 __all__ = ["QEMU"]
 
@@ -61,15 +60,11 @@ QEMU: Final = Profile(
     lpi=LpiChoices(
         priority_bits=6,
         tables_locked=False,
-        heeds_ptz=False,
+        honours_ptz=False,
         rescans=True,
     ),
     its=ItsChoices(
         typer={"Physical": 1, "ID_bits": 15, "Devbits": 15, "CIL": 1, "CIDbits": 15},
-        tables=(
-            TableRegister(DEVICES, reset=PAGES_OF_64K),
-            TableRegister(COLLECTIONS, reset=PAGES_OF_64K),
-        ),
         entries=its_tables.QEMU,
         stalls_on=OUT_OF_RAM,
         skips=frozenset((name, ItsError.COLLECTION_UNREADABLE) for name in ("INT", "CLEAR", "DISCARD")),

@@ -188,7 +188,7 @@ class _PendBaser(_TableBase):
 
     def __init__(self, layout: RegisterLayout, choices: LpiChoices) -> None:
         super().__init__(layout, choices)
-        self.hidden = layout.mask("PTZ") if choices.heeds_ptz else 0
+        self.hidden = layout.mask("PTZ") if choices.honours_ptz else 0
 
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
         return 0 if owner.lpis is None else owner.lpis.pendbaser

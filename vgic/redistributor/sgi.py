@@ -11,21 +11,22 @@ from mypy_extensions import i64
 from vgic import affinity
 from vgic.bits import lowest
 from vgic.config import Config
+from vgic.errors import ConfigError
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.layouts import icc
 from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT
 from vgic.topology import NO_VCPU, AffinityIndex
 
-__all__ = ["ASGI1R", "SGI0R", "SGI1R", "SgiGenerator"]
-
-SGI1R: Final = 0
-ASGI1R: Final = 1
-SGI0R: Final = 2
+__all__ = ["SgiGenerator"]
 
 # IHI 0069, "Software generated interrupts", one Security state: which configured groups a write reaches,
 # by register.
-_SECURE_GROUPS: Final = [GROUP0_BIT, GROUP1_BIT, GROUP0_BIT]
+_SECURE_GROUPS: Final = {
+    icc.ICC_SGI1R_EL1: GROUP0_BIT,
+    icc.ICC_ASGI1R_EL1: GROUP1_BIT,
+    icc.ICC_SGI0R_EL1: GROUP0_BIT,
+}
 
 
 class SgiGenerator:
@@ -38,25 +39,38 @@ class SgiGenerator:
         self._banks = banks
         self._forwarder = forwarder
         self._range_selector = config.features.rss
-        self._nonsecure_groups = [config.profile.sgi1r_groups, GROUP0_BIT, GROUP0_BIT]
+        self._nonsecure_groups = {
+            icc.ICC_SGI1R_EL1: config.profile.sgi1r_groups,
+            icc.ICC_ASGI1R_EL1: GROUP0_BIT,
+            icc.ICC_SGI0R_EL1: GROUP0_BIT,
+        }
         # What the layout says, as integers of the machine.
-        self._irm: i64 = icc.SGI1R.mask("IRM")
-        self._target_list: i64 = icc.SGI1R.mask("TargetList")
-        self._intid: i64 = icc.SGI1R.mask("INTID")
-        self._intid_lsb: i64 = icc.SGI1R.field("INTID").lsb
+        self._irm: i64 = icc.GENERATE_SGI.mask("IRM")
+        self._target_list: i64 = icc.GENERATE_SGI.mask("TargetList")
+        self._intid: i64 = icc.GENERATE_SGI.mask("INTID")
+        self._intid_lsb: i64 = icc.GENERATE_SGI.field("INTID").lsb
 
-    def targets(self, sender: i64, register: i64, value: i64, secure: bool) -> list[int]:
+    def targets(self, sender: i64, register: int, value: int, secure: bool) -> list[int]:
         """The vCPUs at which this write would make the SGI pending, in ascending order of Aff0 or of vCPU.
 
-        O(1) in the number of vCPUs for a target list, O(vCPUs) for IRM = 1.
+        Raises ConfigError for a register that generates no SGIs. O(1) in the number of vCPUs for a target list,
+        O(vCPUs) for IRM = 1.
         """
         found: list[int] = []
-        self._reach(sender, value, self.groups(register, secure), found)
+        self._reach(sender, value & icc.GENERATE_SGI.writable, self.groups(register, secure), found)
         return found
 
-    def groups(self, register: i64, secure: bool) -> int:
-        """Bit n: a write of this register reaches SGIs that are in Group n at the target."""
-        return _SECURE_GROUPS[register] if secure else self._nonsecure_groups[register]
+    def groups(self, register: int, secure: bool) -> int:
+        """Bit n: a write of this register (encoding) reaches SGIs that are in Group n at the target.
+
+        Raises ConfigError for a register that generates no SGIs.
+        """
+        found = (_SECURE_GROUPS if secure else self._nonsecure_groups).get(register)
+        if found is None:
+            raise ConfigError(
+                f"register {register:#x} generates no SGIs: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 do"
+            )
+        return found
 
     def send(self, sender: i64, value: i64, groups: i64) -> None:
         """Make the SGI pending at every target that accepts it; `groups` is what the register reaches."""

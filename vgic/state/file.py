@@ -13,7 +13,6 @@ The whole is one JSON object. The checksum in its first line covers the version 
 lines, so damage is found whether it changes the meaning or not. Rules SAVE-9 to SAVE-13 in specs/state.md.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -64,6 +63,15 @@ class State:
 
     data: SavedState
     """Plain data, for `Gic.restore`."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, dict):
+            raise StateError(f"the data of a State is what Gic.save returns, not a {type(self.data).__name__}")
+
+    def __repr__(self) -> str:
+        vm, registers = self.data["vm"], self.data["registers"]
+        cpus = len(vm["affinities"])
+        return f"<State {vm['profile']}: {cpus} vCPU{'s' if cpus > 1 else ''}, {len(registers)} registers>"
 
     @classmethod
     def of(cls, gic: Gic) -> "State":
@@ -127,7 +135,10 @@ class State:
 
 
 def _checksum(version: int, body: bytes) -> str:
-    return hashlib.sha256(b"vgic-state %d\n" % version + body).hexdigest()
+    # Most who load the model read and write no file, and this loads a library of ciphers.
+    from hashlib import sha256
+
+    return sha256(b"vgic-state %d\n" % version + body).hexdigest()
 
 
 def _parsed(body: bytes) -> Document:

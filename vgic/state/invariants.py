@@ -72,13 +72,12 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
     for group in (GROUP0, GROUP1):
-        state = interface.group(group)
         keys = (private.key(i) for i in range(private.count) if private.is_queued(i) and private.group(i) == group)
         best = min(keys, default=NO_KEY)
-        if state.private_head != best:
+        told = interface.groups[group].own_head
+        if told != best:
             raise InvariantError(
-                f"vCPU {interface.cpu}: best private interrupt of Group {group} is {state.private_head:#x},"
-                f" should be {best:#x}"
+                f"vCPU {interface.cpu}: best private interrupt of Group {group} is {told:#x}, should be {best:#x}"
             )
 
 
@@ -100,18 +99,19 @@ def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
 
 
 def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface]) -> None:
-    chosen, unplaced = shared.placement()
+    placement = shared.placement
+    chosen, unplaced = placement.held, placement.unplaced
     waiting = {index for index in range(shared.count) if shared.is_queued(index) and shared.is_one_of_n(index)}
     if chosen.keys() | unplaced != waiting or chosen.keys() & unplaced:
         raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {waiting}")
     for index in unplaced:
         group = shared.group(index)
-        if any(shared.one_of_n.may_hold(interface.cpu, group) for interface in interfaces):
+        if any(placement.one_of_n.may_hold(interface.cpu, group) for interface in interfaces):
             raise InvariantError(f"INTID {shared.first + index} waits although there is a PE for it")
     for index, cpu in chosen.items():
         name, group, key = f"INTID {shared.first + index}", shared.group(index), shared.key(index)
         selectable = [interface for interface in interfaces if interface.selectable(group)]
-        if interfaces[cpu] not in selectable and (selectable or not shared.one_of_n.may_hold(cpu, group)):
+        if interfaces[cpu] not in selectable and (selectable or not placement.one_of_n.may_hold(cpu, group)):
             raise InvariantError(f"{name} is at vCPU {cpu}, which is not selectable")
         free = [interface.cpu for interface in selectable if interface.would_take(group, key)]
         if free and free != [cpu] and interfaces[cpu].signalled_key != key:
@@ -120,7 +120,7 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
 
 def _best(interface: CpuInterface) -> tuple[int, int]:
     """Key and group of the highest priority pending interrupt."""
-    offers = [(interface.group(group).offer(), group) for group in (GROUP0, GROUP1)]
+    offers = [(interface.groups[group].offer(), group) for group in (GROUP0, GROUP1)]
     best, group = min(offers)
     if interface.asleep or best == NO_KEY:
         return NO_KEY, GROUP1
@@ -130,10 +130,10 @@ def _best(interface: CpuInterface) -> tuple[int, int]:
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     name = f"vCPU {interface.cpu}"
     for group, keys in enumerate(groups):
-        queue = interface.group(group).queue
+        queue = interface.groups[group].queue
         if set(queue.keys()) != keys:
             raise InvariantError(f"{name}: Group {group} queue holds {queue.keys()}, should hold {sorted(keys)}")
-        if {queue.head, interface.group(group).queue_head} != {min(keys, default=NO_KEY)}:
+        if {queue.head, interface.groups[group].queue_head} != {min(keys, default=NO_KEY)}:
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
     best, best_group = _best(interface)
     if (interface.best_key, interface.best_group) != (best, best_group):
@@ -148,8 +148,11 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
     if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
         raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
+    lowest = min((held.running, held.number) for held in interface.groups)
+    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[1]):
+        raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
     for group in (GROUP0, GROUP1):
-        held = interface.group(group)
+        held = interface.groups[group]
         active = held.all()
         if active >> held.levels:
             raise InvariantError(f"{name}: active priorities {active:#x}")

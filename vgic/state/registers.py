@@ -172,7 +172,7 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
         for index in range(bank.count):
             yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, parts.affinities)
     if config.one_of_n_choice == "rotate":
-        yield _next_choice("GICD.next_choice", bank.one_of_n, len(config.topology))
+        yield _next_choice("GICD.next_choice", bank.placement.one_of_n, len(config.topology))
     if not config.profile.config_takes_effect_at_once:
         for number in range(len(bank.words)):
             yield _unevaluated(f"GICD.unevaluated{number}", bank, number)
@@ -183,13 +183,13 @@ def _placement(name: str, bank: SharedInterrupts, index: int, affinities: Affini
     """Where a 1-of-N SPI waits; an MPIDR_EL1, because its bit 31 tells vCPU 0 from none."""
 
     def get() -> int:
-        chosen = bank.placement()[0].get(index, NO_VCPU)
+        chosen = bank.placement.holder(index)
         return 0 if chosen == NO_VCPU else affinity.to_mpidr(affinities.affinities[chosen])
 
     def put(value: int) -> None:
-        bank.forget_place(index)
+        bank.placement.forget(index)
         if value:
-            bank.place(index, affinities.find(affinity.from_mpidr(value)))
+            bank.placement.place(index, affinities.find(affinity.from_mpidr(value)))
 
     return SavedRegister(name, _ALL_64, get, put)
 
@@ -303,7 +303,7 @@ def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegister
     for group in GROUP0, GROUP1:
         yield _group_enable(f"{device}ICC_IGRPEN{group}_EL1", interface, group)
     for group in GROUP0, GROUP1:
-        active = interface.group(group)
+        active = interface.groups[group]
         for number in range(max(1, active.levels // 32)):
             yield _active_priorities(f"{device}ICC_AP{group}R{number}_EL1", active, number)
 
@@ -325,7 +325,7 @@ def _control(name: str, interface: CpuInterface, sysregs: SystemRegisters) -> Sa
 
 
 def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegister:
-    state = interface.group(group)
+    state = interface.groups[group]
 
     def put(value: int) -> None:
         state.enabled = value != 0

@@ -100,6 +100,8 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
 
     Raises StateError, naming the register and value, where such a VM cannot have this state.
     """
+    if not isinstance(state, Mapping):
+        raise StateError(f"a state is what Gic.save returns, not a {type(state).__name__}")
     vm, registers = (state.get(key) for key in ("vm", "registers"))
     if not isinstance(vm, Mapping) or not isinstance(registers, Mapping) or len(state) != 2:
         raise StateError('a state consists of "vm" and "registers"')
@@ -201,12 +203,14 @@ def load(parts: Parts, registers: Mapping[str, int]) -> None:
 def _tell_interfaces(parts: Parts) -> None:
     """What CPU interfaces and the choice of PEs know of the other devices."""
     distributor = parts.distributor
-    distributor.spis.one_of_n.wakes = distributor.wakes
+    distributor.spis.placement.one_of_n.wakes = distributor.wakes
     for redistributor in parts.redistributors:
         interface = redistributor.interface
         interface.forward_groups(distributor.forwarded_groups)
+        interface.find_running()
         interface.asleep = redistributor.asleep
-        interface.group0.declines, interface.group1.declines = redistributor.declines
+        for group, declines in zip(interface.groups, redistributor.declines, strict=True):
+            group.declines = declines
         if redistributor.lpis is not None:
             redistributor.lpis.enabled = redistributor.enables_lpis
 
@@ -217,4 +221,4 @@ def _forward(bank: InterruptBank) -> None:
             bank.forward_queued(number)
         else:
             word.queued = 0
-            bank.collect(number, ALL_BITS)
+            bank.requeue(number, ALL_BITS)

@@ -39,7 +39,7 @@ class Machine:
         register = (vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)[group]
         self.gic.sysreg_write(cpu, register, int(enable))
 
-    def arrive(self, intid: int = SPI) -> int:
+    def arrive(self, intid: int = SPI) -> int | None:
         """Raise the line and tell which vCPU it went to."""
         self.gic.spi(intid).set_level(True)
         self.gic.check()
@@ -155,7 +155,7 @@ def test_where_no_pe_may_be_chosen_it_waits_and_goes_to_the_first_that_may() -> 
     machine = Machine()
     for cpu in machine.cpus:
         machine.sleep(cpu, True)
-    assert machine.arrive() == -1
+    assert machine.arrive() is None
     assert not any(machine.gic.wake_request(cpu) for cpu in machine.cpus)
     machine.sleep(2, False)
     machine.gic.check()
@@ -169,7 +169,7 @@ def test_with_e1nwf_a_sleeping_pe_is_asked_to_wake() -> None:
     for cpu in machine.cpus:
         machine.sleep(cpu, True)
     machine.decline(0, DPG1NS)
-    assert machine.arrive() == -1
+    assert machine.arrive() is None
     machine.gic.write(CTLR, 4, E1NWF | 0b11)
     machine.gic.check()
     assert machine.gic.spi(SPI).target == 1

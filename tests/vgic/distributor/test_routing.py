@@ -81,7 +81,7 @@ def test_an_spi_that_names_nobody_waits_and_is_delivered_when_re_routed() -> Non
     assert not guest.irq(1)
     assert guest.bit(BANK.ISPENDR, 40) == 1
     assert guest.gicd(GICD.IROUTER + 8 * 40, 8) == 0x55
-    assert guest.gic.spi(40).target == -1
+    assert guest.gic.spi(40).target is None
     guest.set_priority(40, 0x80)
     guest.route(40, 1)
     assert guest.gic.highest_pending(1) == (40, 1, 0x80)
@@ -173,7 +173,7 @@ def test_private_interrupts_have_no_route() -> None:
 @pytest.mark.rule("ROUTE-10")
 @pytest.mark.parametrize("profile", [ARCH, KVM, QEMU], ids=["arch", "kvm", "qemu"])
 def test_at_reset_an_spi_goes_to_affinity_zero_where_there_is_one(profile: vgic.Profile) -> None:
-    for topology, target in ((Topology([5, 0]), 1), (Topology([5, 6]), -1)):
+    for topology, target in ((Topology([5, 0]), 1), (Topology([5, 6]), None)):
         guest = Guest(topology, profile=profile).boot()
         guest.setup(40)
         guest.line(40, True)

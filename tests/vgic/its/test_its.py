@@ -38,6 +38,14 @@ def test_an_its_is_two_frames_where_the_config_says() -> None:
     assert vgic.Gic(vgic.Config(vgic.Topology([0]), its=(ITS,))).map.locate(ITS).owner == "GITS"
 
 
+@pytest.mark.rule("ITS-4")
+@pytest.mark.parametrize("profile", [vgic.ARCH, vgic.KVM, vgic.QEMU], ids=lambda profile: profile.name)
+def test_a_table_has_pages_of_64_kib_at_reset(profile: vgic.Profile) -> None:
+    driver = off(profile)
+    found = [gits.BASER.field("Page_Size").extract(driver.read(gits.BASER, index)) for index in range(gits.BASERS)]
+    assert found == [2, 2, 0, 0, 0, 0, 0, 0]
+
+
 @pytest.mark.rule("ITS-1")
 @pytest.mark.parametrize("number", [-1, 1])
 def test_an_its_that_is_not_there_is_refused(number: int) -> None:

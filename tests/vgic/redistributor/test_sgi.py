@@ -5,10 +5,10 @@ import pytest
 import vgic
 from guest import Guest
 from offsets import BANK, GICD, GICR
-from vgic import ARCH, ASGI1R, KVM, QEMU, SGI0R, SGI1R, Topology
+from vgic import ARCH, ICC_ASGI1R_EL1, ICC_PMR_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1, KVM, QEMU, Topology
 
 IRM = 1 << 40
-REGISTERS = {SGI1R: vgic.ICC_SGI1R_EL1, ASGI1R: vgic.ICC_ASGI1R_EL1, SGI0R: vgic.ICC_SGI0R_EL1}
+REGISTERS = (ICC_SGI1R_EL1, ICC_ASGI1R_EL1, ICC_SGI0R_EL1)
 
 
 def value(intid: int, *, cluster: tuple[int, int, int] = (0, 0, 0), targets: int = 0, other: int = 0) -> int:
@@ -26,7 +26,7 @@ def having(guest: Guest, intid: int) -> list[int]:
 @pytest.mark.parametrize("intid", [0, 7, 15])
 def test_a_list_names_vcpus_of_one_cluster(intid: int) -> None:
     guest = Guest(40).boot()
-    guest.msr(vgic.ICC_SGI1R_EL1, value(intid, cluster=(0, 0, 1), targets=0b1000_0000_0000_0101), cpu=3)
+    guest.msr(ICC_SGI1R_EL1, value(intid, cluster=(0, 0, 1), targets=0b1000_0000_0000_0101), cpu=3)
     assert having(guest, intid) == [16, 18, 31]
     others = [other for other in range(16) if other != intid]
     assert all(having(guest, other) == [] for other in others)
@@ -41,17 +41,17 @@ def test_all_three_levels_of_the_cluster_count(profile: vgic.Profile, cluster: t
     guest = Guest(topology, profile=profile)
     for cpu in guest.cpus:
         guest.set_group(3, 1, cpu)
-    guest.msr(vgic.ICC_SGI1R_EL1, value(3, cluster=cluster, targets=0xFFFF))
+    guest.msr(ICC_SGI1R_EL1, value(3, cluster=cluster, targets=0xFFFF))
     assert having(guest, 3) == [clusters.index(cluster)]
 
 
 @pytest.mark.rule("SGI-2")
 def test_targets_that_do_not_exist_are_ignored() -> None:
     guest = Guest(3).boot()
-    guest.msr(vgic.ICC_SGI1R_EL1, value(1, targets=0b1100))
+    guest.msr(ICC_SGI1R_EL1, value(1, targets=0b1100))
     assert having(guest, 1) == [2]
-    guest.msr(vgic.ICC_SGI1R_EL1, value(2, cluster=(0, 0, 7), targets=0xFFFF))
-    guest.msr(vgic.ICC_SGI1R_EL1, value(2, targets=0))
+    guest.msr(ICC_SGI1R_EL1, value(2, cluster=(0, 0, 7), targets=0xFFFF))
+    guest.msr(ICC_SGI1R_EL1, value(2, targets=0))
     assert having(guest, 2) == []
 
 
@@ -59,7 +59,7 @@ def test_targets_that_do_not_exist_are_ignored() -> None:
 @pytest.mark.parametrize("sender", [0, 3, 39])
 def test_a_broadcast_reaches_all_but_its_sender(sender: int) -> None:
     guest = Guest(40).boot()
-    guest.msr(vgic.ICC_SGI1R_EL1, value(4, cluster=(1, 2, 3), targets=0xFFFF, other=IRM), cpu=sender)
+    guest.msr(ICC_SGI1R_EL1, value(4, cluster=(1, 2, 3), targets=0xFFFF, other=IRM), cpu=sender)
     assert having(guest, 4) == [cpu for cpu in range(40) if cpu != sender]
 
 
@@ -67,7 +67,7 @@ def test_a_broadcast_reaches_all_but_its_sender(sender: int) -> None:
 @pytest.mark.parametrize("range_selector", [1, 15])
 def test_without_rss_the_range_selector_is_ignored(range_selector: int) -> None:
     guest = Guest(Topology.clusters(256, 256), spis=0, rss=False)
-    guest.msr(vgic.ICC_SGI1R_EL1, value(5, targets=0b11, other=range_selector << 44))
+    guest.msr(ICC_SGI1R_EL1, value(5, targets=0b11, other=range_selector << 44))
     assert having(guest, 5) == [0, 1]
     assert guest.gicd(GICD.TYPER) >> 26 & 1 == 0
     assert guest.mrs(vgic.ICC_CTLR_EL1) >> 18 & 1 == 0
@@ -77,7 +77,7 @@ def test_without_rss_the_range_selector_is_ignored(range_selector: int) -> None:
 def test_a_list_may_name_its_sender() -> None:
     guest = Guest(2).boot()
     guest.setup(6, cpu=1)
-    guest.msr(vgic.ICC_SGI1R_EL1, value(6, targets=0b10), cpu=1)
+    guest.msr(ICC_SGI1R_EL1, value(6, targets=0b10), cpu=1)
     assert having(guest, 6) == [1]
     guest.take(6, 1)
 
@@ -86,14 +86,14 @@ def test_a_list_may_name_its_sender() -> None:
 @pytest.mark.parametrize(
     ("profile", "secure", "accepted"),
     [
-        (ARCH, False, {SGI1R: {0, 1}, ASGI1R: {0}, SGI0R: {0}}),
-        (KVM, False, {SGI1R: {0, 1}, ASGI1R: {0}, SGI0R: {0}}),
-        (QEMU, False, {SGI1R: {1}, ASGI1R: {0}, SGI0R: {0}}),
-        (ARCH, True, {SGI1R: {0}, ASGI1R: {1}, SGI0R: {0}}),
+        (ARCH, False, {ICC_SGI1R_EL1: {0, 1}, ICC_ASGI1R_EL1: {0}, ICC_SGI0R_EL1: {0}}),
+        (KVM, False, {ICC_SGI1R_EL1: {0, 1}, ICC_ASGI1R_EL1: {0}, ICC_SGI0R_EL1: {0}}),
+        (QEMU, False, {ICC_SGI1R_EL1: {1}, ICC_ASGI1R_EL1: {0}, ICC_SGI0R_EL1: {0}}),
+        (ARCH, True, {ICC_SGI1R_EL1: {0}, ICC_ASGI1R_EL1: {1}, ICC_SGI0R_EL1: {0}}),
     ],
     ids=["arch", "kvm", "qemu", "secure-writer"],
 )
-@pytest.mark.parametrize("register", list(REGISTERS))
+@pytest.mark.parametrize("register", REGISTERS)
 @pytest.mark.parametrize("group", [0, 1])
 def test_the_group_at_the_target_decides(
     profile: vgic.Profile, secure: bool, accepted: dict[int, set[int]], register: int, group: int
@@ -101,7 +101,7 @@ def test_the_group_at_the_target_decides(
     guest = Guest(3, profile=profile)
     for cpu in guest.cpus:
         guest.set_group(8, group if cpu == 2 else 1 - group, cpu)
-    guest.msr(REGISTERS[register], value(8, targets=0b100), secure=secure)
+    guest.msr(register, value(8, targets=0b100), secure=secure)
     assert having(guest, 8) == ([2] if group in accepted[register] else [])
 
 
@@ -111,17 +111,26 @@ def test_the_targets_of_a_value_can_be_asked_for() -> None:
     for cpu in (0, 17):
         guest.set_group(1, 1, cpu)
     broadcast = value(1, other=IRM)
-    assert guest.gic.sgi_targets(3, SGI1R, broadcast) == [cpu for cpu in range(20) if cpu != 3]
-    assert guest.gic.sgi_targets(0, ASGI1R, broadcast, secure=True) == [17]
-    assert guest.gic.sgi_targets(3, SGI0R, value(1, cluster=(0, 0, 1), targets=0b1011)) == [16, 19]
+    assert guest.gic.sgi_targets(3, ICC_SGI1R_EL1, broadcast) == [cpu for cpu in range(20) if cpu != 3]
+    assert guest.gic.sgi_targets(0, ICC_ASGI1R_EL1, broadcast, secure=True) == [17]
+    assert guest.gic.sgi_targets(3, ICC_SGI0R_EL1, value(1, cluster=(0, 0, 1), targets=0b1011)) == [16, 19]
     assert having(guest, 1) == []
+    # As a write does, it ignores bits that the register does not have.
+    assert guest.gic.sgi_targets(3, ICC_SGI0R_EL1, -1 << 60 | value(1, targets=0b10)) == [1]
+
+
+@pytest.mark.rule("API-8")
+@pytest.mark.parametrize("register", [0, ICC_PMR_EL1, 1 << 70 | ICC_SGI1R_EL1])
+def test_only_three_registers_generate_sgis(register: int) -> None:
+    with pytest.raises(vgic.ConfigError, match=f"^register {register:#x} generates no SGIs"):
+        Guest(2).gic.sgi_targets(0, register, 1)
 
 
 @pytest.mark.rule("SGI-8")
 def test_an_sgi_is_latched_while_nothing_would_deliver_it() -> None:
     guest = Guest(2)
     guest.set_group(9, 1, 1)
-    guest.msr(vgic.ICC_SGI1R_EL1, value(9, targets=0b10))
+    guest.msr(ICC_SGI1R_EL1, value(9, targets=0b10))
     assert having(guest, 9) == [1]
     assert guest.gicr(GICR.WAKER, cpu=1) == 0b110
     guest.boot()
@@ -135,7 +144,7 @@ def test_sgis_coalesce() -> None:
     guest = Guest(2).boot()
     guest.setup(9, cpu=1)
     for sender in (0, 1, 0):
-        guest.msr(vgic.ICC_SGI1R_EL1, value(9, targets=0b10), cpu=sender)
+        guest.msr(ICC_SGI1R_EL1, value(9, targets=0b10), cpu=sender)
     guest.take(9, 1)
     guest.eoi(9, 1)
     assert guest.ack(1) == vgic.SPURIOUS
@@ -145,10 +154,10 @@ def test_sgis_coalesce() -> None:
 def test_an_sgi_while_active_comes_again() -> None:
     guest = Guest(2).boot()
     guest.setup(9, cpu=1)
-    guest.msr(vgic.ICC_SGI1R_EL1, value(9, targets=0b10))
+    guest.msr(ICC_SGI1R_EL1, value(9, targets=0b10))
     guest.take(9, 1)
     assert having(guest, 9) == []
-    guest.msr(vgic.ICC_SGI1R_EL1, value(9, targets=0b10))
+    guest.msr(ICC_SGI1R_EL1, value(9, targets=0b10))
     assert guest.ack(1) == vgic.SPURIOUS
     guest.eoi(9, 1)
     guest.take(9, 1)

@@ -44,17 +44,17 @@ def change_a_priority_behind_the_queue(gic: vgic.Gic) -> None:
 
 
 def lose_a_queue_entry(gic: vgic.Gic) -> None:
-    gic.interface(0).group(1).queue.remove(0x80 << 24 | 40)
+    gic.interface(0).groups[1].queue.remove(0x80 << 24 | 40)
 
 
 def spoil_a_head(gic: vgic.Gic) -> None:
-    queue = gic.interface(0).group(0).queue
+    queue = gic.interface(0).groups[0].queue
     queue._heap.append(queue.head)
     queue.head = NO_KEY
 
 
 def invent_a_private_interrupt(gic: vgic.Gic) -> None:
-    gic.interface(1).group(1).private_head = 27
+    gic.interface(1).groups[1].own_head = 27
 
 
 def lower_an_output(gic: vgic.Gic) -> None:
@@ -78,11 +78,11 @@ def lower_a_binary_point(gic: vgic.Gic) -> None:
 
 
 def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
-    gic.interface(1).group(0)._others = 1
+    gic.interface(1).groups[0]._others = 1
 
 
 def forget_what_runs(gic: vgic.Gic) -> None:
-    gic.interface(1).group(0)._first = 1 << 4
+    gic.interface(1).groups[0]._first = 1 << 4
 
 
 @pytest.mark.rule("API-6")

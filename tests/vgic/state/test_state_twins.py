@@ -31,7 +31,7 @@ CONFIGS: Final = {
     "arch, nothing": vgic.Config(
         vgic.Topology.kvm(3), spis=96, priority_bits=4, a3v=False, rss=False, one_of_n=False
     ),
-    "kvm": replace(ARCH, profile=vgic.KVM),
+    "kvm": replace(ARCH, profile=vgic.KVM, a3v=False),
     "qemu": replace(ARCH, profile=vgic.QEMU, priority_bits=7),
     "qemu, rotating": replace(ARCH, profile=vgic.QEMU, one_of_n=True, one_of_n_choice="rotate"),
 }

@@ -5,13 +5,11 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from zlib import crc32
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import vgic
 from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, SEED, fairness_study
@@ -24,8 +22,10 @@ from vgic_tools.affinity.routing_study import CALLS, ROUNDS, routing_study
 from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
 from vgic_tools.affinity.study import Study
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
+from vgic_tools.console import stderr, stdout, table
 from vgic_tools.errors import UsageError
-from vgic_tools.terminal import INTERRUPTED, fail, stdout
+from vgic_tools.numbers import number
+from vgic_tools.terminal import INTERRUPTED, OutputError, complain, fail, print_line
 
 __all__ = ["affinity_group"]
 
@@ -33,8 +33,11 @@ PointT = TypeVar("PointT")
 RowT = TypeVar("RowT")
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
 
+MOST_JOBS: Final = 512
+"""Processes: more than machines have processors, fewer than a machine can start."""
 
-@click.group("affinity")
+
+@click.group("affinity", short_help="Measure what vCPU counts, MPIDR layouts and routing cost.")
 def affinity_group() -> None:
     """Measure what vCPU counts, MPIDR layouts, routing and affinity level 3 cost.
 
@@ -46,7 +49,11 @@ def affinity_group() -> None:
 def _common(command: CommandT) -> CommandT:
     """The options that every experiment has."""
     jobs = click.option(
-        "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, metavar="N", help="Processes that measure."
+        "--jobs",
+        type=click.IntRange(1, MOST_JOBS),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="Processes that measure.",
     )
     output = click.option(
         "--output",
@@ -68,16 +75,19 @@ def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
             figures = [save(plot, rows, output) for plot in study.plots]
         finally:
             written = [study.csv_path(output), write_report(study, rows, figures, output)]
-            click.echo(f"\nwritten: {', '.join(map(str, written))}, {len(figures)} figures")
+            print_line("")
+            print_line(f"written: {', '.join(map(str, written))}, {len(figures)} figures")
+    except OutputError:
+        raise
     except (UsageError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
-        click.echo(f"vgic: interrupted; the same command goes on from {study.csv_path(output)}", err=True)
+        complain(f"interrupted; the same command goes on from {study.csv_path(output)}")
         sys.exit(INTERRUPTED)
 
 
 def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
-    console = Console(stderr=True)
+    console = stderr()
     columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(study.points))
@@ -86,20 +96,19 @@ def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
 
 def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
     summary = study.summary(rows)
-    table = Table(title=study.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, heading in enumerate(summary.headings):
-        table.add_column(heading, justify="right" if number else "left")
+    shown = table(*summary.headings, right=tuple(summary.headings[1:]))
+    shown.title, shown.title_justify, shown.title_style = study.title, "left", "bold"
     for line in summary.lines:
-        table.add_row(*line)
-    stdout().print(table)
+        shown.add_row(*line)
+    stdout().print(shown)
 
 
 def _parse_counts(_: click.Context, __: click.Parameter, text: str) -> list[int]:
     counts = text.split(",")
     for count in counts:
-        if not count.strip().isdecimal() or not 1 <= int(count) <= vgic.MAX_VCPUS:
+        if not 1 <= (number(count.strip()) or 0) <= vgic.MAX_VCPUS:
             raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {vgic.MAX_VCPUS}")
-    return [int(count) for count in counts]
+    return [number(count.strip()) or 0 for count in counts]
 
 
 def _parse_loads(_: click.Context, __: click.Parameter, text: str) -> list[float]:

@@ -143,7 +143,7 @@ def _config(topology: vgic.Topology, profile: vgic.Profile = vgic.ARCH) -> vgic.
 
 def _unreached(gic: vgic.Gic, writes: Sequence[int]) -> int:
     """How many vCPUs but vCPU 0 the model sends no SGI when that writes these values to ICC_SGI1R_EL1."""
-    reached = {vcpu for value in writes for vcpu in gic.sgi_targets(0, vgic.SGI1R, value)}
+    reached = {vcpu for value in writes for vcpu in gic.sgi_targets(0, vgic.ICC_SGI1R_EL1, value)}
     return len(gic.config.topology) - 1 - len(reached - {0})
 
 

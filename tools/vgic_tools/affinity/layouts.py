@@ -8,11 +8,14 @@ from typing import Final
 import vgic
 from vgic import affinity
 from vgic_tools.errors import UsageError
+from vgic_tools.inputs import read_text
 
 __all__ = ["LAYOUTS", "Layout", "topology_from_file"]
 
 _SGI_TARGETS: Final = 16
 _SOCKETS: Final = 2
+_MOST: Final = 1 << 26
+"""Bytes of a file of affinities: enough for every vCPU, and comments."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,7 @@ def topology_from_file(path: Path) -> vgic.Topology:
 
     Raises UsageError naming file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not text'}") from error
+    lines = read_text(path, _MOST).splitlines()
     affinities = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 import vgic
@@ -15,9 +14,10 @@ from vgic_tools.bench.replays import DivergenceError
 from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError
+from vgic_tools.console import stderr, stdout
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
-from vgic_tools.terminal import fail, stdout
+from vgic_tools.terminal import fail
 
 __all__ = ["bench_command"]
 
@@ -32,7 +32,7 @@ INPUT_ERRORS: Final = (
 )
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure what operations cost, against yardsticks.")
 @click.argument("trace", type=click.Path(path_type=Path), metavar="TRACE")
 @click.option(
     "--qemu-cmdline",
@@ -53,7 +53,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
     TCG. Those that are not there are said to be missing. Times are medians of rounds that take turns, in CPU time.
     """
     effort = QUICK if quick else FULL
-    console = Console(stderr=True)
+    console = stderr()
     file = output
     try:
         for path in (output, plot):

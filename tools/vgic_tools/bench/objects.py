@@ -14,7 +14,7 @@ import vgic
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts import gicd, gicr, icc
-from vgic.topology import NO_VCPU
+from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["FRAME", "Objects"]
 
@@ -86,7 +86,7 @@ class Objects:
         self._config = config
         model = vgic.Gic(config)
         self._bases = {base: cpu for cpu, base in enumerate(model.redistributor_bases)}
-        self._find = config.topology.find
+        self._find = AffinityIndex(config.topology).find
         self._control = 0
         self.cpus = [Cpu() for _ in self._bases]
         self._private = [[Interrupt(n, cpu, edge=n < 16) for n in range(32)] for cpu in self._bases.values()]
@@ -173,7 +173,7 @@ class Objects:
         self._evaluate(one)
 
     def _send(self, sender: int, value: int, group: int) -> None:
-        cluster = affinity.sgi_cluster(value & icc.SGI1R.writable) << 8
+        cluster = affinity.sgi_cluster(value & icc.GENERATE_SGI.writable) << 8
         if value >> 40 & 1:
             named = [cpu for cpu in range(len(self.cpus)) if cpu != sender]
         else:

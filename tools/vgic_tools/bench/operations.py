@@ -13,7 +13,6 @@ import vgic
 from mmio.trace import Access, Event, Line, Sgi, SysReg, open_trace
 from vgic import affinity
 from vgic.layouts.icc import ICC
-from vgic.topology import NO_VCPU
 from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, Step, perform_in_core
 from vgic_tools.errors import UsageError
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
@@ -100,7 +99,7 @@ def operations_of(config: vgic.Config, events: Iterable[Event]) -> list[Operatio
 
     def find(pe: int) -> int:
         cpu = config.topology.find(pe)
-        if cpu == NO_VCPU:
+        if cpu is None:
             raise UsageError(f"no vCPU has affinity {affinity.text(pe)}: the trace is of another machine")
         return cpu
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vgic_tools.bench.cases import EMPTY
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
@@ -11,11 +11,11 @@ from vgic_tools.bench.loops import LOOPS
 from vgic_tools.bench.replays import REPLAYED
 from vgic_tools.bench.subject import IN_CORE, MIX
 from vgic_tools.bench.suite import Outcome
+from vgic_tools.console import Output, styled, table
 
 __all__ = ["as_json", "headline", "print_report"]
 
 _NOT_MEASURED: Final = "not measured"
-_VERDICTS: Final = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
@@ -48,13 +48,14 @@ def _figure(figure: Figure) -> dict[str, object]:
     }
 
 
-def print_report(console: Console, outcome: Outcome) -> None:
+def print_report(console: Output, outcome: Outcome) -> None:
     """Print the figures, and the times that they come from."""
     console.print(f"{headline(outcome)} of {outcome.rounds} rounds")
-    console.print(f"trace mix: {outcome.operations:,} operations of {outcome.workload}\n")
+    console.print(f"trace mix: {outcome.operations:,} operations of {outcome.workload}")
+    console.print()
     console.print(_figures(outcome))
     for reason in dict.fromkeys(figure.why_not for figure in outcome.figures if figure.why_not):
-        console.print(f"{_NOT_MEASURED}: {reason}", highlight=False)
+        console.print(f"{_NOT_MEASURED}: {reason}")
     console.print()
     console.print(_loops(outcome))
     console.print()
@@ -67,47 +68,47 @@ def headline(outcome: Outcome) -> str:
     return f"{core} core, Python {outcome.python}, {outcome.machine}; medians in CPU time"
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    return table
-
-
 def _figures(outcome: Outcome) -> Table:
-    table = _table("figure", "is", "bound", "aim", "")
-    table.columns[-1].justify = "left"
+    shown = table("figure", "is", "bound", "aim", "", right=("is", "bound", "aim"))
     for figure in outcome.figures:
         value = _NOT_MEASURED if figure.value is None else f"{_short(figure.value)} {figure.unit}"
         bound = figure.bound
         limits = ("", "")
         if bound is not None:
             limits = f"{'>=' if bound.at_least else '<='} {_short(bound.bound)}", _short(bound.aim)
-        table.add_row(figure.name, value, *limits, _VERDICTS[figure.met])
-    return table
+        shown.add_row(figure.name, value, *limits, _verdict(figure.met))
+    return shown
+
+
+def _verdict(met: bool | None) -> Text:
+    if met is None:
+        return styled("", "")
+    return styled("met", "green") if met else styled("not met", "red")
 
 
 def _loops(outcome: Outcome) -> Table:
     """Nanoseconds of what every loop repeats, by whose loop it is."""
-    table = _table("in a loop, ns net of an empty one", "this core", "interpreted", "C", "QEMU", "replayed")
+    whose = ("this core", "interpreted", "C", "QEMU", "replayed")
+    shown = table("in a loop, ns net of an empty one", *whose, right=whose)
     for name in (MIX, *(loop.name for loop in LOOPS)):
         here = IN_CORE + name
-        table.add_row(
+        shown.add_row(
             name,
             *(_time(outcome, key) for key in (here, INTERPRETED + here, C + name, QEMU + name, REPLAYED + name)),
         )
-    return table
+    return shown
 
 
 def _called(outcome: Outcome) -> Table:
     """What calls from Python take."""
-    table = _table("called from Python", "ns", "empty method calls", "interpreted, ns", "times")
+    columns = ("ns", "empty method calls", "interpreted, ns", "times")
+    shown = table("called from Python", *columns, right=columns)
     empty = outcome.measured[EMPTY]
     for name in outcome.called:
         here, there = outcome.measured[name], outcome.measured.get(INTERPRETED + name)
         times = "-" if there is None else f"{there / here:.1f}"
-        table.add_row(name, f"{here:,.0f}", f"{here / empty:,.1f}", _time(outcome, INTERPRETED + name), times)
-    return table
+        shown.add_row(name, f"{here:,.0f}", f"{here / empty:,.1f}", _time(outcome, INTERPRETED + name), times)
+    return shown
 
 
 def _time(outcome: Outcome, name: str) -> str:

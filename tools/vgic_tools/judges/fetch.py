@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.kernels import SUITES, fetch_kernel
-from vgic_tools.terminal import fail, stdout
+from vgic_tools.terminal import fail, print_line
 
 __all__ = ["main"]
 
@@ -14,11 +14,9 @@ def main(names: Sequence[str]) -> None:
     """Fetch them, and say where they are."""
     for name in names or tuple(SUITES):
         try:
-            with stdout().status(f"kernel {name}"):
-                kernel = fetch_kernel(name)
+            print_line(f"kernel {name}: {fetch_kernel(name)}")
         except UsageError as error:
             fail(error)
-        stdout().print(f"kernel {name}: {kernel}", soft_wrap=True, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

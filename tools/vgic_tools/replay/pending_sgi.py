@@ -3,14 +3,13 @@
 from typing import Final
 
 from mmio.trace import Delivery, Sgi
-from vgic import Gic, affinity
+from vgic import ICC_SGI1R_EL1, Gic, affinity
 from vgic.layouts import icc
-from vgic.redistributor.sgi import SGI1R
 
 __all__ = ["PendingSgi"]
 
-_INTID: Final = icc.SGI1R.field("INTID").lsb
-_IRM: Final = icc.SGI1R.mask("IRM")
+_INTID: Final = icc.GENERATE_SGI.field("INTID").lsb
+_IRM: Final = icc.GENERATE_SGI.mask("IRM")
 
 
 class _Reached:
@@ -64,7 +63,7 @@ class PendingSgi:
 
     def fits_sgi1r(self, gic: Gic) -> bool:
         """True where writing ICC_SGI1R reaches just the PEs that were reached: no other register fits better."""
-        targets = gic.sgi_targets(self.sender, SGI1R, self.value)
+        targets = gic.sgi_targets(self.sender, ICC_SGI1R_EL1, self.value)
         cpus: list[int] = []
         for reached in self._reached:
             if reached.intid != self._intid:

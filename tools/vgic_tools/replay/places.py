@@ -6,6 +6,7 @@ from mmio import Location
 from mmio.trace import Event
 from mmio.trace.records import RecordError, Tables, number_of, pe_of
 from vgic import Gic, affinity
+from vgic.topology import NO_VCPU
 from vgic_tools.replay.history import History
 from vgic_tools.replay.system_registers import SystemRegister, system_register
 
@@ -36,9 +37,11 @@ class Places:
         if pe >= len(self._cpus):
             pes = self.tables.pes
             _check(pe, len(pes), "PE", index)
-            self._cpus += [self._topology.find(packed) for packed in pes[len(self._cpus) :]]
+            for packed in pes[len(self._cpus) :]:
+                found = self._topology.find(packed)
+                self._cpus.append(NO_VCPU if found is None else found)
         cpu: i64 = self._cpus[pe]
-        if cpu < 0:
+        if cpu == NO_VCPU:
             first, last = self._topology.affinities[0], self._topology.affinities[-1]
             raise self.error(
                 index,

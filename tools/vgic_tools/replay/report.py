@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from vgic_tools.console import Output, styled, table
 from vgic_tools.fields import difference_table
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.result import Divergence, Result
@@ -17,10 +17,11 @@ _INTERRUPT_TYPES = ("SGI", "PPI", "SPI", "LPI")
 _MOST_PES = 16
 
 
-def print_report(console: Console, result: Result) -> None:
+def print_report(console: Output, result: Result) -> None:
     """The summary, and the first divergence where there is one."""
-    console.print(f"[bold]{escape(result.trace)}[/bold]: {result.events:,} events")
-    console.print(f"machine: {escape(result.machine)}\n")
+    console.print(styled(result.trace, "bold"), f": {result.events:,} events", sep="")
+    console.print(f"machine: {result.machine}")
+    console.print()
     console.print(_counts("inputs replayed", result.inputs))
     console.print()
     console.print(_compared(result))
@@ -34,35 +35,28 @@ def print_report(console: Console, result: Result) -> None:
         console.print()
         console.print(_exits(result, result.exits))
     for note in result.notes:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}")
+        console.print(styled("note:", "yellow"), note)
     if result.first is not None:
         console.print()
         _print_divergence(console, result, result.first)
     console.print()
-    console.print(_verdict(result))
+    console.print(*_verdict(result), sep="")
 
 
-def _verdict(result: Result) -> str:
+def _verdict(result: Result) -> tuple[Text, str]:
     compared = result.compared.total()
     if not result.diverged:
-        return f"[bold green]no divergence[/bold green]: {compared:,} recorded values came out the same"
+        return styled("no divergence", "bold green"), f": {compared:,} recorded values came out the same"
     different = result.divergences.total()
     stopped = "; stopped there, --keep-going counts them all" if result.stopped else ""
-    return f"[bold red]diverged[/bold red]: {different:,} of {compared:,} values differ{stopped}"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    return table
+    return styled("diverged", "bold red"), f": {different:,} of {compared:,} values differ{stopped}"
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:
-    table = _table(title, "count")
+    shown = table(title, "count", right=("count",))
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
-        table.add_row(escape(name), f"{count:,}")
-    return table
+        shown.add_row(name, f"{count:,}")
+    return shown
 
 
 def _exits(result: Result, exits: Counter[str]) -> Table | str:
@@ -74,47 +68,50 @@ def _exits(result: Result, exits: Counter[str]) -> Table | str:
 
 
 def _compared(result: Result) -> Table:
-    table = _table("outcomes", "compared", *(["different"] if result.diverged else []))
+    numbers = ("compared", "different") if result.diverged else ("compared",)
+    shown = table("outcomes", *numbers, right=numbers)
     for name, count in sorted(result.compared.items(), key=lambda item: -item[1]):
         different = result.divergences[name]
-        row = [escape(name), f"{count:,}"]
+        row: list[str | Text] = [name, f"{count:,}"]
         if result.diverged:
-            row.append(f"[red]{different:,}[/red]" if different else "")
-        table.add_row(*row)
-    return table
+            row.append(styled(f"{different:,}" if different else "", "red"))
+        shown.add_row(*row)
+    return shown
 
 
 def _acknowledged(result: Result) -> Table:
-    table = _table("interrupts taken", *_INTERRUPT_TYPES)
+    shown = table("interrupts taken", *_INTERRUPT_TYPES, right=_INTERRUPT_TYPES)
     pes = sorted({pe for pe, _ in result.acknowledged}, key=lambda pe: [int(level) for level in pe.split(".")])
     for pe in pes[:_MOST_PES]:
-        table.add_row(f"vCPU {pe}", *(_count(result.acknowledged[pe, kind]) for kind in _INTERRUPT_TYPES))
+        shown.add_row(f"vCPU {pe}", *(_count(result.acknowledged[pe, kind]) for kind in _INTERRUPT_TYPES))
     if len(pes) > _MOST_PES:
         rest = pes[_MOST_PES:]
         sums = (sum(result.acknowledged[pe, kind] for pe in rest) for kind in _INTERRUPT_TYPES)
-        table.add_row(f"{len(rest)} more vCPUs", *(_count(number) for number in sums))
-    return table
+        shown.add_row(f"{len(rest)} more vCPUs", *(_count(number) for number in sums))
+    return shown
 
 
 def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _print_divergence(console: Console, result: Result, divergence: Divergence) -> None:
+def _print_divergence(console: Output, result: Result, divergence: Divergence) -> None:
     where = f"{result.trace}:{divergence.event.line}"
     pe = f", vCPU {divergence.place}" if divergence.place else ""
-    console.print(f"[bold red]{escape(where)}[/bold red]{pe}: [bold]{divergence.what}[/bold]")
-    console.print(f"  expected {escape(divergence.expected)}\n  got      {escape(divergence.got)}")
+    console.print(styled(where, "bold red"), f"{pe}: ", styled(divergence.what, "bold"), sep="")
+    console.print(f"  expected {divergence.expected}")
+    console.print(f"  got      {divergence.got}")
     if divergence.layout is not None:
-        table = difference_table(divergence.layout, divergence.expected_value, divergence.got_value)
-        if table.row_count:
-            console.print(table)
+        fields = difference_table(divergence.layout, divergence.expected_value, divergence.got_value)
+        if fields.row_count:
+            console.print(fields)
     for interrupt in divergence.interrupts:
-        console.print(f"  model: {escape(interrupt)}")
+        console.print(f"  model: {interrupt}")
     console.print("the events before it:")
     for event in divergence.before:
-        console.print(f"  {event.line:>8}  {escape(describe(event))}")
-    console.print(f"  {divergence.event.line:>8}  {escape(describe(divergence.event))}  [red]<- here[/red]")
+        console.print(f"  {event.line:>8}  {describe(event)}")
+    here = f"  {divergence.event.line:>8}  {describe(divergence.event)}  "
+    console.print(here, styled("<- here", "red"), sep="")
 
 
 def as_json(result: Result) -> dict[str, object]:

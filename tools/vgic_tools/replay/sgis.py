@@ -17,8 +17,8 @@ __all__ = ["SGI1R_NAME", "Generation", "generation", "misdelivered"]
 SGI1R_NAME: Final = "ICC_SGI1R"
 
 _REGISTERS: Final = {
-    vgic.SGI1R: (SGI1R_NAME, vgic.ICC_SGI1R_EL1),
-    vgic.SGI0R: ("ICC_SGI0R or ICC_ASGI1R", vgic.ICC_SGI0R_EL1),
+    vgic.ICC_SGI1R_EL1: SGI1R_NAME,
+    vgic.ICC_SGI0R_EL1: "ICC_SGI0R or ICC_ASGI1R",
 }
 
 
@@ -37,8 +37,8 @@ def generation(gic: Gic, sender: int, value: int, deliveries: Sequence[Delivery]
     affinities = gic.config.topology.affinities
     reached = {delivery.cpu for delivery in deliveries}
     candidates = []
-    for register, (name, encoding) in _REGISTERS.items():
-        reach = tuple(affinities[cpu] for cpu in sorted(gic.sgi_targets(sender, register, value)))
+    for encoding, name in _REGISTERS.items():
+        reach = tuple(affinities[cpu] for cpu in sorted(gic.sgi_targets(sender, encoding, value)))
         candidates.append(Generation(name, encoding, value, reach))
 
     def distance(candidate: Generation) -> tuple[bool, int, int]:

@@ -39,7 +39,7 @@ class Witness:
         element = 0 if location is None else location.element
         # A narrow access shows part of a register: move both values to where that part lies.
         shift = 0 if layout is None else 8 * (event.offset % (layout.width // 8))
-        cpu = 0 if event.owner is None else self._topology.find(event.owner)
+        cpu = 0 if event.owner is None else self._topology.find(event.owner) or 0
         concerned = () if layout is None else intids_in(layout, element, (expected ^ got) << shift)
         return Divergence(
             event=event,

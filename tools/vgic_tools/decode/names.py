@@ -3,10 +3,11 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from mmio import BitLayout, RegisterLayout
+from mmio import BitLayout, record, res1, rw
 from vgic import Gic
+from vgic.intids import FIRST_LPI
 from vgic.layouts import its_commands
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
@@ -14,25 +15,57 @@ from vgic.layouts.gits import CONTROL, TRANSLATION
 from vgic.layouts.icc import ICC
 from vgic.layouts.its_tables import TableFormat
 from vgic_tools.errors import UsageError
+from vgic_tools.numbers import number
 
-__all__ = ["find_by_address", "find_by_name", "find_record", "number", "value_of"]
+__all__ = [
+    "CONFIGURATION_BYTE",
+    "PENDING_BYTE",
+    "Found",
+    "find_by_address",
+    "find_by_name",
+    "find_record",
+    "value_of",
+]
 
 _LAYOUTS: Final = (*GICD, *RD_BASE, *SGI_BASE, *CONTROL, *TRANSLATION, *ICC)
 
 _COMMAND: Final = "COMMAND"
 _ENTRIES: Final = {"DTE": "device", "ITE": "translation", "CTE": "collection", "L1": "level1"}
 
+PENDING_BYTE: Final = record("byte of an LPI pending table", 8, rw("bits", 8, "pending"))
+CONFIGURATION_BYTE: Final = record(
+    "configuration of an LPI",
+    8,
+    rw("Priority", 6, "bits [7:2] of the priority; 0 is the highest"),
+    res1(1),
+    rw("Enable", 1, "the LPI is enabled"),
+)
+_PENDING: Final = re.compile(r"PENDING\+(0X[0-9A-F]{1,8}|[0-9]{1,9})")
+_LPI: Final = re.compile(r"LPI([0-9]{1,9})")
+
 _OPCODE: Final = 0xFF
 _DOUBLEWORD: Final = 64
 
 
-def _titles() -> Iterator[tuple[str, RegisterLayout]]:
+class Found(NamedTuple):
+    """What a user means."""
+
+    title: str
+    layout: BitLayout
+    element: int | None = None
+    """Which register of an array, None where any is meant."""
+    shift: int = 0
+    """How many bits of the register lie before the address that was given."""
+
+
+def _titles() -> Iterator[tuple[str, Found]]:
     for layout in _LAYOUTS:
         for index in range(layout.count):
-            yield layout.title(index), layout
+            title = layout.title(index)
+            yield title, Found(title, layout, index)
 
 
-def find_by_name(name: str) -> tuple[str, RegisterLayout]:
+def find_by_name(name: str) -> Found:
     """The register of this name, in any case: "gicr_typer", "GICD_IROUTER42", "ICC_CTLR" for ICC_CTLR_EL1.
 
     A name without its number means any register of the array. Raises UsageError with the nearest names.
@@ -41,37 +74,47 @@ def find_by_name(name: str) -> tuple[str, RegisterLayout]:
     titles = dict(_titles())
     for candidate in (wanted, f"{wanted}_EL1"):
         if candidate in titles:
-            return candidate, titles[candidate]
+            return titles[candidate]
     for layout in _LAYOUTS:
         plain = layout.name.replace("<n>", "")
         if wanted in (plain, plain.removesuffix("_EL1")) and layout.first is not None:
-            return f"{layout.name if '<n>' in layout.name else layout.name + '<n>'}", layout
+            return Found(layout.name if "<n>" in layout.name else f"{layout.name}<n>", layout)
     near = difflib.get_close_matches(wanted, titles, n=4, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise UsageError(f"no register {name!r}{hint}")
 
 
-def find_by_address(address: int, gic: Gic) -> tuple[str, RegisterLayout]:
+def find_by_address(address: int, gic: Gic) -> Found:
     """The register at an address of a machine. Raises UsageError where there is none."""
     location = gic.map.locate(address)
     if location is None:
         raise UsageError(f"nothing is mapped at {address:#x}; `vgic map` shows the machine's address map")
     if location.register is None:
         raise UsageError(f"no register at {address:#x}: {location.owner}+{location.offset:#x} is reserved")
-    title = location.register.title(location.element)
-    return f"{title} of {location.owner}", location.register
+    register = location.register
+    byte = (location.offset - register.offset) % register.stride
+    return Found(f"{register.title(location.element)} of {location.owner}", register, location.element, 8 * byte)
 
 
-def find_record(name: str, value: int, entries: TableFormat) -> tuple[str, BitLayout] | None:
+def find_record(name: str, value: int, entries: TableFormat) -> Found | None:
     """The ITS command or table entry that `name` means, in any case; None for another name.
 
-    It is "command" or a command's own name, or that of an entry in the format `entries`: "DTE", "ITE", "CTE", "L1".
-    Raises UsageError where the opcode in the value is not that of the command, or of any.
+    It is "command" or a command's own name, or that of an entry in the format `entries`: "DTE", "ITE", "CTE", "L1";
+    or "pending+0x404", a byte of an LPI pending table, or "LPI8192", the byte of an LPI in the configuration table.
+    Raises UsageError where the opcode in the value is not that of the command, or of any, and for an INTID that is
+    no LPI.
     """
     wanted = name.upper()
+    if pending := _PENDING.fullmatch(wanted):
+        offset = int(pending[1], 0 if "X" in pending[1] else 10)
+        return Found(f"LPI pending table, byte {offset:#x}", PENDING_BYTE, offset)
+    if lpi := _LPI.fullmatch(wanted):
+        if int(lpi[1]) < FIRST_LPI:
+            raise UsageError(f"INTID {int(lpi[1])} is no LPI: the first is {FIRST_LPI}")
+        return Found(f"configuration of LPI {int(lpi[1])}", CONFIGURATION_BYTE, int(lpi[1]))
     if wanted in _ENTRIES:
         layout: BitLayout = getattr(entries, _ENTRIES[wanted])
-        return f"{layout.name} in format {entries.name}", layout
+        return Found(f"{layout.name} in format {entries.name}", layout)
     if wanted not in (_COMMAND, *(layout.name for layout in its_commands.COMMANDS.values())):
         return None
     opcode = value & _OPCODE
@@ -81,7 +124,7 @@ def find_record(name: str, value: int, entries: TableFormat) -> tuple[str, BitLa
     command = its_commands.COMMANDS[opcode]
     if wanted not in (_COMMAND, command.name):
         raise UsageError(f"opcode {opcode:#04x} means {command.name}, not {wanted}")
-    return command.name, command
+    return Found(command.name, command)
 
 
 def value_of(texts: Sequence[str]) -> int:
@@ -98,10 +141,3 @@ def value_of(texts: Sequence[str]) -> int:
             raise UsageError(f"{text} does not fit into a doubleword of {_DOUBLEWORD} bits")
         value |= bits << _DOUBLEWORD * index
     return value
-
-
-def number(text: str) -> int | None:
-    """The number that a text is (0x..., or decimal), None where it is none."""
-    if re.fullmatch(r"0[xX][0-9a-fA-F]+", text):
-        return int(text, 16)
-    return int(text) if re.fullmatch(r"[0-9]+", text) else None

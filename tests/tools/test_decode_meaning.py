@@ -1,0 +1,127 @@
+"""`vgic decode`: which interrupts and PEs a value is about."""
+
+import pytest
+from click.testing import CliRunner
+
+from vgic_tools.cli import main
+from vgic_tools.decode.names import find_by_name
+
+MACHINE = ["--affinities", "0.0.0.0,0.0.0.1,0.0.0.2,1.2.3.19"]
+
+
+def sentences(*arguments: str) -> list[str]:
+    """What is said below the table of fields, whose rows start with their bits."""
+    outcome = CliRunner().invoke(main, ["decode", *arguments])
+    assert outcome.exit_code == 0, outcome.output
+    lines = outcome.stdout.splitlines()[2:]
+    return [line.rstrip() for line in lines if not line.lstrip().startswith(("[", "reserved"))]
+
+
+ONE_BIT = ("ISENABLER", "ICENABLER", "ISPENDR", "ICPENDR", "ISACTIVER", "ICACTIVER")
+SAID = {"ENABLER": "enabled", "PENDR": "pending", "ACTIVER": "active"}
+
+
+@pytest.mark.parametrize("name", ONE_BIT)
+def test_a_bit_for_each_intid(name: str) -> None:
+    what = next(said for part, said in SAID.items() if name.endswith(part))
+    assert sentences(f"GICD_{name}1", "0x400") == [f"INTID 42: {what}"]
+    assert sentences(f"GICD_{name}31", "0x8000000f") == [f"INTIDs 992-995: {what}", f"INTID 1023: {what}"]
+    assert sentences(f"GICD_{name}2", "0") == [f"no INTID {what}"]
+    assert sentences(f"GICR_{name}0", "0x08000001") == [f"INTID 0: {what}", f"INTID 27: {what}"]
+
+
+def test_groups_and_priorities_and_triggers() -> None:
+    assert sentences("GICD_IGROUPR1", "0x400") == [
+        "INTIDs 32-41: Group 0",
+        "INTID 42: Group 1",
+        "INTIDs 43-63: Group 0",
+    ]
+    assert sentences("GICR_IGROUPR0", "0xffffffff") == ["INTIDs 0-31: Group 1"]
+    assert sentences("GICD_IPRIORITYR10", "0xa0b0a0a0") == [
+        "INTIDs 40-41: priority 0xa0",
+        "INTID 42: priority 0xb0",
+        "INTID 43: priority 0xa0",
+    ]
+    assert sentences("GICR_IPRIORITYR6", "0x80") == ["INTID 24: priority 0x80", "INTIDs 25-27: priority 0x00"]
+    assert sentences("GICD_ICFGR2", "0x00200000") == [
+        "INTIDs 32-41: level-sensitive",
+        "INTID 42: edge-triggered",
+        "INTIDs 43-47: level-sensitive",
+    ]
+    assert sentences("GICR_ICFGR0", "0xaaaaaaaa") == ["INTIDs 0-15: edge-triggered"]
+    assert sentences("GICR_ICFGR1", "0x00800000") == [
+        "INTIDs 16-26: level-sensitive",
+        "INTID 27: edge-triggered",
+        "INTIDs 28-31: level-sensitive",
+    ]
+
+
+def test_a_register_with_no_number_has_no_intids() -> None:
+    assert sentences("GICD_ISENABLER", "0x400") == []
+    # What is RAZ/WI there says nothing.
+    assert sentences("GICD_ISENABLER0", "0x400") == []
+
+
+def test_routes() -> None:
+    assert sentences("GICD_IROUTER42", "0x2") == ["INTID 42: to 0.0.0.2"]
+    assert sentences("GICD_IROUTER42", "0x2", *MACHINE) == ["INTID 42: to 0.0.0.2 (vCPU 2)"]
+    assert sentences("GICD_IROUTER1019", "0x100020313", *MACHINE) == ["INTID 1019: to 1.2.3.19 (vCPU 3)"]
+    assert sentences("GICD_IROUTER42", "0x7", *MACHINE) == ["INTID 42: to 0.0.0.7 (no vCPU)"]
+    assert sentences("GICD_IROUTER42", "0x80000007") == ["INTID 42: to any one participating PE (1-of-N)"]
+    assert sentences("GICD_IROUTER", "0x7") == ["the SPI: to 0.0.0.7"]
+
+
+@pytest.mark.parametrize("name", ["ICC_SGI1R", "ICC_ASGI1R_EL1", "ICC_SGI0R"])
+def test_sgis(name: str) -> None:
+    assert sentences(name, "0x3000005", *MACHINE) == ["SGI 3 to 0.0.0.0 (vCPU 0), 0.0.0.2 (vCPU 2)"]
+    assert sentences(name, "0x01100205030008", *MACHINE) == ["SGI 5 to 1.2.3.19 (vCPU 3)"]
+    assert sentences(name, "0x10000000000") == ["SGI 0 to every PE but the sender"]
+    assert sentences(name, "0x3000000") == ["SGI 3 to no PE: the target list is empty"]
+
+
+def test_by_address_the_machine_is_known() -> None:
+    assert sentences("0x8006150", "0x3") == ["INTID 42: to 0.0.0.3 (vCPU 3)"]
+    assert sentences("0x80d0100", "0x1") == ["INTID 0: enabled"]
+
+
+def test_a_part_of_a_register() -> None:
+    # A byte of IPRIORITYR, and the upper half of IROUTER.
+    assert "INTID 42: priority 0xa0" in sentences("0x800042a", "0xa0")
+    assert sentences("0x8006154", "0x1") == ["INTID 42: to 1.0.0.0 (no vCPU)"]
+    outcome = CliRunner().invoke(main, ["decode", "0x8006154", "0x100000000"])
+    assert outcome.exit_code == 2
+    assert "GICD_IROUTER42 of GICD has 32 bits; 0x100000000 does not fit" in outcome.stderr
+
+
+def test_tables_of_lpis() -> None:
+    assert sentences("pending+0x400", "0x81") == ["INTID 8192: pending", "INTID 8199: pending"]
+    assert sentences("PENDING+1024", "0") == ["no INTID pending"]
+    assert sentences("pending+0x3ff", "1") == ["these INTIDs are no LPIs: it means nothing"]
+    assert sentences("LPI8192", "0xa1") == ["LPI 8192: priority 0xa0, enabled"]
+    assert sentences("lpi9000", "0xa2") == ["LPI 9000: priority 0xa0, disabled"]
+    outcome = CliRunner().invoke(main, ["decode", "LPI42", "0"])
+    assert (outcome.exit_code, outcome.stderr) == (2, "vgic: INTID 42 is no LPI: the first is 8192\n")
+
+
+@pytest.mark.parametrize(
+    ("register", "value", "said"),
+    [
+        ("ICC_IAR1", "27", "INTID 27, a PPI"),
+        ("ICC_IAR1", "0x2a", "INTID 42, an SPI"),
+        ("ICC_HPPIR1", "8192", "INTID 8192, an LPI"),
+        ("ICC_EOIR1", "3", "INTID 3, an SGI"),
+        ("ICC_IAR0", "1023", "INTID 1023, no interrupt"),
+        ("ICC_DIR", "4096", "INTID 4096, of an extended range, or reserved"),
+        ("GICD_SETSPI_NSR", "42", "the SPI: 42"),
+        ("GICR_INVLPIR", "0x2004", "the LPI whose configuration has changed: INTID 8196, an LPI"),
+        ("GICR_TYPER", "0x301000311", "Aff3.Aff2.Aff1.Aff0 of the PE: 0.0.0.3"),
+    ],
+)
+def test_fields_that_name_something(register: str, value: str, said: str) -> None:
+    assert said in CliRunner().invoke(main, ["decode", register, value]).stdout
+
+
+def test_every_register_with_a_number_is_decoded() -> None:
+    for name in ("GICD_IGROUPR31", "GICD_ICFGR63", "GICD_IPRIORITYR255", "GICR_IPRIORITYR7"):
+        assert sentences(name, "0xffffffff")
+        assert find_by_name(name).element is not None

@@ -1,0 +1,88 @@
+"""`vgic replay`: a recording drives the model, and what it recorded is compared."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import vgic
+from mmio import MapError
+from mmio.trace import TraceError, TraceReader
+from vgic_tools.errors import UsageError
+from vgic_tools.inputs import is_given_once, opened_trace
+from vgic_tools.machine import Machine, machine_options, recorded_machine
+from vgic_tools.progress import progress
+from vgic_tools.replay.engine import ReplayError, replay
+from vgic_tools.replay.result import Result
+from vgic_tools.terminal import DIFFERENT, fail, print_json
+
+if TYPE_CHECKING:
+    from vgic.host.trap_plan import TrapPlan
+
+__all__ = ["replay_command"]
+
+
+@click.command("replay", short_help="Compare a recorded guest with the model, access by access.")
+@click.argument("trace", metavar="TRACE")
+@machine_options
+@click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
+@click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--host-a3v",
+    type=click.Choice(["0", "1"]),
+    help="Count the exits that a host with this A3V takes so that the guest sees its own.",
+)
+def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
+    """Replay a trace through the model and compare every outcome that it recorded.
+
+    TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or compressed (gzip, bzip2, xz or
+    Zstandard), or a packed trace; - is standard input. Exits with 0 where every value came out the same, 1 where
+    one did not, 2 where the input cannot be used.
+
+    \b
+    vgic replay trace.log.gz --qemu-cmdline cmd.txt
+    """
+    try:
+        is_given_once(trace, options["qemu_cmdline"], options["dtb"])
+        with opened_trace(trace) as reader:
+            result = _replayed(reader, keep_going, host_a3v, options)
+    except (UsageError, TraceError, ReplayError, MapError) as error:
+        fail(error)
+    if as_data:
+        from vgic_tools.replay.report import as_json
+
+        print_json(as_json(result))
+    else:
+        from vgic_tools.console import stdout
+        from vgic_tools.replay.report import print_report
+
+        print_report(stdout(), result)
+    sys.exit(DIFFERENT if result.diverged else 0)
+
+
+def _replayed(reader: TraceReader, keep_going: bool, host_a3v: str | None, options: dict[str, object]) -> Result:
+    machine = recorded_machine(reader, options)
+    with progress(Path(reader.path).name, reader.total_bytes, lambda: reader.bytes_read) as advance:
+        traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
+        result = replay(reader, reader.path, machine, keep_going, advance, traps)
+    result.notes.extend(reader.warnings)
+    return result
+
+
+def _host_plan(machine: Machine, a3v: bool) -> "TrapPlan":
+    """The trap plan of a host that is like the guest in all but A3V."""
+    from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
+    from vgic.host.trap_plan import trap_plan
+
+    view = CpuInterfaceView.from_ctlr(vgic.Gic(machine.config).sysreg_read(0, vgic.ICC_CTLR_EL1))
+    return trap_plan(
+        view,
+        HostCapabilities(
+            a3v=a3v,
+            priority_bits=view.priority_bits,
+            preemption_bits=view.preemption_bits,
+            id_bits=view.id_bits,
+            seis=view.seis,
+        ),
+    )

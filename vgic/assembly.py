@@ -1,0 +1,146 @@
+"""How a machine is put together: from a Config to the devices of a GIC, connected and placed in the address map.
+
+A CPU interface and a bank of private interrupts for every vCPU, the SPIs, and what forwards from the banks to the
+interfaces; then, in the address map, the Distributor, the Redistributors and the ITSes, which drive those; and the
+system registers. `vgic.gic` is what embedders call.
+"""
+
+from typing import Final
+
+from mmio import AddressMap, FrameArray
+from vgic import affinity
+from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
+from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.distributor.frame import Distributor, distributor_frame
+from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.spis import SharedInterrupts
+from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.delivery import Forwarder
+from vgic.its.commands import Targets
+from vgic.its.device import Its, its_frames
+from vgic.lpis.bank import LpiBank, LpiConfiguration
+from vgic.lpis.rescanning import RescanningLpiBank
+from vgic.lpis.tables import ConfigurationTable, PendingTable
+from vgic.memory import GuestMemory
+from vgic.observer import ItsObserver, Observer, WakeObserver
+from vgic.redistributor.frame import Redistributor, redistributor_frames
+from vgic.redistributor.sgi import SgiGenerator
+from vgic.topology import AffinityIndex
+
+__all__ = ["Machine"]
+
+_SGIS: Final = 0xFFFF
+"""Bits of the INTIDs of SGIs."""
+
+
+class Machine:
+    """The devices of a VM's GIC, as after reset; for what the arguments are, see `vgic.Gic`."""
+
+    def __init__(
+        self, config: Config, lines: LineSink | None, observer: Observer | None, memory: GuestMemory
+    ) -> None:
+        self.config = config
+        profile = config.profile
+        cpus = range(len(config.topology))
+        self.affinities = AffinityIndex(config.topology)
+        self.interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
+        self.forwarder = Forwarder(self.interfaces)
+        bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
+        priority_mask = 0xFF00 >> bits & 0xFF
+        records_line = profile.edge_records_line
+        self.private = [PrivateInterrupts(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+        one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
+        self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, one_of_n)
+        self.forwarder.placement = self.shared.placement
+        self._reset_interrupts()
+        self.lpis: list[LpiBank | None] = [None] * len(cpus)
+        """The LPIs of each vCPU's Redistributor, None where the VM has none."""
+        if config.features.lpis:
+            self.lpis = self._lpi_banks(memory)
+        for interface, private, lpis in zip(self.interfaces, self.private, self.lpis, strict=True):
+            banks: list[ActivationBank] = [private, self.shared]
+            if lpis is not None:
+                banks.append(lpis)
+            interface.connect(banks, self.forwarder)
+            if isinstance(observer, WakeObserver):
+                interface.wake_sink = observer
+
+        self.map = AddressMap(observer)
+        self.distributor = Distributor(self.shared, config)
+        frame = distributor_frame(config)
+        self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self.distributor], ["GICD"]))
+        self.redistributor_bases: list[int] = []
+        """The address of each vCPU's RD_base frame."""
+        self.redistributors: list[Redistributor] = []
+        self._place_redistributors()
+        self.itses: list[Its] = []
+        self._place_itses(memory, observer)
+        self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
+        self.sysregs = SystemRegisters(config, self.sgis)
+
+    def _reset_interrupts(self) -> None:
+        profile = self.config.profile
+        for bank in (self.shared, *self.private):
+            for word in bank.words:
+                word.group1 = word.implemented if profile.reset_group else 0
+        if profile.spis_edge_at_reset:
+            for word in self.shared.words:
+                word.edge = word.implemented
+        for private in self.private:
+            word = private.words[0]
+            word.edge = _SGIS
+            word.enabled = _SGIS if profile.sgis_enabled_at_reset else 0
+
+    def _lpi_banks(self, memory: GuestMemory) -> list[LpiBank | None]:
+        config, choices = self.config, self.config.profile.lpi
+        bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
+        configuration = LpiConfiguration()
+        kind = RescanningLpiBank if choices.rescans else LpiBank
+        table = ConfigurationTable(config.lpi_id_bits, memory)
+        banks: list[LpiBank | None] = []
+        for cpu in range(len(config.topology)):
+            if cpu and not choices.one_propbaser:
+                table = ConfigurationTable(config.lpi_id_bits, memory)
+            pending = PendingTable(memory)
+            pending.register = choices.pendbaser_reset
+            table.set_register(choices.propbaser_reset)
+            banks.append(kind(cpu, self.forwarder, configuration, table, pending, bits, choices))
+        return banks
+
+    def _place_redistributors(self) -> None:
+        config, topology = self.config, self.config.topology
+        for region in config.redistributor_regions:
+            # A region may have room for more than any machine has.
+            for slot in range(min(region.count, len(topology) - len(self.redistributor_bases))):
+                self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
+        # The last one of a contiguous run is the one that no other follows, whatever region either is in.
+        taken = set(self.redistributor_bases)
+        for cpu, base in enumerate(self.redistributor_bases):
+            last = base + REDISTRIBUTOR_SIZE not in taken
+            parts = self.private[cpu], self.interfaces[cpu], self.lpis[cpu]
+            self.redistributors.append(Redistributor(*parts, self.affinities, config, last))
+        frames = redistributor_frames(config)
+        placed = 0
+        for number, region in enumerate(config.redistributor_regions):
+            here = range(placed, min(placed + region.count, len(topology)))
+            placed = here.stop
+            if here:
+                owners = [self.redistributors[cpu] for cpu in here]
+                labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
+                self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
+
+    def _place_itses(self, memory: GuestMemory, observer: Observer | None) -> None:
+        config = self.config
+        if not config.its:
+            return
+        its_observer = observer if isinstance(observer, ItsObserver) else None
+        banks = [bank for bank in self.lpis if bank is not None]
+        by_address = config.profile.its.typer.get("PTA", 0) != 0
+        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address)
+        frames = its_frames(config)
+        for number, base in enumerate(config.its):
+            its = Its(number, config, memory, targets, its_observer)
+            label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
+            self.itses.append(its)
+            self.map.add(FrameArray(label, base, frames, [its], [label]))

@@ -1,0 +1,114 @@
+"""Where 1-of-N SPIs wait: each at a PE that may be sent it, or in the Distributor until there is one.
+
+Which PE that is, `vgic.distributor.one_of_n` chooses; here is when one is looked for (rules ONEN-1 to ONEN-10 in
+specs/features.md).
+"""
+
+from mypy_extensions import i64
+
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
+from vgic.distributor.one_of_n import OneOfN
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.delivery import Placement
+from vgic.topology import NO_VCPU
+
+__all__ = ["SpiPlacement"]
+
+
+class SpiPlacement(Placement):
+    """The places of the 1-of-N SPIs of a bank; `index` counts as in the bank."""
+
+    __slots__ = ("_bank", "held", "one_of_n", "unplaced")
+
+    def __init__(self, bank: InterruptBank, one_of_n: OneOfN) -> None:
+        self._bank = bank
+        self.one_of_n = one_of_n
+        """Chooses PEs."""
+        self.held: dict[int, int] = {}
+        """The vCPU of each 1-of-N SPI that is forwarded."""
+        self.unplaced: set[int] = set()
+        """The 1-of-N SPIs that wait for a PE."""
+
+    def holder(self, index: i64) -> i64:
+        """The vCPU at which an SPI waits, NO_VCPU where there is none."""
+        return self.held.get(index, NO_VCPU)
+
+    def find_place(self, index: i64) -> None:
+        """Choose the PE of an SPI that is about to be forwarded, unless that is done."""
+        if index not in self.held:
+            bank = self._bank
+            self.place(index, self.one_of_n.search(bank.group(index)).next(bank.key(index)))
+
+    def place(self, index: i64, cpu: i64) -> None:
+        """Decide, before it is forwarded, that an SPI waits at vCPU `cpu`, or for a PE (NO_VCPU)."""
+        if cpu == NO_VCPU:
+            self.unplaced.add(index)
+        else:
+            self.held[index] = cpu
+            self._bank.forwarder.has_one_of_n = True
+
+    def forget(self, index: i64) -> None:
+        """Forget where an SPI waits: it is not forwarded any more."""
+        if self.held.pop(index, NO_VCPU) != NO_VCPU:
+            self._bank.forwarder.has_one_of_n = bool(self.held)
+        self.unplaced.discard(index)
+
+    def selectable_changed(self, cpu: i64) -> None:
+        """Move SPIs away from where they may not stay, and place those that can now go to vCPU `cpu`.
+
+        O(forwarded 1-of-N SPIs + vCPUs).
+        """
+        moving = self._misplaced()
+        moving += [index for index in self.unplaced if self.one_of_n.may_hold(cpu, self._bank.group(index))]
+        self._place_anew(moving)
+
+    def set_wakes(self, wakes: bool) -> None:
+        """Write GICD_CTLR.E1NWF: SPIs may wait at a sleeping PE, and ask for it to be woken. Settles nothing."""
+        if self.one_of_n.wakes != wakes:
+            self.one_of_n.wakes = wakes
+            self._place_anew([*self._misplaced(), *self.unplaced])
+
+    def displaced(self, cpu: i64, key: i64) -> None:
+        """Let another PE have an SPI that vCPU `cpu` was signalled and is no longer. O(vCPUs)."""
+        index = (key & INTID_MASK) - self._bank.first
+        if self.held.get(index) == cpu:
+            taker = self.one_of_n.taker(self._bank.group(index), key)
+            if taker != NO_VCPU:
+                self._move(index, taker)
+
+    def pe_free(self, cpu: i64) -> None:
+        """Let vCPU `cpu`, to which nothing is signalled, take over the best SPI that another keeps waiting.
+
+        O(forwarded 1-of-N SPIs).
+        """
+        best, found = NO_KEY, NO_VCPU
+        for index, holder in self.held.items():
+            key = self._bank.key(index)
+            waits = key < best and holder != cpu and not self.one_of_n.signalled(holder, key)
+            if waits and self.one_of_n.takes(cpu, self._bank.group(index), key):
+                best, found = key, index
+        if best != NO_KEY:
+            self._move(found, cpu)
+
+    def _misplaced(self) -> list[int]:
+        """The SPIs that may not stay where they are."""
+        held = self.held.items()
+        return [index for index, cpu in held if not self.one_of_n.is_selectable(cpu, self._bank.group(index))]
+
+    def _move(self, index: i64, cpu: i64) -> None:
+        self._bank.withdraw(index)
+        self.place(index, cpu)
+        self._bank.forward(index)
+
+    def _place_anew(self, indices: list[int]) -> None:
+        bank = self._bank
+        for index in indices:
+            bank.withdraw(index)
+        for group in (0, 1):
+            search = self.one_of_n.search(group)
+            # The best first, so that the outcome does not depend on what came before.
+            for index in sorted((item for item in indices if bank.group(item) == group), key=bank.key):
+                cpu = search.next(bank.key(index))
+                self.place(index, cpu)
+                if cpu != NO_VCPU:
+                    bank.forward(index)
