@@ -2,6 +2,7 @@
 
 import pytest
 
+import vgic
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
 
 
