@@ -4,7 +4,7 @@ import pytest
 
 import vgic
 from kvm_vm import Vm
-from vgic.kvm import Control, Group, VgicV3Device
+from vgic.kvm import Address, Control, Group, VgicV3Device
 
 PROPBASER, PENDBASER = 0x70, 0x78
 
@@ -47,4 +47,6 @@ def test_creating_an_its_resets_propbaser() -> None:
     device.create_its()
     device.set_attr(Group.CTRL, Control.INIT)
     device.set_attr(Group.REDIST_REGS, PROPBASER, 0x1234_000F)
+    assert device.get_attr(Group.REDIST_REGS, PROPBASER) == 0x1234_018F
+    device.set_attr(Group.ADDR, Address.DIST, 0x0800_0000)
     assert device.get_attr(Group.REDIST_REGS, PROPBASER) == 0x1234_018F
