@@ -6,9 +6,11 @@ or a kernel is not there, these tests are skipped; `python -m vgic_tools.judges.
 
 import signal
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 
+import kvm_lives
 import kvm_walk
 from kvm_scenarios import SCENARIOS, Life, Scenario
 from kvm_subjects import Facade, Live
@@ -56,6 +58,23 @@ def test_the_same_as_kvm(host: KvmHost, name: str) -> None:
     told = lived(scenario, Live(host, ram=scenario.ram))
     model = Facade(ram=scenario.ram, host=HOST, a3v_must_match=True, version=version(host))
     assert lived(scenario, model) == told
+
+
+def compare_lives(host: KvmHost, seeds: range) -> None:
+    for seed in seeds:
+        told, answered = Life(Live(host)), Life(Facade(host=HOST, a3v_must_match=True, version=version(host)))
+        for life in (told, answered):
+            kvm_lives.live(life, Random(seed))
+        assert answered.log == told.log, f"seed {seed}"
+
+
+def test_random_lives(host: KvmHost) -> None:
+    compare_lives(host, range(20))
+
+
+@pytest.mark.slow
+def test_many_random_lives(host: KvmHost) -> None:
+    compare_lives(host, range(1000, 1200))
 
 
 @pytest.mark.rule("KVM-19", "DIST-23")
