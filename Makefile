@@ -7,12 +7,12 @@ DEMO := $(TRACES)/linux_smp4_noits
 
 # What `pip install` would build, tested away from the source: the suite imports the packages from site-packages.
 COMPILED := .venv-compiled
-BUILT_FROM := setup.py pyproject.toml tools/narrow_shifts.py tools/vgic_build.py $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
+BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
 # A process for each CPU; tests of one file share what they set up.
 TOGETHER := --numprocesses auto --dist loadfile
 
-.PHONY: demo kernels test test-slow test-compiled wheel wheel-interpreted lint bench coverage experiments clean help
+.PHONY: demo kernels test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ $(COMPILED)/installed: $(BUILT_FROM)
 test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
 	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER)
 
+test-pythons: ## Run the tests of the library on the other Pythons that are supported, where they are installed.
+	.ci/pythons
+
 coverage: $(VENV)/dev ## Run the default test suite and report what it covers.
 	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
 
@@ -74,4 +77,4 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) $(COMPILED) bench-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

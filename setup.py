@@ -20,7 +20,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError, CCompilerError
 
+from docstrings import documentation, documented
 from narrow_shifts import narrow_shifts
+from project_description import project_description
 
 CHOICE = os.environ.get("VGIC_COMPILE", "")
 BUILDS = {"bdist_wheel", "build", "build_ext"}
@@ -30,14 +32,14 @@ COMPILER_OPTIONS = ["-fno-semantic-interposition"] if os.name == "posix" else []
 OPTIONS = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnull}"]
 
 
-def modules() -> list[str]:
-    """The files of the modules that pyproject.toml lists."""
+def modules() -> dict[str, str]:
+    """The modules that pyproject.toml lists, each with its file."""
     tools = tomllib.loads(Path("pyproject.toml").read_text())["tool"]
     folders = tools["setuptools"]["package-dir"]
-    paths = []
+    paths = {}
     for name in tools["vgic"]["compiled"]:
         package, _, module = name.partition(".")
-        paths.append(f"{folders.get(package, package)}/{module.replace('.', '/')}.py")
+        paths[name] = f"{folders.get(package, package)}/{module.replace('.', '/')}.py"
     return paths
 
 
@@ -48,6 +50,23 @@ def refuse_narrow_shifts(source: Path) -> None:
         raise SystemExit(f"mypyc shifts a literal in 32 bits, use vgic.bits: {'; '.join(wrong)}")
 
 
+def document(sources: list[Path]) -> None:
+    """Give the compiled modules their docstrings; a build that was asked for fails where they find no place."""
+    known = documentation({name: Path(path).read_text(encoding="utf-8") for name, path in modules().items()})
+    found: set[str] = set()
+    for source in sources:
+        code, kinds = documented(source.read_text(encoding="utf-8"), known)
+        source.write_text(code, encoding="utf-8")
+        found |= kinds
+    if missing := sorted({"modules", "classes", "functions", "attributes"} - found):
+        message = (
+            f"this mypyc has no known place for the documentation of {', '.join(missing)} (tools/docstrings.py)"
+        )
+        if CHOICE == "1":
+            raise SystemExit(message)
+        print(f"vgic is compiled without documentation: {message}", file=sys.stderr)
+
+
 def extensions() -> list[Extension]:
     """The extension modules that mypyc generates; none where it is not there or not wanted."""
     if CHOICE == "0" or BUILDS.isdisjoint(sys.argv):
@@ -55,10 +74,11 @@ def extensions() -> list[Extension]:
     try:
         from mypyc.build import mypycify
 
-        built = mypycify([*OPTIONS, *modules()], opt_level="3", group_name="vgic")
-        for extension in built:
-            for source in extension.sources:
-                refuse_narrow_shifts(Path(source))
+        built = mypycify([*OPTIONS, *modules().values()], opt_level="3", group_name="vgic")
+        sources = sorted({Path(source) for extension in built for source in extension.sources})
+        for source in sources:
+            refuse_narrow_shifts(source)
+        document(sources)
     except (ImportError, SystemExit) as error:
         if CHOICE == "1":
             raise
@@ -86,4 +106,9 @@ class AllOrNone(build_ext):
             self.extensions = self.distribution.ext_modules = []
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": AllOrNone})
+setup(
+    ext_modules=extensions(),
+    long_description=project_description(Path("README.md").read_text(encoding="utf-8")),
+    long_description_content_type="text/markdown",
+    cmdclass={"build_ext": AllOrNone},
+)

@@ -44,7 +44,7 @@ from vgic.layouts.icc import (
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
-from vgic.profiles import ARCH, KVM, PROFILES, QEMU, Profile, profile_named
+from vgic.profiles import ARCH, KVM, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
 from vgic.topology import MAX_VCPUS, Topology
@@ -81,6 +81,7 @@ __all__ = [
     "MAX_VCPUS",
     "PROFILES",
     "QEMU",
+    "QEMU_10_0",
     "SPURIOUS",
     "AffinityError",
     "Config",

@@ -46,7 +46,7 @@ _DOTTED: Final = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})")
 
 
 def pack(aff3: int, aff2: int, aff1: int, aff0: int) -> int:
-    """The packed affinity of four levels, 0 to 255 each. Raises AffinityError for another value.
+    """The packed affinity of four levels, 0 to 255 each. Raises AffinityError for another value (AFF-1).
 
     >>> hex(pack(1, 2, 3, 4))
     '0x1020304'
@@ -58,7 +58,7 @@ def pack(aff3: int, aff2: int, aff1: int, aff0: int) -> int:
 
 
 def levels(affinity: int) -> tuple[int, int, int, int]:
-    """(Aff3, Aff2, Aff1, Aff0) of a packed affinity.
+    """(Aff3, Aff2, Aff1, Aff0) of a packed affinity (AFF-1).
 
     >>> levels(0x01020304)
     (1, 2, 3, 4)
@@ -72,12 +72,14 @@ def has_aff3(affinity: int) -> bool:
 
 
 def without_aff3(affinity: int) -> int:
-    """The affinity as a VM without A3V shows it."""
+    """The affinity as a VM without A3V shows it (A3V-1)."""
     return affinity & _LOW
 
 
 def from_mpidr(mpidr: int) -> int:
     """The affinity in MPIDR_EL1 (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0]. U, MT and RES1 are not affinity.
+
+    Rule AFF-2.
 
     >>> hex(from_mpidr(0x1_8100_0203))
     '0x1000203'
@@ -86,37 +88,37 @@ def from_mpidr(mpidr: int) -> int:
 
 
 def to_mpidr(affinity: int) -> int:
-    """MPIDR_EL1 of a multiprocessor PE with this affinity: bit 31 is RES1, U and MT are 0."""
+    """MPIDR_EL1 of a multiprocessor PE with this affinity: bit 31 is RES1, U and MT are 0 (AFF-2, MPIDR-6)."""
     return to_irouter(affinity) | MPIDR_RES1
 
 
 def from_irouter(value: int) -> int:
-    """The affinity in GICD_IROUTER<n> (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0]."""
+    """The affinity in GICD_IROUTER<n> (64 bits): Aff3 [39:32], Aff2 to Aff0 [23:0] (AFF-3)."""
     return value >> _GAP & _AFF3 | value & _LOW
 
 
 def to_irouter(affinity: int) -> int:
-    """The affinity fields of GICD_IROUTER<n>."""
+    """The affinity fields of GICD_IROUTER<n> (AFF-3)."""
     return (affinity & _AFF3) << _GAP | affinity & _LOW
 
 
 def to_typer(affinity: int) -> int:
-    """The affinity field of GICR_TYPER: [63:32]."""
+    """The affinity field of GICR_TYPER: [63:32] (AFF-5)."""
     return affinity << 32
 
 
 def from_kvm_key(attr: int) -> int:
-    """The affinity in a device attribute of KVM's VGICv3 (64 bits): [63:32]."""
+    """The affinity in a device attribute of KVM's VGICv3 (64 bits): [63:32] (KVM-18)."""
     return attr >> 32
 
 
 def to_kvm_key(affinity: int) -> int:
-    """The affinity field of a device attribute of KVM's VGICv3."""
+    """The affinity field of a device attribute of KVM's VGICv3 (KVM-18)."""
     return affinity << 32
 
 
 def sgi_range(value: i64) -> i64:
-    """The first Aff0 that TargetList of an SGI register names: 16 * RS, with RS in [47:44].
+    """The first Aff0 that TargetList of an SGI register names: 16 * RS, with RS in [47:44] (RSS-2).
 
     `value` has 63 bits at most, here and in `sgi_cluster`: bit 63 is reserved.
     """
@@ -124,7 +126,7 @@ def sgi_range(value: i64) -> i64:
 
 
 def sgi_cluster(value: i64) -> i64:
-    """Aff3.Aff2.Aff1 (24 bits packed) of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R: [55:48], [39:32], [23:16].
+    """Aff3.Aff2.Aff1 (24 bits packed) of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R: [55:48], [39:32], [23:16] (AFF-4).
 
     >>> hex(sgi_cluster(0x0003_0002_0001_0000))
     '0x30201'
@@ -142,7 +144,7 @@ def to_sgi_cluster(cluster: int) -> int:
 
 
 def text(affinity: int) -> str:
-    """Dotted text, Aff3 first.
+    """Dotted text, Aff3 first (AFF-6).
 
     >>> text(0x010203ff)
     '1.2.3.255'
@@ -151,7 +153,7 @@ def text(affinity: int) -> str:
 
 
 def from_text(dotted: str) -> int:
-    """The packed affinity of dotted text, Aff3 first. Raises AffinityError naming the text.
+    """The packed affinity of dotted text, Aff3 first. Raises AffinityError naming the text (AFF-6).
 
     >>> hex(from_text("1.2.3.255"))
     '0x10203ff'

@@ -137,7 +137,8 @@ class Machine:
         its_observer = observer if isinstance(observer, ItsObserver) else None
         banks = [bank for bank in self.lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address)
+        keeps = config.profile.its.keeps_lpis
+        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address, keeps)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)

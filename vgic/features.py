@@ -45,6 +45,8 @@ class Features(NamedTuple):
 def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str, int]:
     """The writable bits of registers that depend on features, and of those that a profile overrides.
 
+    Rules A3V-5, ONEN-1, LPI-1, ROUTE-5.
+
     A profile's own bits replace the layouts'. A feature that the VM has can be written in every profile; of one it
     has not, nothing can be, but for what the profile stores without meaning (QEMU: reserved bits of IROUTER).
     """

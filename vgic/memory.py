@@ -126,14 +126,20 @@ class RamRegions:
 
 
 def read_word(memory: GuestMemory, address: int, size: int) -> int:
-    """The little-endian number in `size` bytes from `address` on, UNREADABLE where not all of them are RAM."""
+    """The little-endian number in `size` bytes from `address` on, UNREADABLE where not all of them are RAM.
+
+    Rules MEM-1, MEM-2.
+    """
     if not memory.is_ram(address, size):
         return UNREADABLE
     return int.from_bytes(memory.read(address, size), "little")
 
 
 def write_word(memory: GuestMemory, address: int, size: int, value: int) -> bool:
-    """Store `value` as `size` bytes, little-endian; False, and nothing stored, where not all of them are RAM."""
+    """Store `value` as `size` bytes, little-endian; False, and nothing stored, where not all of them are RAM.
+
+    Rules MEM-1, MEM-2.
+    """
     if not memory.is_ram(address, size):
         return False
     memory.write(address, value.to_bytes(size, "little"))

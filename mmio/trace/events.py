@@ -68,7 +68,7 @@ class SysReg(NamedTuple):
     thread: int | None
     cpu: int
     register: str
-    """Arm's name without the exception level, for example "ICC_PMR"."""
+    """As the recorder names it: "ICC_PMR", without the exception level where that is 1, or "ICH_LR0_EL2"."""
     value: int
     write: bool
 

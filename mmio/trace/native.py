@@ -69,40 +69,20 @@ a typing error in it would otherwise count as left out.
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from mmio.trace.errors import TraceError
-from mmio.trace.events import (
-    Access,
-    Candidate,
-    CollectionEntry,
-    Command,
-    CommandStart,
-    CpuReset,
-    Delivery,
-    DeviceEntry,
-    Event,
-    EventEntry,
-    Line,
-    Message,
-    Other,
-    Outputs,
-    Sgi,
-    SysReg,
-    Text,
-)
+from mmio.trace.events import Event
+from mmio.trace.native_fields import KIND_OF_CLASS, KINDS, REQUIRED
 from mmio.trace.replacing import replacing
 
 __all__ = [
     "FORMAT",
     "VERSION",
     "NativeWriter",
-    "affinity_from_text",
-    "affinity_to_text",
     "event_from_json",
     "event_to_json",
     "read_header",
@@ -154,7 +134,7 @@ class NativeWriter:
 
 def event_to_json(event: Event) -> str:
     """The event as a line of a native trace, without the line end."""
-    kind, fields = _KIND_OF_CLASS[type(event)]
+    kind, fields = KIND_OF_CLASS[type(event)]
     item: dict[str, object] = {"ev": kind}
     for field, value in zip(fields, event[1:], strict=True):
         if value is not field.absent:
@@ -194,14 +174,14 @@ def event_from_json(text: str, path: str, number: int) -> Event:
     """The event in line `number` of a native trace. Raises `TraceError`."""
     item = _object(text, path, number)
     kind = item.pop("ev", None)
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise TraceError(path, number, f'unknown kind of event: "ev" is {kind!r}')
-    make, fields = _KINDS[kind]
+    make, fields = KINDS[kind]
     values: list[object] = []
     for field in fields:
-        raw = item.pop(field.key, _REQUIRED)
-        if raw is _REQUIRED:
-            if field.absent is _REQUIRED:
+        raw = item.pop(field.key, REQUIRED)
+        if raw is REQUIRED:
+            if field.absent is REQUIRED:
                 raise TraceError(path, number, f"{kind} event without {field.key!r}")
             values.append(field.absent)
             continue
@@ -228,224 +208,3 @@ def _object(text: str, path: str, number: int) -> dict[str, object]:
 
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
-
-
-# How a field of an event becomes JSON, and back. A decoder raises ValueError for what it does not accept.
-
-
-def _integer(raw: object) -> int:
-    if type(raw) is not int:  # bool is a subclass of int, and no number here
-        raise ValueError
-    return raw
-
-
-def _number(raw: object) -> int:
-    if (number := _integer(raw)) < 0:
-        raise ValueError
-    return number
-
-
-def _size(raw: object) -> int:
-    if (size := _integer(raw)) not in (1, 2, 4, 8):
-        raise ValueError
-    return size
-
-
-def _flag(raw: object) -> bool:
-    if not isinstance(raw, bool):
-        raise ValueError
-    return raw
-
-
-def _text(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise ValueError
-    return raw
-
-
-def _hex(raw: object) -> int:
-    if not _HEX.fullmatch(digits := _text(raw)):
-        raise ValueError
-    return int(digits, 16)
-
-
-def _to_hex(value: int) -> str:
-    return f"{value:#x}"
-
-
-def affinity_from_text(raw: object) -> int:
-    """The packed affinity that is written "Aff3.Aff2.Aff1.Aff0". Raises ValueError."""
-    levels = _text(raw).split(".")
-    if len(levels) != 4 or not all(_LEVEL.fullmatch(level) for level in levels):
-        raise ValueError
-    # Refuses a level above 255.
-    return int.from_bytes(bytes(int(level) for level in levels), "big")
-
-
-def affinity_to_text(value: int) -> str:
-    """Dotted notation of a packed affinity."""
-    return ".".join(map(str, value.to_bytes(4, "big")))
-
-
-def _operation(raw: object) -> bool:
-    if raw not in ("read", "write"):
-        raise ValueError
-    return raw == "write"
-
-
-def _to_operation(write: bool) -> str:
-    return "write" if write else "read"
-
-
-_HEX = re.compile("0x[0-9a-fA-F]{1,16}")
-_LEVEL = re.compile("[0-9]{1,3}")
-
-
-class _Codec(NamedTuple):
-    what: str
-    encode: Callable[..., object]
-    decode: Callable[[object], object]
-
-
-_INTEGER = _Codec("an integer", int, _integer)
-_NUMBER = _Codec("an integer that is not negative", int, _number)
-_SIZE = _Codec("1, 2, 4 or 8", int, _size)
-_FLAG = _Codec("true or false", bool, _flag)
-_TEXT = _Codec("a string", str, _text)
-_HEXADECIMAL = _Codec('a hexadecimal string such as "0x1f", of 64 bits at most', _to_hex, _hex)
-_AFFINITY = _Codec('an affinity such as "0.0.1.0"', affinity_to_text, affinity_from_text)
-_OPERATION = _Codec('"read" or "write"', _to_operation, _operation)
-
-_REQUIRED = object()
-
-
-class _Field(NamedTuple):
-    key: str
-    codec: _Codec
-    absent: object = _REQUIRED
-    """The value for which the key is left out."""
-
-
-_WHEN = (_Field("t", _INTEGER, None), _Field("tid", _NUMBER, None))
-
-# The fields of each kind stand in the order of its class, after `line`.
-_KINDS: dict[str, tuple[Callable[..., Event], tuple[_Field, ...]]] = {
-    "access": (
-        Access,
-        (
-            *_WHEN,
-            _Field("dev", _TEXT),
-            _Field("pe", _AFFINITY, None),
-            _Field("off", _HEXADECIMAL),
-            _Field("size", _SIZE),
-            _Field("val", _HEXADECIMAL, None),
-            _Field("op", _OPERATION),
-            _Field("secure", _FLAG, False),
-            _Field("illegal", _FLAG, False),
-        ),
-    ),
-    "sysreg": (
-        SysReg,
-        (
-            *_WHEN,
-            _Field("pe", _AFFINITY),
-            _Field("reg", _TEXT),
-            _Field("val", _HEXADECIMAL),
-            _Field("op", _OPERATION),
-        ),
-    ),
-    "sgi": (
-        Sgi,
-        (
-            *_WHEN,
-            _Field("pe", _AFFINITY),
-            _Field("intid", _NUMBER),
-            _Field("irm", _FLAG, False),
-            _Field("cluster", _HEXADECIMAL),
-            _Field("targets", _HEXADECIMAL),
-        ),
-    ),
-    "delivery": (Delivery, (*_WHEN, _Field("pe", _AFFINITY), _Field("intid", _NUMBER))),
-    "line": (
-        Line,
-        (*_WHEN, _Field("pe", _AFFINITY, None), _Field("intid", _NUMBER), _Field("level", _FLAG)),
-    ),
-    "cpu_reset": (CpuReset, (*_WHEN, _Field("cpu", _TEXT))),
-    "candidate": (
-        Candidate,
-        (
-            *_WHEN,
-            _Field("pe", _AFFINITY),
-            _Field("intid", _NUMBER),
-            _Field("group", _NUMBER),
-            _Field("prio", _NUMBER),
-        ),
-    ),
-    "outputs": (Outputs, (*_WHEN, _Field("pe", _AFFINITY), _Field("fiq", _FLAG), _Field("irq", _FLAG))),
-    "message": (
-        Message,
-        (
-            *_WHEN,
-            _Field("device", _HEXADECIMAL),
-            _Field("off", _HEXADECIMAL),
-            _Field("size", _SIZE),
-            _Field("event", _HEXADECIMAL),
-        ),
-    ),
-    "command_start": (CommandStart, (*_WHEN, _Field("slot", _NUMBER), _Field("opcode", _HEXADECIMAL))),
-    "command": (
-        Command,
-        (
-            *_WHEN,
-            _Field("name", _TEXT),
-            _Field("device", _HEXADECIMAL, None),
-            _Field("event", _HEXADECIMAL, None),
-            _Field("icid", _HEXADECIMAL, None),
-            _Field("intid", _NUMBER, None),
-            _Field("target", _HEXADECIMAL, None),
-            _Field("to", _HEXADECIMAL, None),
-            _Field("bits", _NUMBER, None),
-            _Field("addr", _HEXADECIMAL, None),
-            _Field("valid", _FLAG, None),
-        ),
-    ),
-    "device_entry": (
-        DeviceEntry,
-        (
-            *_WHEN,
-            _Field("device", _HEXADECIMAL),
-            _Field("valid", _FLAG),
-            _Field("bits", _NUMBER),
-            _Field("addr", _HEXADECIMAL),
-            _Field("op", _OPERATION),
-        ),
-    ),
-    "event_entry": (
-        EventEntry,
-        (
-            *_WHEN,
-            _Field("addr", _HEXADECIMAL),
-            _Field("event", _HEXADECIMAL),
-            _Field("valid", _FLAG),
-            _Field("physical", _FLAG),
-            _Field("intid", _NUMBER),
-            _Field("icid", _HEXADECIMAL),
-            _Field("vpe", _HEXADECIMAL),
-            _Field("doorbell", _NUMBER),
-            _Field("op", _OPERATION),
-        ),
-    ),
-    "collection_entry": (
-        CollectionEntry,
-        (
-            *_WHEN,
-            _Field("icid", _HEXADECIMAL),
-            _Field("valid", _FLAG),
-            _Field("target", _HEXADECIMAL),
-            _Field("op", _OPERATION),
-        ),
-    ),
-    "other": (Other, (*_WHEN, _Field("name", _TEXT), _Field("text", _TEXT))),
-    "text": (Text, (*_WHEN, _Field("text", _TEXT))),
-}
-_KIND_OF_CLASS = {make: (kind, fields) for kind, (make, fields) in _KINDS.items()}

@@ -32,7 +32,8 @@ from typing import BinaryIO, Final, Self
 from mmio.replacing import replacing_file
 from mmio.trace.errors import TraceError
 from mmio.trace.events import Event, Other, Text
-from mmio.trace.native import affinity_from_text, affinity_to_text, event_from_json, event_to_json
+from mmio.trace.native import event_from_json, event_to_json
+from mmio.trace.native_fields import affinity_from_text, affinity_to_text
 from mmio.trace.records import RECORD_SIZE, Packer, RecordError, RecordSink, Tables, feed, unpack
 
 __all__ = ["MAGIC", "VERSION", "PackedFile", "PackedWriter"]

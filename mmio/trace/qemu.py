@@ -80,7 +80,7 @@ PREFIX = re.compile(
 )
 """What comes before the name of the event: groups for thread, seconds and microseconds, or for a date."""
 
-_OTHER = re.compile(r"(?:gicv3|memory_region_ops)_\w+", re.ASCII)
+_OTHER = re.compile(r"(?:gic|gicv3|gicv5|memory_region_ops)_\w+", re.ASCII)
 """The names of events that are kept but not taken apart."""
 
 _LOST = re.compile(
@@ -245,7 +245,7 @@ _SYSREG_WRITE = _sysreg(write=True)
 
 def _sysreg_parser(name: str) -> _Parser | None:
     """The parser for an event that is a system register access; there is one name for each register."""
-    if name.startswith("gicv3_icc_"):
+    if name.startswith(("gicv3_icc_", "gicv3_ich_", "gicv3_icv_")):
         if name.endswith("_read"):
             return _SYSREG_READ
         if name.endswith("_write"):

@@ -27,6 +27,8 @@ PENDING: Final = LOW_RAM + 0x5_0000
 
 COLLECTIONS_MAPPED: Final = 8192
 """As many as a flat table of 64 KiB has."""
+EVENTS: Final = 8192
+"""As many as a translation table of 64 KiB has."""
 CHUNK: Final = 4096
 """More bytes than these are not read or written at once (rule ITS-60)."""
 
@@ -94,13 +96,24 @@ class Hostile:
         self.start_lpis()
 
     def saturate(self) -> None:
-        """Have every LPI pending at every vCPU, and every collection mapped."""
+        """Have every LPI mapped, and pending at every vCPU, and every collection mapped."""
         self.behave()
+        self.map_every_lpi()
         self.fill_pending_tables()
         for its in range(len(ITSES)):
             self.start(its)
             for first in range(0, COLLECTIONS_MAPPED, 1024):
                 self.queue(its, [cw.mapc(collection, 0) for collection in range(first, first + 1024)])
+
+    def map_every_lpi(self) -> None:
+        """By one ITS after the other, a device's translation table at a time."""
+        for its in range(len(ITSES)):
+            self.start(its)
+            for first in range(8192, 1 << self.id_bits, EVENTS):
+                self.queue(its, [cw.mapd(0, 13, ITTS)])
+                for part in range(0, EVENTS, 1024):
+                    events = range(part, part + 1024)
+                    self.queue(its, [cw.mapti(0, event, first + event, event % CPUS) for event in events])
 
     def stop_lpis(self) -> None:
         """Disable LPIs, which may write their pending tables."""

@@ -34,6 +34,10 @@ class Life:
         self.masked: set[Event] = set()
         self.waiting: dict[Event, int] = {}
         """The vCPU at which an event's LPI is pending."""
+        self.outlives = profile.its.keeps_lpis
+        """An LPI that is pending outlives its event (ITS-36)."""
+        self.left: list[tuple[int, int]] = []
+        """vCPU and INTID of those that did, and are not masked."""
 
     def step(self) -> None:
         """One thing happens."""
@@ -72,21 +76,24 @@ class Life:
     def discard(self, device: int, event: int) -> None:
         """An event is mapped anew, with another LPI; in between it is silent."""
         self.driver.send("DISCARD", DeviceID=device, EventID=event)
-        self.forget((device, event))
+        self.forget((device, event), self.driver.events[device, event])
         assert self.driver.gic.msi(device, event).outcome is vgic.MsiOutcome.BLOCKED
         self.map(device, event)
 
     def unbind(self, device: int) -> None:
+        intids = [self.driver.events[device, event] for event in range(EVENTS)]
         self.driver.unbind(device)
         for event in range(EVENTS):
-            self.forget((device, event))
+            self.forget((device, event), intids[event])
             assert self.driver.gic.msi(device, event).outcome is vgic.MsiOutcome.BLOCKED
 
-    def forget(self, event: Event) -> None:
+    def forget(self, event: Event, intid: int) -> None:
         del self.collection[event]
-        self.masked.discard(event)
         # DISCARD withdraws the LPI from the vCPU that its collection goes to, which is where it waits.
-        self.waiting.pop(event, None)
+        cpu = self.waiting.pop(event, None)
+        if self.outlives and cpu is not None and event not in self.masked:
+            self.left.append((cpu, intid))
+        self.masked.discard(event)
 
     def mask(self, device: int, event: int) -> None:
         self.driver.mask(device, event)
@@ -115,6 +122,7 @@ class Life:
         for event, waits in self.waiting.items():
             if waits == before:
                 self.waiting[event] = cpu
+        self.left = [(cpu if waits == before else waits, intid) for waits, intid in self.left]
 
     def clear(self, device: int, event: int) -> None:
         self.driver.send("CLEAR", DeviceID=device, EventID=event)
@@ -131,7 +139,8 @@ class Life:
     def arrive(self) -> None:
         """The vCPUs take what there is."""
         arriving = {event: cpu for event, cpu in self.waiting.items() if event not in self.masked}
-        expected = sorted((cpu, self.driver.events[event]) for event, cpu in arriving.items())
+        expected = sorted([*self.left, *((cpu, self.driver.events[event]) for event, cpu in arriving.items())])
+        self.left = []
         assert sorted(self.driver.take_all()) == expected
         for event in arriving:
             del self.waiting[event]

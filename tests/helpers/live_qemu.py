@@ -38,6 +38,14 @@ NOTHING: Final = 255
 """The priority with which QEMU traces that there is nothing to offer."""
 
 
+_MEASURED: Final = {"7.2": vgic.QEMU, "10.0": vgic.QEMU_10_0}
+
+
+def profile_of(version: str | None) -> vgic.Profile | None:
+    """The profile of a version of QEMU, None where it was not measured."""
+    return _MEASURED.get((version or "").rpartition(".")[0])
+
+
 class Difference(AssertionError):  # noqa: N818 - it is what a test fails with
     """The model does something else than QEMU."""
 

@@ -4,9 +4,10 @@ import gzip
 from functools import cache
 from pathlib import Path
 
-from mmio.trace import Event, read_qemu
+from mmio.trace import Event, open_trace, read_qemu
 from vgic_tools.machine import Machine
 from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.replay.versions import as_recorded
 
 TRACES = Path(__file__).parent.parent / "traces"
 
@@ -24,7 +25,8 @@ def cmdline(recording: str) -> Path:
 @cache
 def machine(recording: str) -> Machine:
     """The machine that a recording was made on."""
-    return Machine(config_from_qemu_cmdline(cmdline(recording)), "its command line")
+    described = Machine(config_from_qemu_cmdline(cmdline(recording)), "its command line")
+    return as_recorded(described, open_trace(log(recording, "core")))
 
 
 @cache

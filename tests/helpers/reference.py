@@ -62,6 +62,8 @@ class Interrupt:
     active: bool = False
     route: int = 0
     """GICD_IROUTER of an SPI, 64 bits."""
+    routed: bool = True
+    """The route counts; else it goes to vCPU 0."""
 
     @property
     def pending(self) -> bool:
@@ -131,6 +133,8 @@ class Reference:
         """True where the interrupt goes to this vCPU."""
         if interrupt.cpu is not None:
             return interrupt.cpu == cpu.number
+        if not interrupt.routed:
+            return cpu.number == 0
         route = interrupt.route
         return cpu.affinity == (route >> 32 & 0xFF, route >> 16 & 0xFF, route >> 8 & 0xFF, route & 0xFF)
 
@@ -403,6 +407,7 @@ class Reference:
             case "route":
                 reached = ((1 << width) - 1) << low & self.router_writable
                 one.route = one.route & ~reached | value << low & reached
+                one.routed = one.routed or reached != 0
             case _ if value:
                 setattr(one, "latch" if name == "pending" else name, not clears)
 
@@ -422,6 +427,7 @@ class KvmReference(Reference):
         for (_, intid), interrupt in self.interrupts.items():
             interrupt.group = 1
             interrupt.enabled = intid < 16
+            interrupt.routed = intid < 32
         for cpu in self.cpus:
             cpu.asleep = False
 

@@ -15,7 +15,7 @@ import pytest
 
 import vgic
 from live_its import LiveIts
-from live_qemu import Counts, Difference, config
+from live_qemu import Counts, Difference, config, profile_of
 from qtest import BINARY, version
 from random_accesses import ITS
 from vgic.its.choices import ItsChoices
@@ -24,13 +24,13 @@ from vgic.layouts import its_tables
 NO_DOORBELL = its_tables.QEMU._replace(mapped={"INTTYPE": 1, "V": 1})
 
 FOUND = version()
-pytestmark = pytest.mark.skipif(
-    not (FOUND or "").startswith("7.2."), reason=f"needs {BINARY} 7.2 on PATH, found {FOUND or 'none'}"
-)
+MEASURED = profile_of(FOUND)
+PROFILE = MEASURED or vgic.QEMU
+pytestmark = pytest.mark.skipif(MEASURED is None, reason=f"needs {BINARY} 7.2 or 10.0, found {FOUND or 'none'}")
 
 
 @contextmanager
-def machine(cpus: int, directory: Path, profile: vgic.Profile = vgic.QEMU) -> Iterator[LiveIts]:
+def machine(cpus: int, directory: Path, profile: vgic.Profile = PROFILE) -> Iterator[LiveIts]:
     """QEMU and the model with this profile, just reset. What QEMU writes is removed."""
     directory.mkdir()
     with LiveIts(replace(config(cpus, directory, its=True), profile=profile), directory) as live:
@@ -73,25 +73,25 @@ def test_every_address_reads_the_same(size: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("difference", "noticed"),
     [
-        (replace(vgic.QEMU.its, entries=NO_DOORBELL), "memory at 0x4027.*, QEMU"),
-        (replace(vgic.QEMU.its, translater_device=None), r"memory at 0x4029.*, QEMU|10040, .*is offered None, by"),
-        (replace(vgic.QEMU.its, stalls_on=frozenset()), r"read GITS\+0x90, .*, QEMU 0x.*[13579bdf]$"),
-        (replace(vgic.QEMU.its, any_write_retries=False), r"read GITS\+0x90, .*, QEMU"),
-        (replace(vgic.QEMU.its, queue_alignment=0x1_0000), "QEMU"),
-        (replace(vgic.QEMU.its, invall_needs_collection=True), "is offered .*, by QEMU"),
+        (replace(PROFILE.its, entries=NO_DOORBELL), "memory at 0x4027.*, QEMU"),
+        (replace(PROFILE.its, translater_device=None), r"memory at 0x4029.*, QEMU|10040, .*is offered None, by"),
+        (replace(PROFILE.its, stalls_on=frozenset()), r"read GITS\+0x90, .*, QEMU 0x.*[13579bdf]$"),
+        (replace(PROFILE.its, any_write_retries=False), r"read GITS\+0x90, .*, QEMU"),
+        (replace(PROFILE.its, queue_alignment=0x1_0000), "QEMU"),
+        (replace(PROFILE.its, invall_needs_collection=True), "is offered .*, by QEMU"),
     ],
     ids=["entries", "messages", "stalls", "retries", "queue", "invall"],
 )
 def test_another_its_is_noticed(difference: ItsChoices, noticed: str, tmp_path: Path) -> None:
     with (
-        machine(4, tmp_path / "qemu", replace(vgic.QEMU, its=difference)) as live,
+        machine(4, tmp_path / "qemu", replace(PROFILE, its=difference)) as live,
         pytest.raises(Difference, match=noticed),
     ):
         live.compare_random_its(seed=20, count=3000, batch=100)
 
 
 def test_pending_tables_that_are_not_up_to_date_are_noticed(tmp_path: Path) -> None:
-    profile = replace(vgic.QEMU, lpi=replace(vgic.QEMU.lpi, rescans=False))
+    profile = replace(PROFILE, lpi=replace(PROFILE.lpi, rescans=False))
     with (
         machine(1, tmp_path / "qemu", profile) as live,
         pytest.raises(Difference, match=r"memory at 0x4029.*, QEMU"),

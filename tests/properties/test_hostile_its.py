@@ -20,9 +20,10 @@ from vgic.its.queue import BUDGET
 ACCESSES_OF_A_STEP: Final = 16
 ACCESSES_OF_AN_LPI: Final = 2
 
-# Rule ITS-61: bytes of an LPI that is pending at a vCPU, of a collection that an ITS keeps, and of all the rest.
+# Rule ITS-61: bytes of an LPI pending at a vCPU, of a collection and an LPI that an ITS keeps, and of all the rest.
 BYTES_OF_A_PENDING_LPI: Final = 256
 BYTES_OF_A_COLLECTION: Final = 128
+BYTES_OF_A_KEPT_LPI: Final = 192
 BYTES_OF_THE_REST: Final = 0x1_0000
 
 
@@ -41,7 +42,10 @@ def attack(profile: vgic.Profile, seed: int, sequences: int, id_bits: int = 14) 
     guest.saturate()
     most = deep_size(guest.gic) + BYTES_OF_THE_REST
     pending, kept = CPUS * ((1 << id_bits) - 8192), len(ITSES) * COLLECTIONS_MAPPED
-    assert most - empty <= BYTES_OF_A_PENDING_LPI * pending + BYTES_OF_A_COLLECTION * kept + BYTES_OF_THE_REST
+    bound = BYTES_OF_A_PENDING_LPI * pending + BYTES_OF_A_COLLECTION * kept + BYTES_OF_THE_REST
+    if profile.its.keeps_lpis:
+        bound += BYTES_OF_A_KEPT_LPI * ((1 << id_bits) - 8192)
+    assert most - empty <= bound
     for number in range(sequences):
         guest.sequence()
         if number % 16 == 0:

@@ -126,9 +126,14 @@ def lines_to_blame(recording: str, change: Change) -> range:
 def test_a_changed_outcome_is_found_on_its_line(recording: str, outcome: str) -> None:
     done = 0
     for change in islice(changes(recording, outcome), 6):
-        first = replayed(recording, change).first
-        assert first is not None, f"{change} passed"
-        assert first.event.line in lines_to_blame(recording, change), change
+        result = replayed(recording, change)
+        if result.first is not None:
+            assert result.first.event.line in lines_to_blame(recording, change), change
+        else:
+            # A bit that says that there is something that is not modelled, and that is what the summary says.
+            named = [name for name in result.accepted if name.endswith(", which are not modelled")]
+            assert named, f"{change} passed"
+            assert "offset 0x4 " in change.text or "offset 0x8 " in change.text
         done += 1
     # Linux takes no Group 0 interrupts.
     assert done == (0 if (recording, outcome) == ("linux_smp4_noits", "iar0_read") else 6)

@@ -26,6 +26,8 @@ RECORDINGS = [
     ("linux_smp4_its", "core"),
     pytest.param("linux_smp4_its", "full", marks=pytest.mark.slow),
     ("linux_smp126_hi_noits", "core"),
+    ("linux612_smp4_its_qemu10", "core"),
+    ("linux612_smp4_its_qemu10", "full"),
     ("fuzz_ds1_smp4", "core"),
     ("fuzz_ds1_smp4", "full"),
 ]

@@ -1,15 +1,21 @@
 """`vgic affinity`: what it writes, what it says, how it stops and goes on."""
 
+import base64
 import builtins
 import csv
+import html
+import platform
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import vgic
 from vgic_tools.affinity import command, layout_study
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
-from vgic_tools.affinity.plots import save
+from vgic_tools.affinity.plots import Drawn, save
 from vgic_tools.cli import main
 
 LAYOUTS = ("layouts", "--layout", "kvm", "--layout", "sparse-aff3", "--vcpus", "4,20")
@@ -23,7 +29,7 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(command, "save", lambda *_: "<svg/>")
+    monkeypatch.setattr(command, "save", lambda *_: Drawn("a figure", "<svg/>"))
 
 
 def run(output: Path, *arguments: str) -> Result:
@@ -40,7 +46,10 @@ def rows(path: Path) -> list[dict[str, str]]:
     [
         (LAYOUTS, ["layouts_sgi_writes", "layouts_walk"]),
         (("routing", "--vcpus", "1,16", "--rounds", "1", "--calls", "2"), ["routing"]),
-        (("fairness", "--vcpus", "2,4", "--loads", "0.5", "--arrivals", "60"), ["fairness", "fairness_shares"]),
+        (
+            ("fairness", "--vcpus", "2,4", "--loads", "0.5", "--arrivals", "60", "--seeds", "2"),
+            ["fairness", "fairness_shares"],
+        ),
     ],
 )
 def test_an_experiment_writes_rows_figures_and_a_report(output, arguments, figures):
@@ -51,6 +60,18 @@ def test_an_experiment_writes_rows_figures_and_a_report(output, arguments, figur
     page = (output / f"{name}.html").read_text()
     assert page.count("<figure>") == len(figures)
     assert 'src="http' not in page
+    # The very rows, and where they come from.
+    link = re.search(rf'download="{name}.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', page)
+    assert link is not None
+    assert base64.b64decode(link[1]).decode() == (output / f"{name}.csv").read_text()
+    told = dict(re.findall(r"<tr><td>(\w+)</td><td>([^<]+)</td></tr>", page))
+    assert html.unescape(told["command"]) == shlex.join(
+        ["vgic", "affinity", *arguments, "--output", str(output), "--jobs", "1"]
+    )
+    assert told["version"].startswith(f"vgic {vgic.__version__}, ")
+    assert told["machine"].endswith(f"{platform.system()} {platform.release()}")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", told["date"])
+    assert re.fullmatch(r"\d+ measured by this command, 0 by earlier ones", told["rows"])
     for figure in figures:
         svg = (output / f"{figure}.svg").read_text()
         assert svg.startswith("<?xml")
@@ -119,6 +140,7 @@ def test_an_interrupted_experiment_says_so_and_goes_on(output, monkeypatch):
         (("layouts", "--vcpus", "65537"), "'65537' is no number of vCPUs"),
         (("layouts", "--layout", "mine"), "'mine'"),
         (("layouts", "--layout-file", "none.txt"), "none.txt: No such file"),
+        (("fairness", "--vcpus", "961"), "'961' is no number of vCPUs, 1 to 960"),
         (("fairness", "--loads", "0.5,1"), "'1' is no load"),
         (("fairness", "--loads", "much"), "'much' is no load"),
         (("traps", "none.gz"), "none.gz: no such file"),

@@ -99,7 +99,7 @@ def study(measured: list[int], stop_at: int | None = None) -> Study[Point, Row]:
         return Row(point.name, point.number, True, 0.5, None)
 
     points = [Point("p", number) for number in range(6)]
-    return Study("some", "Some study", "", Row, points, measure, lambda rows: Summary((), ()), ())
+    return Study("some", "Some study", "", Row, points, measure, lambda rows: Summary((), ()))
 
 
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path):
@@ -109,9 +109,10 @@ def test_an_interrupted_study_goes_on_where_it_was(tmp_path):
         study(measured, stop_at=4).run(tmp_path, 1, lambda: advanced.append(None))
     assert measured == [0, 1, 2, 3]
     assert len(advanced) == 4
-    rows = study(measured).run(tmp_path, 1, lambda: advanced.append(None))
+    rows, fresh = study(measured).run(tmp_path, 1, lambda: advanced.append(None))
     assert measured == [0, 1, 2, 3, 4, 5]
     assert len(advanced) == 4 + 6
+    assert fresh == 2
     assert [row.number for row in rows] == list(range(6))
     study(measured).run(tmp_path, 1, lambda: None)
     assert len(measured) == 6

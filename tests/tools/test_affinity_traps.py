@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmio.trace import Event, NativeWriter, Sgi, SysReg
-from vgic_tools.affinity.trap_plots import trace_labels
-from vgic_tools.affinity.trap_study import TrapPoint, measure_traps, trap_study
+from vgic_tools.affinity.trap_study import TrapPoint, measure_traps, trace_labels, trap_study
 from vgic_tools.errors import UsageError
 
 SECOND = 10**9

@@ -2,8 +2,10 @@
 
 import ctypes
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -11,6 +13,7 @@ from functools import cache, reduce
 from importlib.util import find_spec
 from operator import or_
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +23,9 @@ import qemu_log
 import recorded_guests
 import vgic
 from mmio.trace import open_trace
-from vgic_tools.bench import c_yardstick, qemu_yardstick, suite
+from sessions import HAVE_SESSIONS, Session, until
+from vgic_tools.bench import c_yardstick, qemu_yardstick, suite, worst
+from vgic_tools.bench import command as bench_command_module
 from vgic_tools.bench.c_yardstick import CMachine, Records, c_library
 from vgic_tools.bench.cases import cases
 from vgic_tools.bench.construct_design import ConstructPerAccess
@@ -34,6 +39,7 @@ from vgic_tools.bench.operations import Workload, in_core, operations_of, perfor
 from vgic_tools.bench.plots import draw
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import PACKED, REPLAYED, TEXT, DivergenceError, replays
+from vgic_tools.bench.start_up import BARE, STARTS, starts
 from vgic_tools.bench.suite import QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError, medians, timed
 from vgic_tools.cli import main
@@ -294,6 +300,82 @@ def test_a_trace_of_another_machine_is_refused() -> None:
         operations_of(alone, recorded_guests.events("linux_smp4_noits", "core"))
 
 
+@needs_qemu
+@pytest.mark.skipif(not HAVE_SESSIONS, reason="processes are looked up in /proc")
+def test_a_stopped_benchmark_leaves_no_qemu_behind() -> None:
+    session = Session("bench", str(FILES[0]), "--qemu-cmdline", str(FILES[1]))
+    try:
+        until(lambda: any("qemu" in name for name in session.names()))
+        os.kill(session.pid, signal.SIGTERM)
+        session.end()
+        assert session.process.returncode == 143
+        until(lambda: not session.members())
+    finally:
+        session.kill()
+
+
+# what a guest can do to its embedder, and what starting takes
+
+
+def test_every_access_is_timed_by_itself_and_the_longest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0
+
+    class Slow:
+        """A machine in which an access takes as long as its size says."""
+
+        def write(self, address: int, size: int, value: int) -> None:
+            nonlocal clock
+            clock += size
+
+        def read(self, address: int, size: int) -> int:
+            nonlocal clock
+            clock += size
+            return size
+
+    monkeypatch.setattr(worst, "thread_time_ns", lambda: clock)
+    longest: dict[str, float] = {}
+    guest = worst._Guest(Slow(), longest)  # type: ignore[arg-type]
+    for doing, sizes in {"one": (1, 8, 4), "other": (2, 1)}.items():
+        guest.doing = doing
+        for size in sizes:
+            guest.write(0, size, 0)
+    guest.wait(lambda: guest.read(0, 16) == 16)
+    assert longest == {"one": 8, "other": 16}
+
+
+@pytest.mark.parametrize("profile", worst.PROFILES, ids=lambda profile: profile.name)
+def test_a_guest_on_purpose_has_everything_pending(profile: vgic.Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, tuple[int, bool]] = {}
+
+    class Looking(worst._Guest):
+        """Looks at the machine before each thing that the guest does."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "doing" and value and not self.gic.config.its:
+                pending = sum(self.gic.spi(intid).pending for intid in range(32, 32 + worst.SPIS))
+                seen[str(value)] = pending, self.gic.spi(40).target is None
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(worst, "_Guest", Looking)
+    found = worst._of_profile(profile, worst.Extent(1, 4, 8, (14,), 50))
+    spis = "960 SPIs pending, 4 vCPUs"
+    assert seen[f"GICD_CTLR: {spis}"][0] == worst.SPIS
+    lpis = {name.partition(":")[0] for name in found if name.endswith("8,192 LPIs pending")}
+    assert {"GICR_CTLR.EnableLPIs", "GICR_INVALLR", "INVALL", "MOVALL", "a full queue of MAPC"} <= lpis
+    assert f"ICC_SGI1R, to all: {spis}" in found
+    assert all(time > 0 for time in found.values())
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the CPU time of a process cannot be asked for")
+def test_processes_that_are_timed_do_what_they_are_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = starts(*FILES, tmp_path)
+    assert set(found) == {BARE, *STARTS}
+    assert all(once() > found[BARE]() / 2 for once in found.values())
+    (tmp_path / "small.log").write_text("1@2.3:gicv3_dist_read nonsense\n")
+    with pytest.raises(NotMeasuredError, match=r"'replay'.* ended with 2: vgic: .*small\.log: holds no trace"):
+        found["vgic replay of a small trace, a process"]()
+
+
 # figures
 
 BOUNDS = {
@@ -305,7 +387,13 @@ BOUNDS = {
     "SGI to self + IAR1 + EOIR1, against QEMU": (4, 10),
     "GICD_CTLR read called from Python": (2.5, 1.6),
     "queue update, 65,536 pending against 4": (2, 1.3),
-    "SGI broadcast, each of 511 targets": (35, 17),
+    "SGI broadcast, each of 511 targets": (2.8, 1.4),
+    "vgic --version, a process": (5, 5),
+    "import vgic, a process": (7, 7),
+    "vgic replay of a small trace, a process": (14, 14),
+    "worst guest access, profile arch": (20_000, 2000),
+    "worst guest access, profile kvm": (20_000, 2000),
+    "worst guest access, profile qemu": (20_000, 2000),
     "QEMU text replayed": (2e6, 4e6),
     "packed trace replayed": (8e6, 15e6),
     "memory per vCPU": (4096, 2048),
@@ -323,6 +411,39 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]
     outcome = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert outcome.exit_code == 0, outcome.stderr
     return outcome.stdout, json.loads(output.read_text())
+
+
+@pytest.mark.parametrize(
+    ("met", "quick", "status"), [(True, False, 0), (None, False, 0), (False, False, 1), (False, True, 0)]
+)
+def test_the_exit_status_says_whether_every_bound_is_met(
+    met: bool | None, quick: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = [SimpleNamespace(met=True), SimpleNamespace(met=met)]
+    monkeypatch.setattr(bench_command_module, "run", lambda *_: SimpleNamespace(figures=figures))
+    monkeypatch.setattr(bench_command_module, "print_report", lambda *_: None)
+    arguments = ["bench", *map(str, (FILES[0], "--qemu-cmdline", FILES[1])), *(["--quick"] if quick else [])]
+    assert CliRunner().invoke(main, arguments).exit_code == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (YardstickError("C reads 1, the model 0"), 1),
+        (DivergenceError("a trace diverges"), 1),
+        (UsageError("no such file"), 2),
+        (NotMeasuredError("the clock stands still"), 2),
+    ],
+)
+def test_what_does_something_else_is_a_finding_and_no_bad_input(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bench_command_module, "run", fails)
+    outcome = CliRunner().invoke(main, ["bench", str(FILES[0]), "--qemu-cmdline", str(FILES[1])])
+    assert (outcome.exit_code, outcome.stderr) == (status, f"vgic: {error}\n")
 
 
 def test_every_figure_has_its_bound_and_says_whether_it_is_met(bench: tuple[str, dict[str, Any]]) -> None:
@@ -357,6 +478,7 @@ def test_every_figure_is_printed(bench: tuple[str, dict[str, Any]]) -> None:
         assert ("=" in line) is (figure["bound"] is not None)
         assert line.rstrip().endswith({True: "  met", False: "  not met", None: ""}[figure["met"]])
         assert figure["why_not"] is None or f"not measured: {figure['why_not']}\n" in text
+    assert re.search(r"\nthe longest guest accesses, in SGI cycles +arch +kvm +qemu", text)
     assert re.search(r"\nempty method call +[\d,]+ +1\.0 ", text)
 
 
@@ -368,7 +490,7 @@ def test_without_yardsticks_the_rest_is_measured(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(suite, "QemuGuest", missing)
     figures = {figure.name: figure for figure in run(*FILES, QUICK).figures}
     for name in BOUNDS:
-        needs = name.endswith(("C yardstick", "QEMU"))
+        needs = name.endswith(("C yardstick", "QEMU")) or name.startswith("SGI broadcast")
         assert (figures[name].why_not == "not here") is needs
         assert figures[name].value is None or not needs
 
@@ -389,6 +511,13 @@ def test_a_ratio_is_that_of_its_parts_and_is_held_against_its_bound() -> None:
             "queue update, 4 pending": 15.0,
             "queue update, 65,536 pending": 20.0,
             "queue update, calls alone": 5.0,
+            "SGI broadcast, each of 511 targets": 5.6,
+            "SGI to self + IAR1 + EOIR1, 4 vCPUs": 2.0,
+            "worst guest access, profile arch: a small one": 30_000.0,
+            "worst guest access, profile arch: a large one": 50_000.0,
+            "worst guest access, profile kvm: some": 40_000.0,
+            "worst guest access, profile qemu: some": 1.0,
+            "worst guest access, as many vCPUs as there can be: some": 1e9,
         }
     )
     figures = {figure.name: figure for figure in figures_of(everything, {})}
@@ -397,7 +526,13 @@ def test_a_ratio_is_that_of_its_parts_and_is_held_against_its_bound() -> None:
     assert figures["trace mix, against the C yardstick"].value == 5
     assert figures["trace mix, against the C yardstick"].met is False
     assert figures["queue update, 65,536 pending against 4"].value == 1.5
+    assert figures["SGI broadcast, each of 511 targets"].value == 2.8
     assert figures["SGI broadcast, each of 511 targets"].met is True
+    longest = figures["worst guest access, profile arch"]
+    assert (longest.value, longest.met, longest.unit) == (25_000, False, "SGI cycles")
+    assert longest.parts["worst guest access, profile arch: a large one"] == 50_000
+    assert figures["worst guest access, profile kvm"].met is True
+    assert figures["worst guest access, as many vCPUs as there can be"].met is None
     assert figures["trace mix, against an object per interrupt"].met is None
     everything["inside the core: GICD_CTLR read"] = -1.0
     figures = {figure.name: figure for figure in figures_of(everything, {})}

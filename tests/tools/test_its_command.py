@@ -9,6 +9,8 @@ import recorded_guests
 import vgic
 from its_driver import RAM, ItsDriver, vm
 from qemu_log import command, dist, icc, msi, redist
+from vgic.layouts import gits
+from vgic.layouts.its_commands import encode
 from vgic_tools import its_walk
 from vgic_tools.cli import main
 
@@ -54,7 +56,9 @@ def test_a_trace_written_by_hand(tmp_path: Path) -> None:
         icc("read", "IAR1", 0, 0x2009),
     ]
     trace.write_text("\n".join(lines) + "\n")
-    output = run(trace).stdout
+    done = run(trace)
+    output = done.stdout
+    assert done.exit_code == 1, "an MSI and an LPI have no mapping"
     assert rows(output, "device") == [["0x8", "3", "0x42ef7e00", "2", "0", "5-"]]
     assert rows(output, "collection") == [["0x3", "processor", "0x1", "1", "3-"]]
     assert "not mapped  " in output
@@ -150,8 +154,34 @@ def test_what_cannot_be_followed_is_named(tmp_path: Path) -> None:
     driver = driven(vgic.ARCH)
     driver.unmap_collection(0)
     driver.send("MAPTI", DeviceID=8, EventID=1, pINTID=9000, ICID=77)
-    output = run(*saved(driver, tmp_path)).stdout
-    assert output.count("no MAPC maps the collection") == 2
+    done = run(*saved(driver, tmp_path))
+    assert done.exit_code == 1
+    assert done.stdout.count("no MAPC maps the collection") == 2
+
+
+def test_a_stalled_queue_is_a_finding(tmp_path: Path) -> None:
+    driver = driven(vgic.QEMU)
+    assert run(*saved(driver, tmp_path)).exit_code == 0
+    table = driver.read(gits.BASER, 1)
+    driver.enable(False)
+    driver.write(gits.BASER, table & ~0xFFFF_FFFF_0000 | 0x1000_0000, 1)
+    driver.enable()
+    driver.add(encode("MAPC", ICID=1, RDbase=1, V=1))
+    driver.enable(False)
+    driver.write(gits.BASER, table, 1)
+    done = run(*saved(driver, tmp_path))
+    assert ", stalled" in done.stdout
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("unmapped", [msi(8, 1), icc("read", "IAR1", 0, 0x2009)])
+def test_what_has_no_mapping_is_a_finding(unmapped: str, tmp_path: Path) -> None:
+    trace = tmp_path / "boot.log"
+    mapped = command(0, 9, "MAPC", ICID=3, RDbase=1, V=1)
+    trace.write_text("\n".join([*mapped, unmapped]) + "\n")
+    assert run(trace).exit_code == 1
+    trace.write_text("\n".join(mapped) + "\n")
+    assert run(trace).exit_code == 0
 
 
 def test_only_so_many_entries_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Machines from the options of a command."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,25 @@ def test_defaults() -> None:
         "1 vCPU, 224 SPIs, 1 redistributor region, profile arch, from the defaults"
     )
     assert len(machine(default_cpus=4, cpus=2).config.topology) == 2
+
+
+@pytest.mark.parametrize("profile", ["qemu", "qemu-10.0"])
+def test_qemu_counts_as_its_virt_machine_does(profile: str, tmp_path: Path) -> None:
+    assert str(machine(default_cpus=4, profile=profile)) == (
+        f"4 vCPUs, 256 SPIs, 1 redistributor region, profile {profile}, from the defaults"
+    )
+    cmdline = tmp_path / "cmd.txt"
+    cmdline.write_text("qemu-system-aarch64 -M virt,gic-version=3,its=off -smp 124")
+    described = machine(qemu_cmdline=cmdline, profile=profile).config
+    counted = machine(cpus=124, profile=profile).config
+    assert replace(counted, topology=described.topology) == described
+    assert counted.topology.affinities == described.topology.affinities
+    assert machine(affinities="0.0.0.0", profile=profile).config.spis == 256
+    assert machine(cpus=4, profile=profile, spis=64).config.spis == 64
+    regions = machine(cpus=4, profile=profile, redistributors=("0x30000000:8",)).config.redistributor_regions
+    assert regions == (vgic.RedistributorRegion(0x3000_0000, 8),)
+    assert len(machine(cpus=1024, profile=profile).config.topology) == 1024
+    assert machine(cpus=4, profile="kvm").config.spis == 224
 
 
 def test_affinities() -> None:

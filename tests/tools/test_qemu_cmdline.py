@@ -108,6 +108,31 @@ def test_its(path: Path, machine: str, its: bool) -> None:
     assert config(path, f"-M gic-version=3 -M {machine}").its == ((0x0808_0000,) if its else ())
 
 
+@pytest.mark.parametrize(
+    ("machine", "profile", "priority_bits"),
+    [
+        ("virt", vgic.QEMU, 5),
+        ("virt-7.0", vgic.QEMU, 8),
+        ("virt-7.1", vgic.QEMU, 5),
+        ("virt-7.2", vgic.QEMU, 5),
+        ("virt-8.0", vgic.QEMU_10_0, 5),
+        ("virt-10.0", vgic.QEMU_10_0, 5),
+    ],
+)
+def test_versions_of_the_machine(path: Path, machine: str, profile: vgic.Profile, priority_bits: int) -> None:
+    described = config(path, f"-M {machine},gic-version=3")
+    assert (described.profile, described.priority_bits) == (profile, priority_bits)
+
+
+def test_a_machine_without_lpis_reads_as_measured(path: Path) -> None:
+    described = config(path, "-M virt-6.1,gic-version=3")
+    gic = vgic.Gic(described)
+    assert gic.read(described.gicd_base + 0x4, 4) == 0x378_0007
+    redistributor = gic.redistributor_bases[0]
+    assert (gic.read(redistributor, 4), gic.read(redistributor + 8, 8)) == (0, 0x100_0010)
+    assert gic.sysreg_read(0, vgic.ICC_CTLR_EL1) == 0x8F00
+
+
 def test_regions_as_needed(path: Path) -> None:
     assert config(path, "-M virt,gic-version=3 -smp 123").redistributor_regions == (LOW,)
     assert config(path, "-M virt,gic-version=3 -smp 124").redistributor_regions == (LOW, HIGH)

@@ -113,6 +113,7 @@ def test_json_round_trip() -> None:
         "machine": "1 vCPU, 256 SPIs, 1 redistributor region, profile qemu, from a test",
         "events": 11,
         "diverged": True,
+        "undecided": None,
         "stopped_at_first_divergence": True,
         "inputs": {"GICD writes": 3, "GICR writes": 3, "ICC writes": 2, "line changes": 1, "ICC reads": 1},
         "compared": {"access taken or refused": 6, "ICC_IAR1": 1},

@@ -144,10 +144,30 @@ def test_check_of_a_host_that_has_it_all(saved: Path) -> None:
 def test_check_of_a_host_that_must_trap(saved: Path) -> None:
     # ListRegs 3, TDS, nV4, PREbits and PRIbits 4: five bits of priority, and no A3V.
     result = run("check", saved, "--host-vtr", "0x90180003")
-    assert result.exit_code == 0
+    assert result.exit_code == 1, "traps would help, but KVM does not restore the VM"
     assert line(result.stdout, "ICC[0].ICC_CTLR_EL1")[1:5] == ["A3V", "1", "0", "TC"]
     assert "runs with ICH_HCR_EL2 TC set (0x400)" in result.stdout
     assert "Linux's KVM refuses to restore this ICC_CTLR_EL1" in result.stdout
+
+
+@pytest.mark.rule("SAVE-14")
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (("--host-a3v",), 0),
+        (("--host-no-a3v",), 1),
+        (("--host-a3v", "--host-seis"), 1),
+        # More than the guest has: trapped, and no reason for KVM to refuse.
+        (("--host-a3v", "--host-priority-bits", "8"), 0),
+        (("--host-a3v", "--host-id-bits", "24"), 0),
+        (("--host-vtr", "0x90180003", "--host-no-a3v"), 1),
+        (("--host-vtr", "0x90180003", "--host-a3v"), 0),
+    ],
+)
+def test_the_exit_status_is_the_verdict(options: tuple[str, ...], status: int, saved: Path) -> None:
+    result = run("check", saved, *options)
+    assert result.exit_code == status, result.output
+    assert ("refuses" in result.stdout or "does not run" in result.stdout) == (status == 1)
 
 
 @pytest.mark.rule("SAVE-14")

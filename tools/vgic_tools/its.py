@@ -1,6 +1,7 @@
 """`vgic its`: the devices, events and collections of an ITS, from a trace or a saved VM."""
 
 import mmap
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
 from vgic_tools.numbers import number
-from vgic_tools.terminal import fail
+from vgic_tools.terminal import DIFFERENT, fail
 
 __all__ = ["its_command"]
 
@@ -41,6 +42,9 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
     commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
     RAM is there. Either may be compressed; - is standard input.
 
+    Exits with 0; with 1 where an MSI or an LPI that was taken has no mapping, a mapped event goes nowhere, or the
+    queue is stalled; with 2 where the input cannot be used.
+
     \b
     vgic its trace.log.gz
     vgic its vm.state --ram ram.bin@0x40000000
@@ -50,13 +54,14 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
         with kept(file) as path:
             if _is_state(path):
                 memory = RamRegions([_ram(image) for image in images])
-                _print_state(path, name, memory)
+                fits = _print_state(path, name, memory)
             elif images:
                 raise UsageError(f"--ram goes with a saved state, and {name} is none")
             else:
-                print_history(stdout(), name, History(open_trace(path, name)))
+                fits = print_history(stdout(), name, History(open_trace(path, name)))
     except (TraceError, UsageError, VgicError) as error:
         fail(error)
+    sys.exit(0 if fits else DIFFERENT)
 
 
 def _is_state(path: str) -> bool:
@@ -68,13 +73,15 @@ def _is_state(path: str) -> bool:
         return False  # Reading it as a trace says why.
 
 
-def _print_state(path: str, name: str, memory: GuestMemory) -> None:
+def _print_state(path: str, name: str, memory: GuestMemory) -> bool:
     gic = read_state(path, name).build(memory=memory)
     if not gic.config.its:
         raise UsageError(f"{name}: the VM has no ITS")
     console = stdout()
-    for index in range(len(gic.config.its)):
-        print_walk(console, name, Walk(gic, index))
+    # All of them are shown, whatever is wrong with the first.
+    walks = [Walk(gic, index) for index in range(len(gic.config.its))]
+    fits = [print_walk(console, name, walk) for walk in walks]
+    return all(fits)
 
 
 def _ram(image: str) -> Ram:

@@ -18,11 +18,11 @@ _MOST_NOTES: Final = 8
 _OFFSET: Final = gits.CWRITER.mask("Offset")
 
 
-def print_history(console: Output, file: str, history: History) -> None:
-    """What a trace shows."""
+def print_history(console: Output, file: str, history: History) -> bool:
+    """What a trace shows; False where something in it has no mapping."""
     if not history.commands and not history.unmapped:
         console.print(f"{file}: no ITS command and no MSI")
-        return
+        return True
     messages = sum(event.messages for event in history.events)
     commands = ", ".join(f"{name} {count:,}" for name, count in history.commands.most_common())
     console.print(styled(file, "bold"), f": {history.commands.total():,} ITS commands: {commands}", sep="")
@@ -37,6 +37,7 @@ def print_history(console: Output, file: str, history: History) -> None:
         _note(console, f"{count:,} MSIs of device {device:#x}, event {event:#x}, not mapped")
     for intid, count in sorted(history.unexplained.items())[:_MOST_NOTES]:
         _note(console, f"LPI {intid} was taken {count:,} times, and never mapped")
+    return not history.unmapped and not history.unexplained
 
 
 def _note(console: Output, text: str) -> None:
@@ -126,8 +127,8 @@ def _table(*headings: str) -> Table:
     return table(*headings, right=tuple(heading for heading in headings if heading not in words))
 
 
-def print_walk(console: Output, file: str, walk: Walk) -> None:
-    """What is mapped in an ITS of a saved VM."""
+def print_walk(console: Output, file: str, walk: Walk) -> bool:
+    """What is mapped in an ITS of a saved VM; False where an event goes nowhere or the queue is stalled."""
     its, config = walk.its, walk.gic.config
     base = config.its[walk.number]
     state = "enabled" if its.enabled else "disabled"
@@ -149,6 +150,7 @@ def print_walk(console: Output, file: str, walk: Walk) -> None:
         if shown.row_count:
             console.print()
             console.print(shown)
+    return not its.queue.waits and all(event.target is not None for event in walk.events)
 
 
 def _queue(walk: Walk) -> str:

@@ -9,12 +9,12 @@ from typing import TypeVar
 import click
 
 import vgic
-from mmio.trace import TraceReader
+from vgic.profiles import QEMU_VERSIONS
 from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import shown_name
-from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline
+from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
 from vgic_tools.terminal import note
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "machine_from_document",
     "machine_from_options",
     "machine_options",
-    "recorded_machine",
 ]
 
 CommandT = TypeVar("CommandT", bound=Callable[..., object])
@@ -35,15 +34,18 @@ class Machine:
 
     config: vgic.Config
     origin: str
+    profile_origin: str = ""
+    """How the profile was found out, where it is not `origin` that says it."""
 
     def __str__(self) -> str:
         config = self.config
         cpus, regions, services = len(config.topology), len(config.redistributor_regions), len(config.its)
+        profile_origin = f" ({self.profile_origin})" if self.profile_origin else ""
         its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
-            f" profile {config.profile.name}, from {self.origin}"
+            f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
 
@@ -85,7 +87,12 @@ def machine_options(command: CommandT) -> CommandT:
             help="Whose choices the GIC makes. Default: qemu where a QEMU command line or device tree is given,"
             " else arch.",
         ),
-        click.option("--spis", type=int, metavar="N", help="Number of SPIs: a multiple of 32, or 988."),
+        click.option(
+            "--spis",
+            type=int,
+            metavar="N",
+            help="Number of SPIs: a multiple of 32, or 988. Default: 224; 256 with a profile of QEMU.",
+        ),
         click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
         click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor. Default: 0x8000000."),
         click.option(
@@ -151,6 +158,9 @@ def machine_from_options(
         changes: dict[str, object] = {}
         if profile is not None:
             changes["profile"] = vgic.profile_named(profile)
+            if changes["profile"] in QEMU_VERSIONS and qemu_cmdline is None and dtb is None:
+                changes["spis"] = QEMU_SPIS
+                changes["redistributor_regions"] = virt_regions(len(config.topology))
         if spis is not None:
             changes["spis"] = spis
         if priority_bits is not None:
@@ -174,13 +184,6 @@ def _changed(config: vgic.Config, changes: Mapping[str, object]) -> vgic.Config:
     for warning in told:
         note(f"vgic: {warning.message}")
     return replace(config, a3v=config.features.a3v) if told else config
-
-
-def recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine:
-    """The machine of the options, or where there are none the one that the trace names. Raises UsageError."""
-    if "machine" in reader.metadata and not any(options.values()):
-        return machine_from_document(reader.metadata["machine"], reader.path)
-    return machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
 
 
 def _number(option: str, text: str) -> int:

@@ -1,4 +1,4 @@
-"""Machines from QEMU command lines: -machine, -smp and -cpu of the virt machine (QEMU 7.2)."""
+"""QEMU's virt machine: its numbers, and which one a command line describes by -machine and -smp."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from vgic_tools.errors import UsageError
 from vgic_tools.inputs import read_text
 from vgic_tools.numbers import number
 
-__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline"]
+__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "virt_regions"]
 
 QEMU_SPIS: Final = 256
 """SPIs of QEMU's virt machine."""
@@ -24,11 +24,14 @@ HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)
 
 MOST_CPUS: Final = 512
 
-# Every AArch64 CPU model of QEMU 7.2 with a GICv3 CPU interface has this many.
+# What every AArch64 CPU model of QEMU 7.2 and 10.0 has in its GICv3 CPU interface, and what machines of before had.
 PRIORITY_BITS: Final = 5
+OLD_PRIORITY_BITS: Final = 8
 
-_VERSION: Final = re.compile(r"virt-([0-9]+)\.([0-9]+)")
-_FIRST_WITH_ITS: Final = (6, 2)
+_VERSION: Final = re.compile(r"virt-([0-9]{1,4})\.([0-9]{1,4})")
+_FIRST_WITH_LPIS: Final = (6, 2)
+_LAST_WITH_OLD_PRIORITIES: Final = (7, 0)
+_LAST_LIKE_7_2: Final = (7, 2)
 _ON: Final = ("on", "yes", "true", "y")
 _OFF: Final = ("off", "no", "false", "n")
 
@@ -58,28 +61,33 @@ def config_from_qemu_cmdline(path: Path) -> vgic.Config:
     cpus = _cpus(_properties(smp, "cpus"))
     if not 1 <= cpus <= MOST_CPUS:
         raise UsageError(f"{path}: -smp {smp}: QEMU's virt machine has 1 to {MOST_CPUS} CPUs")
-    topology = vgic.Topology.qemu(cpus)
-    regions = (LOW_REGION,) if len(topology) <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
-    return vgic.Config(
-        topology=topology,
-        spis=QEMU_SPIS,
-        profile=vgic.QEMU,
-        priority_bits=PRIORITY_BITS,
-        gicd_base=GICD_BASE,
-        redistributor_regions=regions,
-        its=(GITS_BASE,) if _has_its(path, kind, machine) else (),
-    )
-
-
-def _has_its(path: Path, kind: str, machine: dict[str, str]) -> bool:
-    """Whether a virt machine of this kind has an ITS: from version 6.2 on, where its= does not say otherwise."""
     its = machine.get("its", "on")
     if its not in (*_ON, *_OFF):
         raise UsageError(f"{path}: -machine its={its}: expected on or off")
-    version = _VERSION.fullmatch(kind)
-    # In an older one, its=on changes nothing.
-    known = version is None or (int(version[1]), int(version[2])) >= _FIRST_WITH_ITS
-    return known and its in _ON
+    # What a machine of an older version has does not depend on the version of QEMU; that is at least the machine's.
+    named = _VERSION.fullmatch(kind)
+    numbers = None if named is None else (int(named[1]), int(named[2]))
+    has_lpis = numbers is None or numbers >= _FIRST_WITH_LPIS
+    return vgic.Config(
+        topology=vgic.Topology.qemu(cpus),
+        spis=QEMU_SPIS,
+        profile=vgic.QEMU if numbers is None or numbers <= _LAST_LIKE_7_2 else vgic.QEMU_10_0,
+        priority_bits=PRIORITY_BITS
+        if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
+        else OLD_PRIORITY_BITS,
+        gicd_base=GICD_BASE,
+        redistributor_regions=virt_regions(cpus),
+        lpis=None if has_lpis else False,
+        # In a machine without LPIs, its=on changes nothing.
+        its=(GITS_BASE,) if has_lpis and its in _ON else (),
+    )
+
+
+def virt_regions(cpus: int) -> tuple[vgic.RedistributorRegion, ...]:
+    """The redistributor regions of a virt machine; none where it cannot have so many CPUs."""
+    if cpus > MOST_CPUS:
+        return ()
+    return (LOW_REGION,) if cpus <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
 
 
 def _options(path: Path) -> dict[str, str]:

@@ -118,7 +118,8 @@ def check_command(
     """Say whether a host with hardware virtualisation can go on with a saved VM, and what it must trap for that.
 
     With --order, say instead what a VMM's log of KVM calls would lose, or have refused, under KVM's rules of order;
-    `vgic_tools.kvm_order` tells how the log is written. Exits with 0 where all is well, 1 where it is not.
+    `vgic_tools.kvm_order` tells how the log is written. Exits with 0 where all is well; 1 where no trap helps, KVM
+    refuses the VM, or a log has findings; 2 where the input cannot be used.
 
     \b
     vgic state check vm.state --host-vtr 0x90180003 --host-no-a3v
@@ -139,7 +140,7 @@ def check_command(
     except (UsageError, VgicError) as error:
         fail(error)
     _print_plan(stdout(), plan)
-    if not plan.possible:
+    if not plan.possible or _kvm_refuses(plan):
         sys.exit(DIFFERENT)
 
 
@@ -209,8 +210,13 @@ def _print_plan(console: Output, plan: TrapPlan) -> None:
         stops = next(item for item in plan.differences if not item.controls)
         name = _SHOWN_BY.get(stops.field, f"{_CTLR}.{stops.field}")
         console.print(styled("does not run", "bold red"), f": {name} stops it", sep="")
-    if any(item.kvm_refuses for item in plan.differences):
+    if _kvm_refuses(plan):
         console.print("Linux's KVM refuses to restore this ICC_CTLR_EL1 (EINVAL)")
+
+
+def _kvm_refuses(plan: TrapPlan) -> bool:
+    """Whatever could be trapped, the kernel that most hosts run does not restore the VM (HOST-12)."""
+    return any(item.kvm_refuses for item in plan.differences)
 
 
 def _show_fields(console: Output, registers: Mapping[str, int], wanted: str) -> None:

@@ -17,7 +17,7 @@ from vgic_tools.lanes import in_ranges, intid_values
 __all__ = ["describe", "device_of", "difference", "layout_of"]
 
 # What vgic.state.registers and vgic.its.state name in lower case.
-_WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded)(\d+)")
+_WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded|unrouted)(\d+)")
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
 _LPI_BYTES: Final = re.compile(r"(?:pending_lpi|cached_configuration)(\d+)")

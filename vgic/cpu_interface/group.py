@@ -33,11 +33,14 @@ class ActivePriorities:
         """The highest of them, IDLE_PRIORITY where none is active."""
 
     def word(self, number: int) -> int:
-        """Levels 32 * `number` and up, the highest priority in bit 0, as ICC_AP0R<n> and ICC_AP1R<n> show them."""
+        """Levels 32 * `number` and up, the highest priority in bit 0, as ICC_AP0R<n> and ICC_AP1R<n> show them.
+
+        Rule CPU-8.
+        """
         return self.all() >> _WORD * number & _WORD_MASK
 
     def set_word(self, number: int, bits: int) -> None:
-        """Replace them; bits beyond the last level are ignored."""
+        """Replace them; bits beyond the last level are ignored (CPU-8)."""
         lsb = _WORD * number
         active = self.all() & ~(_WORD_MASK << lsb) | bits << lsb
         active &= (1 << self.levels) - 1

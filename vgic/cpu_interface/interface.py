@@ -71,7 +71,7 @@ class ActivationBank:
         raise NotImplementedError
 
     def acknowledge(self, index: i64) -> None:
-        """Pending to active; the CPU interface settles what follows."""
+        """Pending to active; the CPU interface settles what follows (CPU-4, CPU-5, PRIO-8)."""
         raise NotImplementedError
 
     def deactivate(self, index: i64) -> None:
@@ -291,7 +291,10 @@ class CpuInterface:
             self.wake_sink.wake_request(self.cpu)
 
     def signal(self) -> tuple[bool, bool]:
-        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running."""
+        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running.
+
+        Rule CPU-1.
+        """
         if not self._can_preempt():
             return False, False
         return self.best_group == GROUP1, self.best_group == GROUP0
@@ -307,7 +310,7 @@ class CpuInterface:
         return self.best_key & INTID_MASK
 
     def group_mask(self, group: i64) -> i64:
-        """The bits of a priority that decide preemption by an interrupt of `group`."""
+        """The bits of a priority that decide preemption by an interrupt of `group` (PRIO-3, PRIO-4, PRIO-6)."""
         # One Security state: BPR1 splits one bit further right than BPR0 would.
         split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
         return shifted(0xFF, split) & 0xFF

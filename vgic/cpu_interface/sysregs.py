@@ -85,7 +85,7 @@ class _Bpr0(_Register):
 
 
 class _Bpr1(_Register):
-    """With CBPR, a read shows BPR0 plus one and a write is ignored."""
+    """With CBPR, a read shows BPR0 plus one and a write is ignored (PRIO-4, PRIO-6)."""
 
     def get(self, interface: CpuInterface) -> i64:
         if interface.cbpr:
@@ -132,7 +132,7 @@ class _GroupEnable(_OfGroup):
 
 
 class _ActivePriorities(_OfGroup):
-    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0."""
+    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
 
     def __init__(self, group: i64, number: int) -> None:
         super().__init__(group)
@@ -235,7 +235,7 @@ class SystemRegisters:
         return _UNDEFINED
 
     def defined(self, encoding: int, write: bool) -> bool:
-        """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE."""
+        """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE (CPU-21)."""
         found = self._find(encoding)
         return found.writable if write else found.readable
 

@@ -39,7 +39,7 @@ class Distributor(BankOwner):
 
     @property
     def forwarded_groups(self) -> int:
-        """Bit n: Group n is forwarded to the CPU interfaces."""
+        """Bit n: Group n is forwarded to the CPU interfaces (DIST-2, DIST-3)."""
         forwarded = 0
         for group, enable in enumerate(self._group_enable_bits):
             if self.control & enable:
@@ -48,7 +48,7 @@ class Distributor(BankOwner):
 
     @property
     def wakes(self) -> bool:
-        """1-of-N SPIs may wake a sleeping PE."""
+        """1-of-N SPIs may wake a sleeping PE (ONEN-8)."""
         return self.control & E1NWF != 0
 
     def set_control(self, value: int) -> None:
@@ -73,12 +73,16 @@ class _Type(Word[Distributor]):
 
 
 class _Route(Word[Distributor]):
+    def __init__(self, writable: int) -> None:
+        self.writable = writable
+
     def get(self, owner: Distributor, index: int, secure: bool) -> int:
         bank = owner.spis
         return bank.route_value(index) if index < bank.count else 0
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        if index < owner.spis.count:
+        # A write of bits that this VM has not got writes nothing.
+        if index < owner.spis.count and mask & self.writable:
             owner.spis.set_route(index, value)
 
 
@@ -98,13 +102,13 @@ class _Message(Word[Distributor]):
 def distributor_frame(config: Config) -> Frame[Distributor]:
     """The GICD frame of a VM."""
     profile = config.profile
+    writable = writable_bits(config.features, profile.writable)
     words: dict[str, Word[Distributor]] = {
         "GICD_CTLR": _Control(),
         "GICD_TYPER": _Type(),
-        "GICD_IROUTER": _Route(),
+        "GICD_IROUTER": _Route(writable["GICD_IROUTER"]),
         "GICD_SETSPI_NSR": _Message(True),
         "GICD_CLRSPI_NSR": _Message(False),
     }
     words.update(bank_words("GICD", "GICD_ICFGR", deferred=not profile.config_takes_effect_at_once))
-    writable = writable_bits(config.features, profile.writable)
     return Frame("GICD", gicd.GICD, words, profile.fixed, writable, profile.absent)

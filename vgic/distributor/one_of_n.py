@@ -31,24 +31,30 @@ class OneOfN:
         return Search(self, self._interfaces, group)
 
     def may_hold(self, cpu: i64, group: i64) -> bool:
-        """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen."""
+        """True where an interrupt may wait at this PE as long as no PE that is awake may be chosen.
+
+        Rules ONEN-7, ONEN-8.
+        """
         interface = self._interfaces[cpu]
         return interface.selectable(group) or (
             self.wakes and interface.asleep and not interface.groups[group].declines
         )
 
     def is_selectable(self, cpu: i64, group: i64) -> bool:
-        """True where an interrupt may be sent to this PE."""
+        """True where an interrupt may be sent to this PE (ONEN-3)."""
         return self._interfaces[cpu].selectable(group)
 
     def taker(self, group: i64, key: i64) -> int:
-        """The first PE, in the order of a search, that would be interrupted at once; NO_VCPU where none."""
+        """The first PE, in the order of a search, that would be interrupted at once; NO_VCPU where none.
+
+        Rule ONEN-10.
+        """
         count = len(self._interfaces)
         order = ((self.start + step) % count for step in range(count))
         return next((cpu for cpu in order if self.takes(cpu, group, key)), NO_VCPU)
 
     def takes(self, cpu: i64, group: i64, key: i64) -> bool:
-        """True where this PE may be sent the interrupt and would be interrupted at once."""
+        """True where this PE may be sent the interrupt and would be interrupted at once (ONEN-4)."""
         interface = self._interfaces[cpu]
         return interface.selectable(group) and interface.would_take(group, key)
 
@@ -57,7 +63,7 @@ class OneOfN:
         return self._interfaces[cpu].signalled_key == key
 
     def chosen(self, cpu: i64) -> None:
-        """A PE was chosen: the next search starts behind it, where the choice rotates."""
+        """A PE was chosen: the next search starts behind it, where the choice rotates (ONEN-5)."""
         if self._rotate:
             self.start = (cpu + 1) % len(self._interfaces)
 
@@ -78,7 +84,10 @@ class Search:
         self._sleeping = NO_VCPU
 
     def next(self, key: i64) -> int:
-        """The PE for an interrupt no better than the one asked for before, NO_VCPU where there is none now."""
+        """The PE for an interrupt no better than the one asked for before, NO_VCPU where there is none now.
+
+        Rules ONEN-4, ONEN-5.
+        """
         group, count = self._group, len(self._interfaces)
         while self._step < count:
             cpu = (self._first + self._step) % count

@@ -42,6 +42,8 @@ class SharedInterrupts(InterruptBank):
         self._routing_mode = IRM if config.features.one_of_n else 0
         self.route = array("I", [0]) * config.spis
         """Packed affinity of the target."""
+        self.unrouted: set[int] = set(range(config.spis)) if config.profile.first_vcpu_at_reset else set()
+        """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
 
@@ -49,6 +51,8 @@ class SharedInterrupts(InterruptBank):
         """The vCPU that the route names, or where a 1-of-N SPI waits; NO_VCPU where there is none."""
         if self.is_one_of_n(index):
             return self.placement.holder(index)
+        if self.unrouted and index in self.unrouted:
+            return 0
         return self._affinities.find(self.route[index])
 
     def is_one_of_n(self, index: i64) -> bool:
@@ -69,7 +73,7 @@ class SharedInterrupts(InterruptBank):
 
     def set_route(self, index: i64, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
-        moved = self.is_queued(index) and value != self.route_value(index)
+        moved = self.is_queued(index) and (value != self.route_value(index) or index in self.unrouted)
         if moved:
             self.withdraw(index)
         self.store_route(index, value)
@@ -77,9 +81,21 @@ class SharedInterrupts(InterruptBank):
             self.forward(index)
         self.update(index >> 5, bit(index & 31))
 
+    def unroute(self, index: i64) -> None:
+        """Let an SPI be as if its GICD_IROUTER<n> had not been written (ROUTE-11)."""
+        moved = self.is_queued(index)
+        if moved:
+            self.withdraw(index)
+        self.store_route(index, 0)
+        self.unrouted.add(index)
+        if moved:
+            self.forward(index)
+        self.forwarder.settle()
+
     def store_route(self, index: i64, value: int) -> None:
         """Keep `value` as GICD_IROUTER<n> of an SPI that is not forwarded."""
         self.route[index] = affinity.from_irouter(value)
+        self.unrouted.discard(index)
         word, mask = self.words[index >> 5], bit(index & 31)
         if value & self._routing_mode:
             word.any_pe |= mask
@@ -98,6 +114,8 @@ class SharedInterrupts(InterruptBank):
 
     def move_vcpus(self, changes: Mapping[int, int]) -> None:
         """Give vCPUs (keys) other affinities (values); what is routed to an affinity goes to who has it then.
+
+        Rules MPIDR-1, MPIDR-3.
 
         Raises AffinityError as `AffinityIndex.move` does, and then changes nothing.
         """

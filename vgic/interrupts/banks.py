@@ -65,11 +65,11 @@ class InterruptWord:
         return self.group1 if group else ~self.group1
 
     def pending(self) -> i64:
-        """The latches, and the levels of level-sensitive interrupts."""
+        """The latches, and the levels of level-sensitive interrupts (STATE-1)."""
         return self.latch | (self.line | self.message) & ~self.edge
 
     def due(self) -> i64:
-        """The interrupts that should be forwarded: pending, enabled and not active."""
+        """The interrupts that should be forwarded: pending, enabled and not active (STATE-2)."""
         return self.pending() & self.enabled & ~self.active
 
 
@@ -104,7 +104,7 @@ class InterruptBank(ActivationBank):
         return self.words[index >> 5].group1 >> (index & 31) & 1
 
     def key(self, index: i64) -> i64:
-        """What interrupts are sorted by: priority, then INTID."""
+        """What interrupts are sorted by: priority, then INTID (PRIO-2)."""
         return shifted(self.priorities[index], INTID_BITS) | self.first + index
 
     def is_queued(self, index: i64) -> bool:
@@ -174,7 +174,7 @@ class InterruptBank(ActivationBank):
             self.forwarder.withdraw(target, self.group(index), self.key(index))
 
     def set_group(self, number: i64, groups: i64) -> None:
-        """Give the interrupts of word `number` the groups in the bits of `groups`."""
+        """Give the interrupts of word `number` the groups in the bits of `groups` (STATE-13)."""
         word = self.words[number]
         moved = (word.group1 ^ groups) & word.queued
         word.queued ^= moved
@@ -188,7 +188,7 @@ class InterruptBank(ActivationBank):
         self._update(word, ALL_BITS)
 
     def set_priority(self, index: i64, priority: i64) -> None:
-        """Give an interrupt a priority, 8 bits of which the implemented ones are kept."""
+        """Give an interrupt a priority, 8 bits of which the implemented ones are kept (STATE-12, DIST-18)."""
         priority &= self.priority_mask
         word, mask = self.words[index >> 5], bit(index & 31)
         if priority != self.priorities[index]:
@@ -204,7 +204,10 @@ class InterruptBank(ActivationBank):
         self.forwarder.settle()
 
     def set_line(self, index: i64, level: bool) -> None:
-        """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one."""
+        """Drive the input line of an interrupt; a rising edge sets the latch of an edge-triggered one.
+
+        Rules STATE-4, STATE-9.
+        """
         word, mask = self.words[index >> 5], bit(index & 31)
         edge = word.edge & mask != 0
         if self.records_line or not edge:
@@ -219,7 +222,7 @@ class InterruptBank(ActivationBank):
         self.forwarder.settle()
 
     def set_message(self, index: i64, level: bool) -> None:
-        """GICD_SETSPI (True) or GICD_CLRSPI (False): an edge, or the level of a virtual line."""
+        """GICD_SETSPI (True) or GICD_CLRSPI (False): an edge, or the level of a virtual line (DIST-13, DIST-14)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         if not word.edge & mask:
             word.message = word.message | mask if level else word.message & ~mask
@@ -233,14 +236,14 @@ class InterruptBank(ActivationBank):
         self.forwarder.settle()
 
     def acknowledge(self, index: i64) -> None:
-        """Pending to active; a level that is still high leaves it active and pending. Settles nothing."""
+        """Pending to active; a level that is still high leaves it active and pending. Settles nothing (STATE-5)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active |= mask
         word.latch &= ~mask
         self._requeue_one(word, index)
 
     def deactivate(self, index: i64) -> None:
-        """Active to inactive, or active and pending to pending. Settles nothing."""
+        """Active to inactive, or active and pending to pending. Settles nothing (STATE-6)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active &= ~mask
         self._requeue_one(word, index)

@@ -48,6 +48,8 @@ class ItsChoices:
     """How the tables' entries look."""
     keeps_collections: bool = False
     """Collections are kept in the ITS, and their table is written when it is saved only."""
+    keeps_lpis: bool = False
+    """Each LPI has a vCPU of its own beside its collection's: MOVALL changes it, DISCARD leaves it pending."""
     stalls_on: frozenset[ItsError] = frozenset()
     """The command errors at which the queue stalls; at others the command is skipped."""
     skips: frozenset[tuple[str, ItsError]] = frozenset()

@@ -10,6 +10,7 @@ from vgic.intids import FIRST_LPI
 from vgic.its.choices import ItsChoices
 from vgic.its.entries import Event
 from vgic.its.errors import Fault, ItsError
+from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
@@ -39,10 +40,17 @@ class Targets:
     """GICR_TYPER.Processor_Number has 16 bits; those above are reserved in RDbase."""
 
     def __init__(
-        self, banks: Sequence[LpiBank], bases: Sequence[int], processors: Sequence[int], by_address: bool
+        self,
+        banks: Sequence[LpiBank],
+        bases: Sequence[int],
+        processors: Sequence[int],
+        by_address: bool,
+        keeps_lpis: bool = False,
     ) -> None:
         self.banks = banks
         """The LPIs of each vCPU."""
+        self.kept = KeptLpis(banks) if keeps_lpis else None
+        """What the ITSes keep of each LPI."""
         self._by_address = by_address
         self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
         self._numbered = {number: cpu for cpu, number in enumerate(processors)}
@@ -57,6 +65,11 @@ class Targets:
     def bank(self, rdbase: int) -> LpiBank:
         """The LPIs of the vCPU of an RDbase. Raises Fault."""
         return self.banks[self.cpu(rdbase)]
+
+    def home(self, intid: int, rdbase: int) -> int:
+        """The vCPU of an LPI whose collection has this RDbase (ITS-34). Raises Fault."""
+        cpu = self.cpu(rdbase)
+        return cpu if self.kept is None else self.kept.target(intid, cpu)
 
 
 class Commands:
@@ -73,13 +86,16 @@ class Commands:
         event_bits: int,
         intid_bits: int,
         rescans: bool,
+        its: int = 0,
     ) -> None:
+        self._its = its
         self._tables = tables
         self._targets = targets
         self._choices = choices
         self._event_bits = event_bits
         self._intid_end = 1 << intid_bits
         self._rescans = rescans
+        self._kept = targets.kept
         handlers: dict[str, Callable[[Words], int]] = {
             "MAPD": self._mapd,
             "MAPC": self._mapc,
@@ -121,12 +137,17 @@ class Commands:
         collection, rdbase = _ICID.extract(words), _RDBASE.extract(words)
         self._tables.check_collection(collection)
         if _VALID.extract(words):
-            self._targets.cpu(rdbase)
+            cpu = self._targets.cpu(rdbase)
             self._tables.map_collection(collection, rdbase)
+            if self._kept is not None:
+                return self._kept.looks + self._kept.retarget(self._its, collection, cpu)
         else:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
+            if self._kept is not None:
+                self._kept.cut_off(self._its, collection)
+                return self._kept.looks
         return 0
 
     def _mapti(self, words: Words) -> int:
@@ -147,33 +168,54 @@ class Commands:
         self._tables.check_collection(collection)
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
             return 0
-        bank = self._reader(intid, collection) if self._choices.mapti_reads_tables else None
+        if self._choices.mapti_reads_tables:
+            self._check_tables(intid, collection)
         self._tables.map_event(device, event_id, Event(intid, collection))
-        if bank is not None:
-            # Configuration and pending bit come from the guest's tables.
-            bank.reload(intid)
-            bank.take_from_table(intid)
+        self.keep(intid, collection)
+        if self._choices.mapti_reads_tables:
+            self._read_tables(intid, collection)
         return 0
 
-    def _reader(self, intid: int, collection: int) -> LpiBank | None:
-        """Whose tables a new LPI is in, None where it has no target. Raises Fault where they are not in RAM."""
+    def keep(self, intid: int, collection: int) -> None:
+        """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
+        if self._kept is None:
+            return
+        try:
+            cpu = self._targets.cpu(self._tables.rdbase(collection))
+        except Fault:
+            cpu = 0  # MAPC will say; until then no message arrives.
+        self._kept.map(self._its, intid, collection, cpu)
+
+    def _check_tables(self, intid: int, collection: int) -> None:
+        """Raise Fault where the configuration of a new LPI, or its pending bit if it has a target, is not in RAM."""
+        # One GICR_PROPBASER for all, so any bank knows.
         if not self._targets.banks[0].table.holds(intid):
             raise Fault(ItsError.LPI_UNREADABLE)
         try:
             bank = self._targets.bank(self._tables.rdbase(collection))
         except Fault:
-            return None
+            return
         if not bank.pending_table.holds(intid):
             raise Fault(ItsError.LPI_UNREADABLE)
-        return bank
+
+    def _read_tables(self, intid: int, collection: int) -> None:
+        """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""
+        try:
+            bank = self._bank(intid, collection)
+        except Fault:
+            return
+        bank.reload(intid)
+        bank.take_from_table(intid)
 
     def _movi(self, words: Words) -> int:
         event_id, collection = _EVENT_ID.extract(words), _ICID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
-        source = self._targets.bank(self._tables.rdbase(event.collection))
+        source = self._bank(event.intid, event.collection)
         target = self._targets.bank(self._tables.rdbase(collection))
         self._tables.move_event(device, event_id, collection)
+        if self._kept is not None:
+            self._kept.move(self._its, event.intid, collection, target.cpu)
         source.move(event.intid, target)
         return self._steps(source) + self._steps(target)
 
@@ -181,8 +223,11 @@ class Commands:
         event_id = _EVENT_ID.extract(words)
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, event_id)
-        bank = self._targets.bank(self._tables.rdbase(event.collection))
+        bank = self._bank(event.intid, event.collection)
         self._tables.unmap_event(device, event_id)
+        if self._kept is not None:
+            self._kept.discard(event.intid)
+            return 0
         bank.clear_pending(event.intid)
         return self._steps(bank)
 
@@ -196,7 +241,11 @@ class Commands:
         """The LPI of an event, and the LPIs of the vCPU that it goes to. Raises Fault."""
         device = self._tables.device(_DEVICE_ID.extract(words))
         event = self._tables.event(device, _EVENT_ID.extract(words))
-        return event.intid, self._targets.bank(self._tables.rdbase(event.collection))
+        return event.intid, self._bank(event.intid, event.collection)
+
+    def _bank(self, intid: int, collection: int) -> LpiBank:
+        """The LPIs of the vCPU that an LPI of this collection goes to. Raises Fault."""
+        return self._targets.banks[self._targets.home(intid, self._tables.rdbase(collection))]
 
     def _int(self, words: Words) -> int:
         intid, bank = self._find(words)
@@ -225,6 +274,9 @@ class Commands:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
         moved = source.reading_cost
+        if self._kept is not None:
+            moved += self._kept.looks
+            self._kept.move_all(source.cpu, target.cpu)
         source.move_all(target)
         return moved + self._steps(source) + self._steps(target)
 

@@ -85,10 +85,12 @@ class Its:
         """The last command that was not obeyed."""
         self._observer = observer
         self._targets = targets
-        commands = Commands(
-            self.tables, targets, self.choices, self.event_bits, config.id_bits, config.profile.lpi.rescans
+        self.kept = targets.kept
+        """What the VM's ITSes keep of each LPI beside guest RAM; None: nothing."""
+        self.commands = Commands(
+            self.tables, targets, self.choices, self.event_bits, config.id_bits, config.profile.lpi.rescans, number
         )
-        self.queue = CommandQueue(number, commands, memory, self.choices, self._failed)
+        self.queue = CommandQueue(number, self.commands, memory, self.choices, self._failed)
         self.reader_writable = config.profile.writable.get("GITS_CREADR", 0) != 0
         self.basers = [0] * gits.BASERS
         """GITS_BASER<n> (64 bits each)."""
@@ -124,7 +126,8 @@ class Its:
 
     def _look_up(self, device_id: int, event_id: int) -> Translation:
         event = self.tables.event(self.tables.device(device_id), event_id)
-        return Translation(event.intid, event.collection, self._targets.cpu(self.tables.rdbase(event.collection)))
+        cpu = self._targets.home(event.intid, self.tables.rdbase(event.collection))
+        return Translation(event.intid, event.collection, cpu)
 
     def msi(self, device_id: int, event_id: int) -> MsiResult:
         """A device writes an EventID to GITS_TRANSLATER."""
@@ -177,6 +180,8 @@ class Its:
         fixed = table.type << _TYPE.lsb | size - 1 << _ENTRY_SIZE.lsb | table.constant
         self.basers[index] = value & table.writable | fixed
         self.tables.describe(table.type, self.basers[index])
+        if self.kept is not None and not value & _TABLE_VALID:
+            self.kept.cut_off(self.number)
 
 
 class _Control(Word[Its]):

@@ -84,7 +84,7 @@ class Entries:
         return self._device_valid | self._itt.put(itt >> ITT_ALIGNMENT_BITS) | self._size.put(id_bits - 1)
 
     def device(self, entry: int) -> Device | None:
-        """The device of an entry, None where it is not valid."""
+        """The device of an entry, None where it is not valid (ITS-28)."""
         if not entry & self._device_valid:
             return None
         return Device(self._itt.get(entry) << ITT_ALIGNMENT_BITS, 2 << self._size.get(entry))
@@ -98,7 +98,7 @@ class Entries:
         return entry & ~self._icid.put(-1) | self._icid.put(collection)
 
     def event(self, entry: int) -> Event | None:
-        """The event of an entry, None where it is not valid."""
+        """The event of an entry, None where it is not valid (ITS-28)."""
         for mask in self._needed:
             if not entry & mask:
                 return None
@@ -109,9 +109,12 @@ class Entries:
         return self._collection_valid | self._rdbase.put(rdbase)
 
     def rdbase(self, entry: int) -> int | None:
-        """The target of an entry, None where it is not valid."""
+        """The target of an entry, None where it is not valid (ITS-28)."""
         return self._rdbase.get(entry) if entry & self._collection_valid else None
 
     def page(self, descriptor: int) -> int:
-        """Physical address of the page of entries that a level-1 descriptor names, NO_PAGE where there is none."""
+        """Physical address of the page of entries that a level-1 descriptor names, NO_PAGE where there is none.
+
+        Rule ITS-29.
+        """
         return descriptor & self._page_address if descriptor & self._page_valid else NO_PAGE

@@ -76,7 +76,7 @@ _CLEAR_COMMAND: Final = 0x05
 
 
 def error_code(opcode: int, error: ItsError) -> int:
-    """The syndrome 0x01ccee that Arm's ITSs give a command error, 0 where there is none.
+    """The syndrome 0x01ccee that Arm's ITSs give a command error, 0 where there is none (ITS-11).
 
     cc is the opcode, but for CLEAR 0x05; ee is the error (CoreLink GIC-600AE TRM, ITS command errors).
 

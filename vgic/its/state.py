@@ -7,6 +7,7 @@ Names are as `vgic.state.registers` says. What no register shows:
 | waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
 | unfinished | an access has left commands that the next one goes on with |
 | collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
+| lpi<n> | where an LPI goes, where the ITS keeps that: V[63], discarded[33], cut off[32], ICID[31:16], vCPU[15:0] |
 
 The tables are in guest RAM and are saved with it.
 """
@@ -18,7 +19,9 @@ from typing import Final
 
 from vgic.config import Config
 from vgic.errors import InvariantError
+from vgic.intids import FIRST_LPI
 from vgic.its.device import Its
+from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import ICID_BITS
 from vgic.layouts import gits, its_commands
 from vgic.state.saved_register import SavedRegister, attribute, flag
@@ -34,6 +37,10 @@ _VALID: Final[int] = _MAPC.mask("V") >> 128
 _RDBASE_SHIFT: Final[int] = its_commands.FIELDS["RDbase"].shift
 _RDBASE_MASK: Final[int] = its_commands.FIELDS["RDbase"].mask
 
+_KEPT: Final = 0x3_FFFF_FFFF
+"""What is kept of an LPI."""
+
+_LPI: Final = re.compile(r"lpi([1-9][0-9]{3,7})", re.ASCII)
 _COLLECTION: Final = re.compile(r"collection(0|[1-9][0-9]{0,4})", re.ASCII)
 
 
@@ -63,6 +70,12 @@ def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -
         numbers = {int(match[1]) for match in matches if match is not None}
         for number in sorted(numbers | its.tables.kept.keys()):
             yield _collection(f"{device}collection{number}", its, number)
+    if its.kept is not None:
+        matches = [_LPI.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
+        numbers = {int(match[1]) for match in matches if match is not None}
+        for number in sorted(numbers | set(its.kept.intids(its.number))):
+            if FIRST_LPI <= number < 1 << config.lpi_id_bits:
+                yield _lpi(f"{device}lpi{number}", its, its.kept, number)
 
 
 def _reader(name: str, its: Its, writable: int) -> SavedRegister:
@@ -91,6 +104,17 @@ def _collection(name: str, its: Its, number: int) -> SavedRegister:
             tables.kept.pop(number, None)
 
     return SavedRegister(name, _VALID | _RDBASE_MASK << _RDBASE_SHIFT, get, put)
+
+
+def _lpi(name: str, its: Its, kept: KeptLpis, intid: int) -> SavedRegister:
+    def get() -> int:
+        word = kept.word(its.number, intid)
+        return 0 if word < 0 else _VALID | word
+
+    def put(value: int) -> None:
+        kept.set_word(its.number, intid, value & ~_VALID if value & _VALID else -1)
+
+    return SavedRegister(name, _VALID | _KEPT, get, put)
 
 
 def check_its(its: Its) -> None:

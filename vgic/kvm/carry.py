@@ -3,23 +3,38 @@
 Both are GICs of one VM with the same guest RAM.
 """
 
+from vgic.distributor.spis import SharedInterrupts
 from vgic.gic import Gic
+from vgic.intids import FIRST_SPI
 
-__all__ = ["carry_itses", "carry_lpis"]
+__all__ = ["carry_itses", "carry_lpis", "carry_routes"]
 
 
 def carry_lpis(old: Gic, new: Gic) -> None:
     """LPIs: where their tables are, whether they are enabled, what is cached and pending. `old` may have none."""
-    if not old.config.features.lpis or old.config.profile.lpi.rescans:
-        # The latter are in the guest's pending tables, which are read when GICR_CTLR is written.
+    if not old.config.features.lpis:
         return
+    rescans = old.config.profile.lpi.rescans
     for cpu in range(len(old.config.topology)):
         before, bank = old.lpis(cpu), new.lpis(cpu)
-        bank.configuration.cached = before.configuration.cached
+        # As they are: what no guest has written yet need not be a value that could be written.
         bank.propbaser, bank.pendbaser = before.propbaser, before.pendbaser
+        if rescans:
+            # What is pending is in the guest's tables, which are read when GICR_CTLR is written.
+            continue
+        bank.configuration.cached = before.configuration.cached
         bank.enabled = before.enabled
         bank.pending.update(before.pending)
         bank.forward_all()
+
+
+def carry_routes(old: Gic, new: Gic) -> None:
+    """Which SPIs have not been routed yet (ROUTE-11)."""
+    before, shared = old.bank(0, FIRST_SPI), new.bank(0, FIRST_SPI)
+    assert isinstance(before, SharedInterrupts)
+    assert isinstance(shared, SharedInterrupts)
+    for index in before.unrouted:
+        shared.unroute(index)
 
 
 def carry_itses(old: Gic, new: Gic) -> None:
@@ -34,3 +49,5 @@ def carry_itses(old: Gic, new: Gic) -> None:
         queue.waits, queue.enabled = queue_before.waits, queue_before.enabled
         queue.unfinished = queue_before.unfinished
         its.last_error = before.last_error
+        if its.kept is not None and before.kept is not None:
+            its.kept.replace(before.kept)

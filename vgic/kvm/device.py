@@ -153,6 +153,11 @@ class VgicV3Device:
         return len(self._machine.affinities) - len(self._machine.placement.frames)
 
     @property
+    def has_distributor_address(self) -> bool:
+        """The Distributor's address is set, so a guest can find it."""
+        return self._machine.placement.distributor is not None
+
+    @property
     def initialised(self) -> bool:
         """CTRL_INIT has built the GIC."""
         return self._machine.initialised

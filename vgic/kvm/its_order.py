@@ -6,6 +6,7 @@ from typing import Final
 
 from vgic.kvm.device import VgicV3Device
 from vgic.kvm.migration import SetItsAttr
+from vgic.kvm.read_back import loses
 from vgic.kvm.uapi import Group, ItsControl, attr_offset, describe, register_at
 from vgic.layouts import gits
 
@@ -43,7 +44,7 @@ class ItsOrder:
         return max((progress.tables for progress in self._progress.values()), default=0)
 
     def too_late(self, step: SetItsAttr) -> Iterator[str]:
-        """What of a step that is about to be performed ought to have come before."""
+        """What of a step that is about to be performed ought to have come before (KVM-56)."""
         what = _name(step)
         progress = self._progress.get(step.its, _Progress())
         if _restores(step) and progress.enabled:
@@ -53,7 +54,7 @@ class ItsOrder:
             yield f"{what} comes too late: line {progress.tables} has restored the tables"
 
     def lost(self, step: SetItsAttr) -> Iterator[str]:
-        """What a step that has been performed did not do, or undid."""
+        """What a step that has been performed did not do, or undid (KVM-56)."""
         if step.group != Group.ITS_REGS:
             return
         what, offset = _name(step), attr_offset(step.attr)
@@ -67,7 +68,7 @@ class ItsOrder:
         if layout in (gits.CBASER, gits.BASER) and not (step.value | kept) & _VALID:
             # Of a queue or table that is not there nothing counts.
             return
-        if step.value & ~kept or kept & ~step.value & layout.writable:
+        if loses(layout, self._device.gic.config.profile, step.value, kept):
             yield f"{what}: written {step.value:#x}, it is {kept:#x}"
 
     def remember(self, line: int, step: SetItsAttr) -> None:
@@ -89,7 +90,7 @@ class ItsOrder:
                 progress.positions[layout.name] = line
 
     def left_out(self) -> Iterator[str]:
-        """What the steps leave out."""
+        """What the steps leave out (KVM-56)."""
         for number, progress in self._progress.items():
             if progress.registers and not progress.tables:
                 yield f"ITS {number} has registers, but no RESTORE_TABLES: nothing is mapped"

@@ -146,6 +146,8 @@ class ItsTables:
         self._tables.kept.update({icid: rdbase for icid, rdbase in targets.items() if rdbase != _NOT_MAPPED})
         for device in self._devices(_chained, _chained):
             for slot in device.events:
+                event = self._event(device, slot)
+                self._its.commands.keep(event.intid, event.collection)
                 found = self._its.translate(device.slot.id, slot.id)
                 if isinstance(found, Translation):
                     bank = self._gic.lpis(found.cpu)

@@ -16,7 +16,7 @@ from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
-from vgic.kvm.carry import carry_itses, carry_lpis
+from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
 from vgic.kvm.raw_values import IdleTables, RawInterface
@@ -220,10 +220,11 @@ class Machine:
         # Before GICR_CTLR, which would have pending tables read that have been read.
         carry_lpis(old, new)
         registers = Registers(new)
-        for setting in settings(
-            Registers(old).get, len(cpus), self.spis, old.config.features.lpis, sysregs_of(new)
-        ):
+        # Where the tables of LPIs are has been carried over.
+        for setting in settings(Registers(old).get, len(cpus), self.spis, False, sysregs_of(new)):
             registers.set(*setting)
+        # Writing GICD_IROUTER<n> has routed every SPI.
+        carry_routes(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)

@@ -96,6 +96,8 @@ _ITS_REGISTERS: Final = (
 def save_sequence(device: VgicV3Device) -> list[Step]:
     """What to perform on a new device so that its VM goes on where this one is. O(vCPUs + SPIs + ITS tables).
 
+    Rules KVM-36, KVM-55.
+
     First has LPIs and ITSes written to guest RAM, so that is to be copied afterwards. The new device must be made
     for a VM with the same profile and features. The vCPUs must be stopped: raises KvmError as the device does.
     """
@@ -176,6 +178,6 @@ def perform(device: VgicV3Device, step: Step) -> None:
 
 
 def restore(device: VgicV3Device, sequence: Iterable[Step]) -> None:
-    """Perform every step on a new device. Raises KvmError for the first that is refused."""
+    """Perform every step on a new device. Raises KvmError for the first that is refused (KVM-36)."""
     for step in sequence:
         perform(device, step)

@@ -11,14 +11,25 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from mmio import AccessKind, RegisterLayout
 from vgic import affinity
+from vgic.kvm.completeness import Completeness
 from vgic.kvm.device import VgicV3Device
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its_order import ItsOrder
 from vgic.kvm.migration import SetAttr, SetItsAttr, SetMpidr, Step, perform
-from vgic.kvm.uapi import KEYED, Address, Group, attr_key, attr_offset, describe, level_info, register_at
-from vgic.layouts import gicd, gicr
+from vgic.kvm.read_back import is_latch, is_status, loses
+from vgic.kvm.uapi import (
+    KEYED,
+    Address,
+    Group,
+    attr_key,
+    attr_offset,
+    describe,
+    level_info,
+    register_at,
+    register_attr,
+)
+from vgic.layouts import gicd, gicr, icc
 
 __all__ = ["BlankRam", "Finding", "OrderCheck", "Verdict"]
 
@@ -29,6 +40,8 @@ class Verdict(Enum):
     REFUSED = "refused"
     LOST = "lost"
     ORDER = "out of order"
+    MISSING = "missing"
+    REPEATED = "repeated"
 
 
 class Finding(NamedTuple):
@@ -45,13 +58,14 @@ class Finding(NamedTuple):
 
 _REGISTERS: Final = (Group.DIST_REGS, Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO)
 _TABLES: Final = (gicr.PROPBASER.name, gicr.PENDBASER.name)
+_CBPR: Final[int] = icc.CTLR.mask("CBPR")
 _ENABLE_LPIS: Final[int] = gicr.CTLR.mask("EnableLPIs")
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 _SGIS: Final = 0xFFFF
 
 
 class BlankRam:
-    """RAM everywhere, which reads as zero: that of a guest whose RAM is not at hand."""
+    """RAM everywhere, which reads as zero: that of a guest whose RAM is not at hand (KVM-56)."""
 
     def is_ram(self, address: int, size: int) -> bool:
         """Everywhere."""
@@ -72,7 +86,6 @@ class OrderCheck:
         self._device = device
         self._first_register = 0
         """The line of the first register that was written, other than GICD_IIDR; 0: none."""
-        self._iidr_written = False
         self._named: dict[int, int] = {}
         """The line in which an attribute first named a vCPU by this packed affinity."""
         self._lpis_enabled: dict[int, int] = {}
@@ -80,16 +93,21 @@ class OrderCheck:
         self._latches: dict[tuple[int, int], tuple[int, int]] = {}
         """Line and value of the last write of each ISPENDR, by group and attribute."""
         self._its = ItsOrder(device)
-        self._levels: set[tuple[int, int]] = set()
-        """The words of LEVEL_INFO that were written: first INTID, and packed affinity where they are private."""
+        self._completeness = Completeness(device)
+        self._shadowed: dict[int, tuple[int, int]] = {}
+        """Line and value of the last write of each ICC_BPR1_EL1 while CBPR was 1, by attribute."""
 
     def feed(self, line: int, step: Step) -> list[Finding]:
-        """Perform a step, which stands in line `line`, 1 or more, of whatever it was read from."""
+        """Perform a step, which stands in line `line`, 1 or more, of whatever it was read from.
+
+        Rules KVM-37 to KVM-40.
+        """
         findings = [Finding(line, Verdict.ORDER, message) for message in self._too_late(step)]
         try:
             perform(self._device, step)
         except KvmError as error:
             return [Finding(line, Verdict.REFUSED, str(error))]
+        self._completeness.remember(line, step)
         if isinstance(step, SetAttr) and step.group in _REGISTERS:
             findings += [Finding(line, Verdict.LOST, message) for message in self._lost(step)]
             self._remember(line, step)
@@ -99,8 +117,11 @@ class OrderCheck:
         return findings
 
     def finish(self, line: int) -> list[Finding]:
-        """What the sequence, whose last line is `line`, leaves out."""
-        return [Finding(line, Verdict.LOST, message) for message in self._left_out()]
+        """What the sequence, whose last line is `line`, leaves out (KVM-41)."""
+        findings = [Finding(at, Verdict.LOST, message) for at, message in self._lost_for_good()]
+        findings += [Finding(at, Verdict.REPEATED, message) for at, message in self._completeness.repeated()]
+        missing = (*self._completeness.missing(), *self._its.left_out())
+        return findings + [Finding(line, Verdict.MISSING, message) for message in missing]
 
     # Before a step is performed.
 
@@ -136,21 +157,18 @@ class OrderCheck:
             if lost:
                 yield f"{what}: {lost:#x} is ignored, SGIs and INTIDs that do not exist have no level"
             return
+        found = register_at(step.group, attr_offset(step.attr))
+        if found is not None and is_status(found[0]):
+            return
         if not self._exists(step):
             yield f"{what}: there is no such register, the write is ignored"
             return
-        found = register_at(step.group, attr_offset(step.attr))
         assert found is not None
         layout, _, half = found
-        if layout.name in _TABLES:
-            line = self._lpis_enabled.get(attr_key(step.attr))
-            if line is not None:
-                yield f"{what}: ignored, since line {line} has enabled the vCPU's LPIs"
-                return
-            if not self._device.has_lpis:
-                # KVM keeps them, and nothing comes of it.
-                return
-        if _is_latch(layout):
+        if layout.name in _TABLES and not self._device.has_lpis:
+            # KVM keeps them, and nothing comes of it.
+            return
+        if is_latch(layout):
             line, before = self._latches.get((step.group, step.attr), (0, 0))
             if before & ~value:
                 yield f"{what}: all 32 latches are replaced, which clears {before & ~value:#x}, set in line {line}"
@@ -158,8 +176,19 @@ class OrderCheck:
         if layout is gicr.PENDBASER:
             # It reads as zero.
             kept |= value & _PTZ >> 8 * half
-        if _differs(layout, value, kept, 8 * half):
-            yield f"{what}: written {value:#x}, it is {kept:#x}"
+        if layout.offset == icc.ICC_BPR1_EL1 and self._is_shadowed(step.attr):
+            # It shows ICC_BPR0_EL1, which may be still to come.
+            return
+        if loses(layout, self._device.gic.config.profile, value, kept, 8 * half):
+            line = self._lpis_enabled.get(attr_key(step.attr), 0) if layout.name in _TABLES else 0
+            since = f"ignored, since line {line} has enabled the vCPU's LPIs"
+            yield f"{what}: {since if line else f'written {value:#x}, it is {kept:#x}'}"
+
+    def _is_shadowed(self, attr: int) -> bool:
+        """ICC_CTLR_EL1.CBPR of the vCPU that an attribute names is 1 (KVM-30)."""
+        return (
+            self._device.get_attr(Group.CPU_SYSREGS, register_attr(attr_key(attr), icc.ICC_CTLR_EL1)) & _CBPR != 0
+        )
 
     def _exists(self, step: SetAttr) -> bool:
         try:
@@ -177,50 +206,27 @@ class OrderCheck:
         group, attr, value = step
         if group in KEYED:
             self._named.setdefault(attr_key(attr), line)
-        if group == Group.DIST_REGS and attr_offset(attr) == gicd.IIDR.offset:
-            self._iidr_written = True
-        else:
+        if not (group == Group.DIST_REGS and attr_offset(attr) == gicd.IIDR.offset):
             self._first_register = self._first_register or line
-        if group == Group.LEVEL_INFO:
-            intid = level_info(attr)[1]
-            self._levels.add((intid, 0 if intid else attr_key(attr)))
+        if group == Group.CPU_SYSREGS and attr_offset(attr) == icc.ICC_BPR1_EL1:
+            self._shadowed.pop(attr, None)
+            if self._is_shadowed(attr):
+                self._shadowed[attr] = line, value
         found = register_at(group, attr_offset(attr))
         if found is not None and found[0] is gicr.CTLR and value & _ENABLE_LPIS and self._device.has_lpis:
             self._lpis_enabled.setdefault(attr_key(attr), line)
-        if found is not None and _is_latch(found[0]):
+        if found is not None and is_latch(found[0]):
             self._latches[group, attr] = line, value
 
     # At the end.
 
-    def _left_out(self) -> Iterator[str]:
-        if self._first_register and not self._iidr_written:
-            yield "GICD_IIDR is never written: the VM gets the newest revision, whatever it had before"
-        for group, attr in self._latches:
-            found = register_at(group, attr_offset(attr))
-            assert found is not None
-            intid = 32 * ((found[0].first or 0) + found[1])
-            if (intid, 0 if intid else attr_key(attr)) not in self._levels:
-                yield f"{describe(group, attr)} is written, but no LEVEL_INFO for it: lines that were high are low"
-        yield from self._its.left_out()
+    def _lost_for_good(self) -> Iterator[tuple[int, str]]:
+        for attr, (line, value) in self._shadowed.items():
+            kept = self._device.get_attr(Group.CPU_SYSREGS, attr)
+            if kept != value:
+                yield line, f"{describe(Group.CPU_SYSREGS, attr)}: written {value:#x}, it is {kept:#x}"
 
 
 def _is_of_lpis(attr: int) -> bool:
     found = register_at(Group.REDIST_REGS, attr_offset(attr))
     return found is not None and found[0] in (gicr.CTLR, gicr.PROPBASER, gicr.PENDBASER)
-
-
-def _is_latch(layout: RegisterLayout) -> bool:
-    return layout.name.endswith("_ISPENDR") and layout.access is AccessKind.W1S
-
-
-def _differs(layout: RegisterLayout, written: int, kept: int, shift: int) -> bool:
-    """True where a write has not done what it says, going by what the register reads afterwards."""
-    if layout.access is AccessKind.W1C:
-        # ICPENDR reads as zero and does nothing.
-        return bool(written) if layout.name.endswith("_ICPENDR") else written & kept != 0
-    if layout.access is AccessKind.W1S and not _is_latch(layout):
-        return written & ~kept != 0
-    added = kept & ~written & layout.writable >> shift
-    if layout.access is AccessKind.RO or _is_latch(layout):
-        added = kept & ~written
-    return written & ~kept != 0 or added != 0

@@ -40,7 +40,7 @@ _SGI_BASE: Final = tuple(f"GICR_{name}" for name in (*_BANK, "ICFGR1"))
 def settings(get: Getter, cpus: int, spis: int, lpis: bool, sysregs: Iterable[int]) -> Iterator[Setting]:
     """The registers of a VM, in the order in which to write them.
 
-    `lpis`: it has LPIs; `sysregs` are the encodings of the system registers that it has.
+    `lpis`: with those of LPIs; `sysregs` are the encodings of the system registers that it has. Rule KVM-36.
     """
     rd_base = ("GICR_WAKER", *(_TABLES if lpis else ()))
     intids = 32 + spis
@@ -95,7 +95,10 @@ def _registers(
 
 
 def sysregs_of(gic: Gic) -> tuple[int, ...]:
-    """The encodings of the system registers that a vCPU of this VM has, in the order in which to write them."""
+    """The encodings of the system registers that a vCPU of this VM has, in the order in which to write them.
+
+    Rule KVM-29.
+    """
     return tuple(register for register in _SYSREG_ORDER if gic.sysreg_defined(register, write=True))
 
 

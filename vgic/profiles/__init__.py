@@ -2,7 +2,8 @@
 
 A profile is data. The model reads these values; it never asks which profile it runs. `ARCH` is the default: IHI
 0069, with what the model supports honestly advertised. `KVM` and `QEMU` answer as Linux's arm64 KVM and QEMU 7.2
-do, so that their recordings replay; each departure is a rule with status "deviation" in specs/.
+do, `QEMU_10_0` as QEMU 10.0, so that their recordings replay; each departure is a rule with status "deviation" in
+specs/.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ from vgic.errors import ConfigError
 from vgic.profiles.arch import ARCH
 from vgic.profiles.choices import Profile
 from vgic.profiles.kvm import KVM
-from vgic.profiles.qemu import QEMU
+from vgic.profiles.qemu import QEMU, QEMU_10_0, QEMU_VERSIONS
 
-__all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "Profile", "profile_named"]
+__all__ = ["ARCH", "KVM", "PROFILES", "QEMU", "QEMU_10_0", "QEMU_VERSIONS", "Profile", "profile_named"]
 
-PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (ARCH, KVM, QEMU)}
+PROFILES: Final[Mapping[str, Profile]] = {profile.name: profile for profile in (ARCH, KVM, *QEMU_VERSIONS)}
 """Every profile by name."""
 
 

@@ -68,7 +68,7 @@ class Profile:
     absent: frozenset[str] = frozenset()
     """Registers of the layouts that this implementation does not have: an access is illegal."""
     distributor_typer: Mapping[str, int] = field(default_factory=dict)
-    """Fields of GICD_TYPER other than ITLinesNumber and IDbits, and of features where it contradicts them."""
+    """Fields of GICD_TYPER other than ITLinesNumber, also where they contradict the features."""
     unreported_spi_words: int = 0
     """By how many blocks of 32 SPIs ITLinesNumber falls short of what there is."""
     redistributor_typer: Mapping[str, int] = field(default_factory=dict)
@@ -83,6 +83,8 @@ class Profile:
     """The bit of GICD_CTLR that forwards Group 0 and Group 1."""
     reset_group: int = 0
     """The group of every interrupt at reset."""
+    first_vcpu_at_reset: bool = False
+    """Until its GICD_IROUTER<n> is written an SPI goes to vCPU 0, whatever the affinities; else to 0.0.0.0."""
     sgis_enabled_at_reset: bool = False
     asleep_at_reset: bool = True
     """GICR_WAKER.ProcessorSleep at reset."""

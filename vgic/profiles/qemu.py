@@ -1,5 +1,10 @@
-"""The profile `qemu`: as QEMU 7.2 answers; each departure is a rule of status "deviation" in specs/."""
+"""The profiles of QEMU: `qemu` answers as version 7.2 does, the others as the version in their name.
 
+Each departure from `arch` is a rule of status "deviation" in specs/. A version is told by what differs from 7.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from vgic.features import Features
@@ -9,7 +14,7 @@ from vgic.profiles.arch import ARCH
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import ALL_64
 
-__all__ = ["QEMU"]
+__all__ = ["QEMU", "QEMU_10_0", "QEMU_VERSIONS"]
 
 QEMU: Final = Profile(
     name="qemu",
@@ -46,9 +51,9 @@ QEMU: Final = Profile(
             "GITS_STATUSR",
         }
     ),
+    distributor_typer={"IDbits": 15},
     unreported_spi_words=1,
     redistributor_typer={"CommonLPIAff": 1},
-    redistributor_ctlr={"CES": 1},
     cpu_interface_ctlr={"IDbits": 1},
     stored_priority_bits=8,
     sleep_gates=False,
@@ -77,3 +82,8 @@ QEMU: Final = Profile(
         translater_device=0,
     ),
 )
+
+QEMU_10_0: Final = replace(QEMU, name="qemu-10.0", unreported_spi_words=0)
+
+QEMU_VERSIONS: Final[Sequence[Profile]] = (QEMU, QEMU_10_0)
+"""The profiles of QEMU, oldest first."""

@@ -102,7 +102,7 @@ class Redistributor(BankOwner):
 
     @property
     def asleep(self) -> bool:
-        """The PE sleeps and is sent nothing."""
+        """The PE sleeps and is sent nothing (RED-5 to RED-7)."""
         return self.processor_sleep and self._sleep_gates
 
     @property
@@ -112,11 +112,11 @@ class Redistributor(BankOwner):
 
     @property
     def declines(self) -> list[bool]:
-        """By group: 1-of-N interrupts are kept away from the PE."""
+        """By group: 1-of-N interrupts are kept away from the PE (ONEN-3)."""
         return [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
 
     def set_control(self, value: int) -> None:
-        """Write the writable bits of GICR_CTLR."""
+        """Write the writable bits of GICR_CTLR (LPI-3, ONEN-1)."""
         self.ctlr = value
         if self.lpis is not None:
             if self.enables_lpis:
@@ -151,7 +151,7 @@ class _Type(Word[Redistributor]):
 
 
 class _Waker(Word[Redistributor]):
-    """ChildrenAsleep follows ProcessorSleep at once."""
+    """ChildrenAsleep follows ProcessorSleep at once (RED-4 to RED-7)."""
 
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
         return (_CHILDREN_ASLEEP | _PROCESSOR_SLEEP) if owner.processor_sleep else 0

@@ -78,7 +78,10 @@ class SgiGenerator:
         self._forwarder.settle()
 
     def _reach(self, sender: i64, value: i64, groups: i64, found: list[int] | None) -> None:
-        """Make the SGI pending at every target that accepts it, or only add them to `found` where that is given."""
+        """Make the SGI pending at every target that accepts it, or only add them to `found` where that is given.
+
+        Rules SGI-1 to SGI-5, RSS-2.
+        """
         intid = (value & self._intid) >> self._intid_lsb
         if value & self._irm:
             for bank in self._banks:
@@ -98,7 +101,7 @@ class SgiGenerator:
 
 
 def _deliver(bank: PrivateInterrupts, intid: i64, groups: i64, found: list[int] | None) -> None:
-    """See `_reach`: one target, which accepts the SGI where its group is among `groups`."""
+    """See `_reach`: one target, which accepts the SGI where its group is among `groups` (SGI-6, SGI-8)."""
     if not groups >> bank.sgi_group(intid) & 1:
         return
     if found is None:

@@ -9,6 +9,7 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | pending_latch<n> | made pending by an edge, a message, an SGI or ISPENDR; ISPENDR itself shows levels too |
 | line_level<n> | the levels of the input lines |
 | message_level<n> | levels raised by GICD_SETSPI_NSR and not yet lowered by GICD_CLRSPI_NSR |
+| unrouted<n> | the SPIs that go to vCPU 0, where the profile has it so, since GICD_IROUTER<n> was never written |
 | chosen_mpidr<n> | MPIDR_EL1 of the vCPU at which a 1-of-N SPI waits, by INTID |
 | next_choice | the number of the vCPU at which the next search for one begins |
 | pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor |
@@ -168,6 +169,9 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
     for index in range(bank.count):
         name = f"GICD_IROUTER{bank.first + index}"
         yield SavedRegister(name, routes, partial(bank.route_value, index), partial(bank.store_route, index))
+    if config.profile.first_vcpu_at_reset:
+        for number, word in enumerate(bank.words, 1):
+            yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
     if config.features.one_of_n:
         for index in range(bank.count):
             yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, parts.affinities)
@@ -177,6 +181,22 @@ def _distributor(parts: Parts) -> Iterator[SavedRegister]:
         for number in range(len(bank.words)):
             yield _unevaluated(f"GICD.unevaluated{number}", bank, number)
             yield _forwarded(f"GICD.forwarded{1 + number}", bank, number)
+
+
+def _unrouted(name: str, bank: SharedInterrupts, implemented: int, first: int) -> SavedRegister:
+    """Which of 32 SPIs were never routed; written after GICD_IROUTER<n>, which routes them."""
+
+    def get() -> int:
+        return sum(1 << index - first for index in bank.unrouted if 0 <= index - first < 32)
+
+    def put(value: int) -> None:
+        for bit in range(32):
+            if value >> bit & 1:
+                bank.unrouted.add(first + bit)
+            else:
+                bank.unrouted.discard(first + bit)
+
+    return SavedRegister(name, implemented, get, put)
 
 
 def _placement(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:

@@ -201,6 +201,42 @@ def test_eoir_drops_the_highest_active_priority_whatever_is_written() -> None:
     assert guest.bit(BANK.ISACTIVER, 41) == 0
 
 
+@pytest.mark.rule("CPU-9")
+@pytest.mark.parametrize("eoi_mode", [False, True])
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(0, id="an SGI that is idle"),
+        pytest.param(27, id="a PPI that is idle"),
+        pytest.param(33, id="an SPI that is disabled"),
+        pytest.param(42, id="an SPI that is pending"),
+        pytest.param(43, id="an SPI of the other group"),
+        pytest.param(40, id="the active one of a lower priority"),
+    ],
+)
+def test_eoir_drops_the_highest_active_priority_even_if_another_intid_is_written(
+    written: int, eoi_mode: bool
+) -> None:
+    guest = Guest().boot()
+    guest.msr(ICC_CTLR_EL1, 2 if eoi_mode else 0)
+    guest.setup(43, priority=0xE0, group=0, edge=True)
+    guest.setup(42, priority=0xE8, edge=True)
+    for intid, priority in ((40, 0xC0), (41, 0x40)):
+        guest.setup(intid, priority=priority, edge=True)
+        guest.pulse(intid)
+        guest.take(intid)
+    guest.pulse(42)
+    guest.pulse(43)
+    before = guest.gicd(BANK.ISACTIVER + 4), guest.gicd(BANK.ISPENDR + 4)
+    guest.eoi(written)
+    assert guest.mrs(ICC_RPR_EL1) == 0xC0
+    # With EOImode 0 what was named is deactivated, if it was active; nothing else is.
+    named = 1 << written - 32 if written == 40 and not eoi_mode else 0
+    assert (guest.gicd(BANK.ISACTIVER + 4), guest.gicd(BANK.ISPENDR + 4)) == (before[0] & ~named, before[1])
+    guest.eoi(written)
+    assert guest.mrs(ICC_RPR_EL1) == 0xFF
+
+
 @pytest.mark.rule("CPU-10")
 @pytest.mark.parametrize("intid", [96, 1019, 1020, 1021, 1022, 1023, LPI, 0xFF_FFFF])
 def test_eoir_of_an_intid_that_does_not_exist_is_ignored(intid: int) -> None:
@@ -381,3 +417,53 @@ def test_cpu_on_lowers_the_outputs_and_leaves_the_interrupts() -> None:
 def test_each_group_has_its_acknowledge_register(register: int, group: int) -> None:
     guest = pending(**{f"group{group}": 0x80})
     assert guest.mrs(register) == 40 + group
+
+
+@pytest.mark.rule("CPU-4")
+@pytest.mark.parametrize(("group", "register"), [(0, ICC_AP0R0_EL1), (1, ICC_AP1R0_EL1)])
+def test_what_is_taken_joins_the_active_priorities_of_its_group_by_its_group_priority(
+    group: int, register: int
+) -> None:
+    guest = Guest().boot()
+    guest.msr(ICC_BPR0_EL1, 5)
+    guest.msr(ICC_BPR1_EL1, 6)
+    guest.setup(40, group=group, priority=0x58)
+    guest.line(40, True)
+    guest.take(40, group=group)
+    # Bits [7:6] of 0x58 are 0x40, the eighth of 32 levels.
+    assert guest.mrs(register) == 1 << 8
+    assert guest.mrs(ICC_AP1R0_EL1 if group == 0 else ICC_AP0R0_EL1) == 0
+    assert guest.mrs(ICC_RPR_EL1) == 0x40
+
+
+@pytest.mark.rule("CPU-4")
+@pytest.mark.parametrize("keeps", ["PMR", "running", "IGRPEN1", "GICD_CTLR"])
+def test_iar_does_not_take_what_is_not_signalled(keeps: str) -> None:
+    guest = Guest().boot()
+    guest.setup(40, 41, priority=0x80, edge=True)
+    if keeps == "running":
+        guest.pulse(40)
+        guest.take(40)
+    guest.pulse(41)
+    match keeps:
+        case "PMR":
+            guest.msr(ICC_PMR_EL1, 0x80)
+        case "IGRPEN1":
+            guest.msr(ICC_IGRPEN1_EL1, 0)
+        case "GICD_CTLR":
+            guest.set_gicd(0, 0b01)
+    before = guest.mrs(ICC_RPR_EL1)
+    assert guest.ack() == SPURIOUS
+    assert guest.mrs(ICC_RPR_EL1) == before
+    assert (guest.bit(BANK.ISPENDR, 41), guest.bit(BANK.ISACTIVER, 41)) == (1, 0)
+
+
+@pytest.mark.rule("CPU-14")
+def test_cpu_on_clears_cbpr() -> None:
+    guest = Guest(2).boot()
+    for cpu in guest.cpus:
+        guest.msr(ICC_CTLR_EL1, 1, cpu)
+        guest.msr(ICC_BPR0_EL1, 5, cpu)
+    guest.gic.reset_cpu(1)
+    assert [guest.mrs(ICC_CTLR_EL1, cpu) & 1 for cpu in guest.cpus] == [1, 0]
+    assert [guest.mrs(ICC_BPR1_EL1, cpu) for cpu in guest.cpus] == [6, 3]

@@ -100,6 +100,46 @@ def test_only_a_higher_priority_preempts(first: int, then: int, expected: bool, 
 
 
 @pytest.mark.rule("PRIO-7")
+@pytest.mark.parametrize("groups", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("running", "wants", "expected"),
+    [
+        # Of the interrupt that wants in only bits [7:6] count. 0x58 runs at 0x58, of which they leave 0x40.
+        (0x58, 0x40, False),
+        (0x58, 0x50, False),
+        (0x78, 0x40, False),
+        (0x40, 0x38, True),
+        (0x88, 0x7F, True),
+        (0x88, 0x80, False),
+    ],
+)
+def test_the_running_priority_is_cut_by_the_split_of_the_one_that_wants_in(
+    running: int, wants: int, expected: bool, groups: tuple[int, int]
+) -> None:
+    guest = Guest(priority_bits=8).boot()
+    fine, coarse = (
+        ((ICC_BPR0_EL1, 0), (ICC_BPR1_EL1, 6)) if groups == (0, 1) else ((ICC_BPR1_EL1, 1), (ICC_BPR0_EL1, 5))
+    )
+    for register, value in (fine, coarse):
+        guest.msr(register, value)
+    assert preempts(guest, (groups[0], running), (groups[1], wants)) == expected
+    assert guest.mrs(ICC_RPR_EL1) == running & 0xFE
+    assert guest.ack(group=groups[1]) == (41 if expected else SPURIOUS)
+
+
+@pytest.mark.rule("PRIO-7")
+def test_the_running_priority_is_cut_no_further_than_the_one_that_wants_in_is() -> None:
+    """What ran with a coarse split keeps its own bits, and one with a fine split preempts by all of its own."""
+    guest = Guest(priority_bits=8).boot()
+    guest.msr(ICC_BPR0_EL1, 5)
+    guest.msr(ICC_BPR1_EL1, 1)
+    assert not preempts(guest, (0, 0x58), (1, 0x42))
+    assert guest.mrs(ICC_RPR_EL1) == 0x40
+    guest.eoi(40, group=0)
+    guest.take(41)
+
+
+@pytest.mark.rule("PRIO-7")
 def test_what_could_not_preempt_is_signalled_after_the_priority_drop() -> None:
     guest = Guest().boot()
     assert not preempts(guest, (1, 0x80), (1, 0x80))
@@ -205,3 +245,28 @@ def test_whether_the_idle_priority_counts_as_pending(profile: vgic.Profile, show
     guest.set_priority(40, 0xFE)
     assert guest.mrs(vgic.ICC_HPPIR1_EL1) == 40
     guest.take(40)
+
+
+@pytest.mark.rule("PRIO-2")
+def test_ties_go_to_group_0_where_that_has_the_lower_intid() -> None:
+    guest = Guest().boot()
+    guest.setup(40, group=0)
+    guest.setup(41, group=1)
+    guest.line(41, True)
+    guest.line(40, True)
+    assert guest.gic.outputs(0) == (False, True)
+    guest.take(40, group=0)
+
+
+@pytest.mark.rule("PRIO-8")
+@pytest.mark.parametrize("group", [0, 1])
+def test_a_coarser_binary_point_leaves_the_running_priority(group: int) -> None:
+    guest = Guest().boot()
+    guest.setup(40, priority=0xB8, group=group, edge=True)
+    guest.pulse(40)
+    guest.take(40, group=group)
+    guest.msr(ICC_BPR0_EL1, 6)
+    guest.msr(ICC_BPR1_EL1, 7)
+    assert guest.mrs(ICC_RPR_EL1) == 0xB8
+    guest.set_priority(40, 0x10)
+    assert guest.mrs(ICC_RPR_EL1) == 0xB8

@@ -5,7 +5,7 @@ import pytest
 import vgic
 from guest import Guest
 from offsets import BANK, GICD
-from vgic import ARCH, KVM, QEMU
+from vgic import ARCH, KVM, QEMU, QEMU_10_0
 
 PROFILES = pytest.mark.parametrize("profile", [ARCH, KVM, QEMU], ids=lambda profile: profile.name)
 ALL = 0xFFFF_FFFF
@@ -91,6 +91,8 @@ def test_kvm_has_one_enable_for_both_groups() -> None:
         (KVM, 224, 0x0048_0007),
         (QEMU, 256, 0x037A_0007),
         (QEMU, 0, 0x037A_0000),
+        (QEMU_10_0, 256, 0x037A_0008),
+        (QEMU_10_0, 0, 0x037A_0000),
     ],
     ids=lambda value: value.name if isinstance(value, vgic.Profile) else None,
 )
@@ -310,3 +312,15 @@ def test_message_bits_above_the_intid_are_ignored() -> None:
     guest = Guest()
     guest.set_gicd(GICD.SETSPI_NSR, 0xFFFF_E000 | 41)
     assert guest.bit(BANK.ISPENDR, 41) == 1
+
+
+@pytest.mark.rule("DIST-14")
+def test_a_message_lowers_its_level_while_the_spi_is_edge_triggered_too() -> None:
+    guest = Guest().boot()
+    guest.setup(40)
+    guest.set_gicd(GICD.SETSPI_NSR, 40)
+    guest.set_edge(40, True)
+    guest.set_gicd(GICD.CLRSPI_NSR, 40)
+    guest.set_edge(40, False)
+    assert guest.bit(BANK.ISPENDR, 40) == 0
+    assert not guest.irq()

@@ -322,3 +322,63 @@ def test_a_group_that_the_distributor_holds_back_is_nobodys_work() -> None:
     gic.write(CTLR, 4, 0b11)
     gic.check()
     assert machine.signalled() == [0, 1]
+
+
+@pytest.mark.rule("ONEN-3")
+@pytest.mark.parametrize("group", [0, 1])
+@pytest.mark.parametrize("how", ["asleep", "declines", "disabled"])
+def test_none_is_chosen_where_none_may_be(how: str, group: int) -> None:
+    """Not even where nobody else would do: what the first three do not allow, the fourth does."""
+    machine = Machine()
+    machine.gic.write(GICD + 0x84, 4, 0xFFFF_FFFF if group else 0)
+    machine.gic.sysreg_write(3, vgic.ICC_PMR_EL1, 0)  # It would not take it at once.
+    for cpu in range(3):
+        match how:
+            case "asleep":
+                machine.sleep(cpu, True)
+            case "declines":
+                machine.decline(cpu, DPG1NS if group else DPG0)
+            case "disabled":
+                machine.enable(cpu, group, False)
+    assert machine.arrive() == 3
+    # What concerns the other group only does not matter.
+    other = Machine()
+    other.gic.write(GICD + 0x84, 4, 0xFFFF_FFFF if group else 0)
+    other.decline(0, DPG0 if group else DPG1NS)
+    other.enable(0, 1 - group, False)
+    assert other.arrive() == 0
+
+
+@pytest.mark.rule("ONEN-4")
+def test_a_pe_that_another_interrupt_is_about_to_interrupt_is_passed_over_even_for_a_better_one() -> None:
+    machine = Machine(2)
+    machine.gic.write(GICD + 0x6000 + 8 * 50, 8, 0)
+    machine.gic.write(GICD + 0x400 + 50, 1, 0xC0)
+    machine.gic.write(GICD + 0x400 + SPI, 1, 0x40)
+    machine.gic.spi(50).set_level(True)
+    assert machine.signalled() == [0]
+    assert machine.arrive() == 1
+    assert machine.signalled() == [0, 1]
+
+
+@pytest.mark.rule("ONEN-5")
+@pytest.mark.parametrize(("choice", "expected"), [("rotate", [0, 1, 2, 0, 1]), ("first", [0, 0, 0, 0, 0])])
+def test_the_choice_rotates_where_nobody_would_take_it_now_too(choice: str, expected: list[int]) -> None:
+    machine = Machine(3, one_of_n_choice=choice)
+    for cpu in machine.cpus:
+        machine.gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0)
+    assert [machine.arrive(SPI + number) for number in range(5)] == expected
+
+
+@pytest.mark.rule("ONEN-9")
+def test_what_the_distributor_holds_back_wakes_nobody() -> None:
+    machine = Machine(2)
+    machine.sleep(1, True)
+    machine.gic.write(GICD + 0x6000 + 8 * 50, 8, 1)
+    machine.gic.write(CTLR, 4, 0b01)
+    machine.gic.spi(50).set_level(True)
+    assert not machine.gic.wake_request(1)
+    machine.gic.write(CTLR, 4, 0b11)
+    assert machine.gic.wake_request(1)
+    machine.gic.write(GICD + 0x184, 4, 1 << 18)
+    assert not machine.gic.wake_request(1)

@@ -251,6 +251,62 @@ def test_qemu_leaves_a_change_of_trigger_until_it_next_looks() -> None:
     guest.take(40)
 
 
+def deferring() -> Guest:
+    """Two vCPUs, and SPI 40 to vCPU 0 at priority 0x40, pending since its trigger changed and not looked at yet.
+
+    The other SPIs are in another word: a write of a register has all 32 of a word looked at.
+    """
+    guest = Guest(2, profile=QEMU).boot()
+    guest.setup(40, priority=0x40, edge=True)
+    guest.setup(66, 67, 68, priority=0x80, edge=True)
+    guest.setup(64, priority=0xC0, edge=True)
+    guest.setup(65, priority=0x60, edge=True)
+    guest.route(67, 1)
+    guest.line(40, True)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_edge(40, False)
+    assert not guest.irq()
+    return guest
+
+
+@pytest.mark.rule("STATE-8")
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_qemu_does_not_look_when_a_pe_gains_an_interrupt_or_loses_another_than_its_best(cpu: int) -> None:
+    guest = deferring()
+    best = 66 + cpu
+    guest.pulse(best)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == best
+    guest.route(64, cpu)
+    guest.pulse(64)
+    guest.set_bit(BANK.ICPENDR, 64)
+    # A better one takes the place of the best, which loses nothing.
+    guest.route(65, cpu)
+    guest.pulse(65)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, cpu) == 65
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (65 if cpu == 0 else vgic.SPURIOUS)
+
+
+@pytest.mark.rule("STATE-8")
+@pytest.mark.parametrize("cpu", [0, 1])
+@pytest.mark.parametrize("loss", ["taken", "cleared", "disabled"])
+def test_qemu_looks_when_a_pe_loses_its_best_interrupt(cpu: int, loss: str) -> None:
+    """Whichever PE, and whether or not it has another one left."""
+    guest = deferring()
+    best = 66 + cpu
+    guest.route(68, cpu)
+    guest.pulse(best)
+    guest.pulse(68)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == (best if cpu == 0 else vgic.SPURIOUS)
+    match loss:
+        case "taken":
+            guest.take(best, cpu)
+        case "cleared":
+            guest.set_bit(BANK.ICPENDR, best)
+        case "disabled":
+            guest.set_bit(BANK.ICENABLER, best)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == 40
+
+
 @pytest.mark.rule("STATE-8")
 def test_qemu_does_not_look_when_a_line_keeps_its_level() -> None:
     guest = Guest(profile=QEMU).boot()
@@ -360,3 +416,20 @@ def test_set_and_clear_registers_show_the_same_bits(intid: int, set_register: in
     guest.write(address + set_register, 0)
     guest.write(address + clear_register, 0)
     assert guest.read(address + set_register) == 0x1000_0110
+
+
+@pytest.mark.rule("STATE-5")
+@KINDS
+@pytest.mark.parametrize("latched", ["edge", "ISPENDR of an edge", "ISPENDR of a level"])
+def test_acknowledging_clears_the_latch(latched: str, intid: int) -> None:
+    guest = Guest().boot()
+    guest.setup(intid, edge="edge" in latched)
+    if latched == "edge":
+        guest.pulse(intid)
+    else:
+        guest.set_bit(BANK.ISPENDR, intid)
+    guest.take(intid)
+    assert (guest.bit(BANK.ISPENDR, intid), guest.bit(BANK.ISACTIVER, intid)) == (0, 1)
+    guest.eoi(intid)
+    assert (guest.bit(BANK.ISPENDR, intid), guest.bit(BANK.ISACTIVER, intid)) == (0, 0)
+    assert guest.ack() == vgic.SPURIOUS

@@ -9,7 +9,17 @@ import vgic
 from mmio import FRAME_SIZE, RegisterLayout
 from vgic import affinity
 from vgic.host.capabilities import HostCapabilities
-from vgic.kvm import Address, Control, Group, SetAttr, VgicV3Device, attr_offset, restore, save_sequence
+from vgic.kvm import (
+    Address,
+    Control,
+    Group,
+    SetAttr,
+    VgicV3Device,
+    attr_offset,
+    register_attr,
+    restore,
+    save_sequence,
+)
 from vgic.layouts import gicd, gicr, icc
 
 CPUS = 3
@@ -45,11 +55,18 @@ def started(profile: vgic.Profile, a3v: bool) -> VgicV3Device:
     vm.set_attr(Group.ADDR, Address.REDIST, 0x080A_0000)
     vm.set_attr(Group.CTRL, Control.INIT)
     with vm.run() as gic:
+        route_all(gic)
         for cpu in range(CPUS):
             gic.write(gic.redistributor_bases[cpu] + 0x14, 4, 0)
             gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xF8)
             gic.sysreg_write(cpu, vgic.ICC_IGRPEN1_EL1, 1)
     return vm
+
+
+def route_all(gic: vgic.Gic) -> None:
+    """As a guest does when it starts: KVM's SPIs wait for that (ROUTE-11), and no attribute says so."""
+    for intid in range(32, 32 + SPIS):
+        gic.write(gic.config.gicd_base + 0x6000 + 8 * intid, 8, 0)
 
 
 def operate(gic: vgic.Gic, random: Random) -> None:
@@ -120,3 +137,28 @@ def test_the_documented_order() -> None:
     redist = [offset for group, offset in registers if group is Group.REDIST_REGS]
     first = redist[: len(redist) // CPUS]
     assert first.index(gicr.PROPBASER.offset) < first.index(gicr.PENDBASER.offset) < first.index(gicr.CTLR.offset)
+
+
+@pytest.mark.rule("ROUTE-11", "KVM-36")
+def test_spis_that_were_never_routed() -> None:
+    """An address that comes later leaves them at vCPU 0, restoring attributes routes them, here to nobody."""
+    vm = device(vgic.KVM, a3v=False)
+    for cpu in range(2):
+        vm.create_vcpu(affinity.to_mpidr(affinity.pack(0, 0, 0, 1 + cpu)))
+    vm.set_attr(Group.CTRL, Control.INIT)
+    vm.set_attr(Group.DIST_REGS, 0x0, 0b10)
+    vm.set_attr(Group.DIST_REGS, 0x104, 0b11)
+    vm.set_attr(Group.DIST_REGS, 0x204, 0b11)
+    vm.set_attr(Group.DIST_REGS, 0x6000 + 8 * 33, 2)
+    vm.set_attr(Group.CPU_SYSREGS, register_attr(1, vgic.ICC_PMR_EL1), 0xF8)
+    vm.set_attr(Group.CPU_SYSREGS, register_attr(1, vgic.ICC_IGRPEN1_EL1), 1)
+    before = vm.gic
+    vm.set_attr(Group.ADDR, Address.DIST, 0x0800_0000)
+    vm.set_attr(Group.ADDR, Address.REDIST, 0x080A_0000)
+    assert vm.gic is not before
+    vm.gic.check()
+    assert [vm.gic.spi(intid).target for intid in (32, 33)] == [0, 1]
+    assert vm.gic.outputs(0) == (True, False)
+    moved = device(vgic.KVM, a3v=False)
+    restore(moved, save_sequence(vm))
+    assert [moved.gic.spi(intid).target for intid in (32, 33)] == [None, 1]

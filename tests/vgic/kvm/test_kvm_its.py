@@ -398,3 +398,21 @@ def test_messages_of_several_itses() -> None:
     assert vm.device.signal_msi(TRANSLATER, 0, 0x10) == 0
     assert vm.device.signal_msi(TRANSLATER + ITS_SIZE, 0, 0x10) == 1
     assert first.take(0) == intid
+
+
+@pytest.mark.rule("KVM-15")
+def test_what_no_guest_has_written_stays_as_it_was_at_creation() -> None:
+    """GICR_PROPBASER may be 0, which written would be stored as another cacheability (LPI-7)."""
+    device = new_device(Ram.zeroed(RAM, 0x1000))
+    for _ in range(2):
+        device.create_vcpu()
+    device.create_its()
+    device.set_attr(Group.CTRL, Control.INIT)
+    device.set_attr(Group.REDIST_REGS, register_attr(1, gicr.PENDBASER.offset), 0x4000_0000)
+    device.gic.lpis(0).propbaser = 0
+    before = device.gic
+    device.set_attr(Group.ADDR, Address.DIST, GICD)
+    assert device.gic is not before
+    for cpu, pendbaser in ((0, 0x580), (1, 0x4000_0180)):
+        assert device.get_attr(Group.REDIST_REGS, register_attr(cpu, gicr.PROPBASER.offset)) == 0
+        assert device.get_attr(Group.REDIST_REGS, register_attr(cpu, gicr.PENDBASER.offset)) == pendbaser

@@ -40,6 +40,8 @@ class Guest:
         """LPIs that are pending, each with the vCPU at which it is."""
         self.devices: dict[int, int] = {}
         """Events of each device."""
+        self.keeps = driver.gic.config.profile.its.keeps_lpis
+        """MOVALL moves LPIs for good, which no migration carries; an unmapped collection loses its events."""
         self.seen: list[object] = []
         self.taken = 0
 
@@ -147,6 +149,11 @@ class Guest:
         source, target = self.random.sample(self.cpus, 2)
         self.driver.send("MOVALL", RDbase=self.driver.rdbase(source), RDbase2=self.driver.rdbase(target))
         self.waiting = {(intid, target if at == source else at) for intid, at in self.waiting}
+        if self.keeps:
+            for collection, cpu in self.target.items():
+                if cpu == source:
+                    self.target[collection] = target
+                    self.driver.map_collection(collection, target)
 
     def unbind(self) -> None:
         device = self.random.choice([None, *self.devices])
@@ -155,13 +162,17 @@ class Guest:
             return
         self.driver.unbind(device)
         del self.devices[device]
-        self.waiting = {(intid, cpu) for intid, cpu in self.waiting if intid not in mine}
+        if not self.keeps:
+            self.waiting = {(intid, cpu) for intid, cpu in self.waiting if intid not in mine}
 
     def collect(self) -> None:
         """Turn a collection off where nothing of it waits, or on again."""
         collection = self.random.choice(self.cpus)
+        mapped = {self.collection[intid] for intid in self.driver.events.values()}
         if collection not in self.target:
             self.point(collection)
+        elif self.keeps and collection in mapped:
+            pass
         elif all(self.collection[intid] != collection for intid, _ in self.waiting):
             del self.target[collection]
             self.driver.unmap_collection(collection)

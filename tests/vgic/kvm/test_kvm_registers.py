@@ -313,6 +313,58 @@ def test_registers_outlive_a_change_of_revision() -> None:
     assert vm.dist(ISENABLER1) == 0xA5
 
 
+@pytest.mark.rule("KVM-27")
+def test_a_revision_can_be_taken_back_and_every_register_stays() -> None:
+    vm = Vm(2)
+    writes = [
+        (Group.DIST_REGS, 0, offset, value)
+        for offset, value in (
+            (0x0, 0b10),
+            (0x84, 0xF0),
+            (0x104, 0xA5),
+            (0x204, 0x81),
+            (0x304, 0x42),
+            (0x420, 0x4020),
+        )
+    ]
+    writes += [(Group.DIST_REGS, 0, 0xC08, 0x8), (Group.DIST_REGS, 0, IROUTER32, 1)]
+    writes += [
+        (Group.REDIST_REGS, cpu, SGI + offset, value)
+        for cpu in range(2)
+        for offset, value in (
+            (0x80, 0x0F),
+            (0x100, 0x1_0001),
+            (0x200, 2),
+            (0x300, 0x2_0000),
+            (0x400, 0x60 + 8 * cpu),
+        )
+    ]
+    writes += [
+        (Group.CPU_SYSREGS, cpu, register, value)
+        for cpu in range(2)
+        for register, value in ((vgic.ICC_PMR_EL1, 0x80), (vgic.ICC_BPR0_EL1, 4), (vgic.ICC_IGRPEN1_EL1, 1))
+    ]
+    for group, cpu, offset, value in writes:
+        vm.device.set_attr(group, register_attr(cpu, offset), value)
+    vm.set_level(32, 1 << 5)
+
+    def held() -> list[int]:
+        everything = [vm.device.get_attr(group, register_attr(cpu, offset)) for group, cpu, offset, _ in writes]
+        return [*everything, vm.level(32)]
+
+    before = held()
+    ctlr = [vm.redist(CTLR, cpu) for cpu in range(2)]
+    for revision, tells in ((REVISION_2, 0), (REVISION_3, 0b110), (REVISION_2, 0)):
+        vm.set_dist(IIDR, revision)
+        assert held() == before
+        assert [vm.redist(CTLR, cpu) for cpu in range(2)] == [tells, tells]
+        # Groups can be written in either.
+        for value in (0x0F, 0xF0):
+            vm.set_dist(IGROUPR1, value)
+            assert vm.dist(IGROUPR1) == value
+    assert ctlr == [0b110, 0b110]
+
+
 @pytest.mark.rule("KVM-28")
 def test_what_can_be_said_before_init() -> None:
     device = bare()

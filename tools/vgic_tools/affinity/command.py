@@ -3,7 +3,7 @@
 import os
 import sys
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 from zlib import crc32
@@ -12,19 +12,25 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vgic
-from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, SEED, fairness_study
+from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
+from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, MOST_VCPUS, SEEDS, fairness_study
 from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
+from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layout_study import COUNTS, layout_study
 from vgic_tools.affinity.layouts import LAYOUTS, topology_from_file
-from vgic_tools.affinity.plots import save
+from vgic_tools.affinity.plots import Plot, save
 from vgic_tools.affinity.report import write_report
+from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.routing_study import CALLS, ROUNDS, routing_study
 from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
-from vgic_tools.affinity.study import Study
+from vgic_tools.affinity.study import Measured, Study
+from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.console import stderr, stdout, table
 from vgic_tools.errors import UsageError
 from vgic_tools.numbers import number
+from vgic_tools.provenance import provenance
+from vgic_tools.signals import ended_by_signals
 from vgic_tools.terminal import INTERRUPTED, OutputError, complain, fail, print_line
 
 __all__ = ["affinity_group"]
@@ -64,29 +70,32 @@ def _common(command: CommandT) -> CommandT:
     return output(jobs(command))
 
 
-def _run(study: Study[PointT, RowT], output: Path | None, jobs: int) -> None:
+def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path | None, jobs: int) -> None:
     """Measure what is missing, and show it all."""
     output = output or Path("affinity-results", study.name)
     try:
-        rows = _measure(study, output, jobs)
+        with ended_by_signals():
+            rows, fresh = _measure(study, output, jobs)
         _print(study, rows)
         figures = []
         try:
-            figures = [save(plot, rows, output) for plot in study.plots]
+            figures = [save(plot, rows, output) for plot in plots]
         finally:
-            written = [study.csv_path(output), write_report(study, rows, figures, output)]
+            origin = provenance(click.get_current_context())
+            origin["rows"] = f"{fresh:,} measured by this command, {len(rows) - fresh:,} by earlier ones"
+            written = [study.csv_path(output), write_report(study, rows, figures, origin, output)]
             print_line("")
             print_line(f"written: {', '.join(map(str, written))}, {len(figures)} figures")
     except OutputError:
         raise
     except (UsageError, OSError) as error:
         fail(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
         complain(f"interrupted; the same command goes on from {study.csv_path(output)}")
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code)
 
 
-def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> list[RowT]:
+def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[RowT]:
     console = stderr()
     columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -103,11 +112,11 @@ def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
     stdout().print(shown)
 
 
-def _parse_counts(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+def _parse_counts(text: str, most: int) -> list[int]:
     counts = text.split(",")
     for count in counts:
-        if not 1 <= (number(count.strip()) or 0) <= vgic.MAX_VCPUS:
-            raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {vgic.MAX_VCPUS}")
+        if not 1 <= (number(count.strip()) or 0) <= most:
+            raise click.BadParameter(f"{count!r} is no number of vCPUs, 1 to {most}")
     return [number(count.strip()) or 0 for count in counts]
 
 
@@ -123,11 +132,11 @@ def _parse_loads(_: click.Context, __: click.Parameter, text: str) -> list[float
     return loads
 
 
-def _vcpus(default: Iterable[int]) -> Callable[[CommandT], CommandT]:
+def _vcpus(default: Iterable[int], most: int = vgic.MAX_VCPUS) -> Callable[[CommandT], CommandT]:
     text = ",".join(map(str, sorted(default)))
     return click.option(
         "--vcpus",
-        callback=_parse_counts,
+        callback=lambda _, __, value: _parse_counts(value, most),
         default=text,
         metavar="N,N,...",
         help="Numbers of vCPUs.",
@@ -158,7 +167,7 @@ def layouts_command(
             custom = f"{layout_file.name}@{crc32(affinities.tobytes()):08x}", affinities
     except UsageError as error:
         fail(error)
-    _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), output, jobs)
+    _run(layout_study(names or tuple(LAYOUTS), vcpus, custom), LAYOUT_PLOTS, output, jobs)
 
 
 @affinity_group.command("routing")
@@ -168,11 +177,11 @@ def layouts_command(
 @_common
 def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | None, jobs: int) -> None:
     """Time SGIs, SPIs, IROUTER and TYPER as the vCPUs grow, with and without Aff3."""
-    _run(routing_study(vcpus, rounds, calls), output, jobs)
+    _run(routing_study(vcpus, rounds, calls), ROUTING_PLOTS, output, jobs)
 
 
 @affinity_group.command("fairness")
-@_vcpus(FAIRNESS_VCPUS)
+@_vcpus(FAIRNESS_VCPUS, MOST_VCPUS)
 @click.option(
     "--loads",
     callback=_parse_loads,
@@ -181,14 +190,18 @@ def routing_command(vcpus: list[int], rounds: int, calls: int, output: Path | No
     show_default=True,
     help="Fractions of the time that the vCPUs are busy.",
 )
-@click.option("--arrivals", type=click.IntRange(1), default=ARRIVALS, show_default=True, help="Interrupts.")
-@click.option("--seed", type=int, default=SEED, show_default=True, help="Of the random numbers.")
+@click.option(
+    "--arrivals", type=click.IntRange(1), default=ARRIVALS, show_default=True, help="Interrupts in a run."
+)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=SEEDS, show_default=True, help="Runs of each, with seeds 1 to N."
+)
 @_common
 def fairness_command(
-    vcpus: list[int], loads: list[float], arrivals: int, seed: int, output: Path | None, jobs: int
+    vcpus: list[int], loads: list[float], arrivals: int, seeds: int, output: Path | None, jobs: int
 ) -> None:
     """Compare 1-of-N routing with routing every SPI to one vCPU: who takes how many, and how long they wait."""
-    _run(fairness_study(vcpus, loads, arrivals, seed), output, jobs)
+    _run(fairness_study(vcpus, loads, arrivals, seeds), FAIRNESS_PLOTS, output, jobs)
 
 
 @affinity_group.command("traps")
@@ -207,4 +220,4 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
         study = trap_study(traces, exit_cost)
     except UsageError as error:
         fail(error)
-    _run(study, output, jobs)
+    _run(study, TRAP_PLOTS, output, jobs)

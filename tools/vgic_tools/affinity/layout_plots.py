@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, kvm_limit, short, thousands, vcpu_axis
-from vgic_tools.affinity.study import Plot
+from vgic_tools.affinity.layout_study import LayoutRow
+from vgic_tools.affinity.plots import COLOURS, GREY, MARKERS, Plot, kvm_limit, short, thousands, vcpu_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from vgic_tools.affinity.layout_study import LayoutRow
-
 __all__ = ["LAYOUT_PLOTS"]
 
 
-def _sgi_writes(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
+def _sgi_writes(figure: "Figure", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes = figure.add_subplot()
@@ -33,13 +31,13 @@ def _sgi_writes(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
     axes.set_yscale("log", base=2)
     _plain(axes, rows)
     axes.yaxis.set_major_formatter(FuncFormatter(thousands))
-    kvm_limit(axes, 0.24)
+    kvm_limit(axes, 0.31)
     axes.set_ylabel("writes of ICC_SGI1R_EL1")
     axes.set_title("Writes to send an SGI to every other vCPU by target list")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=3)
 
 
-def _walk(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
+def _walk(figure: "Figure", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes = figure.add_subplot()
@@ -64,17 +62,17 @@ def _walk(figure: "Figure", rows: "Sequence[LayoutRow]") -> None:
     kvm_limit(axes)
     axes.set_ylabel("reads of GICR_TYPER")
     axes.set_title("Reads of GICR_TYPER until every vCPU has found its redistributor")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2)
 
 
-def _plain(axes: "Axes", rows: "Sequence[LayoutRow]") -> None:
+def _plain(axes: "Axes", rows: Sequence[LayoutRow]) -> None:
     from matplotlib.ticker import NullLocator
 
     vcpu_axis(axes, max(row.vcpus for row in rows))
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _by_layout(rows: "Sequence[LayoutRow]") -> "dict[str, list[LayoutRow]]":
+def _by_layout(rows: Sequence[LayoutRow]) -> dict[str, list[LayoutRow]]:
     """The rows of each layout; layouts that cost the same share a line."""
     lines: dict[str, list[LayoutRow]] = {}
     for row in rows:

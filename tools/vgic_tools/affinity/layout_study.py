@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import vgic
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
-from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layouts import LAYOUTS
 from vgic_tools.affinity.reach import broadcast, by_target_lists
 from vgic_tools.affinity.study import Study, Summary
@@ -87,7 +86,7 @@ def layout_study(
     if custom is not None:
         points.append(LayoutPoint(custom[0], len(custom[1])))
     measure = partial(measure_layout, custom=None if custom is None else custom[1])
-    return Study("layouts", "What an MPIDR layout costs", _TEXT, LayoutRow, points, measure, _summary, LAYOUT_PLOTS)
+    return Study("layouts", "What an MPIDR layout costs", _TEXT, LayoutRow, points, measure, _summary)
 
 
 def measure_layout(point: LayoutPoint, custom: "array[int] | None" = None) -> LayoutRow:

@@ -3,17 +3,30 @@
 matplotlib is an optional dependency: it is imported only when a figure is drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from vgic_tools.affinity.study import Plot
 from vgic_tools.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "MARKERS", "STYLE", "kvm_limit", "save", "short", "thousands", "vcpu_axis"]
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "MARKERS",
+    "STYLE",
+    "Drawn",
+    "Plot",
+    "kvm_limit",
+    "save",
+    "short",
+    "thousands",
+    "vcpu_axis",
+]
 
 RowT = TypeVar("RowT")
 
@@ -26,8 +39,26 @@ STYLE: Final = Path(__file__).with_name("figures.mplstyle")
 """Of every figure, for `matplotlib.rc_context`."""
 
 
-def save(plot: Plot[RowT], rows: Sequence[RowT], output: Path) -> str:
-    """Write the figure to NAME.svg and NAME.png in `output`; the SVG text. UsageError without matplotlib."""
+@dataclass(frozen=True)
+class Plot(Generic[RowT]):
+    """A figure: `draw` fills an empty matplotlib figure of `size` inches."""
+
+    name: str
+    """The stem of its files."""
+    caption: str
+    draw: Callable[["Figure", Sequence[RowT]], None]
+    size: tuple[float, float] = (7.0, 4.2)
+
+
+class Drawn(NamedTuple):
+    """A figure for a page."""
+
+    caption: str
+    svg: str
+
+
+def save(plot: Plot[RowT], rows: Sequence[RowT], output: Path) -> Drawn:
+    """Write the figure to NAME.svg and NAME.png in `output`. Raises UsageError without matplotlib."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -39,7 +70,7 @@ def save(plot: Plot[RowT], rows: Sequence[RowT], output: Path) -> str:
         svg = output / f"{plot.name}.svg"
         figure.savefig(svg, metadata={"Date": None})
         figure.savefig(svg.with_suffix(".png"))
-    return svg.read_text(encoding="utf-8")
+    return Drawn(plot.caption, svg.read_text(encoding="utf-8"))
 
 
 def thousands(value: float, _: object = None) -> str:
@@ -59,7 +90,7 @@ def vcpu_axis(axes: "Axes", most: int) -> None:
     """Numbers of vCPUs from 1 to `most` along x, by powers of two."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    step = 4 if most > 4096 else 2
+    step = 4 if most > 1024 else 2
     ticks = [float(1 << n) for n in range(0, most.bit_length(), step)]
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_locator(FixedLocator(ticks))

@@ -1,13 +1,14 @@
 """The report of an experiment: one HTML page that needs no other file."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vgic_tools.affinity.results import about
+from vgic_tools.affinity.plots import Drawn
+from vgic_tools.affinity.results import about, as_csv
 from vgic_tools.affinity.study import Study, Summary
 
 __all__ = ["write_report"]
@@ -23,31 +24,44 @@ p { max-width: 45rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: right; vertical-align: top; }
+.summary td { white-space: nowrap; }
 th { border-bottom: 1px solid #999; vertical-align: bottom; }
 th:first-child, td:first-child, .columns td, .columns th { text-align: left; }
 td:first-child { white-space: nowrap; }
 tbody tr:nth-child(even) { background: #f6f6f6; }
-code { font-size: 13px; }
+pre { font-size: 12px; overflow: auto; max-height: 30rem; background: #f6f6f6; padding: .7rem; }
+summary { cursor: pointer; } details { margin-bottom: 1rem; }
 """
 
 
-def write_report(study: Study[PointT, RowT], rows: Sequence[RowT], figures: Sequence[str], output: Path) -> Path:
-    """Write NAME.html into `output`, with the SVG texts `figures` in the order of the study's plots; its path."""
+def write_report(
+    study: Study[PointT, RowT],
+    rows: Sequence[RowT],
+    figures: Sequence[Drawn],
+    provenance: Mapping[str, str],
+    output: Path,
+) -> Path:
+    """Write NAME.html into `output`; its path. `provenance` is what to say of where they come from."""
     body = [f"<h1>{escape(study.title)}</h1>"]
     body += [f"<p>{escape(paragraph.strip())}</p>" for paragraph in study.text.strip().split("\n\n")]
-    for plot, svg in zip(study.plots, figures, strict=False):
-        source = b64encode(svg.encode()).decode()
+    for figure in figures:
+        source, caption = b64encode(figure.svg.encode()).decode(), escape(figure.caption)
         body.append(
-            f'<figure><img alt="{escape(plot.caption)}" src="data:image/svg+xml;base64,{source}">'
-            f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
+            f'<figure><img alt="{caption}" src="data:image/svg+xml;base64,{source}">'
+            f"<figcaption>{caption}</figcaption></figure>"
         )
-    csv = study.csv_path(output).name
+    name, csv = study.csv_path(output).name, as_csv(study.row_type, rows)
+    link = f"data:text/csv;charset=utf-8;base64,{b64encode(csv.encode()).decode()}"
     measured = ", ".join(item.name for item in fields(study.points[0]))  # type: ignore[arg-type]
     body += [
         "<h2>In short</h2>",
         _table(study.summary(rows)),
-        f"<h2>All rows: {escape(csv)}</h2>",
-        f"<p>{len(rows):,} rows. A row is what was measured at one combination of: {escape(measured)}.</p>",
+        "<h2>Where this comes from</h2>",
+        _table(Summary((), list(provenance.items())), "columns"),
+        "<h2>All rows</h2>",
+        f'<p>{len(rows):,} rows: <a download="{escape(name)}" href="{link}">{escape(name)}</a>. A row is what was'
+        f" measured at one combination of: {escape(measured)}.</p>",
+        f"<details><summary>Show the file</summary><pre>{escape(csv)}</pre></details>",
         _table(Summary(("column", "what it holds"), list(about(study.row_type).items())), "columns"),
     ]
     path = output / f"{study.name}.html"
@@ -65,10 +79,8 @@ def _page(title: str, body: str) -> str:
 
 def _table(table: Summary, kind: str = "summary") -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in table.headings)
+    head = f"<thead><tr>{head}</tr></thead>\n" if head else ""
     lines = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in table.lines
     )
-    return (
-        f'<div class="wide"><table class="{kind}">\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{lines}\n</tbody></table></div>"
-    )
+    return f'<div class="wide"><table class="{kind}">\n{head}<tbody>\n{lines}\n</tbody></table></div>'

@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar, get_args, get_type_hints
 
 from vgic_tools.errors import UsageError
 
-__all__ = ["Results", "about"]
+__all__ = ["Results", "about", "as_csv"]
 
 RowT = TypeVar("RowT")
 
@@ -26,6 +26,12 @@ def about(row_type: type) -> dict[str, str]:
     """What each column of a row class holds, in order."""
     hints = get_type_hints(row_type, include_extras=True)
     return {item.name: str(hints[item.name].__metadata__[0]) for item in fields(row_type)}
+
+
+def as_csv(row_type: type[RowT], rows: Sequence[RowT]) -> str:
+    """These rows as the file would have them, below the names of the columns."""
+    columns = list(about(row_type))
+    return _line(columns) + "".join(_line(_cells(row, columns)) for row in rows)
 
 
 class Results(Generic[RowT]):
@@ -50,18 +56,16 @@ class Results(Generic[RowT]):
 
     def append(self, row: RowT) -> None:
         """Add a row to the file, in one write."""
-        self._write([_text(getattr(row, name)) for name in self._columns])
+        self._write(_cells(row, self._columns))
         self._keep(row)
 
     def _keep(self, row: RowT) -> None:
         self._rows[tuple(getattr(row, name) for name in self._key)] = row
 
     def _write(self, cells: list[str]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(descriptor, line.getvalue().encode())
+            os.write(descriptor, _line(cells).encode())
         finally:
             os.close(descriptor)
 
@@ -95,6 +99,16 @@ class Results(Generic[RowT]):
             except (ValueError, KeyError):
                 raise UsageError(f"{self.path}:{number}: {name} is {cell!r}") from None
         return self._make(**values)
+
+
+def _cells(row: object, columns: Sequence[str]) -> list[str]:
+    return [_text(getattr(row, name)) for name in columns]
+
+
+def _line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _text(value: object) -> str:

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import cycle
+from statistics import quantiles
 from typing import Annotated, Final, NamedTuple
 
 import vgic
 from vgic import affinity
 from vgic_tools.affinity.layouts import LAYOUTS
 from vgic_tools.affinity.reach import TARGETS, broadcast
-from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
 from vgic_tools.affinity.study import Study, Summary
-from vgic_tools.bench.timing import medians, timed
+from vgic_tools.bench.timing import in_turns, timed
 
-__all__ = ["OPERATIONS", "VCPUS", "RoutingPoint", "RoutingRow", "measure_routing", "routing_study"]
+__all__ = ["OPERATIONS", "VCPUS", "RoutingPoint", "RoutingRow", "Spread", "measure_routing", "routing_study"]
 
 VCPUS: Final = (*(1 << n for n in range(0, 17, 2)), 512)
 ROUNDS: Final = 25
@@ -29,7 +29,9 @@ _WORD: Final = 0xFFFF_FFFF
 _TEXT: Final = """
 What an operation of the model costs as a VM grows, in empty Python method calls: the median of interleaved rounds,
 in thread CPU time, each round timing the empty call, the operation in a VM without Aff3 (KVM's layout, A3V = 0) and
-the same in a VM whose affinities use Aff3 (every 16 vCPUs under another Aff3, A3V = 1), one after the other.
+the same in a VM whose affinities use Aff3 (every 16 vCPUs under another Aff3, A3V = 1), one after the other. Each
+time is divided by another of its own round; bars and brackets are the quartiles of these ratios, between which half
+of the rounds lie. Where they are wide, the machine had other things to do.
 
 An SGI is sent, taken (ICC_IAR1_EL1) and ended (ICC_EOIR1_EL1) by each target; its cost is that of one target. An
 SPI is routed to the last vCPU.
@@ -51,8 +53,23 @@ class RoutingRow(RoutingPoint):
     """What came out."""
 
     empty_ns: Annotated[float, "CPU time of an empty method call, nanoseconds"]
-    without_aff3: Annotated[float, "cost in a VM without Aff3, in empty method calls"]
-    with_aff3: Annotated[float, "cost in a VM with Aff3, in empty method calls"]
+    without_aff3: Annotated[float, "cost in a VM without Aff3, in empty method calls of the same round: median"]
+    without_low: Annotated[float, "lower quartile"]
+    without_high: Annotated[float, "upper quartile"]
+    with_aff3: Annotated[float, "cost in a VM with Aff3, the same way: median"]
+    with_low: Annotated[float, "lower quartile"]
+    with_high: Annotated[float, "upper quartile"]
+    ratio: Annotated[float, "cost with Aff3 by that without, in the same round: median"]
+    ratio_low: Annotated[float, "lower quartile"]
+    ratio_high: Annotated[float, "upper quartile"]
+
+
+class Spread(NamedTuple):
+    """A median between its quartiles."""
+
+    low: float
+    median: float
+    high: float
 
 
 Run = Callable[[int], None]
@@ -151,7 +168,7 @@ def routing_study(
         if count >= OPERATIONS[operation].fewest
     ]
     title = "What routing costs as a VM grows"
-    return Study("routing", title, _TEXT, RoutingRow, points, measure_routing, _summary, ROUTING_PLOTS)
+    return Study("routing", title, _TEXT, RoutingRow, points, measure_routing, _summary)
 
 
 def _calls(operation: str, vcpus: int, calls: int) -> int:
@@ -173,13 +190,29 @@ def measure_routing(point: RoutingPoint) -> RoutingRow:
     for run in runs:
         run(point.calls)  # Warm.
     names = ("empty", "without", "with")
-    times = medians({name: timed(run, point.calls) for name, run in zip(names, runs, strict=True)}, point.rounds)
+    times = in_turns({name: timed(run, point.calls) for name, run in zip(names, runs, strict=True)}, point.rounds)
+    without, with_aff3, ratio = (
+        _quartiles([one / other for one, other in zip(times[over], times[under], strict=True)])
+        for over, under in (("without", "empty"), ("with", "empty"), ("with", "without"))
+    )
     return RoutingRow(
         **asdict(point),
-        empty_ns=times["empty"],
-        without_aff3=times["without"] / times["empty"],
-        with_aff3=times["with"] / times["empty"],
+        empty_ns=_quartiles(times["empty"]).median,
+        without_aff3=without.median,
+        without_low=without.low,
+        without_high=without.high,
+        with_aff3=with_aff3.median,
+        with_low=with_aff3.low,
+        with_high=with_aff3.high,
+        ratio=ratio.median,
+        ratio_low=ratio.low,
+        ratio_high=ratio.high,
     )
+
+
+def _quartiles(values: list[float]) -> Spread:
+    # One round has no spread.
+    return Spread(*(quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3))
 
 
 class _Empty:
@@ -212,18 +245,22 @@ def _awake(config: vgic.Config) -> vgic.Gic:
 
 
 def _summary(rows: Sequence[RoutingRow]) -> Summary:
-    """Each operation in the smallest and in the largest VM."""
+    """Each operation in a few sizes of VM, with the quartiles of what Aff3 makes of it."""
     counts = sorted({row.vcpus for row in rows})
     shown = sorted({count for count in (16, 512, 1024) if count in counts} | set(counts[-1:]))
     headings = ["empty method calls"]
     for count in shown:
-        headings += [f"{count:,} vCPUs", "with Aff3"]
+        headings += [f"{count:,} vCPUs", "with Aff3", "ratio"]
     lines = []
     for operation in OPERATIONS:
         costs = {row.vcpus: row for row in rows if row.operation == operation}
         cells = [operation]
         for count in shown:
             row = costs.get(count)
-            cells += ["", ""] if row is None else [f"{row.without_aff3:,.1f}", f"{row.with_aff3:,.1f}"]
+            if row is None:
+                cells += [""] * 3
+            else:
+                ratio = f"{row.ratio:.2f} ({row.ratio_low:.2f}-{row.ratio_high:.2f})"
+                cells += [f"{row.without_aff3:,.1f}", f"{row.with_aff3:,.1f}", ratio]
         lines.append(tuple(cells))
     return Summary(tuple(headings), lines)

@@ -1,19 +1,15 @@
-"""An experiment: points to measure, the measurement, and how to show its rows."""
+"""An experiment: points to measure, the measurement, and the rows that matter most."""
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from vgic_tools.affinity.results import Results
+from vgic_tools.affinity.workers import measure_beside
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["Plot", "Study", "Summary"]
+__all__ = ["Measured", "Study", "Summary"]
 
 PointT = TypeVar("PointT")
 RowT = TypeVar("RowT")
@@ -27,15 +23,11 @@ class Summary:
     lines: Sequence[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Plot(Generic[RowT]):
-    """A figure: `draw` fills an empty matplotlib figure of `size` inches."""
+class Measured(NamedTuple, Generic[RowT]):
+    """The rows of a study, and how many of them were measured just now: the others were in the file."""
 
-    name: str
-    """The stem of its files."""
-    caption: str
-    draw: Callable[["Figure", Sequence[RowT]], None]
-    size: tuple[float, float] = (7.0, 4.2)
+    rows: list[RowT]
+    fresh: int
 
 
 @dataclass(frozen=True)
@@ -53,13 +45,12 @@ class Study(Generic[PointT, RowT]):
     points: Sequence[PointT]
     measure: Callable[[PointT], RowT]
     summary: Callable[[Sequence[RowT]], Summary]
-    plots: Sequence[Plot[RowT]]
 
     def csv_path(self, output: Path) -> Path:
         """The file of the rows."""
         return output / f"{self.name}.csv"
 
-    def run(self, output: Path, jobs: int, advance: Callable[[], None]) -> list[RowT]:
+    def run(self, output: Path, jobs: int, advance: Callable[[], None]) -> Measured[RowT]:
         """The rows of every point, in the order of the points: from the CSV file in `output`, else measured.
 
         `jobs` processes measure, or this one alone where `jobs` is 1. Each row is in the file before `advance` is
@@ -73,27 +64,14 @@ class Study(Generic[PointT, RowT]):
         for _ in range(len(keys) - len(missing)):
             advance()
         if jobs == 1 or len(missing) < 2:
-            for point in missing:
-                results.append(self.measure(point))
-                advance()
+            self._keep(map(self.measure, missing), results, advance)
         else:
-            self._measure_beside(missing, results, jobs, advance)
-        return [row for row in map(results.find, keys) if row is not None]
+            with closing(measure_beside(self.measure, missing, jobs)) as rows:
+                self._keep(rows, results, advance)
+        return Measured([row for row in map(results.find, keys) if row is not None], len(missing))
 
-    def _measure_beside(
-        self, missing: Sequence[PointT], results: Results[RowT], jobs: int, advance: Callable[[], None]
-    ) -> None:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(missing)), context, _die_silently) as pool:
-            try:
-                for future in as_completed([pool.submit(self.measure, point) for point in missing]):
-                    results.append(future.result())
-                    advance()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-def _die_silently() -> None:
-    """In a worker: a Ctrl-C on the terminal reaches every process, and one of them says so."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    @staticmethod
+    def _keep(rows: Iterable[RowT], results: Results[RowT], advance: Callable[[], None]) -> None:
+        for row in rows:
+            results.append(row)
+            advance()

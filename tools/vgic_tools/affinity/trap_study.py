@@ -1,19 +1,18 @@
-"""The experiment `traps`: what it costs to show a guest another A3V than its host has, on recorded guests."""
+"""The experiment `traps`: what it costs to show a guest a different A3V from its host's, on recorded guests."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Final
 
 from mmio.trace import Sgi, SysReg, TraceError, open_trace
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic_tools.affinity.study import Study, Summary
-from vgic_tools.affinity.trap_plots import TRAP_PLOTS, mismatched, trace_labels
 from vgic_tools.errors import UsageError
 
-__all__ = ["EXIT_COST_US", "TrapPoint", "TrapRow", "measure_traps", "trap_study"]
+__all__ = ["EXIT_COST_US", "TrapPoint", "TrapRow", "measure_traps", "mismatched", "trace_labels", "trap_study"]
 
 EXIT_COST_US: Final = 1.0
 
@@ -22,9 +21,9 @@ _ACKNOWLEDGES: Final = ("ICC_IAR0", "ICC_IAR1")
 _SGI_REGISTER: Final = "ICC_SGI1R"
 
 _TEXT: Final = """
-With hardware virtualisation a guest reads its host's A3V in ICC_CTLR_EL1. To show it another one, the hypervisor
-sets ICH_HCR_EL2.TC, which makes an exit of every access to ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 and ICC_DIR_EL1;
-only the read of ICC_CTLR_EL1 needs it. Writes of the SGI registers are exits with or without.
+With hardware virtualisation a guest reads its host's A3V in ICC_CTLR_EL1. To show it a different one, the
+hypervisor sets ICH_HCR_EL2.TC, which makes an exit of every access to ICC_CTLR_EL1, ICC_PMR_EL1, ICC_RPR_EL1 and
+ICC_DIR_EL1; only the read of ICC_CTLR_EL1 needs it. Writes of the SGI registers are exits with or without.
 
 Counted are the accesses of recorded guests. What an exit costs is an assumption; the cost in percent is that of the
 added exits against the time from the recording's first access to its last. The recordings were made under
@@ -70,8 +69,8 @@ def trap_study(traces: Sequence[str], exit_us: float = EXIT_COST_US) -> Study[Tr
         for trace in dict.fromkeys(traces)
         for guest, host in ((True, False), (False, True), (True, True))
     ]
-    title = "What a host with another A3V costs"
-    return Study("traps", title, _TEXT, TrapRow, points, measure_traps, _summary, TRAP_PLOTS)
+    title = "What a host with a different A3V costs"
+    return Study("traps", title, _TEXT, TrapRow, points, measure_traps, _summary)
 
 
 def measure_traps(point: TrapPoint) -> TrapRow:
@@ -122,6 +121,19 @@ def _events(trace: str) -> Iterator[SysReg | Sgi]:
 def _needed(plan: TrapPlan, added: Counter[tuple[str, bool]]) -> int:
     needed = {(access.register.removesuffix("_EL1"), access.write) for access in plan.needed}
     return sum(count for access, count in added.items() if access in needed)
+
+
+def trace_labels(traces: Sequence[str]) -> list[str]:
+    """Short names for traces: that of the folder where the file names are all the same, else that of the file."""
+    paths = [PurePath(trace) for trace in traces]
+    folders = {path.parent.name for path in paths}
+    same_names = len({path.name for path in paths}) < len(set(paths)) or len(set(paths)) == 1
+    return [path.parent.name if same_names and "" not in folders else path.name for path in paths]
+
+
+def mismatched(rows: Sequence[TrapRow]) -> list[TrapRow]:
+    """The rows of guests with A3V on hosts without."""
+    return [row for row in rows if row.guest_a3v and not row.host_a3v]
 
 
 def _summary(rows: Sequence[TrapRow]) -> Summary:

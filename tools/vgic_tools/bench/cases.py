@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 import vgic
 from vgic_tools.bench.machines import GICD, RD_BASE, awake_machine
 
-__all__ = ["EMPTY", "READ_CALLED", "Case", "cases", "cycle"]
+__all__ = ["EMPTY", "READ_CALLED", "SGI_CYCLE", "Case", "cases", "cycle"]
 
 EMPTY: Final = "empty method call"
 READ_CALLED: Final = "GICD_CTLR read"
+SGI_CYCLE: Final = "SGI to self + IAR1 + EOIR1, 4 vCPUs"
 
 ENABLE1: Final = GICD + 0x104
 PEND1: Final = GICD + 0x204
@@ -97,7 +98,7 @@ def cases() -> list[Case]:
         Case("SPI line change", line),
         Case("ICC_PMR write", pmr),
         Case("ICC_IAR1 read, spurious", spurious),
-        Case("SGI to self + IAR1 + EOIR1, 4 vCPUs", cycle(small, 1, [0])),
+        Case(SGI_CYCLE, cycle(small, 1, [0])),
         Case("SGI to self + IAR1 + EOIR1, 512 vCPUs", cycle(large, 1, [0])),
         Case("SGI to 16 + their IAR1 + EOIR1, 512 vCPUs", cycle(large, 0xFFFF, list(range(16)))),
     ]

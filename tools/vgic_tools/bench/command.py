@@ -1,6 +1,7 @@
 """The command `vgic bench`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ from vgic_tools.bench.timing import NotMeasuredError
 from vgic_tools.console import stderr, stdout
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
-from vgic_tools.terminal import fail
+from vgic_tools.signals import ended_by_signals
+from vgic_tools.terminal import DIFFERENT, fail
 
 __all__ = ["bench_command"]
 
@@ -26,10 +28,11 @@ INPUT_ERRORS: Final = (
     TraceError,
     ReplayError,
     vgic.VgicError,
-    YardstickError,
-    DivergenceError,
     NotMeasuredError,
 )
+
+FINDINGS: Final = (YardstickError, DivergenceError)
+"""What is measured does not do what it should."""
 
 
 @click.command("bench", short_help="Measure what operations cost, against yardsticks.")
@@ -51,6 +54,8 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
 
     The yardsticks are the same source interpreted, a small GICv3 in C, two slow designs, and QEMU's own GICv3 under
     TCG. Those that are not there are said to be missing. Times are medians of rounds that take turns, in CPU time.
+    Exits with 0 where every bound is met, or with --quick, whose times decide nothing; 1 where one is not, or the
+    model does something else than the recording or a yardstick; 2 where the input cannot be used.
     """
     effort = QUICK if quick else FULL
     console = stderr()
@@ -61,7 +66,8 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
                 raise UsageError(f"{path}: cannot be written: there is no such folder")
         if plot is not None:
             require_matplotlib()
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+        with ended_by_signals(), shown as progress:
             task = progress.add_task("rounds", total=effort.rounds)
             outcome = run(trace, qemu_cmdline, effort, plot is not None, lambda: progress.advance(task))
         if output is not None:
@@ -69,8 +75,13 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
         if plot is not None:
             file = plot
             draw(outcome.curves, headline(outcome), plot)
+    except FINDINGS as error:
+        click.echo(f"vgic: {error}", err=True)
+        sys.exit(DIFFERENT)
     except INPUT_ERRORS as error:
         fail(error)
     except OSError as error:
         fail(UsageError(f"{file}: cannot be written: {error.strerror}"))
     print_report(stdout(), outcome)
+    if not quick and any(figure.met is False for figure in outcome.figures):
+        sys.exit(DIFFERENT)

@@ -5,17 +5,19 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from vgic_tools.bench.cases import EMPTY
+from vgic_tools.bench.cases import EMPTY, SGI_CYCLE
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
 from vgic_tools.bench.loops import LOOPS
 from vgic_tools.bench.replays import REPLAYED
 from vgic_tools.bench.subject import IN_CORE, MIX
 from vgic_tools.bench.suite import Outcome
+from vgic_tools.bench.worst import PROFILES, worst_of
 from vgic_tools.console import Output, styled, table
 
 __all__ = ["as_json", "headline", "print_report"]
 
 _NOT_MEASURED: Final = "not measured"
+_LONGEST: Final = 10
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
@@ -60,6 +62,8 @@ def print_report(console: Output, outcome: Outcome) -> None:
     console.print(_loops(outcome))
     console.print()
     console.print(_called(outcome))
+    console.print()
+    console.print(_worst(outcome))
 
 
 def headline(outcome: Outcome) -> str:
@@ -108,6 +112,23 @@ def _called(outcome: Outcome) -> Table:
         here, there = outcome.measured[name], outcome.measured.get(INTERPRETED + name)
         times = "-" if there is None else f"{there / here:.1f}"
         shown.add_row(name, f"{here:,.0f}", f"{here / empty:,.1f}", _time(outcome, INTERPRETED + name), times)
+    return shown
+
+
+def _worst(outcome: Outcome) -> Table:
+    """What the longest accesses of a guest on purpose take, by profile."""
+    names = [profile.name for profile in PROFILES]
+    shown = table("the longest guest accesses, in SGI cycles", *names, right=tuple(names))
+    cycle = outcome.measured[SGI_CYCLE]
+    found: dict[str, dict[str, float]] = {}
+    for profile in PROFILES:
+        prefix = f"{worst_of(profile)}: "
+        for name, time in outcome.measured.items():
+            if name.startswith(prefix):
+                found.setdefault(name.removeprefix(prefix), {})[profile.name] = time / cycle
+    longest = sorted(found.items(), key=lambda item: -max(item[1].values()))
+    for name, times in longest[:_LONGEST]:
+        shown.add_row(name, *(f"{times[profile.name]:,.0f}" for profile in PROFILES))
     return shown
 
 

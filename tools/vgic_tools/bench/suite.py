@@ -34,8 +34,10 @@ from vgic_tools.bench.objects import Objects
 from vgic_tools.bench.operations import Design, Workload, in_core, perform, prepare, workload_of
 from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import replays
+from vgic_tools.bench.start_up import BARE, STARTS, starts
 from vgic_tools.bench.subject import IN_CORE, MIX, subject
 from vgic_tools.bench.timing import NotMeasuredError, Timed, medians
+from vgic_tools.bench.worst import Extent, measure_worst
 from vgic_tools.memory import measure_memory
 
 __all__ = ["FULL", "QUICK", "Effort", "Outcome", "YardstickError", "run"]
@@ -62,10 +64,15 @@ class Effort:
     """How many are mapped where their memory is measured."""
     curve_rounds: int
     sizes: Sizes
+    extent: Extent
 
 
-FULL: Final = Effort(9, 4000, 50_000, None, None, MANY, 5, Sizes())
-QUICK: Final = Effort(1, 40, 500, 1000, 4000, 4096, 1, Sizes((4, 16), (4, 64), (1000, 4000)))
+FULL: Final = Effort(
+    9, 4000, 50_000, None, None, MANY, 5, Sizes(), Extent(3, 512, vgic.MAX_VCPUS, (16, 18), 32_767)
+)
+QUICK: Final = Effort(
+    1, 40, 500, 1000, 4000, 4096, 1, Sizes((4, 16), (4, 64), (1000, 4000)), Extent(1, 8, 64, (14,), 100)
+)
 """That everything can be measured, not what it costs."""
 
 
@@ -118,6 +125,10 @@ def run(
             missing[INTERPRETED] = "this vgic is itself interpreted"
         folder = Path(stack.enter_context(TemporaryDirectory()))
         others |= deliveries(effort.calls)
+        try:
+            others |= starts(trace, cmdline, folder)
+        except NotMeasuredError as reason:
+            missing |= dict.fromkeys((BARE, *STARTS), str(reason))
         others |= replays(trace, workload.config, effort.lines, effort.long_calls, folder)
         measured = medians(ours | others, effort.rounds, progress)
     for prefix in (IN_CORE, INTERPRETED + IN_CORE, C, QEMU):
@@ -130,6 +141,7 @@ def run(
             shape = effort.sizes, effort.curve_rounds, effort.calls
             curves = measure_curves(trace, workload.config, *shape, Path(named))
     memory = measure_memory(vgic.Config(vgic.Topology.clusters(1, 16)))
+    measured |= measure_worst(effort.extent)
     measured |= {PER_VCPU: memory.per_vcpu, PER_SPI: memory.per_spi, PER_LPI: measure_lpi_memory(effort.lpis)}
     return Outcome(
         compiled=vgic.COMPILED,

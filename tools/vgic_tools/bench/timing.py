@@ -11,7 +11,7 @@ from statistics import median
 from time import thread_time_ns
 from typing import Final, TypeAlias
 
-__all__ = ["ROUNDS", "NotMeasuredError", "Timed", "medians", "quiet_heap", "timed"]
+__all__ = ["ROUNDS", "NotMeasuredError", "Timed", "in_turns", "medians", "quiet_heap", "timed"]
 
 ROUNDS: Final = 9
 
@@ -49,6 +49,13 @@ def medians(
     candidates: Mapping[str, Timed], rounds: int = ROUNDS, progress: Callable[[], None] | None = None
 ) -> dict[str, float]:
     """The median of each candidate over rounds in which all take a turn; `progress` is called after each round."""
+    return {name: median(values) for name, values in in_turns(candidates, rounds, progress).items()}
+
+
+def in_turns(
+    candidates: Mapping[str, Timed], rounds: int = ROUNDS, progress: Callable[[], None] | None = None
+) -> dict[str, list[float]]:
+    """What each candidate took, round by round: `medians` of these are what most want."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     with quiet_heap():
         for _ in range(rounds):
@@ -56,4 +63,4 @@ def medians(
                 times[name].append(once())
             if progress is not None:
                 progress()
-    return {name: median(values) for name, values in times.items()}
+    return times

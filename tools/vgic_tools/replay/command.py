@@ -11,11 +11,12 @@ from mmio import MapError
 from mmio.trace import TraceError, TraceReader
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machine import Machine, machine_options, recorded_machine
+from vgic_tools.machine import Machine, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result
-from vgic_tools.terminal import DIFFERENT, fail, print_json
+from vgic_tools.replay.versions import recorded_machine
+from vgic_tools.terminal import BAD_INPUT, DIFFERENT, fail, print_json
 
 if TYPE_CHECKING:
     from vgic.host.trap_plan import TrapPlan
@@ -38,7 +39,8 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
 
     TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or compressed (gzip, bzip2, xz or
     Zstandard), or a packed trace; - is standard input. Exits with 0 where every value came out the same, 1 where
-    one did not, 2 where the input cannot be used.
+    one did not, 2 where the input cannot be used, or what it shows depends on something that is not modelled or
+    not recorded.
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
@@ -58,7 +60,7 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
         from vgic_tools.replay.report import print_report
 
         print_report(stdout(), result)
-    sys.exit(DIFFERENT if result.diverged else 0)
+    sys.exit(BAD_INPUT if result.undecided else DIFFERENT if result.diverged else 0)
 
 
 def _replayed(reader: TraceReader, keep_going: bool, host_a3v: str | None, options: dict[str, object]) -> Result:

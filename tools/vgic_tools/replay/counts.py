@@ -14,7 +14,10 @@ from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import SGI1R_NAME
 from vgic_tools.replay.system_registers import SystemRegister
 
-__all__ = ["LPI", "PPI", "SGI", "SPI", "Counts"]
+__all__ = ["LEGALITY", "LPI", "PPI", "SGI", "SPI", "Counts"]
+
+LEGALITY: Final = "access taken or refused"
+"""What is compared of an access that shows no value."""
 
 SGI: Final = 0
 PPI: Final = 1
@@ -107,7 +110,7 @@ class Counts:
         _add(inputs, "line changes", self.line_changes)
         _add(inputs, f"SGIs by {SGI1R_NAME}", self.sgis)
         _add(compared, "SGI deliveries", self.deliveries)
-        _add(compared, "access taken or refused", self.legality)
+        _add(compared, LEGALITY, self.legality)
         for register in registers:
             _add(inputs, "ICC reads", register.reads)
             _add(inputs, "ICC writes", register.writes)

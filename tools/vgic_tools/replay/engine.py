@@ -55,10 +55,12 @@ from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machine import Machine
-from vgic_tools.replay.counts import LPI, PPI, SPI, Counts
+from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.evidence import nothing_compared
+from vgic_tools.replay.findings import Findings
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
 from vgic_tools.replay.its import ITS_EVENTS, RebuiltIts
 from vgic_tools.replay.lpi_bytes import LpiBytes
@@ -68,7 +70,7 @@ from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
-from vgic_tools.replay.witness import HISTORY, Witness
+from vgic_tools.replay.witness import HISTORY
 
 __all__ = ["ReplayError", "replay"]
 
@@ -158,10 +160,9 @@ class _Replay(RecordSink):
         self._gicd_base = machine.config.gicd_base
         self._redistributor_bases = self._gic.redistributor_bases
         self._resets = ResetAttribution()
-        self._witness = Witness(self._gic, history)
+        self._findings = Findings(self.result, self._gic, history)
         self._refusal: Refusal | None = None
         self._started = False
-        self._diverged = False
         self._lpi_priority: dict[int, int] = {}
         self.needs: i64 = 0
         """The first event that may still be asked for."""
@@ -192,7 +193,7 @@ class _Replay(RecordSink):
             if self._its is not None:
                 self._its.follow(self._gic)
             self._evaluations.follow(self._gic)
-            self._witness.follow(self._gic)
+            self._findings.follow(self._gic)
 
     def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """Take the next event; True where it diverged and that is the end."""
@@ -223,12 +224,12 @@ class _Replay(RecordSink):
             self._written(self._places.written(data, at, index), index)
         else:
             raise RecordError(f"record {index} is of unknown kind {kind}")
-        return self._diverged and not self._keep_going
+        return self.result.diverged and not self._keep_going
 
     def finish(self) -> None:
         """The trace is over: compare what is still open, as far as an end amid an operation allows."""
         result = self.result
-        result.stopped = self._diverged and not self._keep_going
+        result.stopped = self.result.diverged and not self._keep_going
         if not result.stopped:
             self._before_operation(cut=True)
             if self._evaluations.waiting():
@@ -245,6 +246,8 @@ class _Replay(RecordSink):
         self._counts.sum_up(
             result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
         )
+        if not result.diverged and result.compared.total() == result.compared[LEGALITY]:
+            result.undecided = nothing_compared(result.events, self._tables.names)
 
     def _candidate(self, data: bytes, at: i64, index: i64) -> None:
         """What a PE was offered: half an evaluation."""
@@ -312,7 +315,9 @@ class _Replay(RecordSink):
             address = self._gicd_base + offset
         elif device == GICR:
             if offset >= REDISTRIBUTOR_SIZE:
-                raise self._places.error(index, f"offset {offset:#x} is beyond a GICv3 redistributor")
+                raise self._places.error(
+                    index, f"offset {offset:#x} is beyond a GICv3 redistributor; GICv4 is not modelled"
+                )
             address = self._redistributor_bases[self._places.cpu(data, at, index)] + offset
         elif device == GITS and self._its is not None:
             if offset >= ITS_SIZE:
@@ -333,7 +338,9 @@ class _Replay(RecordSink):
             if flags & HAS_VALUE:
                 self._counts.compared_read(device, offset, address)
                 if got != value_of(data, at):
-                    self._diverge_read(index, address, value_of(data, at), got)
+                    self._findings.read(
+                        index, self._places.name_at(address), value_of(data, at), got, self._places.locate(address)
+                    )
             else:
                 self.result.accepted[f"reads of {self._places.name_at(address)} whose value is not recorded"] += 1
         self._compare_legality(index, flags & ILLEGAL != 0)
@@ -429,7 +436,7 @@ class _Replay(RecordSink):
                 self.result.accepted[f"{what} after the last operation"] += 1
                 continue
             self.result.compared[what] += 1
-            self._diverge(what, index, cpu, expected, got)
+            self._findings.outcome(index, what, cpu, expected, got)
 
     def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
@@ -448,7 +455,7 @@ class _Replay(RecordSink):
             recorded = _listed([(item.intid, item.cpu) for item in deliveries])
             got = _listed([(event.intid, pe) for pe in reach])
             # The line of these events is their index.
-            self._diverge("SGI deliveries", wrong.line, sgi.sender, recorded, got)
+            self._findings.outcome(wrong.line, "SGI deliveries", sgi.sender, recorded, got)
         self._gic.sysreg_write(sgi.sender, encoding, value)
 
     def _acknowledge(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
@@ -475,38 +482,22 @@ class _Replay(RecordSink):
         register.compared += 1
         if got != value:
             assert register.layout is not None
-            if self._first(register.name):
-                self.result.first = self._witness.of_register(index, cpu, got, register.layout)
+            self._findings.register(index, cpu, got, register.name, register.layout)
 
     def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self._refusal is not None
         if not got or self._refusal not in _UNRECORDED:
             self._counts.legality += 1
             if got != expected:
-                self._diverge("access taken or refused", index, None, _legality(expected), _legality(got))
-
-    def _diverge_read(self, index: i64, address: int, expected: int, got: int) -> None:
-        if self._first(self._places.name_at(address)):
-            self.result.first = self._witness.of_access(index, expected, got, self._places.locate(address))
-
-    def _diverge(self, what: str, index: i64, cpu: int | None, expected: str, got: str) -> None:
-        if self._first(what):
-            self.result.first = self._witness.of_outcome(index, what, cpu, expected, got)
+                self._findings.outcome(index, LEGALITY, None, _legality(expected), _legality(got))
 
     def _diverge_its(self, what: str, index: i64, expected: str, got: str) -> None:
-        self._diverge(what, index, None, expected, got)
+        self._findings.outcome(index, what, None, expected, got)
 
     def _present(self) -> None:
         """The model is in a state that waiting evaluations may show."""
         if self._evaluations.waiting():
             self._evaluations.present()
-
-    def _first(self, what: str) -> bool:
-        """Count a divergence; True for the first, which is described."""
-        self.result.divergences[what] += 1
-        first = not self._diverged
-        self._diverged = True
-        return first
 
 
 def _listed(deliveries: list[tuple[int, int]]) -> str:

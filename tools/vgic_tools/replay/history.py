@@ -1,5 +1,6 @@
 """Where a replay finds the events again that it says something about."""
 
+from collections.abc import Iterable
 from itertools import islice
 
 from mmio.trace import Event, TraceReader
@@ -14,6 +15,10 @@ class History:
 
     def events(self, first: int, last: int) -> list[Event]:
         """The events from `first` up to and without `last`; fewer where they are not to be had any more."""
+        raise NotImplementedError
+
+    def all_events(self) -> Iterable[Event] | None:
+        """The events from the first on, as far as they are there yet; None where the first is not any more."""
         raise NotImplementedError
 
     def event(self, index: int) -> Event:
@@ -31,6 +36,10 @@ class TraceHistory(History):
     def events(self, first: int, last: int) -> list[Event]:
         """Read them from the file."""
         return list(islice(self._trace.events_from(first), last - first))
+
+    def all_events(self) -> Iterable[Event] | None:
+        """Read them from the file."""
+        return self._trace.events_from(0)
 
 
 class EventHistory(History):
@@ -53,3 +62,7 @@ class EventHistory(History):
     def events(self, first: int, last: int) -> list[Event]:
         """Take them from memory."""
         return self._events[max(first - self._first, 0) : last - self._first]
+
+    def all_events(self) -> Iterable[Event] | None:
+        """Take them from memory."""
+        return None if self._first else self._events

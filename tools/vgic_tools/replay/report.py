@@ -45,6 +45,8 @@ def print_report(console: Output, result: Result) -> None:
 
 def _verdict(result: Result) -> tuple[Text, str]:
     compared = result.compared.total()
+    if result.undecided:
+        return styled("no verdict", "bold yellow"), f": {result.undecided}"
     if not result.diverged:
         return styled("no divergence", "bold green"), f": {compared:,} recorded values came out the same"
     different = result.divergences.total()
@@ -125,6 +127,7 @@ def as_json(result: Result) -> dict[str, object]:
         "machine": result.machine,
         "events": result.events,
         "diverged": result.diverged,
+        "undecided": result.undecided or None,
         "stopped_at_first_divergence": result.stopped,
         "inputs": dict(result.inputs),
         "compared": dict(result.compared),

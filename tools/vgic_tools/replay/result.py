@@ -33,7 +33,7 @@ class Divergence:
 
 @dataclass
 class Result:
-    """Counts of a replay; `divergences` empty says that the model did what the recording says."""
+    """Counts of a replay; `divergences` and `undecided` empty say that the model did what the recording says."""
 
     trace: str
     machine: str
@@ -55,6 +55,9 @@ class Result:
     """What else a reader of the result should know."""
     stopped: bool = False
     """The replay ended at the first divergence."""
+
+    undecided: str = ""
+    """Why the result says nothing about the model: what is not modelled, or not recorded. "" where it does."""
 
     @property
     def diverged(self) -> bool:
