@@ -187,7 +187,7 @@ class Commands:
         self._kept.map(self._its, intid, collection, cpu)
 
     def _check_tables(self, intid: int, collection: int) -> None:
-        """Raise Fault where the configuration of a new LPI, or its pending bit if it has a target, is not in RAM."""
+        """Raise Fault where the configuration of a new LPI, or its pending bit where it has a target, is no RAM."""
         # One GICR_PROPBASER for all, so any bank knows.
         if not self._targets.banks[0].table.holds(intid):
             raise Fault(ItsError.LPI_UNREADABLE)

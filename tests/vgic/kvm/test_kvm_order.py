@@ -168,7 +168,7 @@ def test_a_latch_that_a_second_write_clears() -> None:
         # BPR1 shows BPR0 plus one, whichever comes first.
         ("set CPU_SYSREGS 0xc664 0x401\nset CPU_SYSREGS 0xc663 5\nset CPU_SYSREGS 0xc643 4", 0),
         ("set CPU_SYSREGS 0xc664 0x401\nset CPU_SYSREGS 0xc663 5\nset CPU_SYSREGS 0xc643 3", 4),
-        ("set CPU_SYSREGS 0xc664 0x401\nset CPU_SYSREGS 0xc663 5\nset CPU_SYSREGS 0xc663 3", 0),
+        ("set CPU_SYSREGS 0xc664 0x401\nset CPU_SYSREGS 0xc663 5\nset CPU_SYSREGS 0xc663 1", 0),
         # Its own value is kept while CBPR is 0.
         ("set CPU_SYSREGS 0xc663 5\nset CPU_SYSREGS 0xc664 0x401", 0),
     ],
