@@ -12,7 +12,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 # A process for each CPU; tests of one file share what they set up.
 TOGETHER := --numprocesses auto --dist loadfile
 
-.PHONY: demo test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
+.PHONY: demo kernels test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ $(VENV)/dev: $(VENV)/run
 
 demo: $(VENV)/run ## Replay the recording of a real Linux boot and show the summary.
 	$(BIN)/vgic replay $(DEMO)/trace.core.log.gz --qemu-cmdline $(DEMO)/cmd.txt
+
+kernels: $(VENV)/run ## Fetch the arm64 kernels whose KVM the tests ask, from Debian's packages.
+	@$(BIN)/python -m vgic_tools.judges.fetch
 
 lint: $(VENV)/dev ## Check format, style and types.
 	$(BIN)/ruff format --check .

@@ -54,7 +54,7 @@ class Machine:
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
         self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, one_of_n)
         self.forwarder.placement = self.shared.placement
-        self._reset_groups()
+        self._reset_interrupts()
         self.lpis: list[LpiBank | None] = [None] * len(cpus)
         """The LPIs of each vCPU's Redistributor, None where the VM has none."""
         if config.features.lpis:
@@ -80,11 +80,14 @@ class Machine:
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
         self.sysregs = SystemRegisters(config, self.sgis)
 
-    def _reset_groups(self) -> None:
+    def _reset_interrupts(self) -> None:
         profile = self.config.profile
         for bank in (self.shared, *self.private):
             for word in bank.words:
                 word.group1 = word.implemented if profile.reset_group else 0
+        if profile.spis_edge_at_reset:
+            for word in self.shared.words:
+                word.edge = word.implemented
         for private in self.private:
             word = private.words[0]
             word.edge = _SGIS
@@ -102,6 +105,7 @@ class Machine:
                 table = ConfigurationTable(config.lpi_id_bits, memory)
             pending = PendingTable(memory)
             pending.register = choices.pendbaser_reset
+            table.set_register(choices.propbaser_reset)
             banks.append(kind(cpu, self.forwarder, configuration, table, pending, bits, choices))
         return banks
 
@@ -134,7 +138,8 @@ class Machine:
         its_observer = observer if isinstance(observer, ItsObserver) else None
         banks = [bank for bank in self.lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
-        targets = Targets(banks, self.redistributor_bases, by_address, config.profile.its.keeps_lpis)
+        keeps = config.profile.its.keeps_lpis
+        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address, keeps)
         frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)

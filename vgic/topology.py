@@ -1,7 +1,8 @@
 """Topology: which vCPU has which affinity.
 
-vCPUs are numbered 0 to n - 1 in creation order; that number is GICR_TYPER.Processor_Number and the order of the
-Redistributor frames. Affinities identify vCPUs to the guest and may be anything, as long as no two are the same.
+vCPUs are numbered 0 to n - 1 in creation order, which is the order of the Redistributor frames; that number is
+GICR_TYPER.Processor_Number too, unless said otherwise. Affinities identify vCPUs to the guest and may be anything,
+as long as no two are the same.
 
 None of this needs a GIC: a VM without one gets its vCPUs' MPIDRs here too.
 """
@@ -29,13 +30,17 @@ class Topology:
     """The affinities of a VM's vCPUs, packed 32 bits each, in vCPU order. Immutable.
 
     `aarch32` lists the vCPUs whose highest Exception level is AArch32: their MPIDR has 32 bits and no Aff3.
+    `processors` are the GICR_TYPER.Processor_Numbers (16 bits), in vCPU order; None: 0, 1, 2...
 
     Raises AffinityError, naming the vCPUs, for an affinity that does not fit in 32 bits, one that two vCPUs share,
     or an Aff3 of an AArch32 vCPU; ConfigError for fewer than 1 or more than 65,536 vCPUs, an AArch32 vCPU that the
-    VM does not have, and what is no list of numbers.
+    VM does not have, what is no list of numbers, and processor numbers that are not different ones of 16 bits, one
+    for each vCPU.
     """
 
-    def __init__(self, affinities: Iterable[int], aarch32: Iterable[int] = ()) -> None:
+    def __init__(
+        self, affinities: Iterable[int], aarch32: Iterable[int] = (), processors: Iterable[int] | None = None
+    ) -> None:
         given = listed("affinities", affinities, "a list of packed affinities", MAX_VCPUS + 1)
         _check_count(max(length_hint(affinities), len(given)))
         self.affinities = tuple([_packed(cpu, item) for cpu, item in enumerate(given)])
@@ -44,6 +49,15 @@ class Topology:
         self._index: dict[int, int] = {}
         for cpu, packed in enumerate(self.affinities):
             _add(self._index, cpu, packed, self.aarch32)
+        cpus = range(len(given))
+        numbers = (
+            cpus if processors is None else listed("processors", processors, "a list of numbers", len(given) + 1)
+        )
+        self.processors = tuple([_processor(cpu, item) for cpu, item in enumerate(numbers)])
+        """GICR_TYPER.Processor_Number of each vCPU."""
+        if len(self.processors) != len(given):
+            raise ConfigError(f"{len(given)} vCPUs cannot have {len(self.processors)} processor numbers")
+        _check_apart(self.processors)
 
     @classmethod
     def clusters(cls, cpus: int, size: int) -> "Topology":
@@ -157,6 +171,20 @@ class AffinityIndex:
         for cpu, packed in changes.items():
             self._put(packed, cpu)
             self.affinities[cpu] = packed
+
+
+def _processor(cpu: int, item: object) -> int:
+    if not is_integer(item) or not 0 <= item < MAX_VCPUS:
+        raise ConfigError(f"vCPU {cpu}: processor number {brief(item)} is no number of 16 bits")
+    return item
+
+
+def _check_apart(processors: tuple[int, ...]) -> None:
+    taken: dict[int, int] = {}
+    for cpu, number in enumerate(processors):
+        if number in taken:
+            raise ConfigError(f"vCPUs {taken[number]} and {cpu} have the same processor number {number}")
+        taken[number] = cpu
 
 
 def _check_count(cpus: int) -> None:

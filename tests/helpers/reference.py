@@ -427,6 +427,7 @@ class KvmReference(Reference):
         for (_, intid), interrupt in self.interrupts.items():
             interrupt.group = 1
             interrupt.enabled = intid < 16
+            interrupt.edge = not 16 <= intid < 32
             interrupt.routed = intid < 32
         for cpu in self.cpus:
             cpu.asleep = False

@@ -2,6 +2,7 @@
 
 import pytest
 
+import vgic
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
 
 
@@ -89,3 +90,20 @@ def test_every_error_is_a_value_error_of_this_library() -> None:
 def test_a_topology_prints_its_first_affinities() -> None:
     assert repr(Topology.kvm(2)) == "<Topology of 2 vCPUs: 0.0.0.0, 0.0.0.1>"
     assert repr(Topology.kvm(5)) == "<Topology of 5 vCPUs: 0.0.0.0, 0.0.0.1, 0.0.0.2, 0.0.0.3, ...>"
+
+
+@pytest.mark.rule("RED-2")
+def test_processor_numbers_are_different_ones_of_16_bits() -> None:
+    assert Topology([5, 1]).processors == (0, 1)
+    gic = vgic.Gic(vgic.Config(Topology([5, 1], processors=[9, 0xFFFF])))
+    shown = [gic.read(base + 8, 8) >> 8 & 0xFFFF for base in gic.redistributor_bases]
+    assert shown == [9, 0xFFFF]
+    for bad, message in (
+        ([1], "2 vCPUs cannot have 1 processor numbers"),
+        ([0, 1, 2], "2 vCPUs cannot have 3 processor numbers"),
+        ([3, 3], "vCPUs 0 and 1 have the same processor number 3"),
+        ([0, 1 << 16], "vCPU 1: processor number 65536 is no number of 16 bits"),
+        ([0, "1"], "vCPU 1: processor number '1' is no number of 16 bits"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{message}$"):
+            Topology([5, 1], processors=bad)  # type: ignore[arg-type]

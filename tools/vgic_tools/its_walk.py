@@ -51,7 +51,8 @@ class Walk:
         gic = self.gic
         self.its = gic.its(self.number)
         banks = [gic.lpis(cpu) for cpu in range(len(gic.config.topology))]
-        self._targets = Targets(banks, gic.redistributor_bases, self.its.typer & _BY_ADDRESS != 0)
+        processors = gic.config.topology.processors
+        self._targets = Targets(banks, gic.redistributor_bases, processors, self.its.typer & _BY_ADDRESS != 0)
         self._left = MOST_LOOKUPS
         tables = self.its.tables
         kept = self.its.choices.keeps_collections

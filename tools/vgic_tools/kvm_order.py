@@ -55,7 +55,7 @@ class Move(NamedTuple):
 Line: TypeAlias = Step | Move
 
 _FORMS: Final = {
-    "create_vcpu": "create_vcpu [MPIDR]",
+    "create_vcpu": "create_vcpu [MPIDR [ID]]",
     "mpidr": "mpidr VCPU MPIDR",
     "set": "set GROUP ATTR [VALUE]",
     "create_its": "create_its",
@@ -83,7 +83,7 @@ def read_log(lines: Iterable[str], path: str = "log") -> Iterator[tuple[int, Lin
 def _call(words: list[str]) -> Line:
     verb, *rest = words
     match verb, len(rest):
-        case "create_vcpu", 0 | 1:
+        case "create_vcpu", 0 | 1 | 2:
             return CreateVcpu(*(_number(word) for word in rest))
         case "mpidr", 2:
             return SetMpidr(_number(rest[0]), _number(rest[1]))
@@ -123,10 +123,12 @@ def format_step(step: Step) -> str:
     'set DIST_REGS 0x8 0x4b00343b'
     """
     match step:
-        case CreateVcpu(None):
+        case CreateVcpu(None, None):
             return "create_vcpu"
-        case CreateVcpu(mpidr):
+        case CreateVcpu(mpidr, None):
             return f"create_vcpu {mpidr:#x}"
+        case CreateVcpu(mpidr, vcpu_id):
+            return f"create_vcpu {mpidr:#x} {vcpu_id}"
         case SetMpidr(cpu, mpidr):
             return f"mpidr {cpu} {mpidr:#x}"
         case SetAttr(group, attr, value):

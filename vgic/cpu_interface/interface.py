@@ -249,6 +249,7 @@ class CpuInterface:
                     best_group = group.number
             if best >= IDLE_KEY and self.hides_idle:
                 best = NO_KEY
+                best_group = GROUP1
         self.best_key = best
         self.best_group = best_group
         return best > before

@@ -43,7 +43,12 @@ class Targets:
     """GICR_TYPER.Processor_Number has 16 bits; those above are reserved in RDbase."""
 
     def __init__(
-        self, banks: Sequence[LpiBank], bases: Sequence[int], by_address: bool, keeps_lpis: bool = False
+        self,
+        banks: Sequence[LpiBank],
+        bases: Sequence[int],
+        processors: Sequence[int],
+        by_address: bool,
+        keeps_lpis: bool = False,
     ) -> None:
         self.banks = banks
         """The LPIs of each vCPU."""
@@ -51,14 +56,11 @@ class Targets:
         """What the ITSes keep of each LPI."""
         self._by_address = by_address
         self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
+        self._numbered = {number: cpu for cpu, number in enumerate(processors)}
 
     def cpu(self, rdbase: int) -> int:
         """The vCPU of an RDbase. Raises Fault."""
-        if self._by_address:
-            cpu = self._addressed.get(rdbase)
-        else:
-            number = rdbase & self._NUMBER
-            cpu = number if number < len(self.banks) else None
+        cpu = self._addressed.get(rdbase) if self._by_address else self._numbered.get(rdbase & self._NUMBER)
         if cpu is None:
             raise Fault(ItsError.PROCESSOR_OUT_OF_RANGE)
         return cpu
@@ -177,6 +179,8 @@ class Commands:
         self._tables.check_collection(collection)
         if self._choices.mapti_keeps_mapping and self._tables.has_event(device, event_id):
             return
+        if self._choices.mapti_reads_tables:
+            self._check_tables(intid, collection)
         self._tables.map_event(device, event_id, Event(intid, collection))
         self.keep(intid, collection)
         if self._choices.mapti_reads_tables:
@@ -191,6 +195,18 @@ class Commands:
         except Fault:
             cpu = 0  # MAPC will say; until then no message arrives.
         self._kept.map(self._its, intid, collection, cpu)
+
+    def _check_tables(self, intid: int, collection: int) -> None:
+        """Raise Fault where the configuration of a new LPI, or its pending bit where it has a target, is no RAM."""
+        # One GICR_PROPBASER for all, so any bank knows.
+        if not self._targets.banks[0].table.holds(intid):
+            raise Fault(ItsError.LPI_UNREADABLE)
+        try:
+            bank = self._targets.bank(self._tables.rdbase(collection))
+        except Fault:
+            return
+        if not bank.pending_table.holds(intid):
+            raise Fault(ItsError.LPI_UNREADABLE)
 
     def _read_tables(self, intid: int, collection: int) -> None:
         """Take the configuration and pending bit of a new LPI from the guest's tables, if it has a target."""

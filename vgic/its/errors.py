@@ -23,6 +23,7 @@ class ItsError(Enum):
     COMMAND_UNREADABLE = "the command is not in RAM"
     COLLECTION_UNREADABLE = "the entry of the collection is not in RAM"
     UNREADABLE = "an entry of the device, or of its event, is not in RAM"
+    LPI_UNREADABLE = "the configuration or the pending bit of the LPI is not in RAM"
     UNKNOWN_COMMAND = "the opcode means no command"
     ITS_DISABLED = "GITS_CTLR.Enabled is 0"
     LPIS_DISABLED = "GICR_CTLR.EnableLPIs of the target is 0"

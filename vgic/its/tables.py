@@ -131,9 +131,13 @@ class Tables:
         return rdbase
 
     def check_collection(self, collection: int) -> None:
-        """Raise Fault where the collection table has no room for the ICID."""
-        if collection >= self.collections.count:
+        """Raise Fault where the collection table has no room for the ICID, or is not in RAM for one to be kept."""
+        table = self.collections
+        if collection >= table.count:
             raise Fault(ItsError.COLLECTION_OUT_OF_RANGE)
+        size = table.kind.entry_size
+        if self._choices.keeps_collections and not self._memory.is_ram(table.base + collection * size, size):
+            raise Fault(ItsError.COLLECTION_UNREADABLE)
 
     # Changes. Each raises Fault where it cannot be made.
 

@@ -41,9 +41,12 @@ from vgic.kvm.uapi import (
     level_attr,
     register_attr,
 )
+from vgic.kvm.version import KVM_6_12, KVM_7_2, KvmVersion
 
 __all__ = [
     "ADDR_UNDEFINED",
+    "KVM_6_12",
+    "KVM_7_2",
     "MAX_VCPUS",
     "Address",
     "BlankRam",
@@ -55,6 +58,7 @@ __all__ = [
     "ItsAddress",
     "ItsControl",
     "KvmError",
+    "KvmVersion",
     "OrderCheck",
     "RegionAttr",
     "SetAttr",

@@ -115,7 +115,9 @@ class Completeness:
         if any(place.group == _MPIDR for place in self._lines):
             # KVM gives each one of its own, so a VMM may set none; not some.
             yield from (_Place(_MPIDR, cpu, 0) for cpu in range(cpus))
-        for group, cpu, offset, _ in settings(lambda *_: 0, cpus, gic.config.spis, sysregs_of(gic)):
+        for group, cpu, offset, _ in settings(
+            lambda *_: 0, cpus, gic.config.spis, device.has_lpis, sysregs_of(gic)
+        ):
             if _counts(gic, group, offset) and not self._is_shared(gic, group, offset):
                 yield _Place(group, cpu, offset)
         tables = [gits.BASER.offset + 8 * index for index in range(len(gic.config.profile.its.tables))]

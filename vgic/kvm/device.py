@@ -16,28 +16,26 @@ from vgic.cpu_interface.interface import LineSink
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import HostCapabilities
+from vgic.kvm.access import Access
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its import VgicItsDevice, signal_msi
 from vgic.kvm.machine import Machine, profile_on
 from vgic.kvm.placement import Placement
-from vgic.kvm.registers import Registers, has_register
+from vgic.kvm.registers import has_register
 from vgic.kvm.uapi import (
     ADDR_UNDEFINED,
-    KEYED,
     Address,
     Control,
     Group,
     RegionAttr,
-    attr_key,
     attr_offset,
     describe,
     is_one_of,
     level_info,
 )
-from vgic.layouts import gicd, gicr, icc
+from vgic.kvm.version import KVM_7_2, KvmVersion
 from vgic.memory import GuestMemory
 from vgic.profiles import KVM, Profile
-from vgic.topology import Topology
 
 __all__ = ["MAX_VCPUS", "VgicV3Device"]
 
@@ -51,10 +49,14 @@ _DEFAULT_SPIS: Final = 224
 _MIN_IRQS: Final = 64
 _MAX_IRQS: Final = 1023
 _PRIVATE: Final = 32
+_FIRST_PPI: Final = 16
 
 _REGISTERS: Final = (Group.DIST_REGS, Group.REDIST_REGS, Group.CPU_SYSREGS, Group.LEVEL_INFO)
-_BEFORE_INIT: Final = (gicd.IIDR.offset, gicd.TYPER2.offset)
-_LAST: Final = gicr.TYPER.encode({"Last": 1})
+
+
+def _default_affinity(vcpu_id: int) -> int:
+    """The packed affinity that KVM gives a vCPU: 16 to a cluster, because ICC_SGI1R_EL1 names 16 at a time."""
+    return (vcpu_id >> 4) << 8 | vcpu_id & 0xF
 
 
 class VgicV3Device:
@@ -63,8 +65,9 @@ class VgicV3Device:
     `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss`, `one_of_n` and
     `lpis` are what the VM has, whatever its host has (None: as the profile; with an ITS there are LPIs), and
     `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V is the host's instead,
-    so that one restored from a host with another is refused: what KVM does. `ipa_bits` are the bits of guest
-    physical address; `lines`, `observer` and `memory` those of `vgic.Gic`.
+    so that one restored from a host with another is refused: what KVM does. `version` is the kernel whose answers
+    it gives. `ipa_bits` are the bits of guest physical address; `lines`, `observer` and `memory` those of
+    `vgic.Gic`.
 
     Every method raises `KvmError` with KVM's number where KVM refuses.
     """
@@ -80,6 +83,7 @@ class VgicV3Device:
         lpis: bool | None = None,
         lpi_id_bits: int = Config.lpi_id_bits,
         a3v_must_match: bool = False,
+        version: KvmVersion = KVM_7_2,
         ipa_bits: int = IPA_BITS,
         lines: LineSink | None = None,
         observer: Observer | None = None,
@@ -96,7 +100,10 @@ class VgicV3Device:
         shown = profile_on(profile, host, a3v_must_match)
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
         self._machine.lpi_id_bits = lpi_id_bits
+        self._machine.version = version
+        self._access = Access(self._machine)
         self._itses: list[VgicItsDevice] = []
+        self._maintenance_irq = 0
 
     @classmethod
     def over(cls, gic: Gic) -> "VgicV3Device":
@@ -106,6 +113,7 @@ class VgicV3Device:
         """
         device = cls()
         machine = device._machine = Machine.of(gic, Placement(IPA_BITS))
+        device._access = Access(machine)
         for index, region in enumerate(gic.config.redistributor_regions):
             attr = RegionAttr(region.base, region.count, index)
             value = attr.pack()
@@ -123,6 +131,11 @@ class VgicV3Device:
     def vcpus(self) -> tuple[int, ...]:
         """The packed affinities of the vCPUs, in creation order."""
         return tuple(self._machine.affinities)
+
+    @property
+    def vcpu_ids(self) -> tuple[int, ...]:
+        """What the vCPUs are called, in creation order."""
+        return tuple(self._machine.ids)
 
     @property
     def itses(self) -> tuple[VgicItsDevice, ...]:
@@ -147,17 +160,17 @@ class VgicV3Device:
     @property
     def initialised(self) -> bool:
         """CTRL_INIT has built the GIC."""
-        return self._machine.gic is not None
+        return self._machine.initialised
 
     @property
     def gic(self) -> Gic:
-        """The GIC. Raises KvmError (EBUSY) before CTRL_INIT.
+        """The GIC. Raises KvmError (EBUSY) before CTRL_INIT, and in a VM that has no vCPU.
 
         Up to the first run, an attribute that changes what it consists of replaces it: hold on to the device.
         """
         gic = self._machine.gic
         if gic is None:
-            raise KvmError(errno.EBUSY, "there is no GIC before CTRL INIT")
+            raise KvmError(errno.EBUSY, "there is no GIC before CTRL INIT, nor without a vCPU")
         return gic
 
     # vCPUs and ITSes.
@@ -178,21 +191,28 @@ class VgicV3Device:
         self._machine.check_alive()
         return signal_msi(self._machine, address, data, device_id)
 
-    def create_vcpu(self, mpidr: int | None = None) -> int:
+    def create_vcpu(self, mpidr: int | None = None, *, vcpu_id: int | None = None) -> int:
         """KVM_CREATE_VCPU: the number of the new vCPU, which is the order of creation and of the frames.
 
-        `mpidr` is its MPIDR_EL1 (64 bits); None: as KVM gives it, 16 vCPUs to a cluster.
+        `mpidr` is its MPIDR_EL1 (64 bits); None: as KVM gives it, 16 vCPUs to a cluster. `vcpu_id` is what it is
+        called, below 512, and its GICR_TYPER.Processor_Number; None: its number.
         """
         self._machine.check_alive()
         machine = self._machine
         cpu = len(machine.affinities)
-        if machine.gic is not None:
-            raise KvmError(errno.EBUSY, f"vCPU {cpu} cannot be created after CTRL INIT")
+        own_id = cpu if vcpu_id is None else vcpu_id
+        if machine.initialised:
+            raise KvmError(errno.EBUSY, f"vCPU {own_id} cannot be created after CTRL INIT")
         if cpu >= MAX_VCPUS:
-            raise KvmError(errno.EINVAL, f"vCPU {cpu} cannot be created: a VM has at most {MAX_VCPUS}")
-        machine.placement.place(f"creation of vCPU {cpu}", cpu + 1)
-        packed = Topology.kvm(cpu + 1).affinities[cpu] if mpidr is None else affinity.from_mpidr(mpidr)
-        machine.affinities.append(packed)
+            raise KvmError(errno.EINVAL, f"vCPU {own_id} cannot be created: a VM has at most {MAX_VCPUS}")
+        if not 0 <= own_id < MAX_VCPUS:
+            raise KvmError(errno.EINVAL, f"vCPU {own_id} cannot be created: ids are 0 to {MAX_VCPUS - 1}")
+        if own_id in machine.ids:
+            raise KvmError(errno.EEXIST, f"vCPU {own_id} exists")
+        # The new one counts only from the next on.
+        machine.placement.place(f"creation of vCPU {own_id}", cpu + 1, cpu)
+        machine.affinities.append(_default_affinity(own_id) if mpidr is None else affinity.from_mpidr(mpidr))
+        machine.ids.append(own_id)
         return cpu
 
     def set_mpidr(self, cpu: int, mpidr: int) -> None:
@@ -222,7 +242,7 @@ class VgicV3Device:
     def _check_first_run(self) -> None:
         machine = self._machine
         machine.placement.check_run("first run", len(machine.affinities))
-        if machine.gic is None:
+        if not machine.initialised:
             raise KvmError(errno.EBUSY, "first run: CTRL INIT has not been called")
         if not machine.affinities_differ:
             raise KvmError(errno.EINVAL, "first run: two vCPUs have the same affinity")
@@ -230,6 +250,7 @@ class VgicV3Device:
     @contextmanager
     def _inside(self, cpu: int) -> Iterator[Gic]:
         self._machine.running.add(cpu)
+        self._machine.interface.runs(cpu)
         try:
             yield self.gic
         finally:
@@ -246,10 +267,12 @@ class VgicV3Device:
                 self._set_address(what, attr, value)
             case Group.NR_IRQS:
                 self._set_nr_irqs(what, value)
+            case Group.MAINT_IRQ if self._machine.version.maintenance_irq:
+                self._set_maintenance_irq(what, value)
             case Group.CTRL:
                 self._control(what, attr)
             case _ if group in _REGISTERS:
-                self._set_register(what, group, attr, value)
+                self._access.set(what, group, attr, value)
             case _:
                 raise self._unknown(what)
 
@@ -262,8 +285,10 @@ class VgicV3Device:
                 return self._address(what, attr, value)
             case Group.NR_IRQS:
                 return _PRIVATE + self._machine.spis
+            case Group.MAINT_IRQ if self._machine.version.maintenance_irq:
+                return self._maintenance_irq
             case _ if group in _REGISTERS:
-                return self._register(what, group, attr)
+                return self._access.get(what, group, attr)
         raise self._unknown(what)
 
     def has_attr(self, group: int, attr: int) -> None:
@@ -277,10 +302,12 @@ class VgicV3Device:
                 known = is_one_of(Control, attr)
             case Group.NR_IRQS:
                 known = True
+            case Group.MAINT_IRQ:
+                known = self._machine.version.maintenance_irq
             case Group.LEVEL_INFO:
                 known = level_info(attr)[0] == 0
             case _ if group in _REGISTERS:
-                self._vcpu_named(what, group, attr)
+                self._access.vcpu_named(what, group, attr)
                 intids = _PRIVATE + self._machine.spis
                 known = has_register(self._machine.profile, intids, group, attr_offset(attr))
             case _:
@@ -323,6 +350,13 @@ class VgicV3Device:
             raise KvmError(errno.EBUSY, f"{what} is {_PRIVATE + self._machine.spis} already")
         self._machine.spis = value - _PRIVATE
 
+    def _set_maintenance_irq(self, what: str, value: int) -> None:
+        if self.initialised:
+            raise KvmError(errno.EBUSY, f"{what} cannot change after CTRL INIT")
+        if not _FIRST_PPI <= value < _PRIVATE:
+            raise KvmError(errno.EINVAL, f"{what} is a PPI, INTID {_FIRST_PPI} to {_PRIVATE - 1}, not {value}")
+        self._maintenance_irq = value
+
     def _control(self, what: str, attr: int) -> None:
         match attr:
             case Control.INIT:
@@ -335,61 +369,9 @@ class VgicV3Device:
 
     def _initialise(self, what: str) -> None:
         machine = self._machine
-        if machine.gic is not None:
-            return
-        if not machine.affinities:
-            raise KvmError(errno.ENODEV, f"{what}: there is no vCPU yet")
-        machine.spis = machine.spis or _DEFAULT_SPIS
-        machine.build(what)
-
-    # Registers.
-
-    def _vcpu_named(self, what: str, group: int, attr: int) -> int:
-        affinities = self._machine.affinities
-        if group not in KEYED:
-            if not affinities:
-                raise KvmError(errno.EINVAL, f"{what}: there is no vCPU yet")
-            return 0
-        if attr_key(attr) not in affinities:
-            raise KvmError(errno.EINVAL, f"{what}: no vCPU has this affinity")
-        return affinities.index(attr_key(attr))
-
-    def _open(self, what: str, group: int, attr: int) -> int:
-        """The vCPU that an attribute names, once it is clear that its registers can be accessed now."""
-        cpu = self._vcpu_named(what, group, attr)
-        self._machine.check_stopped(what)
-        early = group == Group.DIST_REGS and attr_offset(attr) in _BEFORE_INIT
-        if self._machine.gic is None and not early:
-            raise KvmError(errno.EBUSY, f"{what}: CTRL INIT has not been called")
-        return cpu
-
-    def _register(self, what: str, group: int, attr: int) -> int:
-        cpu, offset = self._open(what, group, attr), attr_offset(attr)
-        if group == Group.DIST_REGS and offset in _BEFORE_INIT:
-            return self._machine.profile.fixed["GICD_IIDR"] if offset == gicd.IIDR.offset else 0
-        value = Registers(self.gic).get(group, cpu, offset)
-        if group == Group.REDIST_REGS and offset == gicr.TYPER.offset:
-            # While the addresses are open, those in the GIC mean nothing.
-            value = value & ~_LAST | (_LAST if self._machine.placement.is_last(cpu) else 0)
-        return value
-
-    def _set_register(self, what: str, group: int, attr: int, value: int) -> None:
-        cpu, offset = self._open(what, group, attr), attr_offset(attr)
-        if group == Group.DIST_REGS and offset == gicd.IIDR.offset:
-            self._machine.set_iidr(what, value)
-        elif group == Group.DIST_REGS and offset == gicd.TYPER2.offset:
-            self._set_typer2(what, value)
-        else:
-            if group == Group.CPU_SYSREGS and offset == icc.ICC_CTLR_EL1:
-                self._machine.take_interface(what, self.gic, value)
-            Registers(self.gic).set(group, cpu, offset, value)
-
-    def _set_typer2(self, what: str, value: int) -> None:
-        if value == 0:
-            return
-        if self._machine.gic is not None:
-            raise KvmError(errno.EBUSY, f"{what} cannot change after CTRL INIT")
-        raise KvmError(errno.EINVAL, f"{what}: {value:#x} needs a host with GICv4.1")
+        if not machine.initialised:
+            machine.spis = machine.spis or _DEFAULT_SPIS
+            machine.initialise(what)
 
     # Checks.
 

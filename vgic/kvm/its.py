@@ -116,7 +116,7 @@ class VgicItsDevice:
             case ItsControl.RESTORE_TABLES:
                 self._machine.check_stopped(what)
                 self._tables(what).restore()
-            case _:
+            case _ if self._machine.version.refuses_unknown_control:
                 raise self._unknown(what)
 
     def _tables(self, what: str) -> ItsTables:

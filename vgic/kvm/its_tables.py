@@ -15,6 +15,7 @@ An ITS of another profile keeps nothing beside guest RAM, so there is nothing to
 
 import errno
 import struct
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
@@ -45,13 +46,17 @@ _NUMBER: Final = (1 << gicr.TYPER.field("Processor_Number").width) - 1
 _NOT_MAPPED: Final = 0xFFFF_FFFF
 """RDbase of a collection that events name and no MAPC has mapped."""
 
+_LOST_PAGE: Final = -2
+"""The address of a page whose level-1 descriptor is not in RAM; NO_PAGE is that of one that there is not."""
+
 
 class _Slot(NamedTuple):
-    """An entry that is not zero."""
+    """An entry that is not zero, or that cannot be read."""
 
     id: int
     address: int
     entry: int
+    """UNREADABLE for all up to this one that are not in RAM."""
 
 
 class _Found(NamedTuple):
@@ -69,7 +74,8 @@ class ItsTables:
         self._its = its
         self._tables = its.tables
         self._memory = gic.memory
-        self._cpus = len(gic.config.topology)
+        self._processors = {number: cpu for cpu, number in enumerate(gic.config.topology.processors)}
+        """vCPUs by what RDbase names them."""
         self._lpi_end = 1 << gic.config.lpi_id_bits
         self._gic = gic
         self._what = what
@@ -80,16 +86,17 @@ class ItsTables:
         """Link the devices and events in guest RAM, and list the collections.
 
         Raises KvmError, and writes nothing: EINVAL for tables that could not be restored, EFAULT for a collection
-        table outside RAM.
+        table or a table of events outside RAM. A device table outside RAM has no devices.
         """
         if not self._its.choices.keeps_collections:
             return
+        self._check_collections_are_ram(1)
         named: set[int] = set()
-        for device in self._devices(_everything):
+        for device in self._devices(_readable, _readable_first):
             named.update(self._event(device, slot).collection for slot in device.events)
         listed = self._collections(named)
         devices = []
-        for device in self._devices(_everything):
+        for device in self._devices(_readable, _readable_first):
             self._link(device.events, _NEXT_EVENT)
             devices.append(device.slot)
         self._link(devices, _NEXT_DEVICE)
@@ -107,9 +114,13 @@ class ItsTables:
         listed = [_VALID | targets[icid] << _RDBASE.lsb | icid << _ICID.lsb for icid in sorted(targets)]
         if len(listed) < room:
             listed.append(0)
-        if not self._memory.is_ram(self._tables.collections.base, len(listed) * _ENTRY):
-            raise self._refused(errno.EFAULT, "the collection table is not in RAM")
+        self._check_collections_are_ram(len(listed))
         return listed
+
+    def _check_collections_are_ram(self, entries: int) -> None:
+        table = self._tables.collections
+        if table.count and not self._memory.is_ram(table.base, entries * _ENTRY):
+            raise self._refused(errno.EFAULT, "the collection table is not in RAM")
 
     def _link(self, slots: list[_Slot], field: Field) -> None:
         """Write into each entry how far on the next one is."""
@@ -125,15 +136,15 @@ class ItsTables:
         """Take over what guest RAM says: collections, and of every event's LPI its configuration and pending bit.
 
         Raises KvmError, and changes nothing: EINVAL for tables that contradict themselves or the VM, EEXIST for a
-        collection that there is already, EFAULT for a collection table outside RAM.
+        collection that there is already, EFAULT for an entry, or for what is known of an LPI, outside RAM.
         """
         if not self._its.choices.keeps_collections:
             return
         targets = self._listed_collections()
-        for device in self._devices(_chained):
+        for device in self._devices(_chained, _chained):
             self._check_chain(device, targets)
         self._tables.kept.update({icid: rdbase for icid, rdbase in targets.items() if rdbase != _NOT_MAPPED})
-        for device in self._devices(_chained):
+        for device in self._devices(_chained, _chained):
             for slot in device.events:
                 event = self._event(device, slot)
                 self._its.commands.keep(event.intid, event.collection)
@@ -153,9 +164,9 @@ class ItsTables:
             if not entry & _VALID:
                 break
             icid, rdbase = _ICID.extract(entry), _RDBASE.extract(entry)
-            if rdbase >= self._cpus and rdbase != _NOT_MAPPED:
+            if rdbase not in self._processors and rdbase != _NOT_MAPPED:
                 raise self._refused(
-                    errno.EINVAL, f"collection {icid} goes to vCPU {rdbase}, the VM has {self._cpus}"
+                    errno.EINVAL, f"collection {icid} goes to vCPU {rdbase}, which this VM does not have"
                 )
             if icid in targets or icid in self._tables.kept:
                 raise self._refused(errno.EEXIST, f"collection {icid} is there already")
@@ -169,31 +180,53 @@ class ItsTables:
             name = f"event {slot.id} of device {found.slot.id:#x}"
             if slot.id + _NEXT_EVENT.extract(slot.entry) >= found.device.events:
                 raise self._refused(errno.EINVAL, f"{name}: the next one is beyond the device's last")
-            icid = self._event(found, slot).collection
-            if icid not in targets:
-                raise self._refused(errno.EINVAL, f"{name}: collection {icid} is not in the collection table")
+            event = self._event(found, slot)
+            if event.collection not in targets:
+                raise self._refused(
+                    errno.EINVAL, f"{name}: collection {event.collection} is not in the collection table"
+                )
+            self._check_lpi(name, event.intid, targets[event.collection])
+
+    def _check_lpi(self, name: str, intid: int, rdbase: int) -> None:
+        """Raise where what restoring an LPI reads of it is not in RAM."""
+        # The configuration is that of the VM, so any vCPU knows it.
+        if not self._gic.lpis(0).table.holds(intid):
+            raise self._refused(errno.EFAULT, f"{name}: the configuration of INTID {intid} is not in RAM")
+        if rdbase == _NOT_MAPPED:
+            return
+        if not self._gic.lpis(self._processors[rdbase]).pending_table.holds(intid):
+            raise self._refused(errno.EFAULT, f"{name}: the pending bit of INTID {intid} is not in RAM")
 
     # Reading.
 
-    def _devices(self, select: "_Selection") -> Iterator[_Found]:
-        """The devices and events that `select` keeps of those that are mapped. Raises KvmError."""
+    def _devices(self, devices: "_Selection", events: "_Selection") -> Iterator[_Found]:
+        """The devices and their events that these keep of those that are mapped. Raises KvmError."""
+        entries = self._tables.entries
         mapped = (
             slot
-            for start, entries, first in self._device_pages()
-            for slot in self._entries(start, entries, first)
-            if self._tables.entries.device(slot.entry) is not None
+            for page in self._device_pages()
+            for slot in self._entries(*page)
+            if slot.entry == UNREADABLE or entries.device(slot.entry) is not None
         )
-        devices = [(slot, self._device(slot)) for slot in select(mapped, _NEXT_DEVICE)]
-        self._check_apart([device for _, device in devices])
-        for slot, device in devices:
-            events = (
-                event
-                for event in self._entries(device.itt, device.events, 0)
-                if self._tables.entries.event(event.entry) is not None
+        known = [(slot, self._device(slot)) for slot in devices(mapped, _NEXT_DEVICE)]
+        self._check_apart([device for _, device in known])
+        for found, device in known:
+            mapped = (
+                slot
+                for slot in self._entries(device.itt, device.events, 0)
+                if slot.entry == UNREADABLE or entries.event(slot.entry) is not None
             )
-            yield _Found(slot, device, list(select(events, _NEXT_EVENT)))
+            chosen = list(events(mapped, _NEXT_EVENT))
+            for slot in chosen:
+                self._check_readable(slot, f"event {slot.id} of device {found.id:#x}")
+            yield _Found(found, device, chosen)
+
+    def _check_readable(self, slot: _Slot, name: str) -> None:
+        if slot.entry == UNREADABLE:
+            raise self._refused(errno.EFAULT, f"the entries up to {name} are not in RAM")
 
     def _device(self, slot: _Slot) -> Device:
+        self._check_readable(slot, f"device {slot.id:#x}")
         device = self._tables.entries.device(slot.entry)
         assert device is not None
         if device.events > 1 << self._its.event_bits:
@@ -211,7 +244,10 @@ class ItsTables:
         return event
 
     def _device_pages(self) -> list[tuple[int, int, int]]:
-        """Address, number of entries and first DeviceID of each part of the device table that is there."""
+        """Address, number of entries and first DeviceID of each part of the device table that is there.
+
+        Where a level-1 descriptor cannot be read the address is _LOST_PAGE.
+        """
         table, count = self._tables.devices, self._tables.devices.count
         if not table.indirect:
             return [(table.base, count, 0)] if count else []
@@ -219,7 +255,7 @@ class ItsTables:
         for first in range(0, count, table.entries_of_page):
             place = table.base + first // table.entries_of_page * LEVEL1_SIZE
             descriptor = read_word(self._memory, place, LEVEL1_SIZE)
-            start = NO_PAGE if descriptor == UNREADABLE else self._tables.entries.page(descriptor)
+            start = _LOST_PAGE if descriptor == UNREADABLE else self._tables.entries.page(descriptor)
             if start != NO_PAGE:
                 pages.append((start, min(table.entries_of_page, count - first), first))
         return pages
@@ -227,7 +263,7 @@ class ItsTables:
     def _check_apart(self, devices: list[Device]) -> None:
         """Raise where two tables overlap: one is then no table of this guest's, and reading could take for ever."""
         level1 = self._tables.devices
-        stretches = [(start, entries) for start, entries, _ in self._device_pages()]
+        stretches = [(start, entries) for start, entries, _ in self._device_pages() if start != _LOST_PAGE]
         stretches += [(device.itt, device.events) for device in devices]
         stretches.append((self._tables.collections.base, self._tables.collections.count))
         if level1.indirect:
@@ -237,17 +273,45 @@ class ItsTables:
                 raise self._refused(errno.EINVAL, f"the tables at {lower:#x} and {upper:#x} overlap")
 
     def _entries(self, start: int, count: int, first: int) -> Iterator[_Slot]:
-        """The entries that are not zero; what is not RAM has none."""
+        """The entries that are not zero, or cannot be read."""
+        if start == _LOST_PAGE:
+            yield _Slot(first + count - 1, start, UNREADABLE)
+            return
         end = start + count * _ENTRY
-        while start < end:
-            size = min(CHUNK - start % CHUNK, end - start)
-            data = self._memory.read(start, size) if self._memory.is_ram(start, size) else b""
-            if data != bytes(len(data)):
-                for place, (entry,) in enumerate(_WORD.iter_unpack(data)):
+        place = start
+        while place < end:
+            size = min(CHUNK - place % CHUNK, end - place)
+            head = self._readable(place, size)
+            data = self._memory.read(place, head) if head else b""
+            if data != bytes(head):
+                for number, (entry,) in enumerate(_WORD.iter_unpack(data), (place - start) // _ENTRY):
                     if entry:
-                        yield _Slot(first + place, start + place * _ENTRY, entry)
-            first += size // _ENTRY
-            start += size
+                        yield _Slot(first + number, start + number * _ENTRY, entry)
+            place += head
+            if head < size:
+                place += self._unreadable(place, size - head)
+                yield _Slot(first + (place - start) // _ENTRY - 1, place - _ENTRY, UNREADABLE)
+
+    def _readable(self, start: int, size: int) -> int:
+        """How many of these bytes are in RAM before an entry that is not."""
+        if self._memory.is_ram(start, size):
+            return size
+        # RAM seldom ends within a page: mostly it is all or nothing.
+        if not self._memory.is_ram(start, _ENTRY):
+            return 0
+        entries = range(size // _ENTRY)
+        return bisect_left(entries, True, key=lambda n: not self._memory.is_ram(start, (n + 1) * _ENTRY)) * _ENTRY
+
+    def _unreadable(self, start: int, size: int) -> int:
+        """How many of these bytes, the first of which are not in RAM, come before an entry from which all are."""
+        end = start + size
+        if not self._memory.is_ram(end - _ENTRY, _ENTRY):
+            return size
+        entries = range(size // _ENTRY)
+        return (
+            bisect_left(entries, True, key=lambda n: self._memory.is_ram(start + n * _ENTRY, size - n * _ENTRY))
+            * _ENTRY
+        )
 
     def _refused(self, number: int, reason: str) -> KvmError:
         return KvmError(number, f"{self._what}: {reason}")
@@ -257,9 +321,18 @@ _Selection: TypeAlias = Callable[[Iterator[_Slot], Field], Iterator[_Slot]]
 """Which of the entries in a table count; the field tells how far on the next one is."""
 
 
-def _everything(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
-    """All of them."""
-    return slots
+def _readable(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
+    """All that are in RAM."""
+    return (slot for slot in slots if slot.entry != UNREADABLE)
+
+
+def _readable_first(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
+    """All that are in RAM, unless one comes before them that is not: a chain could not lead to them."""
+    found = False
+    for slot in slots:
+        if slot.entry != UNREADABLE or not found:
+            yield slot
+        found = True
 
 
 def _chained(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:

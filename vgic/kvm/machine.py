@@ -7,7 +7,6 @@ registers of the one before. The first run freezes it.
 
 import errno
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from vgic import affinity
 from vgic.arguments import check_protocols
@@ -20,19 +19,17 @@ from vgic.host.capabilities import INTID_BITS, HostCapabilities
 from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
+from vgic.kvm.raw_values import IdleTables, RawInterface
 from vgic.kvm.registers import Registers
 from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
-from vgic.kvm.uapi import Group
-from vgic.layouts import gicr, icc
+from vgic.kvm.version import KVM_7_2, KvmVersion
+from vgic.layouts import icc
 from vgic.memory import GuestMemory
 from vgic.profiles import Profile
 from vgic.topology import Topology
 
 __all__ = ["Machine", "profile_on"]
-
-_CARRIED: Final = frozenset(layout.offset + half for layout in (gicr.PROPBASER, gicr.PENDBASER) for half in (0, 4))
-"""Registers of a Redistributor that `carry_lpis` takes over."""
 
 
 def profile_on(profile: Profile, host: HostCapabilities, a3v_is_the_hosts: bool) -> Profile:
@@ -56,21 +53,32 @@ class Machine:
     memory: GuestMemory | None = None
     affinities: list[int] = field(default_factory=list)
     """Packed, of the vCPUs in creation order."""
+    ids: list[int] = field(default_factory=list)
+    """What the VMM calls them."""
     spis: int = 0
     """0 while that is open."""
     lpi_id_bits: int = Config.lpi_id_bits
+    version: KvmVersion = KVM_7_2
     running: set[int] = field(default_factory=set)
     """The vCPUs that are inside the guest."""
+    initialised: bool = False
+    """CTRL_INIT has been called; there is a GIC unless there is no vCPU."""
     dead: bool = False
     """The first run failed."""
     frozen: bool = False
     """A vCPU has run: the GIC stays what it is."""
+    interface: RawInterface = field(default_factory=RawInterface, init=False)
+    tables: IdleTables = field(init=False)
+    """While there are no LPIs."""
     _gic: Gic | None = field(default=None, init=False)
     _outdated: bool = field(default=False, init=False)
     """What the GIC was built from has changed."""
+    _new_its: bool = field(default=False, init=False)
+    """It has another ITS."""
 
     def __post_init__(self) -> None:
         check_protocols(self.lines, self.observer, self.memory)
+        self.tables = IdleTables(self.profile.lpi)
 
     @classmethod
     def of(cls, gic: Gic, placement: Placement) -> "Machine":
@@ -78,9 +86,17 @@ class Machine:
         config = gic.config
         affinities = [gic.affinity(cpu) for cpu in range(len(config.topology))]
         machine = cls(config.profile, config.features, config.priority_bits, placement, affinities=affinities)
-        machine.spis, machine.frozen, machine._gic = config.spis, True, gic
+        machine.ids = list(config.topology.processors)
+        machine.spis, machine.initialised, machine.frozen, machine._gic = config.spis, True, True, gic
         machine.memory, machine.lpi_id_bits = gic.memory, config.lpi_id_bits
+        for cpu in range(len(affinities)):
+            machine.interface.runs(cpu)
         return machine
+
+    @property
+    def idle_tables(self) -> IdleTables | None:
+        """What userspace finds in GICR_PROPBASER and GICR_PENDBASER, None where the GIC has them."""
+        return self.tables if self.profile.lpi.keeps_idle_tables and not self.has_lpis else None
 
     @property
     def has_lpis(self) -> bool:
@@ -99,18 +115,26 @@ class Machine:
 
     def save_pending(self, what: str) -> None:
         """Write the pending LPIs to the guest's pending tables."""
+        if not self.initialised:
+            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
         gic = self.gic
         if gic is None:
-            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT has not been called")
+            return
         if self.has_lpis:
-            for cpu in range(len(self.affinities)):
-                gic.lpis(cpu).flush()
+            banks = [gic.lpis(cpu) for cpu in range(len(self.affinities))]
+            for bank in banks:
+                for intid in bank.pending:
+                    if not bank.pending_table.holds(intid):
+                        where = f"the pending table of vCPU {self.ids[bank.cpu]}"
+                        raise KvmError(errno.EFAULT, f"{what}: the bit of INTID {intid} in {where} is not in RAM")
+            for bank in banks:
+                bank.flush()
 
     def add_its(self, what: str) -> int:
         """Give the VM another ITS, which has no address yet; its number."""
         self._check_open(what)
         self.placement.its.append(None)
-        self._outdated = True
+        self._outdated = self._new_its = True
         return len(self.placement.its) - 1
 
     def place_its(self, what: str, number: int, base: int) -> None:
@@ -121,15 +145,16 @@ class Machine:
 
     @property
     def gic(self) -> Gic | None:
-        """The GIC as it is now, None before `build`."""
+        """The GIC as it is now, None before `initialise` and in a VM without vCPUs."""
         if self._gic is not None and self._outdated:
             self._rebuild(self._gic)
         return self._gic
 
-    def build(self, what: str) -> None:
+    def initialise(self, what: str) -> None:
         """Build the GIC for the first time."""
-        self._gic = self._built(what, self.affinities)
-        self._outdated = False
+        if self.affinities:
+            self._gic = self._built(what, self.affinities)
+        self.initialised, self._outdated, self._new_its = True, False, False
 
     def addresses_changed(self) -> None:
         """The placement has changed. After the first run that concerns no vCPU."""
@@ -195,9 +220,9 @@ class Machine:
         # Before GICR_CTLR, which would have pending tables read that have been read.
         carry_lpis(old, new)
         registers = Registers(new)
-        for setting in settings(Registers(old).get, len(cpus), self.spis, sysregs_of(new)):
-            if setting.offset not in _CARRIED or setting.group != Group.REDIST_REGS:
-                registers.set(*setting)
+        # Where the tables of LPIs are has been carried over.
+        for setting in settings(Registers(old).get, len(cpus), self.spis, False, sysregs_of(new)):
+            registers.set(*setting)
         # Writing GICD_IROUTER<n> has routed every SPI.
         carry_routes(old, new)
         for cpu in cpus:
@@ -205,13 +230,23 @@ class Machine:
             interface = new.interface(cpu)
             interface.bpr1 = max(old.interface(cpu).bpr1, interface.min_bpr1)
         carry_itses(old, new)
-        self._gic, self._outdated = new, False
+        self._start_tables(old, new)
+        self._gic, self._outdated, self._new_its = new, False, False
+
+    def _start_tables(self, old: Gic, new: Gic) -> None:
+        """What creating an ITS does to where the tables of LPIs are."""
+        if self._new_its:
+            for cpu in range(len(self.affinities)):
+                bank = new.lpis(cpu)
+                bank.propbaser = self.profile.lpi.propbaser_reset
+                if not old.config.features.lpis:
+                    bank.pendbaser = self.tables.pendbaser(cpu)
 
     def _built(self, what: str, affinities: list[int]) -> Gic:
         features = self.features
         try:
             config = Config(
-                Topology(affinities),
+                Topology(affinities, processors=self.ids),
                 spis=self.spis,
                 profile=self.profile,
                 priority_bits=self.priority_bits,

@@ -48,6 +48,8 @@ class CreateVcpu(NamedTuple):
     """KVM_CREATE_VCPU, then KVM_SET_ONE_REG of MPIDR_EL1 unless that is None."""
 
     mpidr: int | None = None
+    vcpu_id: int | None = None
+    """What it is called; None: its number in the order of creation."""
 
 
 class SetMpidr(NamedTuple):
@@ -107,8 +109,8 @@ def save_sequence(device: VgicV3Device) -> list[Step]:
 
 
 def _machine(device: VgicV3Device) -> Iterator[Step]:
-    for packed in device.vcpus:
-        yield CreateVcpu(affinity.to_mpidr(packed))
+    for number, (packed, vcpu_id) in enumerate(zip(device.vcpus, device.vcpu_ids, strict=True)):
+        yield CreateVcpu(affinity.to_mpidr(packed), None if vcpu_id == number else vcpu_id)
     yield from (CreateIts() for _ in device.itses)
     yield SetAttr(Group.NR_IRQS, 0, device.get_attr(Group.NR_IRQS, 0))
     yield SetAttr(Group.ADDR, Address.DIST, device.get_attr(Group.ADDR, Address.DIST))
@@ -142,7 +144,7 @@ def _registers(device: VgicV3Device) -> Iterator[Step]:
 
     yield SetAttr(Group.DIST_REGS, gicd.IIDR.offset, get(Group.DIST_REGS, 0, gicd.IIDR.offset))
     spis = device.get_attr(Group.NR_IRQS, 0) - 32
-    for group, cpu, offset, value in settings(get, len(affinities), spis, sysregs_of(device.gic)):
+    for group, cpu, offset, value in settings(get, len(affinities), spis, device.has_lpis, sysregs_of(device.gic)):
         yield SetAttr(group, attr_of(group, cpu, offset), value)
 
 
@@ -161,8 +163,8 @@ def _its(its: VgicItsDevice) -> Iterator[Step]:
 def perform(device: VgicV3Device, step: Step) -> None:
     """Do one step. Raises KvmError as the device does."""
     match step:
-        case CreateVcpu(mpidr):
-            device.create_vcpu(mpidr)
+        case CreateVcpu(mpidr, vcpu_id):
+            device.create_vcpu(mpidr, vcpu_id=vcpu_id)
         case SetMpidr(cpu, mpidr):
             device.set_mpidr(cpu, mpidr)
         case SetAttr(group, attr, value):

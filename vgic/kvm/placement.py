@@ -106,7 +106,7 @@ class Placement:
         self._check_range(what, region.base, region.size(vcpus))
         self._regions.append(region)
         try:
-            self.place(what, vcpus)
+            self.place(what, vcpus, vcpus)
         except KvmError:
             self._regions.pop()
             raise
@@ -116,21 +116,21 @@ class Placement:
             raise KvmError(errno.EINVAL, f"{what} {base:#x} is no multiple of {FRAME_SIZE:#x}")
         if base + size >= _ADDRESS_LIMIT:
             raise KvmError(errno.EINVAL, f"{what} {base:#x} wraps around after {size:#x} bytes")
-        if base + size > self._end:
+        if base >= self._end or base + size > self._end:
             raise KvmError(errno.E2BIG, f"{what} {base:#x}, {size:#x} bytes, ends beyond {self._end:#x}")
 
     # Using them.
 
-    def place(self, what: str, vcpus: int) -> None:
+    def place(self, what: str, vcpus: int, counted: int) -> None:
         """Give each of `vcpus` vCPUs that has no Redistributor one, as far as there is room.
 
-        Raises KvmError (EINVAL) where a region does not lie soundly.
+        Raises KvmError (EINVAL) where a region does not lie soundly; the growing one has the size of `counted`.
         """
         while len(self.frames) < vcpus:
             region = next((region for region in self._regions if region.has_room), None)
             if region is None:
                 return
-            self._check_sound(what, vcpus)
+            self._check_sound(what, counted)
             self.frames.append(region.base + region.used * REDISTRIBUTOR_SIZE)
             region.used += 1
 

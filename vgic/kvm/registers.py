@@ -125,7 +125,7 @@ class Registers:
 
     def _sysreg(self, cpu: int, encoding: int) -> int:
         if encoding not in SYSREGS:
-            raise self._error(errno.ENXIO, Group.CPU_SYSREGS, cpu, encoding, "userspace cannot access it")
+            raise self._error(errno.ENOENT, Group.CPU_SYSREGS, cpu, encoding, "userspace cannot access it")
         if not self._gic.sysreg_defined(encoding, write=True):
             reason = f"{self._gic.config.priority_bits} bits of priority do not need it"
             raise self._error(errno.EINVAL, Group.CPU_SYSREGS, cpu, encoding, reason)
@@ -139,6 +139,9 @@ class Registers:
     def _error(self, number: int, group: int, cpu: int, offset: int, reason: str) -> KvmError:
         return KvmError(number, f"{describe(group, register_attr(self._gic.affinity(cpu), offset))}: {reason}")
 
+
+_PRIVATE_ROUTES: Final = range(0x6000, 0x6100, 4)
+"""Where GICD_IROUTER0 to 31 would be, had private interrupts a route: KVM has registers there, RAZ/WI."""
 
 _NOWHERE: Final = Region("nothing", 0, 0)
 
@@ -157,7 +160,9 @@ def _raw(group: int, offset: int) -> tuple[str, int]:
 def has_register(profile: Profile, intids: int, group: int, offset: int) -> bool:
     """True where userspace can access a register of a GIC of this profile that has INTIDs 0 to `intids` - 1."""
     found = register_at(group, offset)
-    if found is None or found[0].name in profile.absent:
+    if found is None:
+        return group == Group.DIST_REGS and offset in _PRIVATE_ROUTES
+    if found[0].name in profile.absent:
         return False
     layout, element, _ = found
     first = next(intids_in(layout, element, (1 << layout.width) - 1), 0)

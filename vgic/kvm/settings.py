@@ -33,20 +33,21 @@ class Setting(NamedTuple):
 
 _BANK: Final = ("IGROUPR", "ISENABLER", "ICFGR", "IPRIORITYR", "ISPENDR", "ISACTIVER")
 _DISTRIBUTOR: Final = (*(f"GICD_{name}" for name in _BANK), "GICD_IROUTER", "GICD_CTLR")
-_RD_BASE: Final = ("GICR_WAKER", "GICR_PROPBASER", "GICR_PENDBASER")
+_TABLES: Final = ("GICR_PROPBASER", "GICR_PENDBASER")
 _SGI_BASE: Final = tuple(f"GICR_{name}" for name in (*_BANK, "ICFGR1"))
 
 
-def settings(get: Getter, cpus: int, spis: int, sysregs: Iterable[int]) -> Iterator[Setting]:
-    """The registers of a VM, in the order in which to write them; `sysregs` are the encodings that it has.
+def settings(get: Getter, cpus: int, spis: int, lpis: bool, sysregs: Iterable[int]) -> Iterator[Setting]:
+    """The registers of a VM, in the order in which to write them.
 
-    Rule KVM-36.
+    `lpis`: with those of LPIs; `sysregs` are the encodings of the system registers that it has. Rule KVM-36.
     """
+    rd_base = ("GICR_WAKER", *(_TABLES if lpis else ()))
     intids = 32 + spis
     yield from _registers(get, Group.DIST_REGS, 0, 0, _pick(gicd.GICD, _DISTRIBUTOR), intids)
     for cpu in range(cpus):
         redist = Group.REDIST_REGS
-        yield from _registers(get, redist, cpu, 0, _pick(gicr.RD_BASE, _RD_BASE), intids)
+        yield from _registers(get, redist, cpu, 0, _pick(gicr.RD_BASE, rd_base), intids)
         yield from _registers(get, redist, cpu, FRAME_SIZE, _pick(gicr.SGI_BASE, _SGI_BASE), intids)
         yield from _registers(get, redist, cpu, 0, _pick(gicr.RD_BASE, ("GICR_CTLR",)), intids)
     for intid in range(32, intids, 32):

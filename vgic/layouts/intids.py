@@ -19,6 +19,9 @@ _BITS_PER_INTID: Final[dict[str, int]] = {
     "GICR_ICFGR0": 2,
     "GICR_ICFGR1": 2,
     "GICD_IROUTER": 64,
+    "GICD_ITARGETSR": 8,
+    "GICD_IGRPMODR": 1,
+    "GICR_IGRPMODR": 1,
 }
 
 # The configuration of PPIs is a register of its own, not the second of an array.

@@ -94,6 +94,10 @@ class ConfigurationTable:
             data[place] = self.read(number * PIECE + place)
         return int.from_bytes(data, "little"), len(places)
 
+    def holds(self, intid: int) -> bool:
+        """True where the configuration byte of an LPI is in RAM."""
+        return self._memory.is_ram(self.address + intid - FIRST_LPI, 1)
+
 
 class PendingTable:
     """The pending table that GICR_PENDBASER points to."""
@@ -118,6 +122,10 @@ class PendingTable:
     def has_changed(self) -> None:
         """What the guest said of the table with PTZ is no longer so."""
         self.register &= ~_PTZ
+
+    def holds(self, intid: int) -> bool:
+        """True where the bit of an LPI is in RAM."""
+        return self._memory.is_ram(self.address + (intid >> 3), 1)
 
     def get(self, intid: int) -> bool:
         """The bit of an LPI."""

@@ -43,7 +43,10 @@ class LpiChoices:
 
     Nothing is cached then, and there is nothing to consume or to save.
     """
+    propbaser_reset: int = 0
     pendbaser_reset: int = 0
+    keeps_idle_tables: bool = False
+    """In a VM without LPIs userspace finds in GICR_PROPBASER and GICR_PENDBASER what it wrote."""
     attributes: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     """Fields of GICR_PROPBASER, GICR_PENDBASER, GITS_CBASER and GITS_BASER<n> of which values (keys) are stored as
     others."""
@@ -87,6 +90,8 @@ class Profile:
     """GICR_WAKER.ProcessorSleep at reset."""
     sleep_gates: bool = True
     """A PE whose GICR_WAKER.ProcessorSleep is 1 is sent no interrupts."""
+    spis_edge_at_reset: bool = False
+    """SPIs are edge-triggered at reset."""
     edge_records_line: bool = True
     """The level of a line is remembered while its interrupt is edge-triggered."""
     config_takes_effect_at_once: bool = True

@@ -4,7 +4,7 @@ from typing import Final
 
 from vgic.features import Features
 from vgic.its.choices import COLLECTIONS, DEVICES, PAGES_OF_64K, TableRegister
-from vgic.layouts import gits, its_tables
+from vgic.layouts import gicr, gits, its_tables
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import CIDR, identification
 
@@ -16,6 +16,8 @@ _BELOW_64K: Final = 0xF000
 _KVM_DEVICES: Final = gits.BASER.writable & ~gits.BASER.mask("Page_Size")
 _KVM_COLLECTIONS: Final = _KVM_DEVICES & ~gits.BASER.mask("Indirect")
 _KVM_TABLE_RESET: Final = gits.BASER.encode({"InnerCache": 3, "Shareability": 1})
+
+_TABLE_OF_LPIS_RESET: Final[int] = gicr.PENDBASER.encode({"InnerCache": 3, "Shareability": 1})
 
 KVM: Final = Profile(
     name="kvm",
@@ -32,7 +34,8 @@ KVM: Final = Profile(
         **identification("GITS", PIDR0=0x92, PIDR1=0xB4, PIDR2=0x3B, PIDR4=0x40, **CIDR),
     },
     # KVM has one group enable, and never sleeps.
-    writable={"GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0, "GITS_CBASER": gits.CBASER.writable & ~_BELOW_64K},
+    # GITS_CBASER keeps its reserved bits, but for those of an address that is a multiple of 64 KiB.
+    writable={"GICD_CTLR": GROUP1_BIT, "GICR_WAKER": 0, "GITS_CBASER": (1 << 64) - 1 & ~_BELOW_64K},
     absent=frozenset(
         {
             "GICD_SETSPI_NSR",
@@ -45,6 +48,7 @@ KVM: Final = Profile(
             "GICD_NSACR",
             "GICR_SETLPIR",
             "GICR_CLRLPIR",
+            "GICR_STATUSR",
             "GITS_MPIDR",
             "GITS_STATUSR",
             "GITS_TRANSLATER",
@@ -59,13 +63,16 @@ KVM: Final = Profile(
     first_vcpu_at_reset=True,
     sgis_enabled_at_reset=True,
     asleep_at_reset=False,
+    spis_edge_at_reset=True,
     edge_records_line=False,
     lpi=LpiChoices(
         priority_bits=6,
         one_propbaser=True,
         consumes_table=True,
         saves_on_disable=False,
-        pendbaser_reset=0x580,
+        propbaser_reset=_TABLE_OF_LPIS_RESET,
+        keeps_idle_tables=True,
+        pendbaser_reset=_TABLE_OF_LPIS_RESET,
         # Inner shareable instead of outer; inner write-back instead of uncached; outer as inner, but for uncached.
         attributes={
             "Shareability": {2: 1},

@@ -72,7 +72,7 @@ class Redistributor(BankOwner):
             "PLPIS": int(features.lpis),
             "DirectLPI": int(features.lpis and "GICR_SETLPIR" not in profile.absent),
             **profile.redistributor_typer,
-            "Processor_Number": interface.cpu,
+            "Processor_Number": config.topology.processors[interface.cpu],
             "Last": int(last),
             "DPGS": int(features.one_of_n),
         }

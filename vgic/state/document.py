@@ -6,6 +6,7 @@ wrong. Whether a VM can be like that is not asked here; `config_of` and `Gic.res
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
 from vgic.config import Config, OneOfNChoice, RedistributorRegion
@@ -57,7 +58,7 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         raise StateError(f"the profile of the VM is {vm['profile']!r}, not {profile.name!r}")
     topology = Topology.from_text(vm["affinities"])
     return Config(
-        topology=Topology(topology.affinities, vm["aarch32"]),
+        topology=Topology(topology.affinities, vm["aarch32"], vm.get("processors")),
         spis=vm["spis"],
         profile=profile_named(vm["profile"]) if profile is None else profile,
         priority_bits=vm["priority_bits"],
@@ -76,11 +77,11 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
 
 
 def _vm(vm: Document) -> VmDescription:
-    _only(vm, "vm.", VmDescription.__annotations__)
+    _only(vm, "vm.", VmDescription.__annotations__, VmDescription.__optional_keys__)
     choice = _take(vm, "one_of_n_choice", str)
     if choice not in _CHOICES:
         raise StateError(f"one_of_n_choice is {choice!r}, none of {', '.join(_CHOICES)}")
-    return {
+    described: VmDescription = {
         "profile": _take(vm, "profile", str),
         "affinities": _items(vm, "affinities", str),
         "aarch32": _items(vm, "aarch32", int),
@@ -96,6 +97,9 @@ def _vm(vm: Document) -> VmDescription:
         "gicd_base": _hexadecimal(vm, "gicd_base"),
         "redistributor_regions": [_region(region) for region in _items(vm, "redistributor_regions", dict)],
     }
+    if "processors" in vm:
+        described["processors"] = _items(vm, "processors", int)
+    return described
 
 
 def _region(region: Document) -> RegionDescription:
@@ -103,10 +107,12 @@ def _region(region: Document) -> RegionDescription:
     return {"base": _hexadecimal(region, "base"), "count": _take(region, "count", int)}
 
 
-def _only(document: Document, where: str, known: Mapping[str, object]) -> None:
+def _only(
+    document: Document, where: str, known: Mapping[str, object], optional: AbstractSet[str] = frozenset()
+) -> None:
     for key in document.keys() - known.keys():
         raise StateError(f"{where}{key} means nothing in a state")
-    for key in known.keys() - document.keys():
+    for key in known.keys() - document.keys() - optional:
         raise StateError(f"{where}{key} is missing")
 
 

@@ -130,9 +130,9 @@ def _best(interface: CpuInterface) -> tuple[int, int]:
     """Key and group of the highest priority pending interrupt."""
     offers = [(interface.groups[group].offer(), group) for group in (GROUP0, GROUP1)]
     best, group = min(offers)
-    if interface.asleep or best == NO_KEY:
+    if interface.asleep or best == NO_KEY or (interface.hides_idle and best >= IDLE_KEY):
         return NO_KEY, GROUP1
-    return (NO_KEY if interface.hides_idle and best >= IDLE_KEY else best), group
+    return best, group
 
 
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:

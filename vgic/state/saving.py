@@ -12,7 +12,7 @@ SAVE-1 to SAVE-8 in specs/state.md.
 """
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from vgic import affinity
 from vgic.config import Config, OneOfNChoice
@@ -51,6 +51,8 @@ class VmDescription(TypedDict):
     its: list[int]
     gicd_base: int
     redistributor_regions: list[RegionDescription]
+    processors: NotRequired[list[int]]
+    """GICR_TYPER.Processor_Number in vCPU order, where they are not 0, 1, 2..."""
 
 
 class SavedState(TypedDict):
@@ -64,7 +66,7 @@ class SavedState(TypedDict):
 def describe(config: Config) -> VmDescription:
     """What a VM of this configuration is."""
     topology, features = config.topology, config.features
-    return {
+    vm: VmDescription = {
         "profile": config.profile.name,
         "affinities": [affinity.text(packed) for packed in topology.affinities],
         "aarch32": sorted(topology.aarch32),
@@ -82,6 +84,9 @@ def describe(config: Config) -> VmDescription:
             {"base": region.base, "count": region.count} for region in config.redistributor_regions
         ],
     }
+    if topology.processors != tuple(range(len(topology))):
+        vm["processors"] = list(topology.processors)
+    return vm
 
 
 def save(parts: Parts) -> SavedState:

@@ -294,7 +294,7 @@ def test_an_address_that_comes_later_changes_nothing() -> None:
     device = VgicV3Device(memory=ram)
     for _ in range(3):
         device.create_vcpu()
-    its = device.create_its()
+    its, later = device.create_its(), device.create_its()
     device.set_attr(Group.ADDR, Address.DIST, 0x0800_0000)
     device.set_attr(Group.ADDR, Address.REDIST, 0x0900_0000)
     device.set_attr(Group.CTRL, Control.INIT)
@@ -304,7 +304,7 @@ def test_an_address_that_comes_later_changes_nothing() -> None:
     driver.map_device(DEVICE, events=4)
     driver.map_event(DEVICE, 0, 0)
     movall(driver, 0, 2)
-    device.create_its().set_attr(Group.ADDR, ItsAddress.ITS, 0x0810_0000)
+    later.set_attr(Group.ADDR, ItsAddress.ITS, 0x0810_0000)
     assert driver.gic is not device.gic
     driver.gic = device.gic
     send(driver, 0)

@@ -231,6 +231,29 @@ def test_kvm_reads_the_lpi_tables_when_an_event_is_mapped() -> None:
         assert driver.ram.read(byte, 1) == (b"\0" if expected else bytes([1 << 9000 % 8]))
 
 
+@pytest.mark.rule("ITS-33")
+@pytest.mark.parametrize("missing", ["PROPBASER", "PENDBASER", "collections"])
+def test_kvm_maps_nothing_whose_tables_are_not_in_ram(missing: str) -> None:
+    for profile in (vgic.KVM, vgic.ARCH):
+        driver, heard = vm(profile=profile, started=False)
+        driver.start_its()
+        tables = {"PROPBASER": driver.memory.take(0x1_0000) | 15, "PENDBASER": driver.memory.take(0x1_0000)}
+        for name, value in tables.items():
+            register = getattr(vgic.layouts.gicr, name)
+            driver.gic.write(driver.redistributor(0, register), 8, value & 15 if name == missing else value)
+        if missing == "collections" and profile is vgic.KVM:
+            driver.enable(False)
+            driver.write(vgic.layouts.gits.BASER, 1 << 63, 1)
+            driver.enable(True)
+        driver.send("MAPC", RDbase=0, ICID=0, V=1)
+        unmapped = [("MAPC", ItsError.COLLECTION_UNREADABLE)]
+        assert heard.take() == (unmapped if missing == "collections" and profile is vgic.KVM else [])
+        driver.map_device(DEVICE, 4)
+        driver.send("MAPTI", DeviceID=DEVICE, EventID=0, pINTID=8200, ICID=0)
+        error = ItsError.COLLECTION_UNREADABLE if missing == "collections" else ItsError.LPI_UNREADABLE
+        assert heard.take() == ([("MAPTI", error)] if profile is vgic.KVM else [])
+
+
 @pytest.mark.rule("ITS-15", "ITS-33")
 def test_which_intids_are_lpis_when_an_event_is_mapped() -> None:
     for profile, beyond in ((vgic.ARCH, None), (vgic.QEMU, None), (vgic.KVM, ItsError.INTID_OUT_OF_RANGE)):
@@ -238,7 +261,8 @@ def test_which_intids_are_lpis_when_an_event_is_mapped() -> None:
         driver.start_its()
         # The configuration table has room for INTIDs of 14 bits.
         address = driver.redistributor(0, vgic.layouts.gicr.PROPBASER)
-        driver.gic.write(address, 8, 13)
+        driver.gic.write(address, 8, driver.memory.take(0x2000) | 13)
+        driver.gic.write(driver.redistributor(0, vgic.layouts.gicr.PENDBASER), 8, driver.memory.take(0x1_0000))
         driver.map_collection(0, 0)
         driver.map_device(DEVICE, 4)
         for intid, error in ((8191, ItsError.INTID_OUT_OF_RANGE), (16383, None), (16384, beyond), (65535, beyond)):

@@ -205,6 +205,7 @@ def test_syndromes_are_arms() -> None:
         ItsError.PROCESSOR_OUT_OF_RANGE,
         ItsError.COMMAND_UNREADABLE,
         ItsError.COLLECTION_UNREADABLE,
+        ItsError.LPI_UNREADABLE,
         ItsError.UNREADABLE,
         ItsError.UNKNOWN_COMMAND,
         ItsError.ITS_DISABLED,

@@ -41,8 +41,8 @@ def region(base: int, count: int, index: int, flags: int = 0) -> int:
     return RegionAttr(base, count, index, flags).pack()
 
 
-def vm(cpus: int = 1) -> VgicV3Device:
-    device = VgicV3Device()
+def vm(cpus: int = 1, ipa_bits: int = 40) -> VgicV3Device:
+    device = VgicV3Device(ipa_bits=ipa_bits)
     for _ in range(cpus):
         device.create_vcpu()
     return device
@@ -64,7 +64,7 @@ def placed(cpus: int = 1) -> VgicV3Device:
 def test_a_refusal_has_kvms_number_and_names_the_attribute() -> None:
     message = refused(errno.EBUSY, getting(vm(), Group.REDIST_REGS, register_attr(0, CTLR)))
     assert message == "EBUSY: REDIST_REGS GICR_CTLR of 0.0.0.0: CTRL INIT has not been called"
-    for group in (Group.CPU_REGS, Group.ITS_REGS, Group.MAINT_IRQ, 99):
+    for group in (Group.CPU_REGS, Group.ITS_REGS, 99):
         for call in (setting(vm(), group, 0), getting(vm(), group, 0), lambda g=group: vm().has_attr(g, 0)):
             refused(errno.ENXIO, call)
     refused(errno.ENXIO, setting(vm(), Group.ADDR, 0, GICD))
@@ -100,12 +100,24 @@ def test_vcpus_are_created_before_init_and_there_is_a_limit() -> None:
 
 
 @pytest.mark.rule("KVM-5")
-def test_init_needs_a_vcpu_and_may_be_repeated() -> None:
-    device = VgicV3Device()
-    refused(errno.ENODEV, setting(device, Group.CTRL, Control.INIT))
+def test_init_may_be_repeated() -> None:
+    device = vm()
     refused(errno.EBUSY, lambda: device.gic)
-    device.create_vcpu()
     assert init(device).gic is init(device).gic
+
+
+@pytest.mark.rule("KVM-5", "KVM-16")
+def test_init_without_a_vcpu_succeeds_and_is_the_end_of_the_vm() -> None:
+    device = init(VgicV3Device())
+    assert device.initialised
+    refused(errno.EBUSY, device.create_vcpu)
+    refused(errno.EBUSY, lambda: device.gic)
+    refused(errno.EBUSY, setting(device, Group.NR_IRQS, 0, 64))
+    assert device.get_attr(Group.NR_IRQS, 0) == 256
+    refused(errno.EINVAL, getting(device, Group.DIST_REGS, CTLR))
+    refused(errno.EINVAL, getting(device, Group.REDIST_REGS, CTLR))
+    refused(errno.EINVAL, lambda: device.has_attr(Group.DIST_REGS, CTLR))
+    init(device).set_attr(Group.CTRL, Control.SAVE_PENDING_TABLES)
 
 
 @pytest.mark.rule("KVM-6")
@@ -217,13 +229,31 @@ def test_the_old_region_grows_with_the_vcpus() -> None:
 
 
 @pytest.mark.rule("KVM-10", "KVM-13")
-def test_growth_beyond_the_address_space_is_found_at_creation() -> None:
-    device = VgicV3Device(ipa_bits=36)
-    device.create_vcpu()
-    device.set_attr(Group.ADDR, Address.REDIST, (1 << 36) - FRAME)
+@pytest.mark.parametrize("over", ["the end", "the distributor"])
+def test_growth_over_something_is_found_one_vcpu_late_or_at_the_first_run(over: str) -> None:
+    def grown(vcpus: int) -> VgicV3Device:
+        device = vm(1, ipa_bits=36)
+        device.set_attr(Group.ADDR, Address.DIST, GICD)
+        end = 1 << 36 if over == "the end" else GICD
+        device.set_attr(Group.ADDR, Address.REDIST, end - 3 * FRAME)
+        for _ in range(vcpus - 1):
+            device.create_vcpu()
+        return device
+
+    with init(grown(3)).run():
+        pass
+    # The fourth does not count yet when it is created.
+    refused(errno.EINVAL, init(grown(4)).run)
+    device = grown(4)
     refused(errno.EINVAL, device.create_vcpu)
-    assert len(device.vcpus) == 1
-    refused(errno.E2BIG, setting(VgicV3Device(ipa_bits=36), Group.ADDR, Address.REDIST, 1 << 37))
+    assert len(device.vcpus) == 4
+    refused(errno.EINVAL, init(device).run)
+
+
+@pytest.mark.rule("KVM-10")
+@pytest.mark.parametrize("base", [1 << 36, 1 << 37, (1 << 64) - KIB64])
+def test_a_region_of_no_vcpus_lies_in_the_address_space_too(base: int) -> None:
+    refused(errno.E2BIG, setting(VgicV3Device(ipa_bits=36), Group.ADDR, Address.REDIST, base))
 
 
 @pytest.mark.rule("KVM-11")
@@ -311,6 +341,7 @@ def test_addresses_may_come_after_init_and_after_registers() -> None:
     pmr = register_attr(1, vgic.ICC_PMR_EL1)
     device.set_attr(Group.DIST_REGS, 0x0104, 0xF0)
     device.set_attr(Group.REDIST_REGS, register_attr(1, KIB64 + 0x0200), 0xC000_0001)
+    device.set_attr(Group.DIST_REGS, 0x0C0C, 0)
     device.set_attr(Group.LEVEL_INFO, level_attr(0, 32), 0x8000_0000)
     device.set_attr(Group.CPU_SYSREGS, pmr, 0xF0)
     device.set_attr(Group.CPU_SYSREGS, register_attr(0, vgic.ICC_BPR1_EL1), 5)

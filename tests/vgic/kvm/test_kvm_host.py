@@ -16,8 +16,9 @@ from vgic.kvm import Group, VgicV3Device, register_attr, restore, save_sequence
 def test_the_system_registers_that_userspace_can_access() -> None:
     vm = Vm()
     for register in (vgic.ICC_IAR1_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_RPR_EL1, 0x1234):
-        refused(errno.ENXIO, lambda r=register: vm.icc(r))
-        refused(errno.ENXIO, lambda r=register: vm.set_icc(r, 0))
+        refused(errno.ENOENT, lambda r=register: vm.icc(r))
+        refused(errno.ENOENT, lambda r=register: vm.set_icc(r, 0))
+        refused(errno.ENXIO, lambda r=register: vm.device.has_attr(Group.CPU_SYSREGS, r))
     for number in (1, 2, 3):
         refused(errno.EINVAL, lambda n=number: vm.icc(vgic.ICC_AP0R0_EL1 + n))
         refused(errno.EINVAL, lambda n=number: vm.set_icc(vgic.ICC_AP1R0_EL1 + n, 0))
@@ -124,6 +125,8 @@ def test_a_vm_can_be_less_than_its_host() -> None:
     vm.set_icc(vgic.ICC_PMR_EL1, 0xFE)
     vm.set_icc(vgic.ICC_CTLR_EL1, 0x0402)
     assert vm.icc(vgic.ICC_CTLR_EL1) == 0x0402
+    with vm.device.run():
+        pass
     assert vm.icc(vgic.ICC_PMR_EL1) == 0xF8
     # One VM, one CPU interface: what the first vCPU says holds for all.
     attr = register_attr(1, vgic.ICC_CTLR_EL1)
@@ -153,3 +156,22 @@ def test_what_the_gic_is_cannot_change_after_the_first_run() -> None:
     refused(errno.EBUSY, lambda: vm.set_icc(vgic.ICC_CTLR_EL1, 0x0400))
     assert vm.dist(IIDR) == REVISION_3
     assert vm.gic is gic
+
+
+@pytest.mark.rule("KVM-29")
+def test_pmr_and_bpr_read_as_written_until_the_vcpu_runs() -> None:
+    vm = Vm(2)
+    assert [vm.icc(register) for register in (vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)] == [0, 0]
+    for register, value in ((vgic.ICC_PMR_EL1, 0xFF), (vgic.ICC_BPR0_EL1, 1), (vgic.ICC_BPR1_EL1, 2)):
+        vm.set_icc(register, value)
+        assert vm.icc(register) == value
+    with vm.device.run(1):
+        pass
+    assert vm.icc(vgic.ICC_PMR_EL1) == 0xFF
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x401)
+    assert vm.icc(vgic.ICC_BPR1_EL1) == 2  # BPR0, which is 1, and one more
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x400)
+    with vm.device.run():
+        pass
+    registers = (vgic.ICC_PMR_EL1, vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)
+    assert [vm.icc(register) for register in registers] == [0xF8, 2, 3]

@@ -43,7 +43,12 @@ def test_restoring_follows_the_links() -> None:
 Change = Callable[[Tables, int, int], object]
 
 INCONSISTENT: list[tuple[str, Change, int, str]] = [
-    ("no vCPU", lambda t, three, five: t.put(t.collection(0), cte(2, 0)), errno.EINVAL, "vCPU 2, the VM has 2"),
+    (
+        "no vCPU",
+        lambda t, three, five: t.put(t.collection(0), cte(2, 0)),
+        errno.EINVAL,
+        "vCPU 2, which this VM does not have",
+    ),
     (
         "twice",
         lambda t, three, five: t.put(t.collection(1), cte(0, 0)),
@@ -216,8 +221,12 @@ def test_random_tables_are_saved_or_refused(indirect: bool) -> None:
         if not number:
             before = dict(kept)
             kept.clear()
-            tables.restore()
-            assert kept == before
+            restored, _ = tried(tables, ItsControl.RESTORE_TABLES)
+            # Beyond what is in RAM of a device table there is nothing to save, and nothing to restore from.
+            assert (restored, kept) in ((0, before), (errno.EFAULT, {}))
+            assert indirect or not restored
         tables.vm.gic.check()
     save, restore = ItsControl.SAVE_TABLES, ItsControl.RESTORE_TABLES
-    assert answers == {(save, 0), (save, errno.EINVAL)} | {(restore, n) for n in (0, errno.EINVAL, errno.EEXIST)}
+    assert answers == {(save, n) for n in (0, errno.EINVAL, errno.EFAULT)} | {
+        (restore, n) for n in (0, errno.EINVAL, errno.EEXIST, errno.EFAULT)
+    }

@@ -1,0 +1,100 @@
+"""`vgic.kvm` answers as a live KVM does: the same calls on both, and every result and errno compared.
+
+KVM is that of Debian's arm64 kernels, which QEMU's TCG runs (`vgic_tools.judges`). Where QEMU, the cross compiler
+or a kernel is not there, these tests are skipped; `python -m vgic_tools.judges.fetch` fetches the kernels.
+"""
+
+import signal
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+import kvm_lives
+import kvm_walk
+from kvm_scenarios import SCENARIOS, Life, Scenario
+from kvm_subjects import Facade, Live
+from vgic.host.capabilities import HostCapabilities
+from vgic.kvm import KVM_6_12, KVM_7_2, KvmVersion
+from vgic_tools.judges.agent import missing_tool
+from vgic_tools.judges.errors import JudgeError
+from vgic_tools.judges.kernels import cached_kernel
+from vgic_tools.judges.kvm_host import KvmHost
+
+VERSIONS = {"6.12": KVM_6_12, "6.1": KVM_6_12, "newest": KVM_7_2}
+KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in VERSIONS]
+
+# Of cortex-a76, as QEMU has it: five bits of priority, INTIDs of 24 bits, A3V.
+HOST = HostCapabilities(a3v=True, id_bits=24)
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
+    missing = missing_tool()
+    if missing is not None:
+        pytest.skip(missing)
+    kernel = cached_kernel(request.param)
+    if kernel is None:
+        pytest.skip(f"there is no kernel {request.param}; `python -m vgic_tools.judges.fetch` fetches it")
+    with KvmHost(kernel) as live:
+        yield live
+
+
+def version(host: KvmHost) -> KvmVersion:
+    return KVM_6_12 if host.release.startswith("6.") else KVM_7_2
+
+
+def lived(scenario: Scenario, subject: Live | Facade) -> list[tuple[str, str]]:
+    life = Life(subject)
+    scenario.live(life)
+    return life.log
+
+
+@pytest.mark.rule("KVM-3", "KVM-5", "KVM-10", "KVM-27", "KVM-29", "KVM-34", "KVM-54", "KVM-57")
+@pytest.mark.rule("KVM-61", "KVM-62", "KVM-63", "KVM-64", "ITS-33")
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_same_as_kvm(host: KvmHost, name: str) -> None:
+    scenario = SCENARIOS[name]
+    told = lived(scenario, Live(host, ram=scenario.ram))
+    model = Facade(ram=scenario.ram, host=HOST, a3v_must_match=True, version=version(host))
+    assert lived(scenario, model) == told
+
+
+def compare_lives(host: KvmHost, seeds: range) -> None:
+    for seed in seeds:
+        told, answered = Life(Live(host)), Life(Facade(host=HOST, a3v_must_match=True, version=version(host)))
+        for life in (told, answered):
+            kvm_lives.live(life, Random(seed))
+        assert answered.log == told.log, f"seed {seed}"
+
+
+def test_random_lives(host: KvmHost) -> None:
+    compare_lives(host, range(20))
+
+
+@pytest.mark.slow
+def test_many_random_lives(host: KvmHost) -> None:
+    compare_lives(host, range(1000, 1200))
+
+
+@pytest.mark.rule("KVM-19", "DIST-23")
+@pytest.mark.parametrize("shape", kvm_walk.SHAPES)
+def test_every_offset(host: KvmHost, shape: str) -> None:
+    assert kvm_walk.walk(Live(host), shape, kvm_walk.INHABITED) == kvm_walk.recorded(shape, kvm_walk.INHABITED)
+
+
+@pytest.mark.slow
+@pytest.mark.rule("KVM-19")
+@pytest.mark.parametrize("shape", kvm_walk.SHAPES)
+def test_really_every_offset(host: KvmHost, shape: str) -> None:
+    assert kvm_walk.walk(Live(host), shape) == kvm_walk.recorded(shape)
+
+
+def test_a_host_that_dies_is_told_apart(host: KvmHost) -> None:
+    """And leaves nothing behind."""
+    with KvmHost(host.kernel) as other:
+        other.agent.process.kill()
+        with pytest.raises(JudgeError, match="the KVM host has ended"):
+            other.agent.ask("reset")
+    assert other.agent.process.returncode == -signal.SIGKILL
+    assert host.agent.ask("reset").errno == 0
