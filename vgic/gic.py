@@ -14,6 +14,8 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mypy_extensions import i64
+
 from mmio import ILLEGAL
 from vgic import affinity
 from vgic.arguments import check_instance, check_protocols
@@ -75,7 +77,7 @@ class Gic:
         self.redistributor_bases = machine.redistributor_bases
         """The address of each vCPU's RD_base frame."""
         # What a guest's accesses and an embedder's calls need, at hand.
-        self._vcpus = len(config.topology)
+        self._vcpus: i64 = len(config.topology)
         self._affinities = machine.affinities
         self._interfaces = machine.interfaces
         self._private = machine.private
@@ -108,25 +110,25 @@ class Gic:
         """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
         self.map.write(address, size, value, secure, cpu)
 
-    def sysreg_read(self, cpu: int, register: int, secure: bool = False) -> int:
+    def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
         With one Security state a read is the same whether `secure` or not. Raises ConfigError for a vCPU that the
         VM does not have.
         """
-        value = self._sysregs.read(self.interface(cpu), register)
+        value = self._sysregs.read(self._interface(cpu), register)
         if value != ILLEGAL:
             return value
         if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
 
-    def sysreg_write(self, cpu: int, register: int, value: int, secure: bool = False) -> None:
+    def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
         """
-        taken = self._sysregs.write(self.interface(cpu), register, value, secure)
+        taken = self._sysregs.write(self._interface(cpu), register, value, secure)
         if not taken and self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
 
@@ -296,6 +298,13 @@ class Gic:
 
     def interface(self, cpu: int) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
+        # Compared before it becomes a 64-bit integer, which one of any size need not fit.
+        if 0 <= cpu < len(self._interfaces):
+            return self._interface(cpu)
+        raise self._no_vcpu(cpu)
+
+    def _interface(self, cpu: i64) -> CpuInterface:
+        """`interface`, on the way of every access to a system register."""
         if 0 <= cpu < self._vcpus:
             return self._interfaces[cpu]
         raise self._no_vcpu(cpu)

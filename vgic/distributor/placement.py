@@ -45,12 +45,12 @@ class SpiPlacement(Placement):
             self.unplaced.add(index)
         else:
             self.held[index] = cpu
-            self._bank.forwarder.has_one_of_n = True
+            self._bank.forwarder.set_one_of_n(True)
 
     def forget(self, index: i64) -> None:
         """Forget where an SPI waits: it is not forwarded any more."""
         if self.held.pop(index, NO_VCPU) != NO_VCPU:
-            self._bank.forwarder.has_one_of_n = bool(self.held)
+            self._bank.forwarder.set_one_of_n(len(self.held) != 0)
         self.unplaced.discard(index)
 
     def selectable_changed(self, cpu: i64) -> None:

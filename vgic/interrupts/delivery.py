@@ -5,7 +5,7 @@ changed. `settle` then lets every marked interface find its highest priority pen
 and lets interrupts that may go to any PE find theirs.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from mypy_extensions import i64
 
@@ -15,6 +15,10 @@ from vgic.cpu_interface.pending import NO_KEY
 from vgic.topology import NO_VCPU
 
 __all__ = ["DeferredBank", "Forwarder", "Placement"]
+
+
+_SEVERAL: Final = -2
+"""More than one CPU interface is marked."""
 
 
 class DeferredBank(Protocol):
@@ -46,10 +50,10 @@ class Forwarder(Settler):
         """Moves interrupts that may go to any PE."""
         self.has_one_of_n = False
         """There are such interrupts, which could be at another PE than they are."""
+        self._coupled = False
+        """There are such interrupts, or deferred words: what changes at one PE may concern others."""
         self._alone: i64 = NO_VCPU
-        """The only vCPU that is marked, NO_VCPU where none is, or several."""
-        self._several = False
-        """More than one are marked, and all of them are in the list."""
+        """The only vCPU that is marked, NO_VCPU where none is, _SEVERAL where all that are are in the list."""
         self._marked: list[CpuInterface] = []
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
@@ -79,6 +83,7 @@ class Forwarder(Settler):
     def clear(self) -> None:
         """Empty the pending queues and forget what was deferred: the state of the VM is being replaced."""
         self.deferred = []
+        self._couple()
         for interface in self.cpus:
             for group in interface.groups:
                 group.forget()
@@ -90,7 +95,7 @@ class Forwarder(Settler):
         interface.changed |= what
 
     def _mark(self, interface: CpuInterface) -> None:
-        if self._alone == NO_VCPU and not self._several:
+        if self._alone == NO_VCPU:
             self._alone = interface.cpu
         else:
             self._gather()
@@ -98,10 +103,17 @@ class Forwarder(Settler):
 
     def _gather(self) -> None:
         """Have all that are marked in the list."""
-        self._several = True
-        if self._alone != NO_VCPU:
+        if self._alone >= 0:
             self._marked.append(self.cpus[self._alone])
-            self._alone = NO_VCPU
+        self._alone = _SEVERAL
+
+    def set_one_of_n(self, there: bool) -> None:
+        """Say whether there are interrupts that could be at another PE than they are."""
+        self.has_one_of_n = there
+        self._couple()
+
+    def _couple(self) -> None:
+        self._coupled = self.has_one_of_n or len(self.deferred) != 0
 
     def defer(self, bank: DeferredBank, word: int) -> None:
         """Leave a word of a bank as it is forwarded now, until something makes a PE choose anew.
@@ -110,6 +122,7 @@ class Forwarder(Settler):
         """
         if not self.is_deferred(bank, word):
             self.deferred.append((bank, word))
+            self._couple()
 
     def is_deferred(self, bank: DeferredBank, word: int) -> bool:
         """True where the word is yet to be evaluated."""
@@ -118,35 +131,30 @@ class Forwarder(Settler):
     def catch_up(self) -> None:
         """Evaluate what was deferred."""
         deferred, self.deferred = self.deferred, []
+        self._couple()
         for bank, word in deferred:
             bank.requeue(word, 0xFFFF_FFFF)
 
     def settle_changed(self, interface: CpuInterface, what: i64) -> None:
         """`mark_changed` and `settle`."""
-        if interface.changed:
-            interface.changed |= what
-        elif self._several or self._alone != NO_VCPU or what & SELECTABLE or self.has_one_of_n or self.deferred:
-            self._mark(interface)
-            interface.changed = what
-        else:
-            # As in `settle`, without a mark.
-            if what & CANDIDATES:
-                interface.select_best()
-            interface.update_outputs()
+        if self._alone != NO_VCPU or self._coupled or what & SELECTABLE:
+            self.mark_changed(interface, what)
+            self.settle()
             return
-        self.settle()
+        # As in `settle`, without a mark.
+        if what & CANDIDATES:
+            interface.select_best()
+        interface.update_outputs()
 
     def settle(self) -> None:
         """Bring the marked CPU interfaces up to date, until nothing moves any more."""
-        while True:
-            if self._several:
+        while self._alone != NO_VCPU:
+            if self._alone == _SEVERAL:
                 self._settle_marked()
                 continue
-            if self._alone == NO_VCPU:
-                return
             alone = self.cpus[self._alone]
             changed = alone.changed
-            if changed & SELECTABLE or self.has_one_of_n or self.deferred:
+            if changed & SELECTABLE or self._coupled:
                 self._gather()
             else:
                 # Nearly always: one PE, and nothing that concerns others or was left for later.
@@ -168,7 +176,7 @@ class Forwarder(Settler):
             self.catch_up()
         # The callback behind the outputs may come back with a new line level: leave nothing half done before it.
         marked, self._marked = self._marked, []
-        self._several = False
+        self._alone = NO_VCPU
         for interface in marked:
             interface.changed = 0
             interface.select_best()
@@ -186,7 +194,6 @@ class Forwarder(Settler):
     def settle_anew(self) -> None:
         """Let every CPU interface choose and set its outputs, whatever it chose before; deferred words stay so."""
         self._alone = NO_VCPU
-        self._several = False
         self._marked = []
         for interface in self.cpus:
             interface.changed = 0

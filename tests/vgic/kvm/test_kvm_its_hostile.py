@@ -1,6 +1,7 @@
 """A guest that sends any command, and writes any register and its own tables, is moved or refused at its source."""
 
 import errno
+from collections import Counter
 from random import Random
 
 import pytest
@@ -83,9 +84,19 @@ def moved(seed: int) -> bool:
 
 
 def compare(source: vgic.Gic, target: vgic.Gic) -> None:
-    for device in DEVICES:
-        for event in EVENTS:
-            assert target.its().translate(device, event) == source.its().translate(device, event)
+    events = [(device, event) for device in DEVICES for event in EVENTS]
+    found = {event: target.its().translate(*event) for event in events}
+    expected = {event: source.its().translate(*event) for event in events}
+    named = Counter(told.intid for told in expected.values() if isinstance(told, vgic.Translation))
+    for event, told in expected.items():
+        there = found[event]
+        if isinstance(told, vgic.Translation) and isinstance(there, vgic.Translation):
+            # The tables do not tell where MOVALL sent an LPI: it goes where its collection does (ITS-34), and of
+            # several events that share it (ITS-37) which one decides depends on the order in which they are read.
+            homes = {source.its().tables.kept[told.collection]} if named[told.intid] == 1 else set(range(CPUS))
+            assert there.cpu in homes
+            told = told._replace(cpu=there.cpu)
+        assert there == told
     for cpu in range(CPUS):
         assert target.lpis(cpu).pending.keys() == source.lpis(cpu).pending.keys()
 
