@@ -192,27 +192,45 @@ class AddressMap:
 
         `cpu` is who does it; the observer is told.
         """
-        if not self._last_base <= address < self._last_end and not self._enter(address):
-            return self._refuse(address, size, None, secure, cpu, Refusal.UNMAPPED)
-        if size not in (4, 8, 1, 2):
-            return self._refuse(address, size, None, secure, cpu, Refusal.SIZE)
-        region = self._last
-        value = region.read(address - self._last_base, size, secure)
+        value = self.try_read(address, size, secure)
         if value < 0:
-            return self._refused_by(region, address, size, None, secure, cpu)
+            self.report(address, size, None, secure, cpu)
+            return 0
         return value
 
     def write(self, address: int, size: int, value: int, secure: bool = False, cpu: int | None = None) -> None:
         """Write the low `size` bytes of `value` at `address`, as `read` reads. Never raises."""
+        if not self.try_write(address, size, value, secure):
+            self.report(address, size, value, secure, cpu)
+
+    def try_read(self, address: int, size: int, secure: bool) -> int:
+        """`read`, but ILLEGAL for an access that has no effect, of which nobody is told."""
         if not self._last_base <= address < self._last_end and not self._enter(address):
-            self._refuse(address, size, value, secure, cpu, Refusal.UNMAPPED)
-            return
+            return ILLEGAL
         if size not in (4, 8, 1, 2):
-            self._refuse(address, size, value, secure, cpu, Refusal.SIZE)
+            return ILLEGAL
+        return self._last.read(address - self._last_base, size, secure)
+
+    def try_write(self, address: int, size: int, value: int, secure: bool) -> bool:
+        """`write`; False for an access that has no effect, of which nobody is told."""
+        if not self._last_base <= address < self._last_end and not self._enter(address):
+            return False
+        if size not in (4, 8, 1, 2):
+            return False
+        return self._last.write(address - self._last_base, size, value, secure)
+
+    def report(self, address: int, size: int, value: int | None, secure: bool, cpu: int | None) -> None:
+        """Tell the observer of an access that had no effect; `value` is None for a read."""
+        if self._observer is None:
             return
-        region = self._last
-        if not region.write(address - self._last_base, size, value, secure):
-            self._refused_by(region, address, size, value, secure, cpu)
+        region = self.find(address)
+        if region is None:
+            refusal = Refusal.UNMAPPED
+        elif size not in (4, 8, 1, 2):
+            refusal = Refusal.SIZE
+        else:
+            refusal = region.refusal(address - region.base, size, value is not None) or Refusal.HOLE
+        self._observer.illegal_access(IllegalAccess(address, size, value, secure, refusal, cpu))
 
     def _enter(self, address: int) -> bool:
         """Make the region that holds `address` the last one; False where there is none."""
@@ -223,19 +241,6 @@ class AddressMap:
         self._last_base = found.base
         self._last_end = found.end
         return True
-
-    def _refused_by(
-        self, region: Region, address: int, size: int, value: int | None, secure: bool, cpu: int | None
-    ) -> int:
-        refusal = region.refusal(address - region.base, size, value is not None)
-        return self._refuse(address, size, value, secure, cpu, refusal or Refusal.HOLE)
-
-    def _refuse(
-        self, address: int, size: int, value: int | None, secure: bool, cpu: int | None, refusal: Refusal
-    ) -> int:
-        if self._observer is not None:
-            self._observer.illegal_access(IllegalAccess(address, size, value, secure, refusal, cpu))
-        return 0
 
     def __str__(self) -> str:
         return "\n".join(str(region) for region in self)

@@ -104,11 +104,16 @@ class Gic:
         With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
         the observer where the access has no effect.
         """
-        return self.map.read(address, size, secure, cpu)
+        value = self.map.try_read(address, size, secure)
+        if value < 0:
+            self.map.report(address, size, None, secure, cpu)
+            return 0
+        return value
 
     def write(self, address: int, size: int, value: int, cpu: int | None = None, secure: bool = False) -> None:
         """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
-        self.map.write(address, size, value, secure, cpu)
+        if not self.map.try_write(address, size, value, secure):
+            self.map.report(address, size, value, secure, cpu)
 
     def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.

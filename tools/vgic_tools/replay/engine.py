@@ -163,6 +163,8 @@ class _Replay(RecordSink):
         self._findings = Findings(self.result, self._gic, history)
         self._refusal: Refusal | None = None
         self._started = False
+        self._diverged = False
+        """The result has a divergence: a flag, since every event asks."""
         self._lpi_priority: dict[int, int] = {}
         self.needs: i64 = 0
         """The first event that may still be asked for."""
@@ -224,12 +226,12 @@ class _Replay(RecordSink):
             self._written(self._places.written(data, at, index), index)
         else:
             raise RecordError(f"record {index} is of unknown kind {kind}")
-        return self.result.diverged and not self._keep_going
+        return self._diverged and not self._keep_going
 
     def finish(self) -> None:
         """The trace is over: compare what is still open, as far as an end amid an operation allows."""
         result = self.result
-        result.stopped = self.result.diverged and not self._keep_going
+        result.stopped = self._diverged and not self._keep_going
         if not result.stopped:
             self._before_operation(cut=True)
             if self._evaluations.waiting():
@@ -341,6 +343,7 @@ class _Replay(RecordSink):
                     self._findings.read(
                         index, self._places.name_at(address), value_of(data, at), got, self._places.locate(address)
                     )
+                    self._diverged = self.result.diverged
             else:
                 self.result.accepted[f"reads of {self._places.name_at(address)} whose value is not recorded"] += 1
         self._compare_legality(index, flags & ILLEGAL != 0)
@@ -437,6 +440,7 @@ class _Replay(RecordSink):
                 continue
             self.result.compared[what] += 1
             self._findings.outcome(index, what, cpu, expected, got)
+            self._diverged = self.result.diverged
 
     def _generate(self, cut: bool) -> None:
         """Generate an SGI, and compare who it was delivered to; `cut`: more deliveries may have followed."""
@@ -456,6 +460,7 @@ class _Replay(RecordSink):
             got = _listed([(event.intid, pe) for pe in reach])
             # The line of these events is their index.
             self._findings.outcome(wrong.line, "SGI deliveries", sgi.sender, recorded, got)
+            self._diverged = self.result.diverged
         self._gic.sysreg_write(sgi.sender, encoding, value)
 
     def _acknowledge(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
@@ -483,6 +488,7 @@ class _Replay(RecordSink):
         if got != value:
             assert register.layout is not None
             self._findings.register(index, cpu, got, register.name, register.layout)
+            self._diverged = self.result.diverged
 
     def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self._refusal is not None
@@ -490,9 +496,11 @@ class _Replay(RecordSink):
             self._counts.legality += 1
             if got != expected:
                 self._findings.outcome(index, LEGALITY, None, _legality(expected), _legality(got))
+                self._diverged = self.result.diverged
 
     def _diverge_its(self, what: str, index: i64, expected: str, got: str) -> None:
         self._findings.outcome(index, what, None, expected, got)
+        self._diverged = self.result.diverged
 
     def _present(self) -> None:
         """The model is in a state that waiting evaluations may show."""
