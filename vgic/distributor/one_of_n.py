@@ -40,6 +40,10 @@ class OneOfN:
             self.wakes and interface.asleep and not interface.groups[group].declines
         )
 
+    def is_forwarded(self, group: i64) -> bool:
+        """True where the Distributor forwards the group, to whatever PE."""
+        return self._interfaces[0].groups[group].forwarded
+
     def is_selectable(self, cpu: i64, group: i64) -> bool:
         """True where an interrupt may be sent to this PE (ONEN-3)."""
         return self._interfaces[cpu].selectable(group)

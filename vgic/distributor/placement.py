@@ -70,25 +70,42 @@ class SpiPlacement(Placement):
 
     def displaced(self, cpu: i64, key: i64) -> None:
         """Let another PE have an SPI that vCPU `cpu` was signalled and is no longer. O(vCPUs)."""
-        index = (key & INTID_MASK) - self._bank.first
-        if self.held.get(index) == cpu:
+        index = self._index(key)
+        if self.held.get(index) == cpu and self.one_of_n.is_forwarded(self._bank.group(index)):
             taker = self.one_of_n.taker(self._bank.group(index), key)
             if taker != NO_VCPU:
                 self._move(index, taker)
 
-    def pe_free(self, cpu: i64) -> None:
-        """Let vCPU `cpu`, to which nothing is signalled, take over the best SPI that another keeps waiting.
+    def pes_free(self, cpus: list[int]) -> None:
+        """Let vCPUs, to which nothing is signalled, take over the best SPIs that others keep waiting.
 
-        O(forwarded 1-of-N SPIs).
+        O(forwarded 1-of-N SPIs + vCPUs), but for sorting.
         """
-        best, found = NO_KEY, NO_VCPU
-        for index, holder in self.held.items():
-            key = self._bank.key(index)
-            waits = key < best and holder != cpu and not self.one_of_n.signalled(holder, key)
-            if waits and self.one_of_n.takes(cpu, self._bank.group(index), key):
-                best, found = key, index
-        if best != NO_KEY:
-            self._move(found, cpu)
+        waiting = self._waiting() if cpus and self.held else []
+        for cpu in cpus:
+            best, found = NO_KEY, NO_VCPU
+            for group, keys in enumerate(waiting):
+                # One that it would not take at once is followed by none that it would.
+                key = next((key for key in keys if self.held[self._index(key)] != cpu), NO_KEY)
+                if key < best and self.one_of_n.takes(cpu, group, key):
+                    best, found = key, group
+            if best != NO_KEY:
+                waiting[found].remove(best)
+                self._move(self._index(best), cpu)
+
+    def _waiting(self) -> list[list[int]]:
+        """By group, the keys of SPIs that wait at a PE to which they are not signalled, best first."""
+        waiting: list[list[int]] = [[], []]
+        for index, cpu in self.held.items():
+            group, key = self._bank.group(index), self._bank.key(index)
+            if self.one_of_n.is_forwarded(group) and not self.one_of_n.signalled(cpu, key):
+                waiting[group].append(key)
+        for keys in waiting:
+            keys.sort()
+        return waiting
+
+    def _index(self, key: int) -> int:
+        return (key & INTID_MASK) - self._bank.first
 
     def _misplaced(self) -> list[int]:
         """The SPIs that may not stay where they are."""

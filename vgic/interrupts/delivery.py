@@ -37,8 +37,8 @@ class Placement:
     def displaced(self, cpu: i64, key: i64) -> None:
         """The interrupt of this key is no longer signalled to vCPU `cpu`, where it waits: another may take it."""
 
-    def pe_free(self, cpu: i64) -> None:
-        """Nothing is signalled to vCPU `cpu`: it could take an interrupt that waits at another."""
+    def pes_free(self, cpus: list[int]) -> None:
+        """Nothing is signalled to these vCPUs: they could take interrupts that wait at others."""
 
 
 class Forwarder(Settler):
@@ -188,8 +188,7 @@ class Forwarder(Settler):
         for interface, key in zip(marked, displaced, strict=True):
             if key != NO_KEY:
                 placement.displaced(interface.cpu, key)
-            if interface.signalled_key == NO_KEY:
-                placement.pe_free(interface.cpu)
+        placement.pes_free([int(interface.cpu) for interface in marked if interface.signalled_key == NO_KEY])
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and set its outputs, whatever it chose before; deferred words stay so."""
