@@ -78,7 +78,8 @@ def check_changed_outcome(recording: str, change: Change, keep_going: bool, fold
     lines = changed(recorded_guests.lines(recording, "full"), change)
     formats = Formats(folder, lines, read_qemu(enumerate(lines, 1), recording))
     text, native, packed, without_file = formats.results(recording, keep_going)
-    assert text.diverged
+    # A bit that says that there is something that is not modelled is named instead.
+    assert text.diverged or any(name.endswith(", which are not modelled") for name in text.accepted)
     assert verdict(packed) == verdict(text)
     # What is not recorded is found by reading a trace again, which events without a file cannot be.
     known = verdict(text) | {"undecided": verdict(without_file)["undecided"]}
