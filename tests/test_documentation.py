@@ -122,7 +122,7 @@ def test_help_is_readable_in_a_terminal() -> None:
     shown = pydoc.plain(pydoc.render_doc(vgic.Gic, renderer=pydoc.plaintext))
     for expected in (
         "read(self",
-        "address, size, cpu=0" if vgic.COMPILED else "address: int, size: int, cpu: int",
+        "address, size, cpu=None" if vgic.COMPILED else "address: int, size: int, cpu: int",
         first_line(
             ast.get_docstring(next(n for n in syntax_tree("vgic.gic").body if getattr(n, "name", "") == "Gic"))
         ),

@@ -17,7 +17,8 @@ RECORDING = recorded_guests.TRACES / "linux_smp1_icount"
 CORE = str(RECORDING / "trace.core.log.gz")
 CMDLINE = str(RECORDING / "cmd.txt")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-VGIC = [sys.executable, "-m", "vgic_tools"]
+# Not the source in the working directory: a compiled core that is installed does not mix with it.
+VGIC = [sys.executable, "-P", "-m", "vgic_tools"]
 
 COMMANDS = [
     ["--help"],
@@ -85,13 +86,13 @@ def test_errors_that_nobody_can_read() -> None:
 
 def test_commands_of_one_name() -> None:
     shown = {
-        subprocess.run([sys.executable, "-m", name, "--version"], capture_output=True, env=ENVIRONMENT).stdout
+        subprocess.run([sys.executable, "-P", "-m", name, "--version"], capture_output=True, env=ENVIRONMENT).stdout
         for name in ("vgic", "vgic_tools", "vgic_tools.cli")
     }
     assert len(shown) == 1
     assert shown.pop().startswith(f"vgic {vgic.__version__}, ".encode())
     for name in ("vgic", "vgic_tools"):
-        done = run([sys.executable, "-m", name, "nonsense"])
+        done = run([sys.executable, "-P", "-m", name, "nonsense"])
         assert done.returncode == 2
         assert done.stderr.startswith("Usage: vgic [OPTIONS] COMMAND [ARGS]...\n")
 
@@ -118,7 +119,7 @@ vgic_tools.__main__.run()
 )
 def test_an_interrupt_while_something_is_loaded(module: str) -> None:
     words = ["replay", CORE, "--qemu-cmdline", CMDLINE]
-    done = run([sys.executable, "-c", LOADING, module, *words], stdout=subprocess.PIPE)
+    done = run([sys.executable, "-P", "-c", LOADING, module, *words], stdout=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -184,5 +185,5 @@ def test_a_command_in_the_background_is_not_interrupted() -> None:
     stopping = LOADING.replace(
         "import vgic_tools.__main__", "signal.signal(2, signal.SIG_IGN)\nimport vgic_tools.__main__"
     )
-    done = run([sys.executable, "-c", stopping, "click", "map"], stdout=subprocess.PIPE)
+    done = run([sys.executable, "-P", "-c", stopping, "click", "map"], stdout=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, "")

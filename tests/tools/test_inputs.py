@@ -139,7 +139,7 @@ def test_standard_input_that_cannot_be_used() -> None:
     closed = 'exec "$@" <&-'
     for command in (["replay", "-", "--cpus", "1"], ["state", "show", "-"], ["map", "--dtb", "-"]):
         done = subprocess.run(
-            ["sh", "-c", closed, "sh", sys.executable, "-m", "vgic_tools", *command],
+            ["sh", "-c", closed, "sh", sys.executable, "-P", "-m", "vgic_tools", *command],
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
@@ -191,7 +191,7 @@ def test_a_named_pipe(tmp_path: Path, log: bytes, state: Path) -> None:
 def test_sizes_are_looked_at_before_anything_is_built(arguments: list[str], message: str) -> None:
     bounded = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))"
     done = subprocess.run(
-        [sys.executable, "-c", f"{bounded}\nfrom vgic_tools.cli import main\nmain()", *arguments],
+        [sys.executable, "-P", "-c", f"{bounded}\nfrom vgic_tools.cli import main\nmain()", *arguments],
         capture_output=True,
         text=True,
         env={**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1"},

@@ -28,7 +28,7 @@ print("\\0" + json.dumps(sorted(set(sys.modules) - before)))
 
 def loaded(code: str, *arguments: str) -> set[str]:
     """The packages and modules that some code loads."""
-    command = [sys.executable, "-c", LOADED, code, *arguments]
+    command = [sys.executable, "-P", "-c", LOADED, code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
     modules = json.loads(done.stdout.partition("\0")[2])
     return {".".join(name.split(".")[: depth + 1]) for name in modules for depth in range(name.count(".") + 1)}
@@ -78,7 +78,7 @@ def cost(*command: str) -> float:
 @pytest.mark.timing
 @pytest.mark.parametrize(
     ("command", "bound"),
-    [(("-m", "vgic_tools", "--version"), 5), (("-c", "import vgic"), 7)],
+    [(("-P", "-m", "vgic_tools", "--version"), 5), (("-P", "-c", "import vgic"), 7)],
     ids=["version", "vgic"],
 )
 def test_start_up_in_times_of_an_empty_program(command: tuple[str, ...], bound: float) -> None:

