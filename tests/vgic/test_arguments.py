@@ -174,6 +174,15 @@ def test_a_topology_takes_no_value_for_another(make, error: type[Exception], mes
 
 
 @pytest.mark.rule("API-12")
+def test_true_is_no_number_of_vcpus_but_to_the_compiled_core() -> None:
+    if vgic.COMPILED:
+        assert len(Topology.kvm(True)) == 1
+    else:
+        with pytest.raises(ConfigError, match="int"):
+            Topology.kvm(True)
+
+
+@pytest.mark.rule("API-12")
 @pytest.mark.parametrize("cpus", ["4", 4.0, None])
 def test_a_number_of_vcpus_is_an_integer(cpus: object) -> None:
     # The compiled core looks at the type of a float, a text and None by itself.
