@@ -30,7 +30,7 @@ GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
 
-# What of a CPU interface has changed, for `Settler.mark_changed`: one bit each.
+# What of a CPU interface has changed, for `Settler.settle_changed`: one bit each.
 CANDIDATES: Final = 1
 """What is forwarded to it, or which of that counts: another interrupt may be its best."""
 PREEMPTION: Final = 2
