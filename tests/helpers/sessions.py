@@ -24,12 +24,12 @@ class Session:
     """A running `vgic` with these arguments."""
 
     def __init__(self, *arguments: str) -> None:
-        code = "from vgic_tools.cli import main; main()"
+        # What a shell starts in the background ignores SIGINT, and passes that on.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from vgic_tools.cli import main; main()"
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", code, *arguments],
             start_new_session=True,
-            # What a shell starts in the background ignores it, and passes that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,7 +66,8 @@ class Session:
         """Kill whoever is left."""
         for pid in self.members():
             os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
 
 
 def until(happened: Callable[[], bool]) -> None:
