@@ -18,6 +18,8 @@ __all__ = [
     "CANDIDATES",
     "GROUP0",
     "GROUP1",
+    "NOT_ACTIVE",
+    "NO_GROUP",
     "PREEMPTION",
     "SELECTABLE",
     "ActivationBank",
@@ -29,6 +31,7 @@ __all__ = [
 GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
+NOT_ACTIVE: Final = -1
 
 # What of a CPU interface has changed, for `Settler.settle_changed`: one bit each.
 CANDIDATES: Final = 1
@@ -68,6 +71,10 @@ class ActivationBank:
 
     def group(self, index: i64) -> i64:
         """The group of an interrupt: 0 or 1."""
+        raise NotImplementedError
+
+    def active_priority(self, index: i64, cpu: i64) -> i64:
+        """The priority (8 bits) of an interrupt that is active at vCPU `cpu`, NOT_ACTIVE of one that is not."""
         raise NotImplementedError
 
     def acknowledge(self, index: i64) -> None:

@@ -14,7 +14,7 @@ from vgic.features import IRM
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_SPI
-from vgic.topology import AffinityIndex
+from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SharedInterrupts"]
 
@@ -44,6 +44,10 @@ class SharedInterrupts(InterruptBank):
         """Packed affinity of the target."""
         self.unrouted: set[int] = set(range(config.spis)) if config.profile.first_vcpu_at_reset else set()
         """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
+        self._minds_place = config.profile.list_registers
+        self._overlooks = config.profile.overlooks
+        self.elsewhere: dict[int, int] = {}
+        """The vCPU at which an SPI is active whose route has changed since, where the profile minds."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
 
@@ -58,6 +62,23 @@ class SharedInterrupts(InterruptBank):
     def is_one_of_n(self, index: i64) -> bool:
         """True where the SPI may go to any participating PE."""
         return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
+
+    def place(self, index: i64) -> i64:
+        """The vCPU that an active SPI was routed to when it became active (ROUTE-16)."""
+        if self.elsewhere and index in self.elsewhere:
+            return self.elsewhere[index]
+        return self.target(index)
+
+    def deactivate(self, index: i64) -> None:
+        """Active to inactive. Settles nothing."""
+        if self.elsewhere:
+            self.elsewhere.pop(index, None)
+        super().deactivate(index)
+
+    def forget_inactive(self) -> None:
+        """Some may be active no longer: where they were is of no interest any more. Settles nothing."""
+        for index in [index for index in self.elsewhere if not self.is_active(index)]:
+            del self.elsewhere[index]
 
     def forward(self, index: i64) -> None:
         """Give an SPI that is due to its PE, which for a 1-of-N one is found first. Settles nothing."""
@@ -76,10 +97,21 @@ class SharedInterrupts(InterruptBank):
         moved = self.is_queued(index) and (value != self.route_value(index) or index in self.unrouted)
         if moved:
             self.withdraw(index)
+            if self._overlooks and self.target(index) == NO_VCPU:
+                self._overlook(index)
+                moved = False
+        if self._minds_place and self.is_active(index):
+            self.elsewhere.setdefault(index, int(self.target(index)))
         self.store_route(index, value)
         if moved:
             self.forward(index)
         self.update(index >> 5, bit(index & 31))
+
+    def _overlook(self, index: i64) -> None:
+        """Leave an SPI that waits for a target alone until something else happens to it (STATE-15)."""
+        word, mask = self.words[index >> 5], bit(index & 31)
+        word.overlooked |= mask
+        word.queued &= ~mask
 
     def unroute(self, index: i64) -> None:
         """Let an SPI be as if its GICD_IROUTER<n> had not been written (ROUTE-11)."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import GROUP1, ActivationBank
+from vgic.cpu_interface.interface import GROUP1, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
@@ -316,6 +316,10 @@ class LpiBank(ActivationBank):
 
     def deactivate(self, index: i64) -> None:
         """Nothing: an LPI is never active."""
+
+    def active_priority(self, index: i64, cpu: i64) -> i64:
+        """An LPI is never active."""
+        return NOT_ACTIVE
 
     def group(self, index: i64) -> i64:
         """LPIs are in Group 1."""
