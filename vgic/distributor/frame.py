@@ -37,7 +37,7 @@ class Distributor(BankOwner):
             }
         )
         self._gated: list[InterruptBank] = [interrupts, *private] if profile.overlooks else []
-        """The banks in which nothing is noticed while no group is forwarded (STATE-15)."""
+        """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
         self.control = 0
         """The writable bits of GICD_CTLR: the group enables and E1NWF."""
 

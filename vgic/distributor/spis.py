@@ -64,7 +64,7 @@ class SharedInterrupts(InterruptBank):
         return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
 
     def place(self, index: i64) -> i64:
-        """The vCPU that an active SPI was routed to when it became active (ROUTE-16)."""
+        """The vCPU that an active SPI was routed to when it became active (ROUTE-14)."""
         if self.elsewhere and index in self.elsewhere:
             return self.elsewhere[index]
         return self.target(index)
@@ -108,7 +108,7 @@ class SharedInterrupts(InterruptBank):
         self.update(index >> 5, bit(index & 31))
 
     def _overlook(self, index: i64) -> None:
-        """Leave an SPI that waits for a target alone until something else happens to it (STATE-15)."""
+        """Leave an SPI that waits for a target alone until something else happens to it (STATE-17)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.overlooked |= mask
         word.queued &= ~mask

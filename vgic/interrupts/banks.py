@@ -59,7 +59,7 @@ class InterruptWord:
         self.any_pe: i64 = 0
         """1: routed to any one of the participating PEs; always 0 for private interrupts."""
         self.overlooked: i64 = 0
-        """1: not forwarded until something happens to the interrupt, where the profile has it so (STATE-15)."""
+        """1: not forwarded until something happens to the interrupt, where the profile has it so (STATE-17)."""
         self.queued: i64 = 0
         """1: forwarded, with the group, priority and target that the interrupt has."""
 
@@ -94,7 +94,7 @@ class InterruptBank(ActivationBank):
         self.idle = False
         """What happens is not noticed."""
         self.lasting_latch: i64 = 0
-        """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-14)."""
+        """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-16)."""
         beyond = -count % 32
         self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:

@@ -161,7 +161,7 @@ class _Config(StoredWord[BankOwner]):
         due = word.due()
         self.keep(owner, index, value)
         if self.overlooked:
-            # A line that has been high for long comes to count, which is no event (STATE-15).
+            # A line that has been high for long comes to count, which is no event (STATE-17).
             word.overlooked |= word.due() & ~due
         if self.deferred:
             bank.forwarder.defer(bank, number)

@@ -18,7 +18,7 @@ from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
 __all__ = ["LINGERS", "LIST_REGISTERS", "MOVES", "TIES", "Difference", "Follower", "perform"]
 
 LIST_REGISTERS: Final = "KVM-70"
-TIES: Final = "KVM-71"
+TIES: Final = "PRIO-10"
 MOVES: Final = "KVM-72"
 LINGERS: Final = "KVM-73"
 
