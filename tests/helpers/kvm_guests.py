@@ -27,21 +27,24 @@ READABLE: Final = sorted(
 )
 
 # What a guest sees of its host.
-ON_CORTEX_A76: Final = replace(vgic.KVM, cpu_interface_ctlr={"A3V": 1, "IDbits": 1})
+CORTEX_A76: Final = {"A3V": 1, "IDbits": 1}
 
 
-def config(vcpus: int) -> vgic.Config:
+def config(vcpus: int, profile: vgic.Profile = vgic.KVM) -> vgic.Config:
     """The machine that `KvmGuest` has."""
     regions = (vgic.RedistributorRegion(GICR_BASE, vcpus),)
     topology = vgic.Topology.kvm(vcpus)
-    return vgic.Config(topology, IRQS - 32, ON_CORTEX_A76, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
+    profile = replace(profile, cpu_interface_ctlr=CORTEX_A76)
+    return vgic.Config(topology, IRQS - 32, profile, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
 
 
 class RandomGuest:
     """Draws steps. `gic` is where they were performed that have been drawn so far."""
 
-    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True) -> None:
+    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True, disables: bool = True) -> None:
         self.ties = ties
+        self.disables = disables
+        """The guest disables groups in its CPU interfaces."""
         self.random = Random(seed)
         self.shift = self.random.randrange(31)
         self.gic = gic
@@ -90,7 +93,7 @@ class RandomGuest:
             yield self._write(cpu, self._sgi_base(cpu) + ISENABLER, 4, 0xFFFF_FFFF)
             yield GuestStep(cpu, msr(vgic.ICC_PMR_EL1, 0xF8))
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN1_EL1, 1))
-            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2)))
+            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2) if self.disables else 1))
             yield GuestStep(cpu, msr(vgic.ICC_CTLR_EL1, random.choice((0, 0, 0, 2))))
         yield from self.round()
 
@@ -207,7 +210,7 @@ class RandomGuest:
                 (vgic.ICC_CTLR_EL1, (0, 0, 1, 2, 3)),
                 (vgic.ICC_IGRPEN0_EL1, (0, 1, 1)),
                 (vgic.ICC_IGRPEN1_EL1, (0, 1, 1, 1)),
-            )
+            )[: 6 if self.disables else 4]
         )
         return GuestStep(cpu, msr(register, random.choice(values)))
 

@@ -6,8 +6,9 @@ acknowledged, or was made active for it. Whatever does not match is no more than
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import NO_GROUP, NOT_ACTIVE, PREEMPTION, CpuInterface
+from vgic.cpu_interface.interface import NO_GROUP, NOT_ACTIVE, PREEMPTION, CpuInterface, LineSink
 from vgic.intids import FIRST_SPECIAL, LAST_SPECIAL
+from vgic.profiles import Profile
 
 __all__ = ["VirtualCpuInterface"]
 
@@ -15,10 +16,14 @@ __all__ = ["VirtualCpuInterface"]
 class VirtualCpuInterface(CpuInterface):
     """A CPU interface that differs in how interrupts end."""
 
-    __slots__ = ()
+    __slots__ = ("_dir_reaches_others",)
+
+    def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
+        super().__init__(cpu, profile, priority_bits, lines)
+        self._dir_reaches_others = profile.dir_reaches_other_pes
 
     def end_of_interrupt(self, group: i64, intid: i64) -> None:
-        """Write EOIR of `group`: the highest active priority drops, of whichever group it is (rule CPU-24).
+        """Write EOIR of `group`: the highest active priority drops, of whichever group it is (rule CPU-23).
 
         With EOImode 0 the interrupt is deactivated where it is active here, belongs to `group`, and has the
         priority that dropped.
@@ -39,11 +44,11 @@ class VirtualCpuInterface(CpuInterface):
             self._settler.settle()
 
     def deactivate(self, intid: i64) -> None:
-        """Write DIR: deactivate what is active here; ignored unless EOImode is 1 (rule CPU-25)."""
+        """Write DIR: deactivate what is active here; ignored unless EOImode is 1 (rules CPU-24, CPU-25)."""
         bank = self._bank(intid)
         if bank is None or not self.eoi_mode:
             return
         index = intid - bank.first
-        if bank.active_priority(index, self.cpu) != NOT_ACTIVE:
+        if self._dir_reaches_others or bank.active_priority(index, self.cpu) != NOT_ACTIVE:
             bank.deactivate(index)
             self._settler.settle()

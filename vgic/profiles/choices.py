@@ -104,6 +104,8 @@ class Profile:
     """EOIR deactivates only an interrupt of its own group."""
     list_registers: bool = False
     """CPU interfaces are virtual ones, which finish only what is in one of their list registers."""
+    dir_reaches_other_pes: bool = False
+    """A virtual CPU interface deactivates an SPI by DIR also where it is active at another PE."""
     overlooks: bool = False
     """An interrupt that can be forwarded without anything having happened to it is not, until something does."""
     latch_lasts: bool = False

@@ -21,7 +21,7 @@ __all__ = ["GICD_BASE", "GICR_BASE", "GuestStep", "KvmGuest", "LineStep", "Step"
 GICD_BASE: Final = 0x0800_0000
 GICR_BASE: Final = 0x080A_0000
 
-_SLICE: Final = 30_000
+_SLICE: Final = 5_000
 """Milliseconds that a turn may take: one, on an idle machine."""
 
 
