@@ -11,7 +11,7 @@ import pytest
 import vgic
 from kvm_guests import IRQS, RandomGuest, config
 from vgic_tools.judges.agent import missing_tool
-from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Follower, perform
+from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.kernels import cached_kernel
 from vgic_tools.judges.kvm_guest import KvmGuest, Step
 from vgic_tools.judges.kvm_host import KvmHost
@@ -62,7 +62,10 @@ def compare(host: KvmHost, seed: int, operations: int) -> Counter[str]:
     allowed: Counter[str] = Counter()
     compared = 0
     while compared < operations:
-        followed = live_guest(host, seed, batches=3)
+        try:
+            followed = live_guest(host, seed, batches=3)
+        except Difference as difference:
+            raise Difference(f"Linux {host.release}, seed {seed}: {difference}") from None
         compared += followed.compared
         allowed += followed.freedoms
         seed += 1

@@ -15,6 +15,7 @@ from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
 
 __all__ = [
+    "ANYWHERE",
     "CANDIDATES",
     "GROUP0",
     "GROUP1",
@@ -32,6 +33,7 @@ GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
 NOT_ACTIVE: Final = -1
+ANYWHERE: Final = -2
 
 # What of a CPU interface has changed, for `Settler.settle_changed`: one bit each.
 CANDIDATES: Final = 1
@@ -74,7 +76,7 @@ class ActivationBank:
         raise NotImplementedError
 
     def active_priority(self, index: i64, cpu: i64) -> i64:
-        """The priority (8 bits) of an interrupt that is active at vCPU `cpu`, NOT_ACTIVE of one that is not."""
+        """The priority (8 bits) of an interrupt that is active at vCPU `cpu`, or ANYWHERE; else NOT_ACTIVE."""
         raise NotImplementedError
 
     def acknowledge(self, index: i64) -> None:

@@ -6,7 +6,7 @@ acknowledged, or was made active for it. Whatever does not match is no more than
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import NO_GROUP, NOT_ACTIVE, PREEMPTION, CpuInterface, LineSink
+from vgic.cpu_interface.interface import ANYWHERE, NO_GROUP, NOT_ACTIVE, PREEMPTION, CpuInterface, LineSink
 from vgic.intids import FIRST_SPECIAL, LAST_SPECIAL
 from vgic.profiles import Profile
 
@@ -16,11 +16,11 @@ __all__ = ["VirtualCpuInterface"]
 class VirtualCpuInterface(CpuInterface):
     """A CPU interface that differs in how interrupts end."""
 
-    __slots__ = ("_dir_reaches_others",)
+    __slots__ = ("_dir_reaches",)
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
         super().__init__(cpu, profile, priority_bits, lines)
-        self._dir_reaches_others = profile.dir_reaches_other_pes
+        self._dir_reaches: i64 = ANYWHERE if profile.dir_reaches_other_pes else cpu
 
     def end_of_interrupt(self, group: i64, intid: i64) -> None:
         """Write EOIR of `group`: the highest active priority drops, of whichever group it is (rule CPU-23).
@@ -49,6 +49,6 @@ class VirtualCpuInterface(CpuInterface):
         if bank is None or not self.eoi_mode:
             return
         index = intid - bank.first
-        if self._dir_reaches_others or bank.active_priority(index, self.cpu) != NOT_ACTIVE:
+        if bank.active_priority(index, self._dir_reaches) != NOT_ACTIVE:
             bank.deactivate(index)
             self._settler.settle()

@@ -12,7 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.cpu_interface.interface import NOT_ACTIVE, ActivationBank
+from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.topology import NO_VCPU
@@ -115,8 +115,8 @@ class InterruptBank(ActivationBank):
         return self.words[index >> 5].active >> (index & 31) & 1 != 0
 
     def active_priority(self, index: i64, cpu: i64) -> i64:
-        """The priority of an interrupt that is active at vCPU `cpu`, NOT_ACTIVE of one that is not."""
-        if self.is_active(index) and self.place(index) == cpu:
+        """The priority of an interrupt that is active at vCPU `cpu`, or ANYWHERE; else NOT_ACTIVE."""
+        if self.is_active(index) and (cpu == ANYWHERE or self.place(index) == cpu):
             return self.priorities[index]
         return NOT_ACTIVE
 

@@ -147,7 +147,7 @@ class Follower:
             if _seen(expected) in (_seen(swapped), _seen(result)):
                 self.freedoms[TIES] += 1
                 return
-        raise Difference(f"{step}: the model {_seen(expected)}, KVM {_seen(result)}")
+        raise Difference(f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}")
 
     def _may_miss(self, cpu: int, intid: int) -> bool:
         """True where what is finished may be in no list register, or KVM take it for another that is in none."""
