@@ -154,7 +154,7 @@ class Follower:
         active = self.entries(cpu, active=True)
         if self._active_first:
             return active > SLOTS
-        if active != 1 or intid >= 32 + self.gic.config.spis:
+        if active != 1 or self.gic.interface(cpu).eoi_mode or intid >= 32 + self.gic.config.spis:
             return active > 0
         bank = self.gic.bank(cpu, intid)
         return bank.active_priority(intid - bank.first, cpu) == NOT_ACTIVE
