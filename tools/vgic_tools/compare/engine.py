@@ -107,6 +107,8 @@ class Comparison:
 
     def start(self, machine: Machine) -> None:
         """Build this machine on both sides."""
+        self.told: list[Outcome] = []
+        """What the judge came to, of the operations that it was given last."""
         self.judge.start(machine)
         self.model.start(machine)
         self._watching = [freedom() for freedom in self._freedoms]
@@ -114,7 +116,7 @@ class Comparison:
     def _differing(
         self, operations: Sequence[Operation], got: Sequence[Outcome], before: int, *, count_excused: bool = False
     ) -> Divergence | None:
-        told = self.judge.perform(operations)
+        self.told = told = self.judge.perform(operations)
         self.changes += sum(one[3:] != next_one[3:] for one, next_one in pairwise(told))
         for at, (operation, theirs, ours) in enumerate(zip(operations, told, got, strict=True), before):
             excuse = None

@@ -1,0 +1,160 @@
+"""`vgic compare`: ask another GIC the same as the model, at random, and make short what differs."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from vgic_tools.compare.cases import read_case, write_case
+from vgic_tools.compare.engine import Comparison
+from vgic_tools.compare.run import Result, compare, finding_of
+from vgic_tools.compare.ways import AREAS, JUDGES, WAYS, Way, ways_for
+from vgic_tools.errors import UsageError
+from vgic_tools.judges.errors import JudgeError
+from vgic_tools.progress import progress
+from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
+
+__all__ = ["compare_command"]
+
+DEFAULT_OPERATIONS: Final = 20_000
+WITHOUT_END: Final = 1 << 60
+
+
+@click.command("compare", short_help="Ask QEMU or KVM the same as the model, and make short what differs.")
+@click.argument("judge", type=click.Choice(JUDGES), required=False)
+@click.option("--case", "case", type=click.Path(path_type=Path), help="Repeat a case file.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random operations.")
+@click.option(
+    "--operations",
+    type=click.IntRange(min=1),
+    help=f"How many to perform; {DEFAULT_OPERATIONS:,} unless told, or without end where --seconds is.",
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long to go on.")
+@click.option("--areas", metavar="AREA,...", help=f"What to be about: {', '.join(AREAS)}; all that can be asked.")
+@click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
+@click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
+@click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
+@click.option("--qemu", metavar="PATH", help="The QEMU to ask, unless that on PATH.")
+@click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
+def compare_command(
+    judge: str | None,
+    case: Path | None,
+    seed: int,
+    operations: int | None,
+    seconds: float | None,
+    areas: str | None,
+    cpus: int | None,
+    keep_going: bool,
+    cases: Path,
+    qemu: str | None,
+    as_data: bool,
+) -> None:
+    """Perform random operations on a JUDGE, another GIC, and on the model at once, and compare what they come to.
+
+    At the first divergence it is made as short as possible, shown with its registers decoded, and written to a case
+    file. Exits with 0 where both always agree, 1 where they do not, 2 where the judge cannot be asked.
+
+    \b
+    vgic compare qemu --seed 7 --operations 100000
+    vgic compare qemu --areas mmio,lines --seconds 60 --keep-going
+    vgic compare --case vgic-case-7.jsonl
+    """
+    try:
+        if (judge is None) == (case is None):
+            raise UsageError("name either a judge or --case FILE")
+        if case is not None:
+            _repeat(case, qemu, as_data)
+        assert judge is not None
+        most = operations or (DEFAULT_OPERATIONS if seconds is None else WITHOUT_END)
+        with _asked(judge, _areas(judge, areas), qemu) as asked, _bar(most, seconds) as tick:
+            result = compare(
+                asked, seed=seed, most=most, seconds=seconds, cpus=cpus, keep_going=keep_going, tick=tick
+            )
+        written = _write(result, cases, seed)
+    except UsageError as error:
+        fail(error)
+    except JudgeError as error:
+        complain(f"no verdict: {error}")
+        sys.exit(BAD_INPUT)
+    _show(result, written, as_data)
+
+
+Asked = list[tuple[Way, Comparison, frozenset[str]]]
+
+
+def _areas(judge: str, text: str | None) -> frozenset[str]:
+    known = frozenset().union(*(way.areas for way in WAYS.values() if way.judge == judge))
+    if text is None:
+        return known
+    named = frozenset(part.strip() for part in text.split(","))
+    for name in sorted(named):
+        if name not in AREAS:
+            raise UsageError(f"there is no area {name!r}; there are {', '.join(AREAS)}")
+    return named
+
+
+@contextmanager
+def _asked(judge: str, areas: frozenset[str], qemu: str | None) -> Iterator[Asked]:
+    """The comparisons with a judge, one for each way to ask it."""
+    with ExitStack() as stack:
+        asked = []
+        for way, mine in ways_for(judge, areas):
+            comparison = way.open(qemu or way.default)
+            stack.enter_context(comparison.judge)
+            asked.append((way, comparison, mine))
+        yield asked
+
+
+@contextmanager
+def _bar(most: int, seconds: float | None) -> Iterator[Callable[[Result], None]]:
+    """What shows how far a comparison is."""
+    done = 0
+    total = most if most < WITHOUT_END else round((seconds or 0) * 1000)
+    with progress("operations", total, lambda: done) as advance:
+
+        def tick(result: Result) -> None:
+            nonlocal done
+            done = result.operations if most < WITHOUT_END else round(result.seconds * 1000)
+            advance()
+
+        yield tick
+
+
+def _write(result: Result, folder: Path, seed: int) -> dict[str, Path]:
+    """Write a case file for each kind."""
+    written = {}
+    for number, (kind, finding) in enumerate(result.findings.items()):
+        path = folder / f"vgic-case-{seed}{f'-{number}' if number else ''}.jsonl"
+        write_case(finding.case, path)
+        written[kind] = path
+    return written
+
+
+def _repeat(path: Path, qemu: str | None, as_data: bool) -> None:
+    """Repeat a case and end."""
+    case = read_case(path, tuple(WAYS))
+    way = WAYS[case.way]
+    comparison = way.open(qemu or way.default)
+    with comparison.judge as judge:
+        divergence = comparison.repeat(case.machine, case.operations)
+        result = Result([f"{judge.name} {judge.version}, {way.name}"], len(case.operations), 1)
+        if divergence is not None:
+            operations = case.operations[: divergence.at + 1]
+            result.findings[str(path)] = finding_of(way, comparison, case.machine, operations, divergence)
+        _show(result, {}, as_data)
+
+
+def _show(result: Result, written: dict[str, Path], as_data: bool) -> None:
+    if as_data:
+        from vgic_tools.compare.report import as_json
+
+        print_json(as_json(result, written))
+    else:
+        from vgic_tools.compare.report import print_report
+        from vgic_tools.console import stdout
+
+        print_report(stdout(), result, written)
+    sys.exit(DIFFERENT if result.findings else 0)
