@@ -10,7 +10,9 @@ COMPILED := .venv-compiled
 BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio vgic tools -name '*.py' -o -path '*/yardstick/*')
 
 # A process for each CPU; tests of one file share what they set up.
-TOGETHER := --numprocesses auto --dist loadfile
+# One that ends in the middle of a test is not started again: it would begin with the same test.
+BESIDE := --numprocesses auto --max-worker-restart 0
+TOGETHER := $(BESIDE) --dist loadfile
 
 .PHONY: demo kernels test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
 
@@ -42,7 +44,7 @@ test: lint ## Check and run the default test suite.
 	$(BIN)/pytest -m 'not slow' $(TOGETHER)
 
 test-slow: $(VENV)/dev ## Run the tests that take longer.
-	$(BIN)/pytest -m 'slow and not timing' --numprocesses auto
+	$(BIN)/pytest -m 'slow and not timing' $(BESIDE)
 	$(BIN)/pytest -m timing
 
 wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.

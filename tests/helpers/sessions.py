@@ -24,12 +24,9 @@ class Session:
     """A running `vgic` with these arguments."""
 
     def __init__(self, *arguments: str) -> None:
-        code = "from vgic_tools.cli import main; main()"
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code, *arguments],
+            [sys.executable, "-P", "-c", "from vgic_tools.cli import main; main()", *arguments],
             start_new_session=True,
-            # What a shell starts in the background ignores it, and passes that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,7 +63,8 @@ class Session:
         """Kill whoever is left."""
         for pid in self.members():
             os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
 
 
 def until(happened: Callable[[], bool]) -> None:

@@ -86,11 +86,11 @@ def test_errors_that_nobody_can_read() -> None:
 
 def test_commands_of_one_name() -> None:
     shown = {
-        subprocess.run([sys.executable, "-P", "-m", name, "--version"], capture_output=True, env=ENVIRONMENT).stdout
+        run([sys.executable, "-P", "-m", name, "--version"], stdout=subprocess.PIPE).stdout
         for name in ("vgic", "vgic_tools", "vgic_tools.cli")
     }
     assert len(shown) == 1
-    assert shown.pop().startswith(f"vgic {vgic.__version__}, ".encode())
+    assert shown.pop().startswith(f"vgic {vgic.__version__}, ")
     for name in ("vgic", "vgic_tools"):
         done = run([sys.executable, "-P", "-m", name, "nonsense"])
         assert done.returncode == 2
@@ -165,7 +165,10 @@ def test_an_interrupt_while_a_command_works(
             time.sleep(0.01)
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        try:
+            output, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (process.returncode, output, errors) == (130, b"", b"")
     assert list(tmp_path.iterdir()) == []
 

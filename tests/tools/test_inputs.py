@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 import recorded_guests
 import vgic
 from mmio.trace import PackedWriter, open_trace
+from sessions import PATIENCE
 from vgic_tools.cli import main
 
 RECORDING = recorded_guests.TRACES / "linux_smp1_icount"
@@ -143,6 +144,7 @@ def test_standard_input_that_cannot_be_used() -> None:
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 2
@@ -155,10 +157,11 @@ def test_a_named_pipe(tmp_path: Path, log: bytes, state: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for data, command in ((log, ["replay", pipe, "--qemu-cmdline", CMDLINE]), (state.read_bytes(), ["its", pipe])):
-        writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+        writer = threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True)
         writer.start()
         outcome = run(*command)
-        writer.join()
+        writer.join(PATIENCE)
+        assert not writer.is_alive()
         assert outcome.exit_code == 0, outcome.output
         assert str(pipe) in outcome.stdout
 

@@ -10,6 +10,7 @@ from statistics import median
 import pytest
 
 import recorded_guests
+from sessions import PATIENCE
 
 RECORDING = recorded_guests.TRACES / "linux_smp1_icount"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -29,7 +30,7 @@ print("\\0" + json.dumps(sorted(set(sys.modules) - before)))
 def loaded(code: str, *arguments: str) -> set[str]:
     """The packages and modules that some code loads."""
     command = [sys.executable, "-P", "-c", LOADED, code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE, check=True)
     modules = json.loads(done.stdout.partition("\0")[2])
     return {".".join(name.split(".")[: depth + 1]) for name in modules for depth in range(name.count(".") + 1)}
 
@@ -69,7 +70,8 @@ def test_construct_is_loaded_for_who_asks() -> None:
 def cost(*command: str) -> float:
     """CPU time of a process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, env=ENVIRONMENT, check=True)
+    command_line = [sys.executable, *command]
+    subprocess.run(command_line, stdout=subprocess.DEVNULL, env=ENVIRONMENT, timeout=PATIENCE, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ import recorded_guests
 import vgic
 from mmio.trace import Access, CpuReset, NativeWriter, Other, PackedWriter, SysReg, Text
 from qemu_log import dist
+from sessions import PATIENCE
 from vgic_tools.cli import main
 from vgic_tools.terminal import visible
 
@@ -53,11 +55,14 @@ def on_terminal(folder: Path, *commands: list[object]) -> list[tuple[int, str]]:
     ) as process:
         os.close(theirs)
         output = b""
+        deadline = Timer(PATIENCE, process.kill)
+        deadline.start()
         try:
             while data := os.read(ours, 1 << 16):
                 output += data
         except OSError:
             pass  # How Linux says that the other end is closed.
+        deadline.cancel()
         os.close(ours)
     assert process.returncode == 0, output
     parts = re.split(r"\0(\d+)\0", output.decode())
@@ -251,6 +256,7 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
             [sys.executable, "-P", "-m", "vgic_tools", "replay", path, "--cpus", "1"],
             capture_output=True,
             env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            timeout=PATIENCE,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, b"")

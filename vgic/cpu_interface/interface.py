@@ -223,12 +223,17 @@ class CpuInterface:
         if self.asleep != asleep:
             what |= SELECTABLE
             self.wake_requested = False
-        self.asleep = asleep
         for group, declined in zip(self.groups, declines, strict=True):
             if group.declines != declined:
                 what |= SELECTABLE
-            group.declines = declined
+        self.follow_redistributor(asleep, declines)
         self.settle(what)
+
+    def follow_redistributor(self, asleep: bool, declines: list[bool]) -> None:
+        """`set_distribution`, but for settling."""
+        self.asleep = asleep
+        for group, declined in zip(self.groups, declines, strict=True):
+            group.declines = declined
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
