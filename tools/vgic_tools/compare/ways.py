@@ -43,6 +43,13 @@ def _running(qemu: str) -> Comparison:
     return Comparison(judge, judge.model(), [LateOutputs])
 
 
+def _attributes(kernel: str) -> Comparison:
+    from vgic_tools.judges.kvm import AttributesOfKvm, Facade
+
+    judge = AttributesOfKvm(kernel)
+    return Comparison(judge, Facade(judge.version))
+
+
 WAYS: Final = {
     way.name: way
     for way in (
@@ -55,6 +62,7 @@ WAYS: Final = {
             QEMU,
             1000,
         ),
+        Way("attributes", "kvm", frozenset({"attributes"}), frozenset({"attributes"}), _attributes, "6.12", 1000),
         Way(
             "stopped",
             "qemu",
