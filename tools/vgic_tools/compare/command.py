@@ -11,7 +11,7 @@ import click
 from vgic_tools.compare.cases import read_case, write_case
 from vgic_tools.compare.engine import Comparison
 from vgic_tools.compare.run import Result, compare, finding_of
-from vgic_tools.compare.ways import AREAS, JUDGES, WAYS, Way, ways_for
+from vgic_tools.compare.ways import AREAS, WAYS, Way, areas_of, ways_for
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.progress import progress
@@ -24,7 +24,7 @@ WITHOUT_END: Final = 1 << 60
 
 
 @click.command("compare", short_help="Ask QEMU or KVM the same as the model, and make short what differs.")
-@click.argument("judge", type=click.Choice(JUDGES), required=False)
+@click.argument("judge", metavar="[qemu|kvm]", required=False)
 @click.option("--case", "case", type=click.Path(path_type=Path), help="Repeat a case file.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random operations.")
 @click.option(
@@ -91,7 +91,7 @@ Asked = list[tuple[Way, Comparison, frozenset[str]]]
 
 
 def _areas(judge: str, text: str | None) -> frozenset[str]:
-    known = frozenset().union(*(way.areas for way in WAYS.values() if way.judge == judge))
+    known = areas_of(judge)
     if text is None:
         return known
     named = frozenset(part.strip() for part in text.split(","))

@@ -8,7 +8,7 @@ from vgic_tools.compare.freedoms import LateOutputs
 from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.errors import MissingJudgeError
 
-__all__ = ["AREAS", "JUDGES", "WAYS", "Way", "ways_for"]
+__all__ = ["AREAS", "WAYS", "Way", "areas_of", "ways_for"]
 
 
 class Way(NamedTuple):
@@ -76,11 +76,17 @@ WAYS: Final = {
 }
 """By name."""
 
-JUDGES: Final = tuple(dict.fromkeys(way.judge for way in WAYS.values()))
-"""The judges of `vgic compare`."""
-
 AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "state")
 """What operations can be about."""
+
+
+def areas_of(judge: str) -> frozenset[str]:
+    """What a judge can be asked about. Raises MissingJudgeError for one that there is not."""
+    known = frozenset(area for way in WAYS.values() if way.judge == judge for area in way.areas)
+    if not known:
+        judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
+        raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")
+    return known
 
 
 def ways_for(judge: str, areas: frozenset[str]) -> Sequence[tuple[Way, frozenset[str]]]:
