@@ -37,7 +37,11 @@ WITHOUT_END: Final = 1 << 60
 @click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
 @click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
 @click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
-@click.option("--qemu", metavar="PATH", help="The QEMU to ask, unless that on PATH.")
+@click.option(
+    "--qemu",
+    metavar="PATH",
+    help="The QEMU to ask, unless that on PATH; newer: one of Debian's backports, which is fetched.",
+)
 @click.option("--kernel", metavar="NAME|PATH", help="The kernel whose KVM to ask: 6.1, 6.12, newest, or a file.")
 @click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
 def compare_command(
