@@ -105,6 +105,7 @@ def _found(
         return
     if _after(comparison, life.machine, performed) is not None:
         performed = shorten(performed, lambda tried: _after(comparison, life.machine, tried))
+    comparison.judge.renew()
     # One that does not happen every time is told as it was.
     again = comparison.repeat(life.machine, performed)
     result.findings[kind] = finding_of(way, comparison, life.machine, performed, again or divergence, kind)

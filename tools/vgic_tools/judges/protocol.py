@@ -160,6 +160,9 @@ class Judge(ABC):
     def start(self, machine: Machine) -> None:
         """Build this machine, just reset, in place of the one that there was."""
 
+    def renew(self) -> None:  # noqa: B027 - most have nothing to do
+        """Have the next machine begin from nothing, where others may only have been reset."""
+
     @abstractmethod
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other; what each came to."""
