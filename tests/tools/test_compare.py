@@ -48,7 +48,7 @@ def model(profile: vgic.Profile = vgic.QEMU) -> ModelJudge:
     return ModelJudge(lambda machine: virt_config(machine.cpus, profile))
 
 
-DIFFERENT = replace(vgic.QEMU, eoi_checks_group=True)
+DIFFERENT = replace(vgic.QEMU, cpu_interface_ctlr={})
 
 
 class Broken(ModelJudge):
@@ -296,7 +296,18 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """A judge that differs in EOIR, one that agrees, and one that gives no judgement; in an empty folder."""
     made = {"differs": model(DIFFERENT), "agrees": model(), "breaks": Broken(model().configure)}
     for name, judge in made.items():
-        way = Way(name, name, GUESTS, GUESTS, lambda _, judge=judge: Comparison(judge, model()), "", 1000)
+        way = Way(
+            name,
+            name,
+            GUESTS,
+            GUESTS,
+            WAYS["running"].performs,
+            lambda _, judge=judge: judge,
+            lambda _: model(),
+            (),
+            "",
+            1000,
+        )
         monkeypatch.setitem(WAYS, name, way)
     monkeypatch.chdir(tmp_path)
     return CliRunner()
@@ -340,12 +351,22 @@ def test_a_case_that_does_not_diverge_any_more_ends_well(asked: CliRunner, tmp_p
 
 
 def test_kinds_are_counted_where_it_goes_on(asked: CliRunner) -> None:
-    status, said = ran(asked, "differs", "--keep-going", "--operations", "10000", "--json", "--cases", ".")
+    status, said = ran(asked, "differs", "--keep-going", "--operations", "4000", "--json", "--cases", ".")
     found = json.loads(said)["divergences"]
     assert status == 1
     assert len({one["kind"] for one in found}) == len(found) >= 1
     assert sum(one["count"] for one in found) >= 2
     assert all(Path(one["case"]).is_file() and one["rules"] for one in found)
+
+
+def test_machines_that_differ_from_the_start_are_told_once(
+    asked: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = model(replace(vgic.QEMU, unreported_spi_words=0))
+    monkeypatch.setitem(WAYS, "differs", WAYS["differs"]._replace(judges=lambda _: other))
+    status, said = ran(asked, "differs", "--keep-going", "--json")
+    [found] = json.loads(said)["divergences"]
+    assert (status, found["kind"], found["operations"]) == (1, "read of GICD_TYPER: value", 1)
 
 
 def test_a_judge_that_breaks_gives_no_verdict(asked: CliRunner) -> None:
@@ -381,6 +402,18 @@ def test_what_cannot_be_asked_is_told(asked: CliRunner, words: list[str], said: 
     assert status == 2
     assert said in told
     assert "Traceback" not in told
+
+
+def test_a_case_that_cannot_be_performed_is_told(asked: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "case.jsonl"
+    for operation, said in (
+        (Line(0, 5, True), "is no case that can be performed: no PPI 5"),
+        (Attr("get", GIC, 1, 8), f"{path}:2: agrees, agrees, cannot perform Attr"),
+    ):
+        write_case(Case("agrees", "1", "agrees", Machine(1), [operation], [Outcome()]), path)
+        status, told = ran(asked, "--case", str(path))
+        assert status == 2
+        assert said in told
 
 
 def test_every_area_can_be_asked_of_some_judge() -> None:

@@ -77,10 +77,12 @@ def compare(
                 break
             life = next(source)._replace(sweeps_after=way.sweeps_after)
             result.machines += 1
+            before = comparison.operations
             performed, divergence = comparison.live(life, min(LIFE, most - result.operations), goes_on)
             if divergence is not None:
                 _found(result, way, comparison, life, performed, divergence)
-                if not keep_going:
+                # Where machines differ before anything is done to them, all the others will, too.
+                if not keep_going or comparison.operations == before:
                     most = 0
             goes_on()
     for _, comparison, _ in asked:

@@ -38,16 +38,25 @@ def shorten(
 ) -> list[Operation]:
     """`shrink` operations, and take away bits of what is written, so that fewer operations are needed.
 
-    What is left are operations and bits of which none can be taken away.
+    What is left are operations of which no two, and bits of which none, can be taken away.
     """
     kept = shrink(operations, happens)
     while True:
-        fewer = _with_fewer_bits(kept, happens)
-        if fewer == kept:
+        fewer = _without_two(_with_fewer_bits(kept, happens), happens)
+        shorter = shrink(fewer, happens)
+        if shorter == kept:
             return kept
-        kept = shrink(fewer, happens)
-        if len(kept) == len(fewer):
-            return kept
+        kept = shorter
+
+
+def _without_two(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
+    """The operations without any two that are needed by each other alone; those that it ends with are needed."""
+    for second in range(len(operations) - 2, 0, -1):
+        for first in range(second - 1, -1, -1):
+            tried = [operation for at, operation in enumerate(operations) if at not in (first, second)]
+            if happens(tried) is not None:
+                return _without_two(tried, happens)
+    return list(operations)
 
 
 def _with_fewer_bits(operations: Sequence[Operation], happens: Happens) -> list[Operation]:

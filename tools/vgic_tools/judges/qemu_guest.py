@@ -17,10 +17,10 @@ from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Guest, Result
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
-from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, line_of
+from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, configured, line_of
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 
-__all__ = ["RunningQemu"]
+__all__ = ["RunningQemu", "running_model"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
@@ -33,6 +33,11 @@ _REST: Final = 5e-5
 """Seconds."""
 _HOST: Final = -1
 """Instead of a vCPU."""
+
+
+def running_model(release: str) -> ModelJudge:
+    """The model to be compared with a `RunningQemu` of this version."""
+    return ModelJudge(configured(release))
 
 
 class _Ram:
@@ -57,10 +62,6 @@ class RunningQemu(QemuJudge):
 
     _machine: Machine | None = None
     """The one that runs, all of whose vCPUs wait for their turn."""
-
-    def model(self) -> ModelJudge:
-        """The model to be compared with."""
-        return ModelJudge(self.config)
 
     def start(self, machine: Machine) -> None:
         """Start this machine, or reset it where it runs already, and the guest on every vCPU."""
@@ -109,7 +110,7 @@ class RunningQemu(QemuJudge):
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        self._mpidrs = [packed & 0xFF_FFFF for packed in self.config(machine).topology.affinities]
+        self._mpidrs = [packed & 0xFF_FFFF for packed in self._config(machine).topology.affinities]
         self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
         command = [*self._qemu, "-machine", "virt,gic-version=3,its=off,memory-backend=ram", "-cpu", "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
