@@ -42,7 +42,7 @@ def shorten(
     """
     kept = shrink(operations, happens)
     while True:
-        fewer = _without_two(_with_fewer_bits(kept, happens), happens)
+        fewer = _without_an_interrupt(_without_two(_with_fewer_bits(kept, happens), happens), happens)
         shorter = shrink(fewer, happens)
         if shorter == kept:
             return kept
@@ -50,13 +50,37 @@ def shorten(
 
 
 def _without_two(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
-    """The operations without any two that are needed by each other alone; those that it ends with are needed."""
+    """The operations without any two that are needed by each other alone; the last one is needed."""
     for second in range(len(operations) - 2, 0, -1):
         for first in range(second - 1, -1, -1):
             tried = [operation for at, operation in enumerate(operations) if at not in (first, second)]
             if happens(tried) is not None:
                 return _without_two(tried, happens)
     return list(operations)
+
+
+def _without_an_interrupt(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
+    """The operations without one of several interrupts that are taken: a bit in several values, and two operations."""
+    values = [_value(operation) for operation in operations]
+    for bit in range(32):
+        if sum(value >> bit & 1 for value in values) < 2:
+            continue
+        without = [
+            operation._replace(value=operation.value & ~(1 << bit))
+            if isinstance(operation, Store | Msr | Attr)
+            else operation
+            for operation in operations
+        ]
+        for second in range(len(without) - 2, 0, -1):
+            for first in range(second - 1, -1, -1):
+                tried = [operation for at, operation in enumerate(without) if at not in (first, second)]
+                if happens(tried) is not None:
+                    return _without_an_interrupt(tried, happens)
+    return list(operations)
+
+
+def _value(operation: Operation) -> int:
+    return operation.value if isinstance(operation, Store | Msr | Attr) else 0
 
 
 def _with_fewer_bits(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
