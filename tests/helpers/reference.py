@@ -490,13 +490,15 @@ class KvmReference(Reference):
     def happened(self, interrupt: Interrupt) -> None:
         if self.enabled_groups:
             interrupt.overlooked = False
+        if interrupt.active and interrupt.place is None:
+            interrupt.place = self.target(interrupt)
 
     def set_enabled_groups(self, enabled: int) -> None:
         before, self.enabled_groups = self.enabled_groups, enabled
         for one in self.interrupts.values():
             if before and not enabled:
                 one.overlooked = True
-            elif enabled and not before and one.active:
+            elif enabled and not before and one.active and one.place is not None:
                 one.overlooked = False
 
     def set_edge(self, one: Interrupt, edge: bool) -> None:
@@ -506,7 +508,8 @@ class KvmReference(Reference):
 
     def set_route(self, one: Interrupt, route: int) -> None:
         changes = route != one.route or not one.routed
-        if changes and self.waits(one) and self.target(one) is None:
+        nowhere = one.active and one.place is None
+        if changes and (self.waits(one) or nowhere) and self.target(one) is None:
             one.overlooked = True
         super().set_route(one, route)
 

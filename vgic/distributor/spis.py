@@ -11,7 +11,7 @@ from vgic.config import Config
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
-from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_SPI
 from vgic.topology import NO_VCPU, AffinityIndex
@@ -101,11 +101,36 @@ class SharedInterrupts(InterruptBank):
                 self._overlook(index)
                 moved = False
         if self._minds_place and self.is_active(index):
-            self.elsewhere.setdefault(index, int(self.target(index)))
+            self._leave(index)
         self.store_route(index, value)
         if moved:
             self.forward(index)
         self.update(index >> 5, bit(index & 31))
+
+    def _leave(self, index: i64) -> None:
+        """Let an SPI be active where it is when its route changes, if it is anywhere (ROUTE-14)."""
+        if index not in self.elsewhere:
+            place = self.target(index)
+            self.elsewhere[index] = place
+            if place == NO_VCPU:
+                self.words[index >> 5].overlooked |= bit(index & 31)
+
+    def _notice(self, word: InterruptWord, mask: i64) -> None:
+        """See `InterruptBank.notice`; what is active nowhere is at its target from now on."""
+        super()._notice(word, mask)
+        for index in self._nowhere():
+            if index >> 5 == word.start >> 5 and mask >> (index & 31) & 1:
+                del self.elsewhere[index]
+
+    def set_idle(self, idle: bool) -> None:
+        """See `InterruptBank.set_idle`."""
+        super().set_idle(idle)
+        for index in self._nowhere():
+            self.words[index >> 5].overlooked |= bit(index & 31)
+
+    def _nowhere(self) -> list[int]:
+        """The SPIs that are active at no vCPU, though they are routed to one."""
+        return [index for index, place in self.elsewhere.items() if place == NO_VCPU]
 
     def _overlook(self, index: i64) -> None:
         """Leave an SPI that waits for a target alone until something else happens to it (STATE-17)."""

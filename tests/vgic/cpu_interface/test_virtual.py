@@ -122,6 +122,26 @@ def test_an_active_spi_is_finished_where_it_became_active() -> None:
 
 
 @pytest.mark.rule("ROUTE-14")
+@pytest.mark.parametrize("disabled", [False, True])
+def test_an_spi_that_is_active_nowhere_is_at_its_target_when_something_happens(disabled: bool) -> None:
+    guest = booted()
+    guest.route(40, 7)
+    guest.set_bit(BANK.ISACTIVER, 40)
+    guest.route(40, 0)
+    if disabled:
+        guest.set_gicd(0, 0)
+        guest.set_gicd(0, 0b10)
+        guest.set_gicd(0, 0)
+    guest.msr(ICC_AP1R0_EL1, 1 << 16)
+    guest.eoi(40)
+    assert active(guest, 40) == 1
+    guest.line(40, True)
+    guest.msr(ICC_AP1R0_EL1, 1 << 16)
+    guest.eoi(40)
+    assert active(guest, 40) == 0
+
+
+@pytest.mark.rule("ROUTE-14")
 @pytest.mark.parametrize("first", [0, 7])
 def test_where_an_spi_is_active_is_saved(first: int) -> None:
     guest = booted(2)
