@@ -1,7 +1,7 @@
 """Delta debugging: the shortest sequence in which something still happens."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from vgic_tools.judges.protocol import Attr, Msr, Operation, Store
 
@@ -9,6 +9,10 @@ __all__ = ["shorten", "shrink"]
 
 T = TypeVar("T")
 Happens = Callable[[Sequence[Operation]], int | None]
+
+
+_FEW: Final = 24
+"""Operations of which any two may be tried."""
 
 
 def shrink(items: Sequence[T], happens: Callable[[Sequence[T]], int | None]) -> list[T]:
@@ -38,7 +42,7 @@ def shorten(
 ) -> list[Operation]:
     """`shrink` operations, and take away bits of what is written, so that fewer operations are needed.
 
-    What is left are operations of which no two, and bits of which none, can be taken away.
+    What is left are operations of which no two, where they are few, and bits of which none can be taken away.
     """
     kept = shrink(operations, happens)
     while True:
@@ -51,6 +55,8 @@ def shorten(
 
 def _without_two(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
     """The operations without any two that are needed by each other alone; the last one is needed."""
+    if len(operations) > _FEW:
+        return list(operations)
     for second in range(len(operations) - 2, 0, -1):
         for first in range(second - 1, -1, -1):
             tried = [operation for at, operation in enumerate(operations) if at not in (first, second)]
@@ -60,7 +66,9 @@ def _without_two(operations: Sequence[Operation], happens: Happens) -> list[Oper
 
 
 def _without_an_interrupt(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
-    """The operations without one of several interrupts that are taken: a bit in several values, and two operations."""
+    """The operations without one of several interrupts: a bit in several values, and two operations."""
+    if len(operations) > _FEW:
+        return list(operations)
     values = [_value(operation) for operation in operations]
     for bit in range(32):
         if sum(value >> bit & 1 for value in values) < 2:
