@@ -395,14 +395,17 @@ def test_kinds_are_counted_where_it_goes_on(asked: CliRunner) -> None:
     assert all(Path(one["case"]).is_file() and one["rules"] for one in found)
 
 
-def test_machines_that_differ_from_the_start_are_told_once(
+def test_machines_that_differ_from_the_start_are_compared_further(
     asked: CliRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = model(replace(vgic.QEMU, unreported_spi_words=0))
     monkeypatch.setitem(WAYS, "differs", WAYS["differs"]._replace(judges=lambda _: other))
-    status, said = ran(asked, "differs", "--keep-going", "--json")
-    [found] = json.loads(said)["divergences"]
+    status, said = ran(asked, "differs", "--keep-going", "--json", "--operations", "4000")
+    told = json.loads(said)
+    [found] = told["divergences"]
     assert (status, found["kind"], found["operations"]) == (1, "read of GICD_TYPER: value", 1)
+    assert told["operations"] == 4000
+    assert ran(asked, "differs", "--json")[0] == 1
 
 
 def test_a_judge_that_breaks_gives_no_verdict(asked: CliRunner) -> None:
