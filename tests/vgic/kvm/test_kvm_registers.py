@@ -173,14 +173,17 @@ def test_userspace_sees_and_replaces_the_latches_alone() -> None:
         assert vm.dist(beyond) == 0
 
 
-@pytest.mark.rule("KVM-21")
+@pytest.mark.rule("KVM-21", "STATE-17")
 def test_a_restored_latch_is_delivered() -> None:
+    """If the Distributor was enabled before; as Linux 6.12 did, asked live."""
     vm = Vm()
     vm.set_dist(ISENABLER1, 1)
     vm.set_dist(ISPENDR1, 1)
     vm.set_icc(vgic.ICC_PMR_EL1, 0xF0)
     vm.set_icc(vgic.ICC_IGRPEN1_EL1, 1)
     vm.set_dist(CTLR, 0b10)
+    assert vm.gic.outputs(0) == (False, False)
+    vm.set_dist(ISPENDR1, 1)
     assert vm.gic.outputs(0) == (True, False)
     vm.set_dist(ISPENDR1, 0)
     assert vm.gic.outputs(0) == (False, False)
