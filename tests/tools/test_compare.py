@@ -414,6 +414,23 @@ def test_a_judge_that_breaks_gives_no_verdict(asked: CliRunner) -> None:
     assert "vgic: no verdict: it has ended; its last words: b'ouch'" in said
 
 
+def test_a_judge_that_breaks_once_is_asked_again(asked: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    class BrokenOnce(ModelJudge):
+        broken = False
+
+        def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
+            if len(operations) == 250 and not BrokenOnce.broken:
+                BrokenOnce.broken = True
+                raise JudgeError("QEMU does not answer")
+            return super().perform(operations)
+
+    judge = BrokenOnce(model().configure)
+    monkeypatch.setitem(WAYS, "agrees", WAYS["agrees"]._replace(judges=lambda _: judge))
+    status, said = ran(asked, "agrees", "--operations", "1000", "--json")
+    told = json.loads(said)
+    assert (status, told["operations"], told["asked_again"]) == (0, 1000, ["QEMU does not answer"])
+
+
 def test_a_judge_that_breaks_is_no_divergence_for_the_shrinker() -> None:
     comparison = Comparison(Broken(model().configure), model())
     from vgic_tools.compare.run import _after
