@@ -12,13 +12,14 @@ from click.testing import CliRunner
 import vgic
 from rulebook import read_rules
 from vgic_tools.cli import main
+from vgic_tools.compare.areas import AREAS
 from vgic_tools.compare.cases import Case, read_case, write_case
 from vgic_tools.compare.describe import describe, kind_of, outcome_text
 from vgic_tools.compare.engine import Comparison, lives
 from vgic_tools.compare.freedoms import LateOutputs
 from vgic_tools.compare.rules import RULES, rules_of
 from vgic_tools.compare.shrink import shorten, shrink
-from vgic_tools.compare.ways import AREAS, WAYS, Way
+from vgic_tools.compare.ways import WAYS, Way
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.model import ModelJudge
