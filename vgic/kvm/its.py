@@ -67,8 +67,8 @@ class VgicItsDevice:
             case _:
                 raise self._unknown(what)
 
-    def get_attr(self, group: int, attr: int) -> int:
-        """KVM_GET_DEVICE_ATTR."""
+    def get_attr(self, group: int, attr: int, value: int = 0) -> int:
+        """KVM_GET_DEVICE_ATTR. `value`, what the caller's variable holds before, is of no account."""
         self._machine.check_alive()
         what = self._describe(group, attr)
         match group:

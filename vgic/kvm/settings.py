@@ -14,7 +14,7 @@ from vgic.kvm.uapi import SYSREGS, Group, level_attr
 from vgic.layouts import gicd, gicr, icc
 from vgic.layouts.intids import intids_in
 
-__all__ = ["Getter", "Setting", "settings", "sysregs_of"]
+__all__ = ["SYSREG_ORDER", "Getter", "Setting", "settings", "sysregs_of"]
 
 Getter: TypeAlias = Callable[[Group, int, int], int]
 """Reads a register: its group, vCPU, and offset or encoding."""
@@ -99,9 +99,10 @@ def sysregs_of(gic: Gic) -> tuple[int, ...]:
 
     Rule KVM-29.
     """
-    return tuple(register for register in _SYSREG_ORDER if gic.sysreg_defined(register, write=True))
+    return tuple(register for register in SYSREG_ORDER if gic.sysreg_defined(register, write=True))
 
 
 # ICC_SRE_EL1 and ICC_CTLR_EL1 first: they are what a host may refuse.
 _FIRST: Final = (icc.ICC_SRE_EL1, icc.ICC_CTLR_EL1)
-_SYSREG_ORDER: Final = (*_FIRST, *sorted(SYSREGS.keys() - set(_FIRST)))
+SYSREG_ORDER: Final = (*_FIRST, *sorted(SYSREGS.keys() - set(_FIRST)))
+"""The encodings of the system registers that userspace can access, in the order in which to write them."""
