@@ -1,7 +1,9 @@
 """The register writes that carry a VM's interrupts over: which registers, in which order, read from where.
 
-The order is KVM's: GICD_IIDR is not among them because it comes before all; PROPBASER and PENDBASER come before
-GICR_CTLR, which may enable LPIs; a set that writing 1 adds to is emptied first.
+The order is KVM's: GICD_IIDR is not among them because it comes before all; GICD_CTLR comes before what is pending,
+because KVM does not queue an SPI that becomes pending while the Distributor is disabled, and does not look for one
+when userspace enables it; PROPBASER and PENDBASER come before GICR_CTLR, which may enable LPIs; a set that writing
+1 adds to is emptied first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -31,8 +33,8 @@ class Setting(NamedTuple):
     value: int
 
 
-_BANK: Final = ("IGROUPR", "ISENABLER", "ICFGR", "IPRIORITYR", "ISPENDR", "ISACTIVER")
-_DISTRIBUTOR: Final = (*(f"GICD_{name}" for name in _BANK), "GICD_IROUTER", "GICD_CTLR")
+_BANK: Final = ("IGROUPR", "ICFGR", "IPRIORITYR", "ISENABLER", "ISPENDR", "ISACTIVER")
+_DISTRIBUTOR: Final = ("GICD_CTLR", "GICD_IROUTER", *(f"GICD_{name}" for name in _BANK))
 _TABLES: Final = ("GICR_PROPBASER", "GICR_PENDBASER")
 _SGI_BASE: Final = tuple(f"GICR_{name}" for name in (*_BANK, "ICFGR1"))
 
