@@ -74,7 +74,6 @@ class LiveMachine:
 
     def __init__(self, host: KvmHost) -> None:
         host.reset()
-        self._counts_vcpus = host.release.startswith("6.1.")
         self.vm: LiveVm = host.create_vm()
         self.vm.add_ram(guest.RAM, guest.RAM_SIZE)
         self.vm.add_ram(TABLES, TABLES_SIZE)
@@ -97,8 +96,7 @@ class LiveMachine:
         return [result.value for result in found]
 
     def set_line(self, cpu: int, intid: int, level: bool) -> None:
-        # 6.1 counts vCPUs, later kernels call them by their ids.
-        self.vm.set_line(intid, level, cpu if self._counts_vcpus else self.vm.vcpus[cpu].id)
+        self.vm.set_line(intid, level, self.vm.vcpus[cpu].id)
 
     def signal_msi(self, event: int) -> int:
         return self.vm.signal_msi(ITS + 0x1_0040, event, DEVICE)
@@ -260,8 +258,8 @@ def round_trip(source: KvmHost, target: KvmHost, seed: int) -> Trip:
     random = Random(seed)
     ids = random.sample(range(20), random.randrange(1, MOST_VCPUS + 1))
     its = random.random() < 0.6
-    if its:
-        # To 6.1 a collection goes to a vCPU by the order of creation, to later kernels by its id (KVM-3).
+    if any(host.release.startswith("6.1.") for host in (source, target)):
+        # Where ids are not the order of creation, 6.1 confuses vCPUs: lines of PPIs, and the targets of LPIs (KVM-3).
         ids = list(range(len(ids)))
     before = LiveMachine(source)
     lay_out(before.devices, ids, random.choice((32, 64, 224)), its)
