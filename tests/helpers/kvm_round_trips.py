@@ -259,7 +259,7 @@ def round_trip(source: KvmHost, target: KvmHost, seed: int) -> Trip:
     ids = random.sample(range(20), random.randrange(1, MOST_VCPUS + 1))
     its = random.random() < 0.6
     if any(host.release.startswith("6.1.") for host in (source, target)):
-        # Where ids are not the order of creation, 6.1 confuses vCPUs: lines of PPIs, and the targets of LPIs (KVM-3).
+        # Where ids are not the order of creation, 6.1 confuses vCPUs: lines of PPIs, targets of LPIs (KVM-3).
         ids = list(range(len(ids)))
     before = LiveMachine(source)
     lay_out(before.devices, ids, random.choice((32, 64, 224)), its)
