@@ -190,6 +190,7 @@ class Commands:
         """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
         if self._kept is None:
             return
+        self._tables.named[collection] = None
         try:
             cpu = self._targets.cpu(self._tables.rdbase(collection))
         except Fault:

@@ -42,10 +42,11 @@ from vgic.kvm.uapi import (
     level_attr,
     register_attr,
 )
-from vgic.kvm.version import KVM_6_12, KVM_7_2, KvmVersion
+from vgic.kvm.version import KVM_6_1, KVM_6_12, KVM_7_2, KvmVersion
 
 __all__ = [
     "ADDR_UNDEFINED",
+    "KVM_6_1",
     "KVM_6_12",
     "KVM_7_2",
     "MAX_VCPUS",
