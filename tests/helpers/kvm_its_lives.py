@@ -93,6 +93,7 @@ class ItsLife:
         """All of it, up to where the VM is saved."""
         self.begin(life)
         self.fill(life.subject)
+        life.set(Group.DIST_REGS, 0, self.random.choice((0, 2)))
         life.set(Group.ITS_REGS, 0, 1, its=0)
         for _ in range(self.random.randrange(4, 16)):
             self._commands(life, [self._command() for _ in range(self.random.randrange(1, 6))])

@@ -236,8 +236,10 @@ class Commands:
         bank = self._bank(event.intid, event.collection)
         self._tables.unmap_event(device, event_id)
         if self._kept is not None:
+            stays = bank.is_offered(event.intid)
             self._kept.discard(event.intid)
-            return
+            if stays:
+                return
         bank.clear_pending(event.intid)
 
     # Pending state and configuration.

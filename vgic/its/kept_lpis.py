@@ -77,9 +77,9 @@ class KeptLpis:
         self._words[intid] = its << _ITS_SHIFT | collection << _COLLECTION_SHIFT | cpu
 
     def discard(self, intid: int) -> None:
-        """DISCARD: the event is gone; its LPI is known as long as it is pending (ITS-36)."""
+        """DISCARD: the event is gone; its LPI is known as long as it is offered to its vCPU (ITS-36)."""
         word = self._words.pop(intid, -1)
-        if word >= 0 and self._banks[word & _CPU].is_pending(intid):
+        if word >= 0 and self._banks[word & _CPU].is_offered(intid):
             self._words[intid] = word | _DISCARDED
 
     def move_all(self, source: int, target: int) -> None:

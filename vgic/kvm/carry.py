@@ -5,9 +5,10 @@ Both are GICs of one VM with the same guest RAM.
 
 from vgic.distributor.spis import SharedInterrupts
 from vgic.gic import Gic
+from vgic.interrupts.banks import ALL_BITS
 from vgic.intids import FIRST_SPI
 
-__all__ = ["carry_itses", "carry_lpis", "carry_routes"]
+__all__ = ["carry_itses", "carry_lines", "carry_lpis", "carry_routes"]
 
 
 def carry_lpis(old: Gic, new: Gic) -> None:
@@ -37,6 +38,18 @@ def carry_routes(old: Gic, new: Gic) -> None:
     assert isinstance(shared, SharedInterrupts)
     for index in before.unrouted:
         shared.unroute(index)
+
+
+def carry_lines(old: Gic, new: Gic) -> None:
+    """The levels of input lines, which no attribute tells of an edge-triggered interrupt (KVM-23)."""
+    for cpu in range(len(old.config.topology)):
+        for before, bank in (
+            (old.bank(cpu, 0), new.bank(cpu, 0)),
+            (old.bank(cpu, FIRST_SPI), new.bank(cpu, FIRST_SPI)),
+        ):
+            for number, word in enumerate(before.words):
+                bank.words[number].line = word.line
+                bank.update(number, ALL_BITS)
 
 
 def carry_itses(old: Gic, new: Gic) -> None:

@@ -18,7 +18,7 @@ from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
-from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
+from vgic.kvm.carry import carry_itses, carry_lines, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.pending_tables import save_pending_tables
 from vgic.kvm.placement import Placement
@@ -280,6 +280,7 @@ class Machine:
             registers.set(*setting)
         # Writing GICD_IROUTER<n> has routed every SPI.
         carry_routes(old, new)
+        carry_lines(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)
