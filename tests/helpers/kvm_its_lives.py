@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-import command_words as its
 from kvm_scenarios import GICD, ITS, VALID, Life
 from kvm_subjects import Subject
 from vgic.kvm import Address, Control, Group, ItsAddress, ItsControl
+from vgic_tools.compare import command_words as its
 
 __all__ = ["RAM", "ItsLife"]
 

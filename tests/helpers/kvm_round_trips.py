@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
-import command_words
 import vgic
 from vgic import Ram, RamRegions, State
-from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import (
     Address,
     Control,
@@ -24,15 +22,14 @@ from vgic.kvm import (
     restore,
     save_sequence,
 )
+from vgic_tools.compare import command_words
 from vgic_tools.judges import guest, kvm_abi
 from vgic_tools.judges.guest import Guest, Operation, mrs, msr, read, write
+from vgic_tools.judges.kvm import HOST
 from vgic_tools.judges.kvm_host import KvmHost, LiveVm
 from vgic_tools.judges.live_devices import LiveDevices
 
-__all__ = ["HOST", "round_trip"]
-
-HOST: Final = HostCapabilities(a3v=True, id_bits=24)
-"""Of cortex-a76, as QEMU has it."""
+__all__ = ["round_trip"]
 
 GICD: Final = 0x0800_0000
 ITS: Final = 0x0808_0000

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 import vgic
-from qtest import BINARY
 from vgic.kvm import Control, Group
 from vgic.kvm.uapi import Address
 from vgic_tools.judges import child, guest, kvm_abi
-from vgic_tools.judges.agent import missing_tool
+from vgic_tools.judges.agent import QEMU, missing_tool
 from vgic_tools.judges.guest import Guest, mrs, msr, read, wait, write
 from vgic_tools.judges.kernels import cached_kernel
 from vgic_tools.judges.kvm_host import KvmHost
@@ -106,7 +105,7 @@ class Machine:
             file.truncate(128 << 20)
             self._ram = mmap(file.fileno(), 128 << 20)
         self.resident = Guest(self, 2, starts=(0, 1))
-        command = [BINARY, "-machine", "virt,gic-version=3,memory-backend=ram", "-smp", "2", "-cpu", "cortex-a57"]
+        command = [QEMU, "-machine", "virt,gic-version=3,memory-backend=ram", "-smp", "2", "-cpu", "cortex-a57"]
         command += ["-object", f"memory-backend-file,id=ram,share=on,size=128M,mem-path={folder}/ram", "-m", "128"]
         command += ["-accel", "tcg,thread=single", "-nodefaults", "-display", "none"]
         command += ["-device", f"loader,addr={guest.ENTRY:#x},cpu-num=0"]

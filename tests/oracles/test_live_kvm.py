@@ -16,18 +16,13 @@ import kvm_walk
 from kvm_its_lives import ItsLife
 from kvm_scenarios import SCENARIOS, Life, Scenario
 from kvm_subjects import DEFAULT_RAM, Facade, Live
-from vgic.host.capabilities import HostCapabilities
-from vgic.kvm import KVM_6_1, KVM_6_12, KVM_7_2, KvmVersion
 from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.errors import JudgeError
-from vgic_tools.judges.kernels import cached_kernel
+from vgic_tools.judges.kernels import SUITES, cached_kernel
+from vgic_tools.judges.kvm import HOST, kvm_version
 from vgic_tools.judges.kvm_host import KvmHost
 
-VERSIONS = {"6.12": KVM_6_12, "6.1": KVM_6_1, "newest": KVM_7_2}
-KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in VERSIONS]
-
-# Of cortex-a76, as QEMU has it: five bits of priority, INTIDs of 24 bits, A3V.
-HOST = HostCapabilities(a3v=True, id_bits=24)
+KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in SUITES]
 
 
 @pytest.fixture(scope="module", params=KERNELS)
@@ -42,15 +37,9 @@ def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
         yield live
 
 
-def version(host: KvmHost) -> KvmVersion:
-    if host.release.startswith("6.1."):
-        return KVM_6_1
-    return KVM_6_12 if host.release.startswith("6.") else KVM_7_2
-
-
 def facade(host: KvmHost, ram: Iterable[tuple[int, int]] = DEFAULT_RAM) -> Facade:
     """The model of that KVM, and of the host that it runs on."""
-    return Facade(ram=ram, host=HOST, a3v_must_match=True, version=version(host))
+    return Facade(ram=ram, host=HOST, a3v_must_match=True, version=kvm_version(host.release))
 
 
 def lived(scenario: Scenario, subject: Live | Facade) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ import errno
 import pytest
 
 import vgic
-from command_words import mapc
 from kvm_vm import GICD, GICR, refused
 from vgic import Ram, affinity
 from vgic.kvm import (
@@ -23,6 +22,7 @@ from vgic.kvm import (
     restore,
     save_sequence,
 )
+from vgic_tools.compare.command_words import mapc
 
 ORDER = (0, 3, 5, 4, 1, 2)
 FRAME = 0x2_0000
