@@ -95,13 +95,13 @@ def ram(life: Life, its: ItsLife) -> dict[int, bytes]:
     return {base: life.subject.read(base, size) for base, size in its.stretches()}
 
 
-@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-36")
+@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
 def test_random_lives_of_an_its(host: KvmHost) -> None:
     compare_its_lives(host, range(10))
 
 
 @pytest.mark.slow
-@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-36")
+@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
 def test_many_random_lives_of_an_its(host: KvmHost) -> None:
     compare_its_lives(host, range(1000, 1100))
 

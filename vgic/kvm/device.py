@@ -99,7 +99,8 @@ class VgicV3Device:
         )
         shown = profile_on(profile, host, a3v_must_match)
         if version.counts_vcpus:
-            shown = replace(shown, its=replace(shown.its, counts_vcpus=True))
+            its = replace(shown.its, counts_vcpus=True, mapc_always_checks_target=True)
+            shown = replace(shown, its=its)
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
         self._machine.lpi_id_bits = lpi_id_bits
         self._machine.version = version

@@ -18,7 +18,7 @@ class KvmVersion:
     refuses_unknown_control: bool
     """An ITS refuses an attribute of CTRL that does not exist; else setting one does nothing."""
     counts_vcpus: bool = False
-    """Collections go to vCPUs in the order of creation, and not by their ids."""
+    """Collections go to vCPUs in the order of creation, and not by their ids; MAPC names one even to unmap."""
 
 
 KVM_6_1: Final = KvmVersion("6.1", False, False, False, counts_vcpus=True)
