@@ -31,6 +31,16 @@ def carry_lpis(old: Gic, new: Gic) -> None:
         bank.forward_all()
 
 
+def carry_lines(old: Gic, new: Gic) -> None:
+    """The levels of lines, also those that mean nothing while their interrupts are edge-triggered (STATE-9)."""
+    banks = [(0, FIRST_SPI)] if old.config.spis else []
+    for cpu, intid in [*banks, *((cpu, 0) for cpu in range(len(old.config.topology)))]:
+        before, bank = old.bank(cpu, intid), new.bank(cpu, intid)
+        for number, word in enumerate(bank.words):
+            word.line = before.words[number].line
+            bank.update(number, ALL_BITS)
+
+
 def carry_routes(old: Gic, new: Gic) -> None:
     """Which SPIs have not been routed yet (ROUTE-11)."""
     before, shared = old.bank(0, FIRST_SPI), new.bank(0, FIRST_SPI)

@@ -278,6 +278,7 @@ class Machine:
         # Where the tables of LPIs are has been carried over.
         for setting in settings(Registers(old).get, len(cpus), self.spis, False, sysregs_of(new)):
             registers.set(*setting)
+        carry_lines(old, new)
         # Writing GICD_IROUTER<n> has routed every SPI.
         carry_routes(old, new)
         carry_lines(old, new)

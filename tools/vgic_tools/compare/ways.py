@@ -46,6 +46,8 @@ class Way(NamedTuple):
     """The QEMU or kernel unless told."""
     sweeps_after: int
     """Operations after which every register is read."""
+    by_default: bool = True
+    """It is asked unless areas are named; else KVM's freedoms would be found each time."""
 
     def open(self, which: str | None = None) -> Comparison:
         """Start the judge. Raises MissingJudgeError."""
@@ -92,6 +94,18 @@ def _beside_attributes(version: str) -> Model:
     return Facade(version)
 
 
+def _guests(kernel: str) -> Judge:
+    from vgic_tools.judges.kvm_guests import GuestsOfKvm
+
+    return GuestsOfKvm(kernel)
+
+
+def _beside_guests(_: str) -> Model:
+    from vgic_tools.judges.kvm_guests import guests_model
+
+    return guests_model()
+
+
 WAYS: Final = {
     way.name: way
     for way in (
@@ -120,6 +134,20 @@ WAYS: Final = {
             1000,
         ),
         Way(
+            "guests",
+            "kvm",
+            # Not lines: those of its timers' PPIs KVM drives itself, and lets no VMM do so.
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _guests,
+            _beside_guests,
+            (),
+            "6.12",
+            1000,
+            by_default=False,
+        ),
+        Way(
             "stopped",
             "qemu",
             frozenset({"mmio", "lines", "its", "state"}),
@@ -140,8 +168,8 @@ AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "
 
 
 def areas_of(judge: str) -> frozenset[str]:
-    """What a judge can be asked about. Raises MissingJudgeError for one that there is not."""
-    known = frozenset(area for way in WAYS.values() if way.judge == judge for area in way.areas)
+    """What a judge is asked about unless told. Raises MissingJudgeError for one that there is not."""
+    known = frozenset(area for way in WAYS.values() if way.judge == judge and way.by_default for area in way.areas)
     if not known:
         judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
         raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")

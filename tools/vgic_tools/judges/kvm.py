@@ -24,7 +24,7 @@ from vgic_tools.judges.kernels import SUITES, fetch_kernel
 from vgic_tools.judges.kvm_host import AttrCall, KvmHost, LiveDevice
 from vgic_tools.judges.protocol import GIC, Attr, Judge, Machine, Model, Operation, Outcome, SaveRestore
 
-__all__ = ["HOST", "AttributesOfKvm", "Facade", "kvm_version"]
+__all__ = ["HOST", "AttributesOfKvm", "Facade", "kvm_version", "live_host"]
 
 HOST: Final = HostCapabilities(a3v=True, id_bits=24)
 """Of cortex-a76, as QEMU has it: five bits of priority, INTIDs of 24 bits, A3V."""
@@ -40,6 +40,12 @@ def kvm_version(release: str) -> KvmVersion:
     if (major, minor) < (6, 12):
         return KVM_6_1
     return KVM_6_12 if major < 7 else KVM_7_2
+
+
+def live_host(kernel: str) -> KvmHost:
+    """A machine that runs KVM in a kernel, by its name or path. Raises MissingJudgeError."""
+    path = Path(kernel)
+    return KvmHost(fetch_kernel(kernel) if kernel in SUITES or not path.is_file() else path)
 
 
 def _ids(machine: Machine) -> Sequence[int]:
@@ -61,8 +67,7 @@ class AttributesOfKvm(Judge):
     name = "KVM"
 
     def __init__(self, kernel: str) -> None:
-        path = Path(kernel)
-        self._host = KvmHost(fetch_kernel(kernel) if kernel in SUITES or not path.is_file() else path)
+        self._host = live_host(kernel)
         self.version = self._host.release
 
     def start(self, machine: Machine) -> None:

@@ -20,7 +20,7 @@ from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation,
 from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, configured, line_of
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 
-__all__ = ["RunningQemu", "running_model"]
+__all__ = ["RunningQemu", "packed", "running_model"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
@@ -142,7 +142,7 @@ class RunningQemu(QemuJudge):
         for number, (cpu, turn) in enumerate(turns):
             if cpu != _HOST:
                 programs[cpu].append(guest.wait(_TURN, number))
-                programs[cpu] += map(_packed, turn)
+                programs[cpu] += map(packed, turn)
                 programs[cpu].append(guest.write(_TURN, 4, number + 1))
         self._ram.write(_TURN, bytes(8))
         ends = []
@@ -210,7 +210,8 @@ def _performer(operation: Operation) -> int:
     raise JudgeError(f"the resident guest cannot perform {operation}")
 
 
-def _packed(operation: Operation) -> guest.Operation:
+def packed(operation: Operation) -> guest.Operation:
+    """An operation of a vCPU as the resident guest has it."""
     match operation:
         case Load(_, address, size):
             return guest.read(address, size)
