@@ -77,6 +77,7 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity routing --jobs 1
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
+	$(BIN)/vgic affinity mismatch --jobs 1
 
 clean: ## Remove everything that can be made again.
 	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

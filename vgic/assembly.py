@@ -148,7 +148,8 @@ class Machine:
         banks = [bank for bank in self.lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
         keeps = config.profile.its.keeps_lpis
-        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address, keeps)
+        numbers = config.profile.its.numbers(config.topology.processors)
+        targets = Targets(banks, self.redistributor_bases, numbers, by_address, keeps)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)
             label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"

@@ -20,7 +20,7 @@ from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
-from vgic.lpis.tables import NO_BITS, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.tables import ENABLED, NO_BITS, PRIORITY, ConfigurationTable, PendingTable
 from vgic.lpis.work import STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
@@ -252,6 +252,11 @@ class LpiBank(ActivationBank):
             self._hold(intid, self.configuration.byte(self.table, intid))
             self.forwarder.settle()
         return True
+
+    def is_offered(self, intid: int) -> bool:
+        """True where the LPI is pending and enabled, and the Distributor forwards its group."""
+        self._catch_up(intid)
+        return self.held(intid) & ENABLED != 0 and self.forwarder.cpus[self.cpu].groups[GROUP1].forwarded
 
     def clear_pending(self, intid: int) -> bool:
         """Take an LPI back; False, and nothing happens, where LPIs are not enabled or it does not exist."""

@@ -104,7 +104,6 @@ KVM: Final = Profile(
         mapti_keeps_mapping=True,
         mapti_checks_properties=True,
         mapti_reads_tables=True,
-        mapc_always_checks_target=True,
     ),
 )
 

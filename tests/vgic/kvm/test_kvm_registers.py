@@ -213,6 +213,16 @@ def test_levels_are_kept_whatever_the_trigger_is_meanwhile(levels_first: bool) -
     assert vm.gic.read(GICD + ISPENDR1, 4) == 0b11
 
 
+@pytest.mark.rule("KVM-15", "KVM-23")
+def test_levels_that_are_not_told_outlive_a_change_of_what_the_gic_is() -> None:
+    vm = Vm()
+    vm.set_level(32, 0x00F0)
+    vm.set_dist(IIDR, REVISION_2)
+    assert vm.level(32) == 0
+    vm.set_dist(0xC08, 0)
+    assert vm.level(32) == 0x00F0
+
+
 @pytest.mark.rule("KVM-23")
 def test_the_level_of_an_edge_triggered_interrupt_is_not_told() -> None:
     vm = Vm()
