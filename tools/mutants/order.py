@@ -1,0 +1,70 @@
+"""Which tests to run for a mutation, in which order, and how long each may take.
+
+First a few that are near and fast, which kill most mutants within a second. Only what they let live meets all tests
+that execute its lines.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from mutants.mutations import Mutation
+from mutants.reach import Reach, Test
+
+__all__ = ["limit", "stages"]
+
+FIRST_SECONDS: Final = 3.0
+"""What the first stage may take, by the seconds measured."""
+
+FIRST_SLOWEST: Final = 0.5
+"""The longest test in the first stage, in seconds."""
+
+FIRST_TESTS: Final = 80
+
+PATIENCE: Final = 8
+"""A test that takes this many times as long as it did, and GRACE seconds more, has timed out."""
+
+GRACE: Final = 12.0
+
+
+def limit(test: Test) -> float:
+    """The seconds that a test may take with a mutation."""
+    return GRACE + PATIENCE * test.seconds
+
+
+def stages(mutation: Mutation, lines: tuple[int, int], reach: Reach) -> list[list[str]]:
+    """The tests that execute the lines of a mutation, each once, in stages.
+
+    What runs only when its module is imported is judged by the tests that use the module, or by all if none does.
+    """
+    chosen = reach.executing(mutation.file, *lines) if mutation.function else []
+    chosen = chosen or reach.touching(mutation.file) or list(reach.tests)
+    ranked = sorted(chosen, key=lambda name: (_distance(mutation.file, name), reach.tests[name].seconds, name))
+    first: list[str] = []
+    seconds = 0.0
+    for name in ranked:
+        needed = reach.tests[name].seconds
+        if needed <= FIRST_SLOWEST and seconds + needed <= FIRST_SECONDS and len(first) < FIRST_TESTS:
+            first.append(name)
+            seconds += needed
+    rest = sorted(set(ranked) - set(first), key=ranked.index)
+    return [stage for stage in (_by_file(first), _by_file(rest)) if stage]
+
+
+def _by_file(names: Sequence[str]) -> list[str]:
+    """Tests of one file together, files in the order of their first test."""
+    files = list(dict.fromkeys(_file(name) for name in names))
+    rank = {file: number for number, file in enumerate(files)}
+    return sorted(names, key=lambda name: rank[_file(name)])
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _distance(file: str, test: str) -> int:
+    """0 for the test file that mirrors a file, 1 for others in the folder that mirrors its own, then more."""
+    code, tests = PurePosixPath(file), PurePosixPath(_file(test))
+    if tests.parent == PurePosixPath("tests") / code.parent:
+        return 0 if code.stem in tests.stem else 1
+    return 2 if tests.parts[1] == code.parts[0] else 3
