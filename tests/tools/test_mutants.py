@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mutants import __main__ as command
 from mutants import order
 from mutants.campaign import copies_of, judged
 from mutants.equivalents import LISTED, change_of, equivalents
@@ -116,6 +117,7 @@ def test_survivors_kills_and_timeouts_are_told_apart(
     assert (root / "vgic/tiny.py").read_text() == CODE
 
 
+@pytest.mark.slow
 def test_reports_say_what_became_of_each(root: Path, tmp_path: Path) -> None:
     found = run(root, [(9, "return limit >= 3"), (5, "return None")], tmp_path / "results")
     write(tmp_path / "results", found, {"seed": 1})
@@ -138,6 +140,7 @@ def test_only_tests_that_execute_a_line_are_run(root: Path, tmp_path: Path) -> N
     assert len(reach.touching("vgic/tiny.py")) == 2
 
 
+@pytest.mark.slow
 def test_a_new_test_is_measured_and_finds_the_survivor(root: Path, tmp_path: Path) -> None:
     chosen = [(9, "return limit >= 3")]
     [before] = run(root, chosen, tmp_path / "results")
@@ -149,6 +152,7 @@ def test_a_new_test_is_measured_and_finds_the_survivor(root: Path, tmp_path: Pat
     assert (after.outcome, after.verdict.test) == ("killed", "tests/vgic/test_more.py::test_it")
 
 
+@pytest.mark.slow
 def test_a_suite_that_fails_anyway_is_refused(root: Path, tmp_path: Path) -> None:
     (root / "tests/vgic/test_bad.py").write_text("def test_bad(): assert False\n")
     with pytest.raises(MutantsError, match="fails without any mutation: one of tests/vgic/test_bad"):
@@ -215,14 +219,17 @@ def test_modules_are_files_and_folders() -> None:
         (["vgic/none.py"], "Error: vgic/none.py: no Python file"),
     ],
 )
-def test_bad_arguments_are_one_error_and_status_2(arguments: list[str], message: str) -> None:
-    command = [sys.executable, "-m", "mutants", *arguments]
-    run = subprocess.run(command, cwd=ROOT / "tools", capture_output=True, text=True, timeout=60)
-    assert run.returncode == 2
-    assert message in run.stderr
-    assert "Traceback" not in run.stderr
+def test_bad_arguments_are_one_error_and_status_2(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mutants", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command.run()
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nobody_behind(root: Path, tmp_path: Path, number: signal.Signals) -> None:
     pids = tmp_path / "pids"

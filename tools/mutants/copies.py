@@ -36,7 +36,7 @@ def copy_tree(root: Path, to: Path) -> None:
 def environment(copy: Path, **more: str) -> dict[str, str]:
     """The environment of a run of the tests in a copy: they and what they start import from there."""
     paths = os.pathsep.join([str(copy), str(copy / "tools")])
-    return os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"} | more
+    return os.environ | {"PYTHONPATH": paths} | more
 
 
 def put(path: Path, text: bytes) -> None:
