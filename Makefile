@@ -72,14 +72,15 @@ bench: $(COMPILED)/installed ## Measure the compiled core against its yardsticks
 	$(COMPILED)/bin/vgic bench $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
 		--json bench-results/bench.json --plot bench-results/bench.png
 
-# How many mutants (or all), which sample, of what, and how many beside each other.
+# How many mutants (or all), which sample, of what, how many beside each other, and other options of the tool: --help.
 SAMPLE ?= 300
 SEED ?= 1
 MODULES ?= vgic mmio
 JOBS ?= 2
+OPTIONS ?=
 
 mutants: $(VENV)/dev ## Put faults into copies of the code and see whether the tests notice, into mutants-results/.
-	PYTHONPATH=tools nice -n 10 $(BIN)/python -m mutants --sample '$(SAMPLE)' --seed '$(SEED)' --jobs '$(JOBS)' $(MODULES)
+	PYTHONPATH=tools nice -n 10 $(BIN)/python -m mutants --sample '$(SAMPLE)' --seed '$(SEED)' --jobs '$(JOBS)' $(OPTIONS) $(MODULES)
 
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts

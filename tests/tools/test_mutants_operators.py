@@ -142,6 +142,7 @@ def test_a_sample_is_determined_by_its_seed() -> None:
 
     assert sample([read], 20, 1) == sample([read], 20, 1)
     assert sample([read], 20, 1) != sample([read], 20, 2)
+    assert sample([read], 30, 1)[:20] == sample([read], 20, 1)
     assert len(set(lines(sample([read], 20, 1)))) == 20
     assert sorted(lines(sample([read], 1000, 1))) == list(range(1, 59))
     assert len(sample([read], None, 1)) == 2 * 58

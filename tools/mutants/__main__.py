@@ -45,8 +45,19 @@ def _size(context: click.Context, parameter: click.Parameter, text: str) -> int 
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes beside each other."
 )
 @click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=ROOT / "mutants-results")
+@click.option(
+    "--longest", type=click.FloatRange(min=0), metavar="SECONDS", help="Leave out tests that take longer."
+)
 @click.option("--fresh", is_flag=True, help="Forget what earlier runs found.")
-def main(modules: tuple[str, ...], size: int | None, seed: int, jobs: int, results: Path, fresh: bool) -> None:
+def main(
+    modules: tuple[str, ...],
+    size: int | None,
+    seed: int,
+    jobs: int,
+    results: Path,
+    longest: float | None,
+    fresh: bool,
+) -> None:
     """Put small faults into copies of the code and see whether the tests notice.
 
     MODULES are files and folders of vgic and mmio; all of both if none is named.
@@ -60,7 +71,7 @@ def main(modules: tuple[str, ...], size: int | None, seed: int, jobs: int, resul
         sources = [Source(file, (copies[0] / file).read_bytes()) for file in files]
         drawn = sample(sources, size, seed)
         click.echo(f"{len(drawn)} mutants; measuring which tests execute which lines, where that is not known yet")
-        reach = measured(copies[0], results / "reach.json.gz", jobs)
+        reach = measured(copies[0], results / "reach.json.gz", jobs).up_to(longest)
         with progress("Mutants", len(drawn), lambda: len(found)) as shown:
 
             def tell(one: Judged) -> None:
@@ -70,7 +81,8 @@ def main(modules: tuple[str, ...], size: int | None, seed: int, jobs: int, resul
                     click.echo("\n".join(described(one)))
 
             verdicts = judged(copies, drawn, reach, Results(results / "results.jsonl"), listed, tell)
-    write(results, verdicts, {"modules": list(modules or MODULES), "sample": size or "all", "seed": seed})
+    settings = {"modules": list(modules or MODULES), "sample": size or "all", "seed": seed, "longest": longest}
+    write(results, verdicts, settings)
     click.echo(f"{summary(verdicts)}\nIn {results / 'report.txt'}, and report.json beside it")
     if rate(verdicts) < AIM:
         click.echo(f"The aim is {100 * AIM:.0f} %", err=True)

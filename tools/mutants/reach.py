@@ -45,6 +45,11 @@ class Reach:
     tests: dict[str, Test]
     digests: dict[str, str]
 
+    def up_to(self, seconds: float | None) -> "Reach":
+        """Only the tests that take no longer."""
+        tests = {name: test for name, test in self.tests.items() if seconds is None or test.seconds <= seconds}
+        return Reach(tests, self.digests)
+
     def executing(self, file: str, first: int, last: int) -> list[str]:
         """The tests that execute any of these lines."""
         lines = (1 << last + 1) - (1 << first)

@@ -32,7 +32,8 @@ def modules_below(root: Path, names: Sequence[str]) -> list[str]:
 def sample(sources: Sequence[Source], size: int | None, seed: int) -> list[Mutation]:
     """Up to `size` mutations, at most one of each operator at each place; all of them without a size.
 
-    The places are drawn with equal chances, so that a number, which can become one more or one less, counts once.
+    The places are drawn with equal chances, so that a number, which can become one more or one less, counts once. A
+    larger sample contains the smaller one of the same seed.
     """
     if size is None:
         return [mutation for source in sources for mutation in mutations(source)]
@@ -42,5 +43,6 @@ def sample(sources: Sequence[Source], size: int | None, seed: int) -> list[Mutat
             place = mutation.file, mutation.start, mutation.end, mutation.operator
             places.setdefault(place, []).append(mutation)
     draw = random.Random(seed)
-    drawn = draw.sample(list(places.values()), min(size, len(places)))
-    return [draw.choice(choices) for choices in drawn]
+    drawn = list(places.values())
+    draw.shuffle(drawn)
+    return [draw.choice(choices) for choices in drawn[:size]]
