@@ -81,7 +81,12 @@ def main(
                     click.echo("\n".join(described(one)))
 
             verdicts = judged(copies, drawn, reach, Results(results / "results.jsonl"), listed, tell)
-    settings = {"modules": list(modules or MODULES), "sample": size or "all", "seed": seed, "longest": longest}
+    settings: dict[str, object] = {
+        "modules": list(modules or MODULES),
+        "sample": size or "all",
+        "seed": seed,
+        "longest": longest,
+    }
     write(results, verdicts, settings)
     click.echo(f"{summary(verdicts)}\nIn {results / 'report.txt'}, and report.json beside it")
     if rate(verdicts) < AIM:
