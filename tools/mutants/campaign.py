@@ -13,7 +13,7 @@ from mutants.mutations import Mutation, Source
 from mutants.reach import Reach
 from mutants.report import Judged
 from mutants.results import Kept, Results
-from mutants.trial import tried
+from mutants.trial import runner, tried
 
 __all__ = ["copies_of", "judged"]
 
@@ -66,11 +66,12 @@ def judged(
     waiting.reverse()
 
     async def work(copy: Path) -> None:
-        while waiting:
-            mutation, change = waiting.pop()
-            verdict = await tried(copy, mutation, reach)
-            results.add(mutation.name, Kept(verdict, files[mutation.file], everything))
-            tell(mutation, Judged(mutation, change, verdict))
+        async with runner(copy) as run:
+            while waiting:
+                mutation, change = waiting.pop()
+                verdict = await tried(run, mutation, reach)
+                results.add(mutation.name, Kept(verdict, files[mutation.file], everything))
+                tell(mutation, Judged(mutation, change, verdict))
 
     async def work_all() -> None:
         try:

@@ -18,7 +18,7 @@ from mutants.copies import digest, environment
 from mutants.errors import MutantsError
 from mutants.plugin import NOTES, Note
 
-__all__ = ["Reach", "Test", "measured", "pytest_command", "test_files"]
+__all__ = ["Reach", "Test", "measured", "pytest_arguments", "test_files"]
 
 SUITE: Final = ("tests/mmio", "tests/vgic", "tests/properties", "tests/recordings")
 """The tests that judge the model. Those of the tools judge the tools, those in tests/oracles need QEMU."""
@@ -66,10 +66,13 @@ def test_files(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in found]
 
 
-def pytest_command(*options: str) -> list[str]:
+def pytest_arguments(*options: str) -> list[str]:
     """How the default suite is run: not the slow tests, and nothing of it is kept."""
-    plain = ["-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "mutants.plugin", "-o", "addopts="]
-    return [sys.executable, "-m", "pytest", *plain, *options]
+    return ["-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "mutants.plugin", "-o", "addopts=", *options]
+
+
+def _pytest(*options: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", *pytest_arguments(*options)]
 
 
 def measured(copy: Path, kept: Path, processes: int) -> Reach:
@@ -95,7 +98,7 @@ def _measure(copy: Path, files: Collection[str], processes: int) -> dict[str, Te
     settings.write_text(f"[run]\nsource = mmio,vgic\ndata_file = {data}\n")
     options = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="]
     beside = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else []
-    command = pytest_command(*options, *beside, *files)
+    command = _pytest(*options, *beside, *files)
     log = copy / "coverage.log"
     with log.open("w") as output:
         subprocess.run(
@@ -114,7 +117,7 @@ def _fail_unless_sound(copy: Path, failed: list[str]) -> None:
     """What fails while its lines are noted has to pass otherwise."""
     if failed:
         run = subprocess.run(
-            pytest_command("-x", *failed), cwd=copy, env=environment(copy), capture_output=True, text=True
+            _pytest("-x", *failed), cwd=copy, env=environment(copy), capture_output=True, text=True
         )
         if run.returncode:
             raise MutantsError(f"fails without any mutation: one of {', '.join(failed)}")

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +19,10 @@ from mutants.errors import MutantsError
 from mutants.mutations import Mutation, Source
 from mutants.order import limit, stages
 from mutants.plugin import NOTES, PLAN, TIMED_OUT, Note, Plan
-from mutants.reach import Reach, pytest_command
+from mutants.reach import Reach, pytest_arguments
+from mutants.server import Job
 
-__all__ = ["Outcome", "Verdict", "tried"]
+__all__ = ["Outcome", "Runner", "Verdict", "runner", "tried"]
 
 START: Final = 60.0
 """The seconds that pytest may take beside its tests."""
@@ -47,9 +49,60 @@ class Verdict:
     seconds: float = 0
 
 
-async def tried(copy: Path, mutation: Mutation, reach: Reach) -> Verdict:
+class Runner:
+    """Runs pytest in one copy of the tree, by a server that is there for all runs."""
+
+    def __init__(self, copy: Path, server: asyncio.subprocess.Process) -> None:
+        self.copy: Final = copy
+        self._server = server
+
+    async def run(self, arguments: Sequence[str], variables: dict[str, str], seconds: float) -> int:
+        """pytest's exit status; TimeoutError after so many seconds."""
+        assert self._server.stdin is not None
+        job: Job = {"arguments": list(arguments), "environment": variables, "log": str(self.copy / "log")}
+        self._server.stdin.write(json.dumps(job).encode() + b"\n")
+        group = await self._answer()
+        answer = asyncio.create_task(self._answer())
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), seconds)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            await answer
+            raise
+
+    async def _answer(self) -> int:
+        assert self._server.stdout is not None
+        line = await self._server.stdout.readline()
+        if not line:
+            raise MutantsError("the process that runs the tests has ended")
+        return int(line)
+
+
+@asynccontextmanager
+async def runner(copy: Path) -> AsyncIterator[Runner]:
+    """A Runner for a copy of the tree."""
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mutants.server",
+        cwd=copy,
+        env=environment(copy),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield Runner(copy, server)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.terminate()
+        await server.wait()
+
+
+async def tried(run: Runner, mutation: Mutation, reach: Reach) -> Verdict:
     """Put a mutation into a copy of the tree, run the tests that execute it, and take it out again."""
-    path = copy / mutation.file
+    path = run.copy / mutation.file
     source = Source(mutation.file, path.read_bytes())
     lines = mutation.line, source.line_at(mutation.end)
     put(path, source.mutated(mutation))
@@ -58,7 +111,7 @@ async def tried(copy: Path, mutation: Mutation, reach: Reach) -> Verdict:
     try:
         for stage in stages(mutation, lines, reach):
             met += len(stage)
-            outcome, test = await _run(copy, stage, reach)
+            outcome, test = await _run(run, stage, reach)
             if outcome != Outcome.SURVIVED:
                 return Verdict(outcome, test, met, time.monotonic() - start)
         return Verdict(Outcome.SURVIVED, "", met, time.monotonic() - start)
@@ -66,19 +119,18 @@ async def tried(copy: Path, mutation: Mutation, reach: Reach) -> Verdict:
         put(path, source.text)
 
 
-async def _run(copy: Path, tests: Sequence[str], reach: Reach) -> tuple[Outcome, str]:
+async def _run(run: Runner, tests: Sequence[str], reach: Reach) -> tuple[Outcome, str]:
     limits = {name: limit(reach.tests[name]) for name in tests}
-    plan: Plan = {"limits": limits, "root": str(copy)}
-    plan_path, notes = copy / "plan.json", copy / "notes"
+    plan: Plan = {"limits": limits, "root": str(run.copy)}
+    plan_path, notes = run.copy / "plan.json", run.copy / "notes"
     plan_path.write_text(json.dumps(plan))
     notes.unlink(missing_ok=True)
     files = dict.fromkeys(name.partition("::")[0] for name in tests)
-    variables = environment(copy, **{PLAN: str(plan_path), NOTES: str(notes)})
-    async with _started(pytest_command("-x", *files), copy, variables) as run:
-        try:
-            status = await asyncio.wait_for(run.wait(), START + 2 * sum(limits.values()))
-        except TimeoutError:
-            return Outcome.TIMEOUT, "outside of tests"
+    variables = {PLAN: str(plan_path), NOTES: str(notes)}
+    try:
+        status = await run.run(pytest_arguments("-x", *files), variables, START + 2 * sum(limits.values()))
+    except TimeoutError:
+        return Outcome.TIMEOUT, "outside of tests"
     noticed = _noticed_by(notes)
     if status == TIMED_OUT:
         return Outcome.TIMEOUT, noticed
@@ -86,30 +138,7 @@ async def _run(copy: Path, tests: Sequence[str], reach: Reach) -> tuple[Outcome,
         return Outcome.SURVIVED, ""
     if status in _NOTICED or status < 0:
         return Outcome.KILLED, noticed or f"pytest's exit status {status}"
-    raise MutantsError(f"pytest could not run: exit status {status}; see {copy / 'log'}")
-
-
-@asynccontextmanager
-async def _started(
-    command: Sequence[str], copy: Path, variables: dict[str, str]
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A command in a process group of its own, of which nothing is left behind."""
-    with (copy / "log").open("w") as log:
-        run = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=copy,
-            env=variables,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield run
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        await run.wait()
+    raise MutantsError(f"pytest could not run: exit status {status}; see {run.copy / 'log'}")
 
 
 def _noticed_by(notes: Path) -> str:
