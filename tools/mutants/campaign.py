@@ -9,10 +9,12 @@ from pathlib import Path
 
 from mutants.copies import copy_tree, digest
 from mutants.equivalents import Change, change_of
+from mutants.mentions import Mentions
 from mutants.mutations import Mutation, Source
 from mutants.reach import Reach
 from mutants.report import Judged
 from mutants.results import Kept, Results
+from mutants.sample import MODULES, modules_below
 from mutants.trial import runner, tried
 
 __all__ = ["copies_of", "judged"]
@@ -48,6 +50,7 @@ def judged(
     originals = {file: Source(file, (copies[0] / file).read_bytes()) for file in {one.file for one in mutations}}
     files = {file: digest(copies[0], [file]) for file in originals}
     everything = digest(copies[0], _EVERYTHING)
+    mentions = Mentions(copies[0], modules_below(copies[0], MODULES))
     outcomes: dict[Mutation, Judged] = {}
 
     def tell(mutation: Mutation, one: Judged) -> None:
@@ -69,7 +72,7 @@ def judged(
         async with runner(copy) as run:
             while waiting:
                 mutation, change = waiting.pop()
-                verdict = await tried(run, mutation, reach)
+                verdict = await tried(run, mutation, reach, mentions)
                 results.add(mutation.name, Kept(verdict, files[mutation.file], everything))
                 tell(mutation, Judged(mutation, change, verdict))
 

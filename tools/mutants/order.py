@@ -4,10 +4,11 @@ First a few that are near and fast, which kill most mutants within a second. Onl
 that execute its lines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from mutants.mentions import Mentions
 from mutants.mutations import Mutation
 from mutants.reach import Reach, Test
 
@@ -28,18 +29,31 @@ GRACE: Final = 12.0
 
 
 def limit(test: Test) -> float:
-    """The seconds that a test may take with a mutation."""
+    """The seconds of the processor that a test may take with a mutation."""
     return GRACE + PATIENCE * test.seconds
 
 
-def stages(mutation: Mutation, lines: tuple[int, int], reach: Reach) -> list[list[str]]:
+def stages(
+    mutation: Mutation, lines: tuple[int, int], text: str, reach: Reach, mentions: Mentions
+) -> list[list[str]]:
     """The tests that execute the lines of a mutation, each once, in stages.
 
-    What runs only when its module is imported is judged by the tests that use the module, or by all if none does.
+    What runs only when its module is imported is judged by the tests that use the module, or by all if none does;
+    first by those that execute a line with a word of its text.
     """
     chosen = reach.executing(mutation.file, *lines) if mutation.function else []
+    likely = chosen or reach.mentioning(mentions.of(text))
     chosen = chosen or reach.touching(mutation.file) or list(reach.tests)
-    ranked = sorted(chosen, key=lambda name: (_distance(mutation.file, name), reach.tests[name].seconds, name))
+    first = _first(_ranked(mutation, likely, reach), reach) or _first(_ranked(mutation, chosen, reach), reach)
+    rest = set(chosen) - set(first)
+    return [stage for stage in (_by_file(first), _by_file(_ranked(mutation, rest, reach))) if stage]
+
+
+def _ranked(mutation: Mutation, names: Collection[str], reach: Reach) -> list[str]:
+    return sorted(names, key=lambda name: (_distance(mutation.file, name), reach.tests[name].seconds, name))
+
+
+def _first(ranked: Sequence[str], reach: Reach) -> list[str]:
     first: list[str] = []
     seconds = 0.0
     for name in ranked:
@@ -47,8 +61,7 @@ def stages(mutation: Mutation, lines: tuple[int, int], reach: Reach) -> list[lis
         if needed <= FIRST_SLOWEST and seconds + needed <= FIRST_SECONDS and len(first) < FIRST_TESTS:
             first.append(name)
             seconds += needed
-    rest = sorted(set(ranked) - set(first), key=ranked.index)
-    return [stage for stage in (_by_file(first), _by_file(rest)) if stage]
+    return first
 
 
 def _by_file(names: Sequence[str]) -> list[str]:

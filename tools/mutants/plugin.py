@@ -1,6 +1,6 @@
 """A pytest plugin for the runs of one mutant: `pytest -p mutants.plugin`, told by a file what to run and how long.
 
-It runs the tests of a plan, ends the process where one takes longer than the plan allows, and
+It runs the tests of a plan, ends the process where one takes more of the processor than the plan allows, and
 notes what every test came to.
 """
 
@@ -86,12 +86,12 @@ class _Notes:
             os._exit(TIMED_OUT)
 
         limit = self.plan["limits"][item.nodeid]
-        signal.signal(signal.SIGALRM, leave)
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        signal.signal(signal.SIGPROF, leave)
+        signal.setitimer(signal.ITIMER_PROF, limit)
         try:
             return (yield)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _check_that_the_copy_is_tested(root: Path) -> None:

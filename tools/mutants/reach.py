@@ -7,7 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -54,6 +54,11 @@ class Reach:
         """The tests that execute any of these lines."""
         lines = (1 << last + 1) - (1 << first)
         return [name for name, test in self.tests.items() if test.executes(file, lines)]
+
+    def mentioning(self, lines: Mapping[str, int]) -> list[str]:
+        """The tests that execute any of these lines, by file."""
+        places = list(lines.items())
+        return [name for name, test in self.tests.items() if any(test.executes(*place) for place in places)]
 
     def touching(self, file: str) -> list[str]:
         """The tests that execute any line of a file."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from mutants.copies import environment, put
 from mutants.errors import MutantsError
+from mutants.mentions import Mentions
 from mutants.mutations import Mutation, Source
 from mutants.order import limit, stages
 from mutants.plugin import NOTES, PLAN, TIMED_OUT, Note, Plan
@@ -24,8 +25,10 @@ from mutants.server import Job
 
 __all__ = ["Outcome", "Runner", "Verdict", "runner", "tried"]
 
-START: Final = 60.0
-"""The seconds that pytest may take beside its tests."""
+START: Final = 300.0
+"""The seconds that a run may take beside its tests, and ASLEEP times what they may: a test may wait, too."""
+
+ASLEEP: Final = 5
 
 _NOTICED: Final = (1, 2, 3)
 """pytest's exit statuses for tests that fail, files that cannot be imported, and an error in a hook."""
@@ -100,16 +103,17 @@ async def runner(copy: Path) -> AsyncIterator[Runner]:
         await server.wait()
 
 
-async def tried(run: Runner, mutation: Mutation, reach: Reach) -> Verdict:
+async def tried(run: Runner, mutation: Mutation, reach: Reach, mentions: Mentions) -> Verdict:
     """Put a mutation into a copy of the tree, run the tests that execute it, and take it out again."""
     path = run.copy / mutation.file
     source = Source(mutation.file, path.read_bytes())
     lines = mutation.line, source.line_at(mutation.end)
+    text, _ = source.lines(mutation)
     put(path, source.mutated(mutation))
     start = time.monotonic()
     met = 0
     try:
-        for stage in stages(mutation, lines, reach):
+        for stage in stages(mutation, lines, text, reach, mentions):
             met += len(stage)
             outcome, test = await _run(run, stage, reach)
             if outcome != Outcome.SURVIVED:
@@ -128,7 +132,7 @@ async def _run(run: Runner, tests: Sequence[str], reach: Reach) -> tuple[Outcome
     files = dict.fromkeys(name.partition("::")[0] for name in tests)
     variables = {PLAN: str(plan_path), NOTES: str(notes)}
     try:
-        status = await run.run(pytest_arguments("-x", *files), variables, START + 2 * sum(limits.values()))
+        status = await run.run(pytest_arguments("-x", *files), variables, START + ASLEEP * sum(limits.values()))
     except TimeoutError:
         return Outcome.TIMEOUT, "outside of tests"
     noticed = _noticed_by(notes)
