@@ -109,6 +109,7 @@ def test_offsets_count_bytes() -> None:
         "if TYPE_CHECKING:\n    y = 1\n",
         "def f():\n    y = a\n",
         "y = ()",
+        "def f():\n    raise NotImplementedError\n",
     ],
 )
 def test_what_has_no_effect_is_left_alone(text: str) -> None:

@@ -270,6 +270,9 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> None:
+        # What a class leaves to those that inherit from it is never called.
+        if isinstance(node.exc, ast.Name) and node.exc.id == "NotImplementedError":
+            return
         self._replace("removal", node, "pass")
         self.generic_visit(node)
 

@@ -4,13 +4,14 @@ First a few that are near and fast, which kill most mutants within a second. Onl
 that execute its lines.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from mutants.mentions import Mentions
 from mutants.mutations import Mutation
-from mutants.reach import Reach, Test
+from mutants.reach import OneTest, Reach
 
 __all__ = ["limit", "stages"]
 
@@ -28,7 +29,7 @@ PATIENCE: Final = 8
 GRACE: Final = 12.0
 
 
-def limit(test: Test) -> float:
+def limit(test: OneTest) -> float:
     """The seconds of the processor that a test may take with a mutation."""
     return GRACE + PATIENCE * test.seconds
 
@@ -39,12 +40,13 @@ def stages(
     """The tests that execute the lines of a mutation, each once, in stages.
 
     What runs only when its module is imported is judged by the tests that use the module, or by all if none does;
-    first by those that execute a line with a word of its text.
+    first by those that execute a line with a word of its text, some of every file: such a line is near to no test.
     """
     chosen = reach.executing(mutation.file, *lines) if mutation.function else []
     likely = chosen or reach.mentioning(mentions.of(text))
     chosen = chosen or reach.touching(mutation.file) or list(reach.tests)
-    first = _first(_ranked(mutation, likely, reach), reach) or _first(_ranked(mutation, chosen, reach), reach)
+    ranked = _ranked(mutation, likely or chosen, reach)
+    first = _first(ranked if mutation.function else _one_of_each_file(ranked), reach)
     rest = set(chosen) - set(first)
     return [stage for stage in (_by_file(first), _by_file(_ranked(mutation, rest, reach))) if stage]
 
@@ -62,6 +64,16 @@ def _first(ranked: Sequence[str], reach: Reach) -> list[str]:
             first.append(name)
             seconds += needed
     return first
+
+
+def _one_of_each_file(ranked: Sequence[str]) -> list[str]:
+    """The first test of each file, then the second of each, and so on."""
+    before: Counter[str] = Counter()
+    turns: dict[str, int] = {}
+    for name in ranked:
+        turns[name] = before[_file(name)]
+        before[_file(name)] += 1
+    return sorted(ranked, key=turns.__getitem__)
 
 
 def _by_file(names: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from mutants.copies import digest, environment
 from mutants.errors import MutantsError
 from mutants.plugin import NOTES, Note
 
-__all__ = ["Reach", "Test", "measured", "pytest_arguments", "test_files"]
+__all__ = ["OneTest", "Reach", "measured", "pytest_arguments", "test_files"]
 
 SUITE: Final = ("tests/mmio", "tests/vgic", "tests/properties", "tests/recordings")
 """The tests that judge the model. Those of the tools judge the tools, those in tests/oracles need QEMU."""
@@ -27,7 +27,7 @@ _CODE: Final = ("mmio", "vgic", "tests/helpers", "tests/traces")
 
 
 @dataclass
-class Test:
+class OneTest:
     """A test: how long it takes, in seconds, and the lines that it executes, a bit for each, by file."""
 
     seconds: float = 0
@@ -42,7 +42,7 @@ class Test:
 class Reach:
     """All tests by name, and the digest of each file of tests."""
 
-    tests: dict[str, Test]
+    tests: dict[str, OneTest]
     digests: dict[str, str]
 
     def up_to(self, seconds: float | None) -> "Reach":
@@ -96,7 +96,7 @@ def measured(copy: Path, kept: Path, processes: int) -> Reach:
     return reach
 
 
-def _measure(copy: Path, files: Collection[str], processes: int) -> dict[str, Test]:
+def _measure(copy: Path, files: Collection[str], processes: int) -> dict[str, OneTest]:
     data, notes = copy / "coverage.data", copy / "notes"
     notes.unlink(missing_ok=True)
     settings = copy / "coverage.ini"
@@ -113,7 +113,7 @@ def _measure(copy: Path, files: Collection[str], processes: int) -> dict[str, Te
     if not outcomes or not data.exists():
         raise MutantsError(f"nothing could be measured: {_last_line(log)}")
     _fail_unless_sound(copy, [name for name, note in outcomes.items() if note["outcome"] == "failed"])
-    tests = {name: Test(note["seconds"]) for name, note in outcomes.items() if note["outcome"] != "skipped"}
+    tests = {name: OneTest(note["seconds"]) for name, note in outcomes.items() if note["outcome"] != "skipped"}
     _add_lines(copy, data, tests)
     return tests
 
@@ -128,7 +128,7 @@ def _fail_unless_sound(copy: Path, failed: list[str]) -> None:
             raise MutantsError(f"fails without any mutation: one of {', '.join(failed)}")
 
 
-def _add_lines(copy: Path, data: Path, tests: dict[str, Test]) -> None:
+def _add_lines(copy: Path, data: Path, tests: dict[str, OneTest]) -> None:
     found = coverage.CoverageData(str(data))
     found.read()
     for path in found.measured_files():
@@ -161,7 +161,7 @@ def _load(kept: Path, code: str) -> Reach:
         if document["code"] != code:
             return Reach({}, {})
         tests = {
-            name: Test(test["seconds"], {file: int(lines, 16) for file, lines in test["lines"].items()})
+            name: OneTest(test["seconds"], {file: int(lines, 16) for file, lines in test["lines"].items()})
             for name, test in document["tests"].items()
         }
         return Reach(tests, document["digests"])
