@@ -24,11 +24,8 @@ class Session:
     """A running `vgic` with these arguments."""
 
     def __init__(self, *arguments: str) -> None:
-        # What a shell starts in the background ignores SIGINT, and passes that on.
-        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        code += "from vgic_tools.cli import main; main()"
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code, *arguments],
+            [sys.executable, "-P", "-c", "from vgic_tools.cli import main; main()", *arguments],
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
