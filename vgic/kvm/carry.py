@@ -50,18 +50,6 @@ def carry_routes(old: Gic, new: Gic) -> None:
         shared.unroute(index)
 
 
-def carry_lines(old: Gic, new: Gic) -> None:
-    """The levels of input lines, which no attribute tells of an edge-triggered interrupt (KVM-23)."""
-    for cpu in range(len(old.config.topology)):
-        for before, bank in (
-            (old.bank(cpu, 0), new.bank(cpu, 0)),
-            (old.bank(cpu, FIRST_SPI), new.bank(cpu, FIRST_SPI)),
-        ):
-            for number, word in enumerate(before.words):
-                bank.words[number].line = word.line
-                bank.update(number, ALL_BITS)
-
-
 def carry_itses(old: Gic, new: Gic) -> None:
     """ITSes: their tables, queues, and the collections that they keep. `old` may have fewer."""
     for number in range(len(old.config.its)):

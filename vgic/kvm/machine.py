@@ -281,7 +281,6 @@ class Machine:
         carry_lines(old, new)
         # Writing GICD_IROUTER<n> has routed every SPI.
         carry_routes(old, new)
-        carry_lines(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
             interface = new.interface(cpu)
