@@ -48,6 +48,6 @@ def test_a_guest_goes_on_in_the_model_and_on_another_kvm(hosts: Hosts) -> None:
 @pytest.mark.slow
 @pytest.mark.rule("KVM-36", "KVM-55", "KVM-65")
 def test_many_guests_go_on(hosts: Hosts) -> None:
-    """5 for each way from one kernel to another, a minute each; all that were done at once were 204."""
+    """5 for each way from one kernel to another."""
     for seed in range(100, 105):
         round_trip(*hosts, seed)
