@@ -11,7 +11,7 @@ from vgic.config import Config
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
-from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_SPI
 from vgic.topology import AffinityIndex
@@ -64,6 +64,13 @@ class SharedInterrupts(InterruptBank):
         if self.is_one_of_n(index):
             self.placement.find_place(index)
         super().forward(index)
+
+    def _forward_all(self, word: InterruptWord, bits: i64) -> None:
+        """`forward` each of several; the 1-of-N ones share a search for their PEs."""
+        roaming = bits & word.any_pe
+        super()._forward_all(word, bits & ~roaming)
+        if roaming:
+            self.placement.forward_all([word.start + number for number in range(32) if roaming >> number & 1])
 
     def withdraw(self, index: i64) -> None:
         """Take it back. Settles nothing."""
