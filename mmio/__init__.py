@@ -12,7 +12,7 @@ from mmio.address_map import (
     Observer,
     Region,
 )
-from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal
+from mmio.frame import FRAME_SIZE, ILLEGAL, Frame, Refusal, StoredRegister
 from mmio.layout import (
     AccessKind,
     BitLayout,
@@ -29,12 +29,14 @@ from mmio.layout import (
     rw,
 )
 from mmio.registers import (
+    NOT_THERE,
     ClearBits,
     Fixed,
     ReadOnly,
     ReadWrite,
     Register,
     SetBits,
+    StoredWord,
     Word,
     WriteOnly,
 )
@@ -42,6 +44,7 @@ from mmio.registers import (
 __all__ = [
     "FRAME_SIZE",
     "ILLEGAL",
+    "NOT_THERE",
     "AccessKind",
     "AddressMap",
     "BitLayout",
@@ -64,6 +67,8 @@ __all__ = [
     "Register",
     "RegisterLayout",
     "SetBits",
+    "StoredRegister",
+    "StoredWord",
     "Word",
     "WriteOnly",
     "layout",

@@ -5,16 +5,26 @@ redistributors share two frames. An access that the frame does not take (see `Re
 told to the caller, who answers it RAZ/WI; the guest is never faulted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final, Generic, TypeVar
 
 from mypy_extensions import i64
 
 from mmio.layout import AccessKind, LayoutError, RegisterLayout
-from mmio.registers import ClearBits, Fixed, ReadOnly, ReadWrite, Register, SetBits, Word, WriteOnly
+from mmio.registers import (
+    ClearBits,
+    Fixed,
+    ReadOnly,
+    ReadWrite,
+    Register,
+    SetBits,
+    StoredWord,
+    Word,
+    WriteOnly,
+)
 
-__all__ = ["FRAME_BITS", "FRAME_SIZE", "ILLEGAL", "Frame", "Refusal"]
+__all__ = ["FRAME_BITS", "FRAME_SIZE", "ILLEGAL", "Frame", "Refusal", "StoredRegister"]
 
 FRAME_BITS: Final = 16
 """Bits of an offset in a frame."""
@@ -38,6 +48,42 @@ class Refusal(Enum):
     MISALIGNED = "the address is not a multiple of the access size"
     READ_ONLY = "the register is read only"
     WRITE_ONLY = "the register is write only"
+
+
+class StoredRegister(Generic[OwnerT]):
+    """A register of a frame that is state of the device."""
+
+    def __init__(
+        self, layout: RegisterLayout, index: int, register: Register[OwnerT], word: StoredWord[OwnerT]
+    ) -> None:
+        self.layout = layout
+        self.index = index
+        """Which register of an array, counted from 0."""
+        self.word = word
+        self._ones = register.ones
+        self._writable = (1 << layout.width) - 1
+        if isinstance(register, ReadWrite):
+            self._writable = register.changeable
+        elif not register.writable:
+            self._writable = 0
+
+    @property
+    def name(self) -> str:
+        """Arm's name, or the alias of the word, with the number of the register in an array."""
+        title = self.layout.title(self.index)
+        return self.word.alias + title.removeprefix(self.layout.name) if self.word.alias else title
+
+    def kept(self, owner: OwnerT) -> int:
+        """The bits that may differ from one state to another, NOT_THERE where the device has no such register."""
+        return self.word.kept(owner, self.index, self._writable)
+
+    def get(self, owner: OwnerT) -> int:
+        """What is stored, and the bits that always read as one."""
+        return self.word.get(owner, self.index, False) | self._ones
+
+    def keep(self, owner: OwnerT, value: int) -> None:
+        """Store what `get` returned once, and do nothing else."""
+        self.word.keep(owner, self.index, value & ~self._ones)
 
 
 class _Slot(Generic[OwnerT]):
@@ -96,13 +142,24 @@ class Frame(Generic[OwnerT]):
         if unknown:
             raise LayoutError(f"frame {name} has no register {', '.join(sorted(unknown))}")
         self._slots: list[_Slot[OwnerT]] = [_Slot(Register(), None, 0)] * (FRAME_SIZE // 4)
+        self._stored: list[tuple[RegisterLayout, Register[OwnerT]]] = []
         for layout in layouts:
             if layout.name not in absent:
                 mask = (writable or {}).get(layout.name, layout.writable)
                 register = _register(layout, words.get(layout.name), (fixed or {}).get(layout.name), mask)
                 self._place(layout, register)
 
+    def stored(self) -> Iterator[StoredRegister[OwnerT]]:
+        """The registers that are state, in the order of the layouts; of two that show the same word, one."""
+        for layout, register in self._stored:
+            word = register.word
+            if isinstance(word, StoredWord):
+                for index in range(layout.count):
+                    yield StoredRegister(layout, index, register, word)
+
     def _place(self, layout: RegisterLayout, register: Register[OwnerT]) -> None:
+        if isinstance(register.word, StoredWord) and not isinstance(register, ClearBits):
+            self._stored.append((layout, register))
         width = layout.width // 8
         if layout.offset % width:
             raise LayoutError(

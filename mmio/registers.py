@@ -8,17 +8,19 @@ Every access carries `secure` (the access's Security state), which a banked `Wor
 mask is the whole secret of partial writes.
 """
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from mypy_extensions import mypyc_attr
 
 __all__ = [
+    "NOT_THERE",
     "ClearBits",
     "Fixed",
     "ReadOnly",
     "ReadWrite",
     "Register",
     "SetBits",
+    "StoredWord",
     "Word",
     "WriteOnly",
 ]
@@ -42,6 +44,32 @@ class Word(Generic[OwnerT]):
 
     def put(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Store `value`, already merged with what was stored; the access reached the bits in `mask`."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class StoredWord(Word[OwnerT]):
+    """A word that is state of the device: saved with it, and stored again where it is restored.
+
+    `get` and `keep` are all that is said of how it is stored; what else a write does is up to `put`.
+    """
+
+    alias = ""
+    """What it is saved as, with its number, where the register before it shows something else as well."""
+
+    def kept(self, owner: OwnerT, index: int, writable: int) -> int:
+        """The bits that may differ from one state to another; a guest can write `writable`.
+
+        NOT_THERE where this device has no such register.
+        """
+        return writable
+
+    def keep(self, owner: OwnerT, index: int, value: int) -> None:
+        """Store what `get` returned once, and do nothing else: what follows is told when all is stored."""
+        raise NotImplementedError
+
+
+NOT_THERE: Final = -1
+"""What `StoredWord.kept` returns for a register that a device has not got."""
 
 
 class _Constant(Word[OwnerT]):

@@ -69,13 +69,16 @@ class Machine:
 
         self.map = AddressMap(observer)
         self.distributor = Distributor(self.shared, config)
-        frame = distributor_frame(config)
-        self.map.add(FrameArray("GICD", config.gicd_base, [frame], [self.distributor], ["GICD"]))
+        self.distributor_frame = distributor_frame(config)
+        owners = [self.distributor]
+        self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
         self.redistributor_bases: list[int] = []
         """The address of each vCPU's RD_base frame."""
         self.redistributors: list[Redistributor] = []
+        self.redistributor_frames = redistributor_frames(config)
         self._place_redistributors()
         self.itses: list[Its] = []
+        self.its_frames = its_frames(config)
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
         self.sysregs = SystemRegisters(config, self.sgis)
@@ -121,7 +124,6 @@ class Machine:
             last = base + REDISTRIBUTOR_SIZE not in taken
             parts = self.private[cpu], self.interfaces[cpu], self.lpis[cpu]
             self.redistributors.append(Redistributor(*parts, self.affinities, config, last))
-        frames = redistributor_frames(config)
         placed = 0
         for number, region in enumerate(config.redistributor_regions):
             here = range(placed, min(placed + region.count, len(topology)))
@@ -129,7 +131,9 @@ class Machine:
             if here:
                 owners = [self.redistributors[cpu] for cpu in here]
                 labels = [f"GICR[{affinity.text(topology.affinities[cpu])}]" for cpu in here]
-                self.map.add(FrameArray(f"GICR region {number}", region.base, frames, owners, labels))
+                self.map.add(
+                    FrameArray(f"GICR region {number}", region.base, self.redistributor_frames, owners, labels)
+                )
 
     def _place_itses(self, memory: GuestMemory, observer: Observer | None) -> None:
         config = self.config
@@ -140,9 +144,8 @@ class Machine:
         by_address = config.profile.its.typer.get("PTA", 0) != 0
         keeps = config.profile.its.keeps_lpis
         targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address, keeps)
-        frames = its_frames(config)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)
             label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"
             self.itses.append(its)
-            self.map.add(FrameArray(label, base, frames, [its], [label]))
+            self.map.add(FrameArray(label, base, self.its_frames, [its], [label]))

@@ -28,12 +28,10 @@ from vgic.handles import Interrupt, Lpi, Spi
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
-from vgic.its.state import check_its
 from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
 from vgic.observer import IllegalSysReg, Observer
 from vgic.state.invariants import check
-from vgic.state.registers import Parts
 from vgic.state.saving import SavedState, load, rehearse, save
 from vgic.topology import NO_VCPU
 
@@ -324,7 +322,7 @@ class Gic:
 
         To be called between operations: within a callback of `lines` an operation is half done.
         """
-        return save(_parts(self._machine))
+        return save(self._machine)
 
     def restore(self, state: Mapping[str, object]) -> None:
         """Continue from what `save` returned, in this VM or another that is the same; `lines` hears of changes.
@@ -332,17 +330,9 @@ class Gic:
         The registers may come in any order. Raises StateError naming the register and value, and changes nothing,
         where this VM cannot have that state.
         """
-        registers = rehearse(_parts(Machine(self.config, None, None, NoMemory())), state)
-        load(_parts(self._machine), registers)
+        registers = rehearse(Machine(self.config, None, None, NoMemory()), state)
+        load(self._machine, registers)
 
     def check(self) -> None:
         """Raise InvariantError where the state contradicts itself: a defect of the model, whatever a guest did."""
-        machine = self._machine
-        check(machine.interfaces, machine.shared, machine.private, machine.lpis, machine.forwarder)
-        for its in machine.itses:
-            check_its(its)
-
-
-def _parts(machine: Machine) -> Parts:
-    devices = machine.distributor, machine.redistributors, machine.sysregs, machine.itses
-    return Parts(machine.config, machine.affinities, *devices)
+        check(self._machine)

@@ -200,7 +200,7 @@ class CpuInterface:
     # 1-of-N.
 
     def selectable(self, group: i64) -> bool:
-        """True where 1-of-N interrupts of this group may be sent to this PE."""
+        """True where 1-of-N interrupts of this group may be sent to this PE (ONEN-3)."""
         state = self.groups[group]
         return state.enabled and not self.asleep and not state.declines
 
@@ -216,7 +216,7 @@ class CpuInterface:
         return True
 
     def set_group_enable(self, group: i64, enable: bool) -> None:
-        """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
+        """Write ICC_IGRPEN0 or ICC_IGRPEN1 (CPU-18)."""
         state = self.groups[group]
         what: i64 = CANDIDATES
         if state.enabled != enable:
@@ -230,12 +230,17 @@ class CpuInterface:
         if self.asleep != asleep:
             what |= SELECTABLE
             self.wake_requested = False
-        self.asleep = asleep
         for group, declined in zip(self.groups, declines, strict=True):
             if group.declines != declined:
                 what |= SELECTABLE
-            group.declines = declined
+        self.follow_redistributor(asleep, declines)
         self.settle(what)
+
+    def follow_redistributor(self, asleep: bool, declines: list[bool]) -> None:
+        """`set_distribution`, but for settling."""
+        self.asleep = asleep
+        for group, declined in zip(self.groups, declines, strict=True):
+            group.declines = declined
 
     def wake_request(self) -> bool:
         """True where the PE sleeps and an interrupt of a group that the Distributor forwards waits for it."""
@@ -307,7 +312,7 @@ class CpuInterface:
         self._settler.settle_changed(self, what)
 
     def highest_pending(self, group: i64) -> i64:
-        """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
+        """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none (CPU-6)."""
         best = self.best_in
         if self.best_key == NO_KEY or best.number != group or not best.enabled:
             return SPURIOUS
@@ -335,7 +340,10 @@ class CpuInterface:
     # Taking and finishing interrupts.
 
     def acknowledge(self, group: i64) -> i64:
-        """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing."""
+        """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing.
+
+        Rule CPU-4.
+        """
         best = self.best_in
         if best.number != group or not self.can_preempt():
             return SPURIOUS

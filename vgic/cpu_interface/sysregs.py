@@ -1,8 +1,8 @@
 """The system registers of a CPU interface: from an encoding and a value to what interface.py beside it does.
 
 They have neither width nor alignment nor lanes, which is what most of a memory-mapped register is about, so they
-are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `get` and
-`put`.
+are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `view` and
+`put` and, of a register that is state, `get` and `keep`.
 """
 
 from typing import Final
@@ -15,13 +15,12 @@ from vgic.cpu_interface.interface import GROUP0, GROUP1, PREEMPTION, CpuInterfac
 from vgic.layouts import icc
 from vgic.redistributor.sgi import SgiGenerator
 
-__all__ = ["CBPR", "EOI_MODE", "SystemRegisters"]
+__all__ = ["StoredRegister", "SystemRegisters"]
 
-CBPR: Final = icc.CTLR.mask("CBPR")
-"""ICC_CTLR_EL1.CBPR."""
-EOI_MODE: Final = icc.CTLR.mask("EOImode")
-"""ICC_CTLR_EL1.EOImode."""
+_CBPR: Final = icc.CTLR.mask("CBPR")
+_EOI_MODE: Final = icc.CTLR.mask("EOImode")
 _MAX_BPR: Final = 7
+_MAX_PREEMPTION_BITS: Final = 7
 _ENCODING_BITS: Final = 16
 _NARROW_ID_BITS: Final = 16
 """Bits of INTID that a CPU interface has at least."""
@@ -32,12 +31,34 @@ _LAYOUTS: Final = {layout.name: layout for layout in icc.ICC}
 class _Register:
     """What a system register does, the same for all CPU interfaces; by itself, one in which nothing is stored."""
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         """What a read returns, but for the bits that always read as one."""
         return 0
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         """Write `value`, which has no bits but those that a write can reach."""
+
+
+class StoredRegister(_Register):
+    """A register that is state of the CPU interface: saved with it, and stored again where it is restored."""
+
+    def __init__(self, kept: i64) -> None:
+        self.kept: int = kept
+        """The bits that may differ from one state to another."""
+        self.name = ""
+
+    def get(self, interface: CpuInterface) -> i64:
+        """What is stored, which is mostly what a read shows."""
+        return self.view(interface)
+
+    def keep(self, interface: CpuInterface, value: i64) -> None:
+        """Store what `get` returned once, and do nothing else: what follows is told when all is stored."""
+        raise NotImplementedError
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        """Write it; what most of these change is what it takes to interrupt the PE."""
+        self.keep(interface, value)
+        interface.settle(PREEMPTION)
 
 
 class _Slot:
@@ -66,53 +87,91 @@ class _Slot:
 _UNDEFINED: Final = _Slot()
 
 
-class _Pmr(_Register):
-    def get(self, interface: CpuInterface) -> i64:
+class _Pmr(StoredRegister):
+    def view(self, interface: CpuInterface) -> i64:
         return interface.pmr
 
-    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+    def keep(self, interface: CpuInterface, value: i64) -> None:
         interface.pmr = value & interface.priority_mask
-        interface.settle(PREEMPTION)
 
 
-class _Bpr0(_Register):
-    def get(self, interface: CpuInterface) -> i64:
+class _Bpr0(StoredRegister):
+    def view(self, interface: CpuInterface) -> i64:
         return interface.bpr0
 
-    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+    def keep(self, interface: CpuInterface, value: i64) -> None:
         interface.bpr0 = max(value, interface.min_bpr0)
-        interface.settle(PREEMPTION)
 
 
-class _Bpr1(_Register):
+class _Bpr1(StoredRegister):
     """With CBPR, a read shows BPR0 plus one and a write is ignored (PRIO-4, PRIO-6)."""
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         if interface.cbpr:
             return min(interface.bpr0 + 1, _MAX_BPR)
         return interface.bpr1
 
+    def get(self, interface: CpuInterface) -> i64:
+        return interface.bpr1
+
+    def keep(self, interface: CpuInterface, value: i64) -> None:
+        interface.bpr1 = max(value, interface.min_bpr1)
+
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         if not interface.cbpr:
-            interface.bpr1 = max(value, interface.min_bpr1)
-            interface.settle(PREEMPTION)
+            super().put(interface, value, secure)
 
 
-class _Control(_Register):
-    def __init__(self, constant: i64) -> None:
+class _Control(StoredRegister):
+    def __init__(self, kept: i64, constant: i64) -> None:
+        super().__init__(kept)
         self.constant = constant
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         value = self.constant
         if interface.cbpr:
-            value |= CBPR
+            value |= _CBPR
         if interface.eoi_mode:
-            value |= EOI_MODE
+            value |= _EOI_MODE
         return value
 
+    def keep(self, interface: CpuInterface, value: i64) -> None:
+        interface.cbpr = value & _CBPR != 0
+        interface.eoi_mode = value & _EOI_MODE != 0
+
+
+class _GroupEnable(StoredRegister):
+    def __init__(self, kept: i64, group: i64) -> None:
+        super().__init__(kept)
+        self.group = group
+
+    def view(self, interface: CpuInterface) -> i64:
+        return 1 if interface.groups[self.group].enabled else 0
+
+    def keep(self, interface: CpuInterface, value: i64) -> None:
+        interface.groups[self.group].enabled = value != 0
+
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        interface.cbpr = value & CBPR != 0
-        interface.eoi_mode = value & EOI_MODE != 0
+        interface.set_group_enable(self.group, value != 0)
+
+
+class _ActivePriorities(StoredRegister):
+    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
+
+    def __init__(self, kept: i64, group: i64, number: int) -> None:
+        super().__init__(kept)
+        self.group = group
+        self.number = number
+
+    def view(self, interface: CpuInterface) -> i64:
+        return interface.groups[self.group].word(self.number)
+
+    def keep(self, interface: CpuInterface, value: i64) -> None:
+        interface.groups[self.group].set_word(self.number, value)
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        self.keep(interface, value)
+        interface.find_running()
         interface.settle(PREEMPTION)
 
 
@@ -123,44 +182,20 @@ class _OfGroup(_Register):
         self.group = group
 
 
-class _GroupEnable(_OfGroup):
-    def get(self, interface: CpuInterface) -> i64:
-        return 1 if interface.groups[self.group].enabled else 0
-
-    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        interface.set_group_enable(self.group, value != 0)
-
-
-class _ActivePriorities(_OfGroup):
-    """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
-
-    def __init__(self, group: i64, number: int) -> None:
-        super().__init__(group)
-        self.number = number
-
-    def get(self, interface: CpuInterface) -> i64:
-        return interface.groups[self.group].word(self.number)
-
-    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        interface.groups[self.group].set_word(self.number, value)
-        interface.find_running()
-        interface.settle(PREEMPTION)
-
-
 class _RunningPriority(_Register):
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return interface.running
 
 
 class _Acknowledge(_OfGroup):
     """Reading takes the interrupt."""
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return interface.acknowledge(self.group)
 
 
 class _HighestPending(_OfGroup):
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return interface.highest_pending(self.group)
 
 
@@ -205,28 +240,35 @@ class SystemRegisters:
         self._count: i64 = last - self._first
         self._slots = [_Slot() for _ in range(self._count)]
         """By encoding, from the lowest to the highest."""
-        self._add("ICC_PMR_EL1", _Pmr())
-        self._add("ICC_BPR0_EL1", _Bpr0())
-        self._add("ICC_BPR1_EL1", _Bpr1())
-        self._add("ICC_CTLR_EL1", _Control(constant))
+        self.stored: list[StoredRegister] = []
+        """Those that are state."""
+        self._add("ICC_PMR_EL1", _Pmr(0xFF00 >> priority_bits & 0xFF))
+        self._add("ICC_BPR0_EL1", _Bpr0(_MAX_BPR))
+        self._add("ICC_BPR1_EL1", _Bpr1(_MAX_BPR))
+        self._add("ICC_CTLR_EL1", _Control(_CBPR | _EOI_MODE, constant))
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
         self._add("ICC_SGI1R_EL1", _Sgi(sgis, icc.ICC_SGI1R_EL1))
         self._add("ICC_ASGI1R_EL1", _Sgi(sgis, icc.ICC_ASGI1R_EL1))
         self._add("ICC_SGI0R_EL1", _Sgi(sgis, icc.ICC_SGI0R_EL1))
+        levels = 1 << min(priority_bits, _MAX_PREEMPTION_BITS)
         for group in (GROUP0, GROUP1):
-            self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(group))
+            self._add(f"ICC_IGRPEN{group}_EL1", _GroupEnable(1, group))
             self._add(f"ICC_IAR{group}_EL1", _Acknowledge(group))
             self._add(f"ICC_EOIR{group}_EL1", _EndOfInterrupt(group))
             self._add(f"ICC_HPPIR{group}_EL1", _HighestPending(group))
             # 32 group priorities a register: five bits of preemption need one register, seven need four.
-            for number in range(max(1, (1 << min(priority_bits, 7)) // 32)):
-                self._add(f"ICC_AP{group}R<n>_EL1", _ActivePriorities(group, number), number)
+            for number in range(max(1, levels // 32)):
+                kept = min((1 << levels) - 1, 0xFFFF_FFFF)
+                self._add(f"ICC_AP{group}R<n>_EL1", _ActivePriorities(kept, group, number), number)
 
     def _add(self, name: str, register: _Register, index: int = 0) -> None:
         layout = _LAYOUTS[name]
         self._slots[layout.offset + index - self._first].hold(register, layout)
+        if isinstance(register, StoredRegister):
+            register.name = layout.title(index)
+            self.stored.append(register)
 
     def _find(self, encoding: int) -> _Slot:
         if encoding >> _ENCODING_BITS:
@@ -246,7 +288,7 @@ class SystemRegisters:
         found = self._find(encoding)
         if not found.readable:
             return ILLEGAL
-        return found.register.get(interface) | found.ones
+        return found.register.view(interface) | found.ones
 
     def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
         """Write the bits of `value` (64) that the register has; False where the access is not `defined`."""

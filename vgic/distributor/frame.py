@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mmio import Frame, Word
+from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
@@ -58,10 +58,18 @@ class Distributor(BankOwner):
         self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
 
+    def tell(self) -> None:
+        """Tell the others what `control` says, and leave it to the caller to bring them up to date."""
+        self.spis.placement.one_of_n.wakes = self.wakes
+        self.spis.forwarder.forward_groups(self.forwarded_groups)
 
-class _Control(Word[Distributor]):
+
+class _Control(StoredWord[Distributor]):
     def get(self, owner: Distributor, index: int, secure: bool) -> int:
         return owner.control
+
+    def keep(self, owner: Distributor, index: int, value: int) -> None:
+        owner.control = value
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_control(value)
@@ -72,13 +80,19 @@ class _Type(Word[Distributor]):
         return owner.typer
 
 
-class _Route(Word[Distributor]):
+class _Route(StoredWord[Distributor]):
     def __init__(self, writable: int) -> None:
         self.writable = writable
 
     def get(self, owner: Distributor, index: int, secure: bool) -> int:
         bank = owner.spis
         return bank.route_value(index) if index < bank.count else 0
+
+    def kept(self, owner: Distributor, index: int, writable: int) -> int:
+        return writable if index < owner.spis.count else NOT_THERE
+
+    def keep(self, owner: Distributor, index: int, value: int) -> None:
+        owner.spis.store_route(index, value)
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
         # A write of bits that this VM has not got writes nothing.

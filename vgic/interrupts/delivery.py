@@ -211,7 +211,12 @@ class Forwarder(Settler):
     def set_group_enables(self, enables: i64) -> None:
         """Forward the groups whose bits are set in `enables`, and no others, to every CPU interface."""
         self.catch_up()
+        self.forward_groups(enables)
         for interface in self.cpus:
-            interface.forward_groups(enables)
             self.mark_changed(interface, CANDIDATES)
         self.settle()
+
+    def forward_groups(self, enables: i64) -> None:
+        """Tell every CPU interface which groups are forwarded. Settles nothing."""
+        for interface in self.cpus:
+            interface.forward_groups(enables)

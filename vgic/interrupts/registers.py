@@ -6,7 +6,7 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 
 from mypy_extensions import i64
 
-from mmio import Word
+from mmio import NOT_THERE, StoredWord, Word
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
 __all__ = ["BankOwner", "bank_words", "gather", "spread"]
@@ -21,7 +21,7 @@ class BankOwner:
         self.interrupts = interrupts
 
 
-class _BitWord(Word[BankOwner]):
+class _BitWord(StoredWord[BankOwner]):
     """A bit for each of 32 interrupts."""
 
     def stored(self, word: InterruptWord) -> i64:
@@ -35,6 +35,13 @@ class _BitWord(Word[BankOwner]):
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
         words = owner.interrupts.words
         return self.stored(words[index]) if index < len(words) else 0
+
+    def kept(self, owner: BankOwner, index: int, writable: int) -> int:
+        words = owner.interrupts.words
+        return words[index].implemented & writable if index < len(words) else NOT_THERE
+
+    def keep(self, owner: BankOwner, index: int, value: int) -> None:
+        self.store(owner.interrupts.words[index], value)
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
@@ -63,6 +70,8 @@ class _Active(_BitWord):
 class _Pending(_BitWord):
     """Writes change the latches; a read also shows the levels of level-sensitive interrupts."""
 
+    alias = "pending_latch"
+
     def stored(self, word: InterruptWord) -> i64:
         return word.latch
 
@@ -78,17 +87,27 @@ class _Group(_BitWord):
     def stored(self, word: InterruptWord) -> i64:
         return word.group1
 
+    def store(self, word: InterruptWord, bits: i64) -> None:
+        word.group1 = bits
+
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
         if index < len(bank.words):
             bank.set_group(index, value & bank.words[index].implemented)
 
 
-class _Priority(Word[BankOwner]):
+class _Priority(StoredWord[BankOwner]):
     """Four interrupts a register, a byte each."""
 
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
         return int.from_bytes(owner.interrupts.priorities[4 * index : 4 * index + 4], "little")
+
+    def kept(self, owner: BankOwner, index: int, writable: int) -> int:
+        bank = owner.interrupts
+        return int(bank.priority_mask) * 0x0101_0101 & writable if 4 * index < bank.count else NOT_THERE
+
+    def keep(self, owner: BankOwner, index: int, value: int) -> None:
+        owner.interrupts.store_priorities(4 * index, value.to_bytes(4, "little"))
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
@@ -98,7 +117,7 @@ class _Priority(Word[BankOwner]):
                 bank.set_priority(interrupt, value >> 8 * lane & 0xFF)
 
 
-class _Config(Word[BankOwner]):
+class _Config(StoredWord[BankOwner]):
     """Sixteen interrupts a register, two bits each; the upper one says edge-triggered, the lower is zero."""
 
     def __init__(self, half: int, deferred: bool) -> None:
@@ -112,14 +131,25 @@ class _Config(Word[BankOwner]):
             return 0
         return spread(words[number].edge >> 16 * half & 0xFFFF) << 1
 
-    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
-        bank = owner.interrupts
+    def kept(self, owner: BankOwner, index: int, writable: int) -> int:
+        words = owner.interrupts.words
         number, half = divmod(index + self.half, 2)
-        if number >= len(bank.words):
-            return
-        word = bank.words[number]
+        if number >= len(words):
+            return NOT_THERE
+        return spread(words[number].implemented >> 16 * half & 0xFFFF) << 1 & writable
+
+    def keep(self, owner: BankOwner, index: int, value: int) -> None:
+        number, half = divmod(index + self.half, 2)
+        word = owner.interrupts.words[number]
         others = word.edge & ~(0xFFFF << 16 * half)
         word.edge = (others | gather(value >> 1) << 16 * half) & word.implemented
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.interrupts
+        number = (index + self.half) // 2
+        if number >= len(bank.words):
+            return
+        self.keep(owner, index, value)
         if self.deferred:
             bank.forwarder.defer(bank, number)
         else:

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Final, NamedTuple
 
-from mmio import Frame, Word
+from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
 from vgic.errors import not_copied
 from vgic.its.choices import ItsChoices
@@ -27,6 +27,9 @@ _ENABLED: Final[int] = gits.CTLR.mask("Enabled")
 _QUIESCENT: Final[int] = gits.CTLR.mask("Quiescent")
 _TABLE_VALID: Final[int] = gits.BASER.mask("Valid")
 _QUEUE_VALID: Final[int] = gits.CBASER.mask("Valid")
+_RETRY: Final[int] = gits.CWRITER.mask("Retry")
+_OFFSET: Final[int] = gits.CREADR.mask("Offset")
+_STALLED: Final[int] = gits.CREADR.mask("Stalled")
 _TYPE: Final = gits.BASER.field("Type")
 _ENTRY_SIZE: Final = gits.BASER.field("Entry_Size")
 
@@ -182,9 +185,12 @@ class Its:
             self.kept.cut_off(self.number)
 
 
-class _Control(Word[Its]):
+class _Control(StoredWord[Its]):
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return _ENABLED if owner.enabled else 0
+
+    def keep(self, owner: Its, index: int, value: int) -> None:
+        owner.queue.enabled = value != 0
 
     def view(self, owner: Its, index: int, secure: bool) -> int:
         owner.queue.go_on()
@@ -199,34 +205,52 @@ class _Type(Word[Its]):
         return owner.typer
 
 
-class _QueueBase(Word[Its]):
+class _QueueBase(StoredWord[Its]):
     def __init__(self, substitutes: Substitutes) -> None:
         self.substitutes = substitutes
 
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return owner.queue.cbaser
 
+    def keep(self, owner: Its, index: int, value: int) -> None:
+        owner.queue.cbaser = value
+
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
         if not owner.enabled:
             owner.queue.set_base(self.substitutes.stored(value))
 
 
-class _QueueWriter(Word[Its]):
+class _QueueWriter(StoredWord[Its]):
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return owner.queue.cwriter
+
+    def kept(self, owner: Its, index: int, writable: int) -> int:
+        return writable & ~_RETRY
+
+    def keep(self, owner: Its, index: int, value: int) -> None:
+        owner.queue.cwriter = value
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
         if mask & _LOW_WORD:
             owner.queue.set_writer(value)
         else:
-            owner.queue.cwriter = value
+            self.keep(owner, index, value)
 
 
-class _QueueReader(Word[Its]):
+class _QueueReader(StoredWord[Its]):
     """A guest that polls it lets the ITS go on."""
 
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return owner.queue.creadr
+
+    def kept(self, owner: Its, index: int, writable: int) -> int:
+        return (writable if owner.reader_writable else 0) | _OFFSET | _STALLED
+
+    def keep(self, owner: Its, index: int, value: int) -> None:
+        owner.queue.creadr = value
+        # Where the register does not tell whether the queue waits, that is saved beside it.
+        if not owner.choices.any_write_retries:
+            owner.queue.waits = value & _STALLED != 0
 
     def view(self, owner: Its, index: int, secure: bool) -> int:
         owner.queue.go_on()
@@ -237,9 +261,16 @@ class _QueueReader(Word[Its]):
             owner.queue.set_reader(value)
 
 
-class _TableBase(Word[Its]):
+class _TableBase(StoredWord[Its]):
     def get(self, owner: Its, index: int, secure: bool) -> int:
         return owner.basers[index]
+
+    def kept(self, owner: Its, index: int, writable: int) -> int:
+        tables = owner.choices.tables
+        return tables[index].writable if index < len(tables) else NOT_THERE
+
+    def keep(self, owner: Its, index: int, value: int) -> None:
+        owner.set_baser(index, value)
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
         if not owner.enabled:

@@ -14,9 +14,9 @@ The tables are in guest RAM and are saved with it.
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Final
 
+from mmio import Frame
 from vgic.config import Config
 from vgic.errors import InvariantError
 from vgic.intids import FIRST_LPI
@@ -24,12 +24,10 @@ from vgic.its.device import Its
 from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import ICID_BITS
 from vgic.layouts import gits, its_commands
-from vgic.state.saved_register import SavedRegister, attribute, flag
+from vgic.state.saved_register import SavedRegister, flag, registers_of
 
 __all__ = ["check_its", "its_registers"]
 
-_ENABLED: Final[int] = gits.CTLR.mask("Enabled")
-_RETRY: Final[int] = gits.CWRITER.mask("Retry")
 _OFFSET: Final[int] = gits.CREADR.mask("Offset")
 _STALLED: Final[int] = gits.CREADR.mask("Stalled")
 _MAPC: Final = its_commands.by_name("MAPC")
@@ -44,27 +42,18 @@ _LPI: Final = re.compile(r"lpi([1-9][0-9]{3,7})", re.ASCII)
 _COLLECTION: Final = re.compile(r"collection(0|[1-9][0-9]{0,4})", re.ASCII)
 
 
-def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -> Iterator[SavedRegister]:
+def its_registers(
+    device: str, its: Its, frames: Iterable[Frame[Its]], config: Config, named: Iterable[str]
+) -> Iterator[SavedRegister]:
     """What is saved of an ITS, whose names begin with `device`, in an order in which it can be written.
 
     Of the collections there are those that have a state, and those in `named` that could.
     """
-    queue, writable = its.queue, config.profile.writable
-    yield flag(f"{device}GITS_CTLR", _ENABLED, queue, "enabled")
-    yield attribute(f"{device}GITS_CBASER", writable.get("GITS_CBASER", gits.CBASER.writable), queue, "cbaser")
-    writer = writable.get("GITS_CWRITER", gits.CWRITER.writable)
-    yield attribute(f"{device}GITS_CWRITER", writer & ~_RETRY, queue, "cwriter")
-    yield _reader(f"{device}GITS_CREADR", its, writable.get("GITS_CREADR", 0))
+    for frame in frames:
+        yield from registers_of(frame, its, device, device)
     if its.choices.any_write_retries:
-        yield flag(f"{device}waits_for_retry", 1, queue, "waits")
-    yield flag(f"{device}unfinished", 1, queue, "unfinished")
-    for index, table in enumerate(its.choices.tables):
-        yield SavedRegister(
-            f"{device}GITS_BASER{index}",
-            table.writable,
-            partial(its.basers.__getitem__, index),
-            partial(its.set_baser, index),
-        )
+        yield flag(f"{device}waits_for_retry", 1, its.queue, "waits")
+    yield flag(f"{device}unfinished", 1, its.queue, "unfinished")
     if its.choices.keeps_collections:
         matches = [_COLLECTION.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
         numbers = {int(match[1]) for match in matches if match is not None}
@@ -76,17 +65,6 @@ def its_registers(device: str, its: Its, config: Config, named: Iterable[str]) -
         for number in sorted(numbers | set(its.kept.intids(its.number))):
             if FIRST_LPI <= number < 1 << config.lpi_id_bits:
                 yield _lpi(f"{device}lpi{number}", its, its.kept, number)
-
-
-def _reader(name: str, its: Its, writable: int) -> SavedRegister:
-    queue = its.queue
-
-    def put(value: int) -> None:
-        queue.creadr = value
-        if not its.choices.any_write_retries:
-            queue.waits = value & _STALLED != 0
-
-    return SavedRegister(name, writable | _OFFSET | _STALLED, lambda: queue.creadr, put)
 
 
 def _collection(name: str, its: Its, number: int) -> SavedRegister:

@@ -4,7 +4,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from mmio import Frame, RegisterLayout, Word
+from mmio import NOT_THERE, Frame, RegisterLayout, StoredWord, Word
 from vgic import affinity
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
@@ -138,21 +138,33 @@ class Redistributor(BankOwner):
     def _tell_interface(self) -> None:
         self.interface.set_distribution(self.asleep, self.declines)
 
+    def tell(self) -> None:
+        """Tell the others what `ctlr` and `processor_sleep` say; the caller brings them up to date."""
+        self.interface.follow_redistributor(self.asleep, self.declines)
+        if self.lpis is not None:
+            self.lpis.enabled = self.enables_lpis
 
-class _Control(Word[Redistributor]):
+
+class _Control(StoredWord[Redistributor]):
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
-        return owner.ctlr
+        return owner.ctlr | owner.ctlr_constant
+
+    def kept(self, owner: Redistributor, index: int, writable: int) -> int:
+        return writable & ~owner.ctlr_constant
+
+    def keep(self, owner: Redistributor, index: int, value: int) -> None:
+        owner.ctlr = value & ~owner.ctlr_constant
 
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
         lpis = owner.lpis
         if lpis is not None and lpis.busy:
             lpis.go_on()
             if lpis.saving:
-                return owner.ctlr | owner.ctlr_constant | _RWP
-        return owner.ctlr | owner.ctlr_constant
+                return self.get(owner, index, secure) | _RWP
+        return self.get(owner, index, secure)
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.set_control(value)
+        owner.set_control(value & ~owner.ctlr_constant)
 
 
 class _Type(Word[Redistributor]):
@@ -160,37 +172,49 @@ class _Type(Word[Redistributor]):
         return owner.typer
 
 
-class _Waker(Word[Redistributor]):
+class _Waker(StoredWord[Redistributor]):
     """ChildrenAsleep follows ProcessorSleep at once (RED-4 to RED-7)."""
 
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
         return (_CHILDREN_ASLEEP | _PROCESSOR_SLEEP) if owner.processor_sleep else 0
 
+    def kept(self, owner: Redistributor, index: int, writable: int) -> int:
+        return (_CHILDREN_ASLEEP | _PROCESSOR_SLEEP) if writable else 0
+
+    def keep(self, owner: Redistributor, index: int, value: int) -> None:
+        owner.processor_sleep = value != 0
+
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_sleep(value & _PROCESSOR_SLEEP != 0)
 
 
-class _TableBase(Word[Redistributor]):
+class _TableBase(StoredWord[Redistributor]):
     """A register that says where a table is; RES0 without LPIs."""
 
     def __init__(self, layout: RegisterLayout, choices: LpiChoices) -> None:
         self.locked = choices.tables_locked
         self.substitutes = Substitutes(layout, choices.attributes)
 
-    def writable(self, owner: Redistributor) -> LpiBank | None:
-        """The LPIs whose register may be written now."""
+    def kept(self, owner: Redistributor, index: int, writable: int) -> int:
+        return NOT_THERE if owner.lpis is None else writable
+
+    def may_be_written(self, owner: Redistributor) -> bool:
+        """Some implementations take no writes while LPIs are enabled."""
         lpis = owner.lpis
-        return None if lpis is None or (self.locked and (lpis.enabled or lpis.saving)) else lpis
+        return lpis is not None and not (self.locked and (lpis.enabled or lpis.saving))
 
 
 class _PropBaser(_TableBase):
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
         return 0 if owner.lpis is None else owner.lpis.propbaser
 
+    def keep(self, owner: Redistributor, index: int, value: int) -> None:
+        if owner.lpis is not None:
+            owner.lpis.propbaser = value
+
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        lpis = self.writable(owner)
-        if lpis is not None:
-            lpis.propbaser = self.substitutes.stored(value)
+        if self.may_be_written(owner):
+            self.keep(owner, index, self.substitutes.stored(value))
 
 
 class _PendBaser(_TableBase):
@@ -203,13 +227,16 @@ class _PendBaser(_TableBase):
     def get(self, owner: Redistributor, index: int, secure: bool) -> int:
         return 0 if owner.lpis is None else owner.lpis.pendbaser
 
+    def keep(self, owner: Redistributor, index: int, value: int) -> None:
+        if owner.lpis is not None:
+            owner.lpis.pendbaser = value
+
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
         return self.get(owner, index, secure) & ~self.hidden
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        lpis = self.writable(owner)
-        if lpis is not None:
-            lpis.pendbaser = self.substitutes.stored(value)
+        if self.may_be_written(owner):
+            self.keep(owner, index, self.substitutes.stored(value))
 
 
 class _LpiCommand(Word[Redistributor]):

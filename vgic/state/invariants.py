@@ -7,6 +7,7 @@ computes all of it again from the interrupt state alone and compares. It is slow
 from collections.abc import Sequence
 from typing import Final
 
+from vgic.assembly import Machine
 from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
 from vgic.distributor.spis import SharedInterrupts
@@ -14,6 +15,7 @@ from vgic.errors import InvariantError
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
+from vgic.its.state import check_its
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ALWAYS_ONE, ENABLED
 from vgic.topology import NO_VCPU
@@ -23,22 +25,17 @@ __all__ = ["check"]
 _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE)])
 
 
-def check(
-    interfaces: Sequence[CpuInterface],
-    shared: SharedInterrupts,
-    private: Sequence[PrivateInterrupts],
-    lpis: Sequence[LpiBank | None],
-    forwarder: Forwarder,
-) -> None:
+def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
+    interfaces, shared, private = machine.interfaces, machine.shared, machine.private
     expected: list[list[set[int]]] = [[set(), set()] for _ in interfaces]
     for bank in (shared, *private):
-        _check_bank(bank, forwarder)
+        _check_bank(bank, machine.forwarder)
     for index in range(shared.count):
         target = shared.target(index)
         if shared.is_queued(index) and target != NO_VCPU:
             expected[target][shared.group(index)].add(shared.key(index))
-    for lpi_bank in lpis:
+    for lpi_bank in machine.lpis:
         if lpi_bank is not None:
             _check_lpis(lpi_bank, expected)
     _check_placement(shared, interfaces)
@@ -46,6 +43,8 @@ def check(
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
         _check_counts(interface, own)
+    for its in machine.itses:
+        check_its(its)
 
 
 def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:

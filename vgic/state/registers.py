@@ -20,40 +20,33 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 
 Those of an ITS are in `vgic.its.state`.
 
-Reading and writing here goes past the rules for guests. A write changes that state and nothing else: what the model
-derives from it is stale until `vgic.state.saving` has it derived again.
+What a register stores is said once, by the word behind it (`mmio.StoredWord`) or by the system register; here is
+what lies behind no register. Reading and writing here goes past the rules for guests. A write changes that state
+and nothing else: what the model derives from it is stale until `vgic.state.saving` has it derived again.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
-from mmio import RegisterLayout
 from vgic import affinity
-from vgic.config import Config
-from vgic.cpu_interface.group import ActivePriorities
-from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
-from vgic.cpu_interface.sysregs import CBPR, EOI_MODE, SystemRegisters
-from vgic.distributor.frame import Distributor
+from vgic.assembly import Machine
+from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
-from vgic.features import writable_bits
 from vgic.interrupts.banks import InterruptBank
-from vgic.interrupts.registers import gather, spread
 from vgic.intids import FIRST_LPI
-from vgic.its.device import Its
 from vgic.its.state import its_registers
-from vgic.layouts import gicd, gicr, icc
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ALWAYS_ONE
-from vgic.redistributor.frame import Redistributor
-from vgic.state.saved_register import SavedRegister, attribute, flag
+from vgic.state.saved_register import SavedRegister, attribute, registers_of
 from vgic.topology import MAX_VCPUS, NO_VCPU, AffinityIndex
 
-__all__ = ["Parts", "mpidr_name", "saved_registers"]
+__all__ = ["mpidr_name", "saved_registers"]
 
 # No state file is as long as a number that matches could be.
 _LPI_NAME: Final = re.compile(
@@ -63,18 +56,6 @@ _LPI_NAME: Final = re.compile(
 _CACHED: Final = re.compile(rb"[^\0]")
 
 _ALL_64: Final = (1 << 64) - 1
-_BINARY_POINT: Final = 7
-
-
-class Parts(NamedTuple):
-    """The devices of a VM whose state is saved."""
-
-    config: Config
-    affinities: AffinityIndex
-    distributor: Distributor
-    redistributors: Sequence[Redistributor]
-    sysregs: SystemRegisters
-    itses: Sequence[Its]
 
 
 def mpidr_name(cpu: int) -> str:
@@ -82,100 +63,62 @@ def mpidr_name(cpu: int) -> str:
     return f"vCPU[{cpu}].MPIDR_EL1"
 
 
-def saved_registers(parts: Parts, named: Iterable[str] = ()) -> Iterator[SavedRegister]:
+def saved_registers(machine: Machine, named: Iterable[str] = ()) -> Iterator[SavedRegister]:
     """Every register of the VM, device by device, in an order in which they can be written.
 
     Of LPIs and collections there are those that have a state, and those in `named` that could.
     """
-    yield from _distributor(parts)
-    for cpu, redistributor in enumerate(parts.redistributors):
-        yield SavedRegister(mpidr_name(cpu), affinity.IROUTER_AFFINITY, partial(_mpidr, parts, cpu), _elsewhere)
-        yield from _redistributor(f"GICR[{cpu}].", redistributor, parts.config)
-        yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, parts.sysregs)
-    if parts.config.features.lpis:
-        yield from _lpis(parts, named)
-    for its in parts.itses:
-        yield from its_registers(f"GITS[{its.number}].", its, parts.config, named)
+    config = machine.config
+    yield from registers_of(machine.distributor_frame, machine.distributor, "", "GICD.")
+    yield from _distributor(machine)
+    for cpu, redistributor in enumerate(machine.redistributors):
+        yield SavedRegister(mpidr_name(cpu), affinity.IROUTER_AFFINITY, partial(_mpidr, machine, cpu), _elsewhere)
+        device = f"GICR[{cpu}]."
+        for frame in machine.redistributor_frames:
+            yield from registers_of(frame, redistributor, device, device)
+        yield from _lines(device, redistributor.interrupts, first=0)
+        yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, machine.sysregs)
+    if config.features.lpis:
+        yield from _lpis(machine, named)
+    for its in machine.itses:
+        yield from its_registers(f"GITS[{its.number}].", its, machine.its_frames, config, named)
 
 
-def _mpidr(parts: Parts, cpu: int) -> int:
-    return affinity.to_mpidr(parts.affinities.affinities[cpu])
+def _mpidr(machine: Machine, cpu: int) -> int:
+    return affinity.to_mpidr(machine.affinities.affinities[cpu])
 
 
 def _elsewhere(value: int) -> None:
     """MPIDRs are written before all else and all at once, since vCPUs may have exchanged theirs."""
 
 
-def _guest_writable(layout: RegisterLayout, config: Config) -> int:
-    """The bits of a register that a guest of this VM can change."""
-    profile = config.profile
-    if layout.name in profile.fixed:
-        return 0
-    return writable_bits(config.features, profile.writable).get(layout.name, layout.writable)
+def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
+    for stored in sysregs.stored:
+        put = partial(stored.keep, interface)
+        yield SavedRegister(device + stored.name, stored.kept, partial(stored.get, interface), put)
 
 
 # The state of interrupts, shared or private.
 
 
-def _bank(arm: str, own: str, bank: InterruptBank, first: int) -> Iterator[SavedRegister]:
-    """`arm` begins the names that are Arm's, `own` the others; `first` is the number of the bank's first word."""
+def _lines(device: str, bank: InterruptBank, first: int) -> Iterator[SavedRegister]:
+    """`first` is the number of the bank's first word."""
     for number, word in enumerate(bank.words, first):
-        yield attribute(f"{arm}IGROUPR{number}", word.implemented, word, "group1")
-        yield attribute(f"{arm}ISENABLER{number}", word.implemented, word, "enabled")
-        yield attribute(f"{arm}ISACTIVER{number}", word.implemented, word, "active")
-        yield attribute(f"{own}pending_latch{number}", word.implemented, word, "latch")
-        yield attribute(f"{own}line_level{number}", word.implemented, word, "line")
-    for start in range(0, bank.count, 4):
-        yield _priorities(f"{arm}IPRIORITYR{8 * first + start // 4}", bank, start)
+        yield attribute(f"{device}line_level{number}", word.implemented, word, "line")
 
 
-def _priorities(name: str, bank: InterruptBank, start: int) -> SavedRegister:
-    def get() -> int:
-        return int.from_bytes(bank.priorities[start : start + 4], "little")
-
-    def put(value: int) -> None:
-        bank.store_priorities(start, value.to_bytes(4, "little"))
-
-    return SavedRegister(name, bank.priority_mask * 0x0101_0101, get, put)
-
-
-def _triggers(name: str, bank: InterruptBank, half: int, fixed: bool = False) -> SavedRegister:
-    """ICFGR of 16 interrupts: `half` counts half words of the bank."""
-    word, shift = bank.words[half // 2], half % 2 * 16
-
-    def get() -> int:
-        return spread(word.edge >> shift & 0xFFFF) << 1
-
-    def put(value: int) -> None:
-        word.edge = word.edge & ~(0xFFFF << shift) | gather(value >> 1) << shift
-
-    return SavedRegister(name, 0 if fixed else spread(word.implemented >> shift & 0xFFFF) << 1, get, put)
-
-
-# Devices.
-
-
-def _distributor(parts: Parts) -> Iterator[SavedRegister]:
-    config, distributor = parts.config, parts.distributor
-    bank = distributor.spis
-    control = _guest_writable(gicd.CTLR, config)
-    yield attribute("GICD_CTLR", control, distributor, "control", gicd.CTLR.ones)
-    yield from _bank("GICD_", "GICD.", bank, first=1)
-    for half in range(2 * len(bank.words)):
-        yield _triggers(f"GICD_ICFGR{2 + half}", bank, half)
+def _distributor(machine: Machine) -> Iterator[SavedRegister]:
+    config, bank = machine.config, machine.shared
+    yield from _lines("GICD.", bank, first=1)
     if "GICD_SETSPI_NSR" not in config.profile.absent:
         for number, word in enumerate(bank.words, 1):
             yield attribute(f"GICD.message_level{number}", word.implemented, word, "message")
-    routes = _guest_writable(gicd.IROUTER, config)
-    for index in range(bank.count):
-        name = f"GICD_IROUTER{bank.first + index}"
-        yield SavedRegister(name, routes, partial(bank.route_value, index), partial(bank.store_route, index))
     if config.profile.first_vcpu_at_reset:
         for number, word in enumerate(bank.words, 1):
             yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
     if config.features.one_of_n:
         for index in range(bank.count):
-            yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, parts.affinities)
+            yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, machine.affinities)
     if config.one_of_n_choice == "rotate":
         yield _next_choice("GICD.next_choice", bank.placement.one_of_n, len(config.topology))
     if not config.profile.config_takes_effect_at_once:
@@ -249,26 +192,12 @@ def _forwarded(name: str, bank: SharedInterrupts, number: int) -> SavedRegister:
     return SavedRegister(name, word.implemented, get, put)
 
 
-def _redistributor(device: str, redistributor: Redistributor, config: Config) -> Iterator[SavedRegister]:
-    bank = redistributor.interrupts
-    control = _guest_writable(gicr.CTLR, config)
-    yield attribute(f"{device}GICR_CTLR", control, redistributor, "ctlr", redistributor.ctlr_constant)
-    # ChildrenAsleep follows ProcessorSleep.
-    sleep = 0b110 if _guest_writable(gicr.WAKER, config) else 0
-    yield flag(f"{device}GICR_WAKER", sleep, redistributor, "processor_sleep")
-    if redistributor.lpis is not None:
-        for layout, held in ((gicr.PROPBASER, "propbaser"), (gicr.PENDBASER, "pendbaser")):
-            yield attribute(f"{device}{layout.name}", _guest_writable(layout, config), redistributor.lpis, held)
-    yield from _bank(f"{device}GICR_", device, bank, first=0)
-    yield _triggers(f"{device}GICR_ICFGR1", bank, 1, fixed="GICR_ICFGR1" in config.profile.fixed)
-
-
 # LPIs: there may be millions, of which few have a state.
 
 
-def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
-    banks = [redistributor.lpis for redistributor in parts.redistributors if redistributor.lpis is not None]
-    end = 1 << parts.config.lpi_id_bits
+def _lpis(machine: Machine, named: Iterable[str]) -> Iterator[SavedRegister]:
+    banks = [bank for bank in machine.lpis if bank is not None]
+    end = 1 << machine.config.lpi_id_bits
     pending = {(bank.cpu, intid) for bank in banks for intid in bank.pending}
     groups = {
         (number << 12) + place.start() // 8 * 8
@@ -287,7 +216,7 @@ def _lpis(parts: Parts, named: Iterable[str]) -> Iterator[SavedRegister]:
             yield attribute(f"GICR[{bank.cpu}].last_best_lpi", end - 1, bank, "last_best")
     for cpu, intid in sorted(pending):
         yield _pending_lpi(f"GICR[{cpu}].pending_lpi{intid}", banks[cpu], intid)
-    if not parts.config.profile.lpi.rescans:
+    if not machine.config.profile.lpi.rescans:
         for intid in sorted(groups):
             if intid % 8 == 0:
                 yield _cached(f"LPI.cached_configuration{intid}", banks[0].configuration, intid)
@@ -311,47 +240,3 @@ def _cached(name: str, configuration: LpiConfiguration, intid: int) -> SavedRegi
                 configuration.keep(intid + place, byte | ALWAYS_ONE)
 
     return SavedRegister(name, _ALL_64, get, put)
-
-
-def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
-    yield attribute(f"{device}ICC_PMR_EL1", interface.priority_mask, interface, "pmr")
-    yield _binary_point(f"{device}ICC_BPR0_EL1", interface, "bpr0", interface.min_bpr0)
-    # The stored value, which a read does not show while CBPR is 1.
-    yield _binary_point(f"{device}ICC_BPR1_EL1", interface, "bpr1", interface.min_bpr1)
-    yield _control(f"{device}ICC_CTLR_EL1", interface, sysregs)
-    for group in GROUP0, GROUP1:
-        yield _group_enable(f"{device}ICC_IGRPEN{group}_EL1", interface, group)
-    for group in GROUP0, GROUP1:
-        active = interface.groups[group]
-        for number in range(max(1, active.levels // 32)):
-            yield _active_priorities(f"{device}ICC_AP{group}R{number}_EL1", active, number)
-
-
-def _binary_point(name: str, interface: CpuInterface, attribute: str, least: int) -> SavedRegister:
-    def put(value: int) -> None:
-        setattr(interface, attribute, max(value, least))
-
-    return SavedRegister(name, _BINARY_POINT, lambda: int(getattr(interface, attribute)), put)
-
-
-def _control(name: str, interface: CpuInterface, sysregs: SystemRegisters) -> SavedRegister:
-    def put(value: int) -> None:
-        interface.cbpr = value & CBPR != 0
-        interface.eoi_mode = value & EOI_MODE != 0
-
-    get = partial(sysregs.read, interface, icc.CTLR.offset)
-    return SavedRegister(name, icc.CTLR.writable, get, put)
-
-
-def _group_enable(name: str, interface: CpuInterface, group: int) -> SavedRegister:
-    state = interface.groups[group]
-
-    def put(value: int) -> None:
-        state.enabled = value != 0
-
-    return SavedRegister(name, 1, lambda: int(state.enabled), put)
-
-
-def _active_priorities(name: str, active: ActivePriorities, number: int) -> SavedRegister:
-    implemented = (1 << active.levels) - 1 >> 32 * number & 0xFFFF_FFFF
-    return SavedRegister(name, implemented, partial(active.word, number), partial(active.set_word, number))

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from vgic import affinity
+from vgic.assembly import Machine
 from vgic.config import Config, OneOfNChoice
 from vgic.errors import AffinityError, InvariantError, StateError
 from vgic.interrupts.banks import ALL_BITS, InterruptBank
-from vgic.its.state import check_its
 from vgic.state.invariants import check
-from vgic.state.registers import Parts, mpidr_name, saved_registers
+from vgic.state.registers import mpidr_name, saved_registers
 from vgic.state.saved_register import SavedRegister
 
 __all__ = ["RegionDescription", "SavedState", "VmDescription", "describe", "load", "rehearse", "save"]
@@ -89,19 +89,22 @@ def describe(config: Config) -> VmDescription:
     return vm
 
 
-def save(parts: Parts) -> SavedState:
+def save(machine: Machine) -> SavedState:
     """The state of a VM. O(vCPUs + SPIs + LPIs that are pending or cached).
 
     What an access has left of work on LPIs is done before: a state has none.
     """
-    for redistributor in parts.redistributors:
+    for redistributor in machine.redistributors:
         if redistributor.lpis is not None:
             redistributor.lpis.finish()
-    registers = {register.name: register.get() for register in saved_registers(parts)}
-    return {"vm": describe(parts.config), "registers": {name: value for name, value in registers.items() if value}}
+    registers = {register.name: register.get() for register in saved_registers(machine)}
+    return {
+        "vm": describe(machine.config),
+        "registers": {name: value for name, value in registers.items() if value},
+    }
 
 
-def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
+def rehearse(machine: Machine, state: Mapping[str, object]) -> dict[str, int]:
     """The registers of a state, after loading them into a VM that is as after reset.
 
     Raises StateError, naming the register and value, where such a VM cannot have this state.
@@ -111,23 +114,18 @@ def rehearse(parts: Parts, state: Mapping[str, object]) -> dict[str, int]:
     vm, registers = (state.get(key) for key in ("vm", "registers"))
     if not isinstance(vm, Mapping) or not isinstance(registers, Mapping) or len(state) != 2:
         raise StateError('a state consists of "vm" and "registers"')
-    _check_description(parts.config, vm)
-    table = list(saved_registers(parts, registers))
+    _check_description(machine.config, vm)
+    table = list(saved_registers(machine, registers))
     for name in registers.keys() - {register.name for register in table}:
         raise StateError(f"{name} = {_shown(registers[name])}: this VM has no such register")
     values = {register.name: _fitting(register, registers) for register in table}
     try:
-        load(parts, values)
+        load(machine, values)
         # What contradicts another register does not come back as it was; better name one that was given.
         for register in sorted(table, key=lambda register: register.name not in registers):
             if register.get() != values[register.name]:
                 raise _misfit(register, registers, f"with the other registers it would be {register.get():#x}")
-        shared = parts.distributor.spis
-        private = [redistributor.private for redistributor in parts.redistributors]
-        lpis = [redistributor.lpis for redistributor in parts.redistributors]
-        check(shared.forwarder.cpus, shared, private, lpis, shared.forwarder)
-        for its in parts.itses:
-            check_its(its)
+        check(machine)
     except (AffinityError, InvariantError) as error:
         raise StateError(f"the registers contradict each other: {error}") from error
     return values
@@ -175,50 +173,34 @@ def _shown(value: object) -> str:
     return f"{value:#x}" if isinstance(value, int) else repr(value)
 
 
-def load(parts: Parts, registers: Mapping[str, int]) -> None:
+def load(machine: Machine, registers: Mapping[str, int]) -> None:
     """Give a VM, whatever state it is in, one that passed `rehearse`; its line sink hears which outputs change.
 
     Raises AffinityError for MPIDRs that the VM cannot have, and then changes nothing.
     """
     affinities = {
-        cpu: affinity.from_mpidr(registers.get(mpidr_name(cpu), 0)) for cpu in range(len(parts.redistributors))
+        cpu: affinity.from_mpidr(registers.get(mpidr_name(cpu), 0)) for cpu in range(len(machine.redistributors))
     }
-    parts.config.check_aff3(affinities.items())
-    parts.affinities.move(affinities)
-    forwarder = parts.distributor.spis.forwarder
-    forwarder.clear()
-    for redistributor in parts.redistributors:
+    machine.config.check_aff3(affinities.items())
+    machine.affinities.move(affinities)
+    machine.forwarder.clear()
+    for redistributor in machine.redistributors:
         if redistributor.lpis is not None:
             redistributor.lpis.clear()
-    for its in parts.itses:
+    for its in machine.itses:
         its.tables.kept.clear()
-    for register in saved_registers(parts, registers):
+    for register in saved_registers(machine, registers):
         register.put(registers.get(register.name, 0))
-    _tell_interfaces(parts)
-    for bank in (
-        *(redistributor.interrupts for redistributor in parts.redistributors),
-        parts.distributor.spis,
-    ):
+    machine.distributor.tell()
+    for redistributor in machine.redistributors:
+        redistributor.tell()
+        redistributor.interface.find_running()
+    for bank in (*machine.private, machine.shared):
         _forward(bank)
-    for redistributor in parts.redistributors:
+    for redistributor in machine.redistributors:
         if redistributor.lpis is not None:
             redistributor.lpis.forward_all()
-    forwarder.settle_anew()
-
-
-def _tell_interfaces(parts: Parts) -> None:
-    """What CPU interfaces and the choice of PEs know of the other devices."""
-    distributor = parts.distributor
-    distributor.spis.placement.one_of_n.wakes = distributor.wakes
-    for redistributor in parts.redistributors:
-        interface = redistributor.interface
-        interface.forward_groups(distributor.forwarded_groups)
-        interface.find_running()
-        interface.asleep = redistributor.asleep
-        for group, declines in zip(interface.groups, redistributor.declines, strict=True):
-            group.declines = declines
-        if redistributor.lpis is not None:
-            redistributor.lpis.enabled = redistributor.enables_lpis
+    machine.forwarder.settle_anew()
 
 
 def _forward(bank: InterruptBank) -> None:
