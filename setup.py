@@ -26,8 +26,9 @@ from project_description import project_description
 
 CHOICE = os.environ.get("VGIC_COMPILE", "")
 BUILDS = {"bdist_wheel", "build", "build_ext"}
-# A function of the core may be replaced by nobody, so one may be built into another: as much as a third faster.
-COMPILER_OPTIONS = ["-fno-semantic-interposition"] if os.name == "posix" else []
+# A function of the core may be replaced by nobody, so one may be built into another: as much as a third faster. And
+# gcc may not write two attributes at once: to bring them together takes longer, and they are read again at once.
+COMPILER_OPTIONS = ["-fno-semantic-interposition", "-fno-tree-slp-vectorize"] if os.name == "posix" else []
 # `make lint` checks the types; a build has none of the dependencies to check them with.
 OPTIONS = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={os.devnull}"]
 

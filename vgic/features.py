@@ -5,7 +5,7 @@
 | a3v | GICD_TYPER.A3V, ICC_CTLR_EL1.A3V, the upper word of GICD_IROUTER<n>, GICR_TYPER[63:56], CommonLPIAff |
 | rss | GICD_TYPER.RSS, ICC_CTLR_EL1.RSS, the RS field of the SGI registers |
 | lpis | GICD_TYPER.LPIS and IDbits, GICR_TYPER.PLPIS and DirectLPI, GICR_CTLR, the registers of LPI tables |
-| one_of_n | GICD_TYPER.No1N, GICD_IROUTER<n>.IRM, GICD_CTLR.E1NWF, GICR_TYPER.DPGS, GICR_CTLR.DPG* |
+| one_of_n | GICD_TYPER.No1N, GICD_IROUTER<n>.IRM, GICD_CTLR.E1NWF, GICR_TYPER.DPGS, GICR_CTLR.DPG*, ICC_CTLR.PMHE |
 """
 
 from collections.abc import Mapping

@@ -289,7 +289,7 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        return Pending(key & INTID_MASK, interface.best_group, key >> INTID_BITS)
+        return Pending(key & INTID_MASK, interface.best_in.number, key >> INTID_BITS)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

@@ -101,11 +101,11 @@ def _highest_tie(self: CpuInterface, original: Callable[[CpuInterface], bool]) -
     worse = original(self)
     if self.best_key != NO_KEY:
         priority = self.best_key >> INTID_BITS
-        keys = self.groups[self.best_group].queue.keys()
+        keys = self.best_in.queue.keys()
         private = self._banks[0]
         assert isinstance(private, PrivateInterrupts)
         for index in range(private.count):
-            if private.is_queued(index) and private.group(index) == self.best_group:
+            if private.is_queued(index) and private.group(index) == self.best_in.number:
                 keys.append(private.key(index))
         self.best_key = max(key for key in keys if key >> INTID_BITS == priority)
     return worse
@@ -194,7 +194,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # EOIR drops the priority, but the interrupt stays active.
     "eoi-keeps-active": always(CpuInterface, ("end_of_interrupt",), eoi_mode=lambda interface: True),
     # Any priority is signalled.
-    "pmr-ignored": always(CpuInterface, ("_can_preempt",), pmr=lambda interface: 0x100),
+    "pmr-ignored": always(CpuInterface, ("can_preempt",), pmr=lambda interface: 0x100),
     # PMR has more bits than priorities have.
     "pmr-keeps-all-bits": instead(sysregs._Pmr, "put", _pmr_keeps_all_bits),
     # Subpriorities preempt.
@@ -215,7 +215,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 enable nothing and disable nothing.
     "igrpen-ignored": both(
         instead(GroupState, "considered", lambda self: self.forwarded),
-        _enabled_in("_can_preempt", "highest_pending"),
+        _enabled_in("can_preempt", "highest_pending"),
     ),
     # Writing one half of GICD_IROUTER clears the other.
     "irouter-half-clobbers": instead(distributor._Route, "put", _half_route),

@@ -113,10 +113,11 @@ class CpuInterface:
         "_own",
         "_settler",
         "asleep",
-        "best_group",
+        "best_in",
         "best_key",
         "bpr0",
         "bpr1",
+        "candidates",
         "cbpr",
         "changed",
         "cpu",
@@ -131,6 +132,7 @@ class CpuInterface:
         "priority_mask",
         "running",
         "running_group",
+        "several_active",
         "signalled_key",
         "wake_requested",
         "wake_sink",
@@ -143,13 +145,15 @@ class CpuInterface:
         """An interrupt of the idle priority is never the highest priority pending one."""
         self._lines = lines
         self._banks: list[ActivationBank] = []
-        self._own: ActivationBank
+        self._own = ActivationBank(0, 0)
         self._settler: Settler
         # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
         preemption_bits = min(priority_bits, 7)
         hides = profile.disabled_group_hides
         self.groups = [GroupState(number, preemption_bits, hides) for number in (GROUP0, GROUP1)]
         """What the interface holds for each group, by its number."""
+        self.candidates: i64 = 0
+        """How many keys are forwarded to it, of whatever group. Mostly none, and there is nothing to look for."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
         self.wake_sink: WakeSink | None = None
@@ -173,13 +177,16 @@ class CpuInterface:
         """The highest group priority that is active and not dropped, IDLE_PRIORITY where none is (rule CPU-7)."""
         self.running_group: i64 = NO_GROUP
         """The group that it is of, NO_GROUP where none is."""
+        self.several_active = False
+        """More than one group has active priorities: it takes a look at all of them to find it."""
         self.irq = False
         self.fiq = False
         self.signalled_key: i64 = NO_KEY
         """The interrupt that the outputs signal."""
         self.best_key: i64 = NO_KEY
         """The highest priority pending interrupt, NO_KEY where there is none."""
-        self.best_group: i64 = GROUP1
+        self.best_in = self.groups[GROUP1]
+        """The group that it is of."""
 
     def connect(self, banks: list[ActivationBank], settler: Settler) -> None:
         """Give the interface the banks whose INTIDs its PE can see, its own first, and who settles it."""
@@ -254,18 +261,15 @@ class CpuInterface:
         """Find the highest priority pending interrupt; True where it is a worse one than before. O(groups)."""
         before = self.best_key
         best: i64 = NO_KEY
-        best_group: i64 = GROUP1
-        if not self.asleep:
+        if self.candidates and not self.asleep:
             for group in self.groups:
                 offer = group.offer()
                 if offer < best:
                     best = offer
-                    best_group = group.number
+                    self.best_in = group
             if best >= IDLE_KEY and self.hides_idle:
                 best = NO_KEY
-                best_group = GROUP1
         self.best_key = best
-        self.best_group = best_group
         return best > before
 
     def consider(self, group: GroupState, key: i64) -> None:
@@ -273,7 +277,7 @@ class CpuInterface:
         better = key < self.best_key and group.considered() and not self.asleep
         if better and (key < IDLE_KEY or not self.hides_idle):
             self.best_key = key
-            self.best_group = group.number
+            self.best_in = group
 
     def forward_groups(self, enables: i64) -> None:
         """The Distributor forwards the groups whose bits are set in `enables`, and no others."""
@@ -282,10 +286,17 @@ class CpuInterface:
 
     def update_outputs(self) -> i64:
         """Set the outputs; the key that they signalled until now, NO_KEY where they still do or signalled none."""
-        irq, fiq = self.signal()
+        if self.best_key == NO_KEY and self.signalled_key == NO_KEY:
+            if self.asleep:
+                self._request_wake()
+            return NO_KEY
+        # The best interrupt is signalled where it can preempt what is running (rule CPU-1).
         signalled: i64 = NO_KEY
-        if irq or fiq:
+        irq = fiq = False
+        if self.can_preempt():
             signalled = self.best_key
+            irq = self.best_in.number == GROUP1
+            fiq = not irq
         displaced = self.signalled_key
         if displaced == signalled:
             displaced = NO_KEY
@@ -305,22 +316,14 @@ class CpuInterface:
             self.wake_requested = True
             self.wake_sink.wake_request(self.cpu)
 
-    def signal(self) -> tuple[bool, bool]:
-        """IRQ and FIQ as they should be: the best interrupt is signalled where it can preempt what is running.
-
-        Rule CPU-1.
-        """
-        if not self._can_preempt():
-            return False, False
-        return self.best_group == GROUP1, self.best_group == GROUP0
-
     def settle(self, what: i64) -> None:
         """Bring the interface, and what depends on it, up to date after `what` of it has changed."""
         self._settler.settle_changed(self, what)
 
     def highest_pending(self, group: i64) -> i64:
         """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none (CPU-6)."""
-        if self.best_key == NO_KEY or self.best_group != group or not self.groups[group].enabled:
+        best = self.best_in
+        if self.best_key == NO_KEY or best.number != group or not best.enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
@@ -330,10 +333,11 @@ class CpuInterface:
         split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
         return shifted(0xFF, split) & 0xFF
 
-    def _can_preempt(self) -> bool:
-        if self.best_key == NO_KEY or not self.groups[self.best_group].enabled:
+    def can_preempt(self) -> bool:
+        """True where there is a highest priority pending interrupt, and it may interrupt the PE."""
+        if self.best_key == NO_KEY or not self.best_in.enabled:
             return False
-        return self._preempts(self.best_group, self.best_key >> INTID_BITS)
+        return self._preempts(self.best_in.number, self.best_key >> INTID_BITS)
 
     def _preempts(self, group: i64, priority: i64) -> bool:
         if priority >= self.pmr:
@@ -349,17 +353,20 @@ class CpuInterface:
 
         Rule CPU-4.
         """
-        if self.best_group != group or not self._can_preempt():
+        best = self.best_in
+        if best.number != group or not self.can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
         priority = self.best_key >> INTID_BITS & self.group_mask(group)
-        self.groups[group].activate(priority)
+        best.activate(priority)
+        if self.running_group != group and self.running_group != NO_GROUP:
+            self.several_active = True
         self.running = priority
         self.running_group = group
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)
-        self.settle(PREEMPTION)
+        self._settler.settle_changed(self, PREEMPTION)
         return intid
 
     def end_of_interrupt(self, group: i64, intid: i64) -> None:
@@ -371,9 +378,15 @@ class CpuInterface:
         bank = self._bank(intid)
         if bank is None or self.running_group != group:
             return
-        self.groups[group].drop()
-        self.find_running()
-        self.settle(PREEMPTION)
+        state = self.groups[group]
+        state.drop()
+        if self.several_active:
+            self.find_running()
+        else:
+            self.running = state.running
+            if state.running == IDLE_PRIORITY:
+                self.running_group = NO_GROUP
+        self._settler.settle_changed(self, PREEMPTION)
         if not self.eoi_mode:
             index = intid - bank.first
             if not self._eoi_checks_group or bank.group(index) == group:
@@ -391,18 +404,23 @@ class CpuInterface:
         """Find the highest active interrupt that is not dropped, after active priorities changed. O(groups)."""
         running: i64 = IDLE_PRIORITY
         highest: i64 = NO_GROUP
+        active: i64 = 0
         for group in self.groups:
+            if group.running != IDLE_PRIORITY:
+                active += 1
             # Group 0 where both are the same.
             if group.running < running:
                 running = group.running
                 highest = group.number
         self.running = running
         self.running_group = highest
+        self.several_active = active > 1
 
     def _bank(self, intid: i64) -> ActivationBank | None:
         # The PE's own interrupts are the likeliest, and an attribute is found sooner than an item of a list.
-        if self._own.has(intid):
-            return self._own
+        own = self._own
+        if own.has(intid):
+            return own
         for bank in self._banks:
             if bank.has(intid):
                 return bank

@@ -229,6 +229,8 @@ class SystemRegisters:
                 "PRIbits": priority_bits - 1,
                 "A3V": int(features.a3v),
                 "RSS": int(features.rss),
+                # Where there is 1-of-N, it looks at PMR, always (ROUTE-12).
+                "PMHE": int(features.one_of_n),
                 "IDbits": int(config.id_bits > _NARROW_ID_BITS),
                 **config.profile.cpu_interface_ctlr,
             }

@@ -118,14 +118,18 @@ class SpiPlacement(Placement):
         self._bank.forward(index)
 
     def _place_anew(self, indices: list[int]) -> None:
-        bank = self._bank
         for index in indices:
-            bank.withdraw(index)
+            self._bank.withdraw(index)
+        self.forward_all(indices)
+
+    def forward_all(self, indices: list[int]) -> None:
+        """Choose the PEs of several SPIs, unless that is done, and forward them there. O(SPIs + vCPUs)."""
+        bank = self._bank
         for group in (0, 1):
             search = self.one_of_n.search(group)
             # The best first, so that the outcome does not depend on what came before.
             for index in sorted((item for item in indices if bank.group(item) == group), key=bank.key):
-                cpu = search.next(bank.key(index))
-                self.place(index, cpu)
-                if cpu != NO_VCPU:
+                if index not in self.held:
+                    self.place(index, search.next(bank.key(index)))
+                if index in self.held:
                     bank.forward(index)

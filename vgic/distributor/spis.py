@@ -86,6 +86,13 @@ class SharedInterrupts(InterruptBank):
             self.placement.find_place(index)
         super().forward(index)
 
+    def _forward_all(self, word: InterruptWord, bits: i64) -> None:
+        """`forward` each of several; the 1-of-N ones share a search for their PEs."""
+        roaming = bits & word.any_pe
+        super()._forward_all(word, bits & ~roaming)
+        if roaming:
+            self.placement.forward_all([word.start + number for number in range(32) if roaming >> number & 1])
+
     def withdraw(self, index: i64) -> None:
         """Take it back. Settles nothing."""
         super().withdraw(index)

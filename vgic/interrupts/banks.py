@@ -149,24 +149,25 @@ class InterruptBank(ActivationBank):
         due = word.due()
         changed = (due ^ word.queued) & mask
         word.queued ^= changed
-        while changed:
-            number = lowest(changed)
-            changed &= changed - 1
-            if due >> number & 1:
-                self.forward(word.start + number)
-            else:
-                self.withdraw(word.start + number)
+        leaving = changed & ~due
+        while leaving:
+            self.withdraw(word.start + lowest(leaving))
+            leaving &= leaving - 1
+        self._forward_all(word, changed & due)
 
     def _requeue_one(self, word: InterruptWord, index: i64) -> None:
         """`requeue` for one interrupt."""
+        if (word.due() ^ word.queued) >> (index & 31) & 1:
+            self._requeue_other(word, index)
+
+    def _requeue_other(self, word: InterruptWord, index: i64) -> None:
+        """`requeue` for one that is forwarded and should not be, or the other way round."""
         mask = bit(index & 31)
-        due = word.due() & mask
-        if due != word.queued & mask:
-            word.queued ^= mask
-            if due:
-                self.forward(index)
-            else:
-                self.withdraw(index)
+        word.queued ^= mask
+        if word.queued & mask:
+            self.forward(index)
+        else:
+            self.withdraw(index)
 
     def update(self, number: i64, mask: i64) -> None:
         """`requeue`, then bring the CPU interfaces up to date."""
@@ -199,6 +200,7 @@ class InterruptBank(ActivationBank):
         self._forward_all(self.words[number], self.words[number].queued)
 
     def _forward_all(self, word: InterruptWord, bits: i64) -> None:
+        """`forward` each of several that are due."""
         while bits:
             self.forward(word.start + lowest(bits))
             bits &= bits - 1
@@ -335,7 +337,10 @@ class PrivateInterrupts(InterruptBank):
         interface, key = self.interface, self.key(index)
         group = interface.groups[self.word.group1 >> index & 1]
         if group.own_head == key:
-            group.own_head = self._best(self.word.queued & self.word.members(group.number))
+            bits = self.word.queued
+            if bits:
+                bits &= self.word.members(group.number)
+            group.own_head = self._best(bits)
         self.forwarder.withdrawn(interface, key)
 
     def _best(self, bits: i64) -> i64:

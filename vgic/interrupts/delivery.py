@@ -54,6 +54,8 @@ class Forwarder(Settler):
         """There are such interrupts, or deferred words: what changes at one PE may concern others."""
         self._alone: i64 = NO_VCPU
         """The only vCPU that is marked, NO_VCPU where none is, _SEVERAL where all that are are in the list."""
+        self._last_alone = cpus[0]
+        """Its CPU interface, or that of the last that there was: found sooner than an item of a list."""
         self._marked: list[CpuInterface] = []
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
@@ -73,11 +75,13 @@ class Forwarder(Settler):
 
     def forwarded(self, interface: CpuInterface, group: GroupState, key: i64) -> None:
         """An interrupt has been forwarded to a PE, whose CPU interface may have a better one now."""
+        interface.candidates += 1
         interface.consider(group, key)
         self.mark_changed(interface, PREEMPTION)
 
     def withdrawn(self, interface: CpuInterface, key: i64) -> None:
         """An interrupt is forwarded to a PE no longer, whose CPU interface may have to look for another."""
+        interface.candidates -= 1
         self.mark_changed(interface, CANDIDATES if key == interface.best_key else PREEMPTION)
 
     def clear(self) -> None:
@@ -85,6 +89,7 @@ class Forwarder(Settler):
         self.deferred = []
         self._couple()
         for interface in self.cpus:
+            interface.candidates = 0
             for group in interface.groups:
                 group.forget()
 
@@ -97,6 +102,8 @@ class Forwarder(Settler):
     def _mark(self, interface: CpuInterface) -> None:
         if self._alone == NO_VCPU:
             self._alone = interface.cpu
+            if self._last_alone is not interface:
+                self._last_alone = interface
         else:
             self._gather()
             self._marked.append(interface)
@@ -104,7 +111,7 @@ class Forwarder(Settler):
     def _gather(self) -> None:
         """Have all that are marked in the list."""
         if self._alone >= 0:
-            self._marked.append(self.cpus[self._alone])
+            self._marked.append(self._last_alone)
         self._alone = _SEVERAL
 
     def set_one_of_n(self, there: bool) -> None:
@@ -152,7 +159,7 @@ class Forwarder(Settler):
             if self._alone == _SEVERAL:
                 self._settle_marked()
                 continue
-            alone = self.cpus[self._alone]
+            alone = self._last_alone
             changed = alone.changed
             if changed & SELECTABLE or self._coupled:
                 self._gather()

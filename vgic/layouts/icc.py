@@ -79,7 +79,7 @@ CTLR: Final[RegisterLayout] = layout(
     ro("IDbits", 3, "0: 16 bits of INTID, 1: 24 bits"),
     ro("PRIbits", 3, "priority bits implemented, minus one"),
     res0(1),
-    ro("PMHE", 1, "PMR is a hint for 1-of-N distribution"),
+    ro("PMHE", 1, "1-of-N distribution looks at PMR"),
     res0(4),
     rw("EOImode", 1, "1: EOIR drops the priority only, DIR deactivates"),
     rw("CBPR", 1, "Group 1 preempts by BPR0 too"),

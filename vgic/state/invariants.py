@@ -42,6 +42,7 @@ def check(machine: Machine) -> None:
     for interface, groups, own in zip(interfaces, expected, private, strict=True):
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
+        _check_counts(interface, own)
     for its in machine.itses:
         check_its(its)
 
@@ -129,9 +130,22 @@ def _best(interface: CpuInterface) -> tuple[int, int]:
     """Key and group of the highest priority pending interrupt."""
     offers = [(interface.groups[group].offer(), group) for group in (GROUP0, GROUP1)]
     best, group = min(offers)
-    if interface.asleep or best == NO_KEY or (interface.hides_idle and best >= IDLE_KEY):
-        return NO_KEY, GROUP1
+    if interface.asleep or (interface.hides_idle and best >= IDLE_KEY):
+        best = NO_KEY
     return best, group
+
+
+def _check_counts(interface: CpuInterface, private: PrivateInterrupts) -> None:
+    """What tells a CPU interface that there is nothing to look for."""
+    name = f"vCPU {interface.cpu}"
+    queued = sum(len(group.queue) for group in interface.groups) + int(private.word.queued).bit_count()
+    if interface.candidates != queued:
+        raise InvariantError(f"{name}: has {interface.candidates} candidates, should have {queued}")
+    several = sum(group.running != IDLE_PRIORITY for group in interface.groups) > 1
+    if interface.several_active != several:
+        raise InvariantError(
+            f"{name}: active priorities of several groups: {interface.several_active}, not {several}"
+        )
 
 
 def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
@@ -143,10 +157,12 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         if {queue.head, interface.groups[group].queue_head} != {min(keys, default=NO_KEY)}:
             raise InvariantError(f"{name}: Group {group} head is {queue.head:#x}")
     best, best_group = _best(interface)
-    if (interface.best_key, interface.best_group) != (best, best_group):
+    if interface.best_key != best or (best != NO_KEY and interface.best_in.number != best_group):
         raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
-    if (interface.irq, interface.fiq) != interface.signal():
-        raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {interface.signal()}")
+    signals = interface.can_preempt()
+    outputs = signals and best_group == GROUP1, signals and best_group == GROUP0
+    if (interface.irq, interface.fiq) != outputs:
+        raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
     if interface.signalled_key != (interface.best_key if interface.irq or interface.fiq else NO_KEY):
         raise InvariantError(f"{name}: signals {interface.signalled_key:#x}, the best is {interface.best_key:#x}")
     if interface.irq and interface.fiq:

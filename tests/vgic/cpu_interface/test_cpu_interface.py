@@ -383,7 +383,7 @@ def test_cpu_on_resets_the_cpu_interface() -> None:
         ICC_AP0R0_EL1: 0,
         ICC_AP1R0_EL1: 0,
         ICC_RPR_EL1: 0xFF,
-        ICC_CTLR_EL1: 0x4_8400,
+        ICC_CTLR_EL1: 0x4_8440,
     }
     before = {register: guest.mrs(register, 0) for register in registers}
     assert all(before[register] != reset for register, reset in registers.items())

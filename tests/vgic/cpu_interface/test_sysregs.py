@@ -118,7 +118,7 @@ def test_an_active_priority_beyond_the_first_register() -> None:
 @pytest.mark.rule("CPU-13", "CPU-15", "CPU-16")
 @pytest.mark.parametrize(
     ("profile", "bits", "value"),
-    [(ARCH, 4, 0x4_8300), (ARCH, 5, 0x4_8400), (ARCH, 8, 0x4_8700), (KVM, 5, 0x0400), (QEMU, 5, 0x8C00)],
+    [(ARCH, 4, 0x4_8340), (ARCH, 5, 0x4_8440), (ARCH, 8, 0x4_8740), (KVM, 5, 0x0400), (QEMU, 5, 0x8C00)],
     ids=lambda value: value.name if isinstance(value, vgic.Profile) else None,
 )
 def test_ctlr_says_what_there_is_and_keeps_two_bits(profile: vgic.Profile, bits: int, value: int) -> None:
@@ -130,6 +130,17 @@ def test_ctlr_says_what_there_is_and_keeps_two_bits(profile: vgic.Profile, bits:
     assert guest.mrs(vgic.ICC_CTLR_EL1) == value | 0b10
     guest.msr(vgic.ICC_CTLR_EL1, 0b01)
     assert guest.mrs(vgic.ICC_CTLR_EL1) == value | 0b01
+
+
+@pytest.mark.rule("ROUTE-12")
+@pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=list(vgic.PROFILES))
+@pytest.mark.parametrize("one_of_n", [False, True])
+def test_pmhe_says_that_1_of_n_looks_at_pmr(profile: vgic.Profile, one_of_n: bool) -> None:
+    guest = Guest(2, profile=profile, one_of_n=one_of_n)
+    pmhe = 1 << 6
+    for written in (0, ALL_64):
+        guest.msr(vgic.ICC_CTLR_EL1, written)
+        assert guest.mrs(vgic.ICC_CTLR_EL1) & pmhe == (pmhe if one_of_n else 0)
 
 
 @pytest.mark.rule("CPU-17")

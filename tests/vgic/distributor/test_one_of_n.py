@@ -3,6 +3,7 @@
 import pytest
 
 import vgic
+from vgic.cpu_interface.interface import CpuInterface
 
 GICD = 0x0800_0000
 CTLR, TYPER = GICD, GICD + 4
@@ -104,6 +105,51 @@ def test_one_register_write_spreads_its_interrupts() -> None:
     machine.gic.write(GICD + 0x204, 4, 0b1111 << SPI - 32)
     machine.gic.check()
     assert [machine.gic.spi(SPI + number).target for number in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.rule("ONEN-4")
+@pytest.mark.parametrize("register", ["ISPENDR", "ISENABLER", "IGROUPR"])
+def test_of_several_that_one_access_forwards_the_best_chooses_first(register: str) -> None:
+    machine = Machine(3)
+    gic, bits = machine.gic, 0b111 << SPI - 32
+    for number, priority in enumerate((0xA0, 0x20, 0x60)):
+        gic.write(GICD + 0x400 + SPI + number, 1, priority)
+    if register == "ISPENDR":
+        gic.write(GICD + 0x204, 4, bits)
+    elif register == "ISENABLER":
+        gic.write(GICD + 0x184, 4, bits)
+        gic.write(GICD + 0x204, 4, bits)
+        gic.write(GICD + 0x104, 4, bits)
+    else:
+        gic.write(GICD + 0x204, 4, bits)
+        gic.write(GICD + 0x84, 4, 0)
+    gic.check()
+    assert [gic.spi(SPI + number).target for number in range(3)] == [2, 0, 1]
+
+
+@pytest.mark.rule("ONEN-4")
+@pytest.mark.skipif(vgic.COMPILED, reason="nothing in the compiled core can be counted")
+@pytest.mark.parametrize("offset", [0x104, 0x84], ids=["ISENABLER", "IGROUPR"])
+def test_one_access_looks_at_each_pe_a_few_times_however_many_it_forwards(
+    offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(16)
+    gic = machine.gic
+    for intid in range(32, 64):
+        gic.write(GICD + 0x6000 + 8 * intid, 8, IRM)
+    gic.write(GICD + 0x204, 4, 0xFFFF_FFFF)
+    gic.write(GICD + (0x184 if offset == 0x104 else 0x84), 4, 0xFFFF_FFFF)
+    looks = 0
+    selectable = CpuInterface.selectable
+
+    def counted(self: CpuInterface, group: int) -> bool:
+        nonlocal looks
+        looks += 1
+        return selectable(self, group)
+
+    monkeypatch.setattr(CpuInterface, "selectable", counted)
+    gic.write(GICD + offset, 4, 0xFFFF_FFFF if offset == 0x104 else 0)
+    assert 16 <= looks <= 5 * 16
 
 
 @pytest.mark.rule("ONEN-5")
@@ -382,3 +428,15 @@ def test_what_the_distributor_holds_back_wakes_nobody() -> None:
     assert machine.gic.wake_request(1)
     machine.gic.write(GICD + 0x184, 4, 1 << 18)
     assert not machine.gic.wake_request(1)
+
+
+@pytest.mark.rule("ROUTE-12")
+@pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=list(vgic.PROFILES))
+def test_a_mask_keeps_an_interrupt_away_where_pmhe_says_so(profile: vgic.Profile) -> None:
+    machine = Machine(2, one_of_n=True, profile=profile)
+    for masked, other in ((0, 1), (1, 0)):
+        for cpu, mask in ((masked, 0), (other, 0xFF)):
+            assert machine.gic.sysreg_read(cpu, vgic.ICC_CTLR_EL1) >> 6 & 1
+            machine.gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, mask)
+        assert machine.arrive() == other
+        machine.gic.spi(SPI).set_level(False)

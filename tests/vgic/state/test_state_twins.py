@@ -50,6 +50,7 @@ STATELESS: Final = (
 IRRELEVANT: Final = (
     "_heap",
     "_last",
+    "_last_alone",
     "_last_number",
     "_lines",
     "_memory",
@@ -84,7 +85,7 @@ def inside(value: object, seen: dict[int, int]) -> object:
     }
     assert attributes, f"{type(value)} hides what it holds"
     if attributes.get("best_key") == vgic.cpu_interface.pending.NO_KEY:
-        del attributes["best_group"]
+        del attributes["best_in"]
     return type(value).__name__, {name: inside(attributes[name], seen) for name in sorted(attributes)}
 
 

@@ -110,7 +110,7 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_group
+            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_in.number
         state = offer << 2
         if interface.irq:
             state |= 2
