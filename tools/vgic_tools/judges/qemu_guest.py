@@ -19,7 +19,7 @@ from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation,
 from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, line_of
 from vgic_tools.judges.qtest import TIMEOUT, Qtest
 
-__all__ = ["RunningQemu"]
+__all__ = ["RunningQemu", "packed"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
@@ -66,7 +66,8 @@ class RunningQemu(QemuJudge):
         self._ram = _Ram(folder / "ram")
         mpidrs = [packed & 0xFF_FFFF for packed in self.config(machine).topology.affinities]
         self._guest = Guest(self._ram, machine.cpus, starts=mpidrs)
-        command = [*self._qemu, "-machine", "virt,gic-version=3,its=off,memory-backend=ram", "-cpu", "cortex-a57"]
+        machine_type = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
+        command = [*self._qemu, "-machine", machine_type, "-cpu", "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
         command += [
             "-object",
@@ -92,7 +93,7 @@ class RunningQemu(QemuJudge):
         for number, (cpu, turn) in enumerate(turns):
             if cpu != _HOST:
                 programs[cpu].append(guest.wait(_TURN, number))
-                programs[cpu] += map(_packed, turn)
+                programs[cpu] += map(packed, turn)
                 programs[cpu].append(guest.write(_TURN, 4, number + 1))
         self._ram.write(_TURN, bytes(8))
         ends = []
@@ -160,7 +161,8 @@ def _performer(operation: Operation) -> int:
     raise JudgeError(f"the resident guest cannot perform {operation}")
 
 
-def _packed(operation: Operation) -> guest.Operation:
+def packed(operation: Operation) -> guest.Operation:
+    """An operation of a vCPU, as the resident guest performs it. Raises JudgeError for any other."""
     match operation:
         case Load(_, address, size):
             return guest.read(address, size)
