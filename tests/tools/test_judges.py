@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vgic_tools.judges import agent, building, fetch, guest, kernels, kvm_abi
+from vgic_tools.judges import agent, apt, building, fetch, guest, kvm_abi
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.kernels import cache_folder, cached_kernel, fetch_kernel
 
@@ -45,7 +45,7 @@ def test_a_failing_apt_is_told_and_leaves_nothing(monkeypatch: pytest.MonkeyPatc
         (tmp_path / tool).write_text("#!/bin/sh\necho E: no network >&2\nexit 100\n")
         (tmp_path / tool).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    monkeypatch.setattr(kernels, "KEYRING", tmp_path)
+    monkeypatch.setattr(apt, "KEYRING", tmp_path)
     monkeypatch.setattr(Path, "is_file", lambda path: path == tmp_path)
     with pytest.raises(MissingJudgeError, match=r"apt-get update -qq failed, from http.*: E: no network"):
         fetch_kernel("6.1")

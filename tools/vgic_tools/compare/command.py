@@ -11,7 +11,7 @@ import click
 from vgic_tools.compare.cases import read_case, write_case
 from vgic_tools.compare.engine import Comparison
 from vgic_tools.compare.run import Result, compare, finding_of
-from vgic_tools.compare.ways import AREAS, JUDGES, WAYS, Way, ways_for
+from vgic_tools.compare.ways import AREAS, WAYS, Way, areas_of, ways_for
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.progress import progress
@@ -24,7 +24,7 @@ WITHOUT_END: Final = 1 << 60
 
 
 @click.command("compare", short_help="Ask QEMU or KVM the same as the model, and make short what differs.")
-@click.argument("judge", type=click.Choice(JUDGES), required=False)
+@click.argument("judge", metavar="[qemu|kvm]", required=False)
 @click.option("--case", "case", type=click.Path(path_type=Path), help="Repeat a case file.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the random operations.")
 @click.option(
@@ -37,7 +37,12 @@ WITHOUT_END: Final = 1 << 60
 @click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
 @click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
 @click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
-@click.option("--qemu", metavar="PATH", help="The QEMU to ask, unless that on PATH.")
+@click.option(
+    "--qemu",
+    metavar="PATH",
+    help="The QEMU to ask, unless that on PATH; newer: one of Debian's backports, which is fetched.",
+)
+@click.option("--kernel", metavar="NAME|PATH", help="The kernel whose KVM to ask: 6.1, 6.12, newest, or a file.")
 @click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
 def compare_command(
     judge: str | None,
@@ -50,6 +55,7 @@ def compare_command(
     keep_going: bool,
     cases: Path,
     qemu: str | None,
+    kernel: str | None,
     as_data: bool,
 ) -> None:
     """Perform random operations on a JUDGE, another GIC, and on the model at once, and compare what they come to.
@@ -60,16 +66,19 @@ def compare_command(
     \b
     vgic compare qemu --seed 7 --operations 100000
     vgic compare qemu --areas mmio,lines --seconds 60 --keep-going
+    vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl
     """
     try:
         if (judge is None) == (case is None):
             raise UsageError("name either a judge or --case FILE")
+        if (qemu and judge == "kvm") or (kernel and judge == "qemu"):
+            raise UsageError("--qemu is for the judge qemu, and --kernel for kvm")
         if case is not None:
-            _repeat(case, qemu, as_data)
+            _repeat(case, qemu or kernel, as_data)
         assert judge is not None
         most = operations or (DEFAULT_OPERATIONS if seconds is None else WITHOUT_END)
-        with _asked(judge, _areas(judge, areas), qemu) as asked, _bar(most, seconds) as tick:
+        with _asked(judge, _areas(judge, areas), qemu or kernel) as asked, _bar(most, seconds) as tick:
             result = compare(
                 asked, seed=seed, most=most, seconds=seconds, cpus=cpus, keep_going=keep_going, tick=tick
             )
@@ -86,7 +95,7 @@ Asked = list[tuple[Way, Comparison, frozenset[str]]]
 
 
 def _areas(judge: str, text: str | None) -> frozenset[str]:
-    known = frozenset().union(*(way.areas for way in WAYS.values() if way.judge == judge))
+    known = areas_of(judge)
     if text is None:
         return known
     named = frozenset(part.strip() for part in text.split(","))
@@ -97,12 +106,12 @@ def _areas(judge: str, text: str | None) -> frozenset[str]:
 
 
 @contextmanager
-def _asked(judge: str, areas: frozenset[str], qemu: str | None) -> Iterator[Asked]:
+def _asked(judge: str, areas: frozenset[str], which: str | None) -> Iterator[Asked]:
     """The comparisons with a judge, one for each way to ask it."""
     with ExitStack() as stack:
         asked = []
         for way, mine in ways_for(judge, areas):
-            comparison = way.open(qemu or way.default)
+            comparison = way.open(which or way.default)
             stack.enter_context(comparison.judge)
             asked.append((way, comparison, mine))
         yield asked
@@ -133,11 +142,11 @@ def _write(result: Result, folder: Path, seed: int) -> dict[str, Path]:
     return written
 
 
-def _repeat(path: Path, qemu: str | None, as_data: bool) -> None:
+def _repeat(path: Path, which: str | None, as_data: bool) -> None:
     """Repeat a case and end."""
     case = read_case(path, tuple(WAYS))
     way = WAYS[case.way]
-    comparison = way.open(qemu or way.default)
+    comparison = way.open(which or way.default)
     with comparison.judge as judge:
         divergence = comparison.repeat(case.machine, case.operations)
         result = Result([f"{judge.name} {judge.version}, {way.name}"], len(case.operations), 1)

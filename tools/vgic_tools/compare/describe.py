@@ -2,9 +2,14 @@
 
 import errno
 from collections.abc import Iterable
+from typing import Final
 
 import vgic
 from mmio import RegisterLayout
+from vgic.kvm.uapi import Group
+from vgic.layouts.gicd import GICD
+from vgic.layouts.gicr import RD_BASE, SGI_BASE
+from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC
 from vgic_tools.decode.meaning import meaning
 from vgic_tools.decode.names import Found, find_by_address
@@ -28,6 +33,27 @@ from vgic_tools.judges.protocol import (
 __all__ = ["describe", "kind_of", "outcome_text", "register_of", "says"]
 
 
+SGI_FRAME: Final = 0x1_0000
+
+
+def _register_of_attr(operation: Attr) -> Found | None:
+    """The register behind an attribute: a 32-bit one, or its half of a wider one."""
+    offset = operation.attr & 0xFFFF_FFFF
+    layouts = {
+        Group.DIST_REGS: GICD,
+        Group.REDIST_REGS: RD_BASE if offset < SGI_FRAME else SGI_BASE,
+        Group.ITS_REGS: CONTROL,
+        Group.CPU_SYSREGS: ICC,
+    }.get(Group(operation.group) if operation.group in list(Group) else Group.ADDR, [])
+    if operation.group == Group.REDIST_REGS:
+        offset %= SGI_FRAME
+    for layout in layouts:
+        index, within = divmod(offset - layout.offset, layout.stride)
+        if 0 <= index < layout.count and within < layout.width // 8:
+            return Found(layout.title(index), layout, index, 8 * within)
+    return None
+
+
 def register_of(operation: Operation, gic: vgic.Gic) -> Found | None:
     """The register that an operation is about, None where it is about none that there is."""
     match operation:
@@ -36,6 +62,8 @@ def register_of(operation: Operation, gic: vgic.Gic) -> Found | None:
                 return find_by_address(address, gic)
             except UsageError:
                 return None
+        case Attr():
+            return _register_of_attr(operation)
         case Mrs(_, register) | Msr(_, register, _):
             for layout in ICC:
                 if 0 <= register - layout.offset < layout.count:
@@ -64,7 +92,11 @@ def describe(operation: Operation, gic: vgic.Gic) -> str:
             return f"{size} bytes of RAM at {address:#x} are read"
         case Attr(call, device, group, attr, value):
             whose = "" if device == GIC else f"ITS {device}: "
-            return f"{whose}{call} group {group} attribute {attr:#x}" + (f" = {value:#x}" if call == "set" else "")
+            found = register_of(operation, gic)
+            name = "" if found is None else f", {found.title}"
+            return f"{whose}{call} group {group} attribute {attr:#x}{name}" + (
+                f": {value:#x}" if call == "set" else ""
+            )
         case SaveRestore():
             return "the model is saved, and restored"
 

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 
 from vgic_tools.compare.freedoms import Freedom
 from vgic_tools.compare.sources import machine_of, operations_of, sweep_of
-from vgic_tools.judges.model import ModelJudge
-from vgic_tools.judges.protocol import Judge, Machine, Operation, Outcome
+from vgic_tools.judges.protocol import Judge, Machine, Model, Operation, Outcome
 
 __all__ = ["Comparison", "Divergence", "Life", "lives"]
 
@@ -36,9 +35,9 @@ class Life(NamedTuple):
     """A machine and what is done to it."""
 
     machine: Machine
-    operations: Callable[[ModelJudge], Iterator[Operation]]
+    operations: Callable[[Model], Iterator[Operation]]
     """Without end, for the machine's model."""
-    sweep: Callable[[ModelJudge], list[Operation]]
+    sweep: Callable[[Model], list[Operation]]
     """A look at every register."""
     sweeps_after: int = SWEEP
 
@@ -48,11 +47,11 @@ def lives(seed: int, areas: frozenset[str], cpus: int | None = None) -> Iterator
     for number in count():
         name = f"{seed}/{number}"
         machine = machine_of(Random(name), areas, cpus)
-        yield Life(machine, _operations(name, areas), lambda model: sweep_of(model.gic, areas))
+        yield Life(machine, _operations(name, machine, areas), lambda model: sweep_of(model.gic, areas))
 
 
-def _operations(name: str, areas: frozenset[str]) -> Callable[[ModelJudge], Iterator[Operation]]:
-    return lambda model: operations_of(Random(f"{name}/operations"), model.gic, areas)
+def _operations(name: str, machine: Machine, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
+    return lambda model: operations_of(Random(f"{name}/operations"), machine, model.gic, areas)
 
 
 class Comparison:
@@ -61,7 +60,7 @@ class Comparison:
     A difference that one of the `freedoms` explains is no divergence; `excused` counts them by the freedom's rule.
     """
 
-    def __init__(self, judge: Judge, model: ModelJudge, freedoms: Sequence[Callable[[], Freedom]] = ()) -> None:
+    def __init__(self, judge: Judge, model: Model, freedoms: Sequence[Callable[[], Freedom]] = ()) -> None:
         self.judge = judge
         self.model = model
         self._freedoms = freedoms

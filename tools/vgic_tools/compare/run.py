@@ -9,7 +9,7 @@ from vgic_tools.compare.cases import Case
 from vgic_tools.compare.describe import kind_of
 from vgic_tools.compare.engine import LIFE, Comparison, Divergence, Life, lives
 from vgic_tools.compare.rules import rules_of
-from vgic_tools.compare.shrink import shrink
+from vgic_tools.compare.shrink import shorten
 from vgic_tools.compare.ways import Way
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.protocol import Machine, Operation
@@ -104,7 +104,8 @@ def _found(
         result.findings[kind].count += 1
         return
     if _after(comparison, life.machine, performed) is not None:
-        performed = shrink(performed, lambda tried: _after(comparison, life.machine, tried))
+        performed = shorten(performed, lambda tried: _after(comparison, life.machine, tried))
+    comparison.judge.renew()
     # One that does not happen every time is told as it was.
     again = comparison.repeat(life.machine, performed)
     result.findings[kind] = finding_of(way, comparison, life.machine, performed, again or divergence, kind)

@@ -8,7 +8,7 @@ from vgic_tools.compare.freedoms import LateOutputs
 from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.errors import MissingJudgeError
 
-__all__ = ["AREAS", "JUDGES", "WAYS", "Way", "ways_for"]
+__all__ = ["AREAS", "WAYS", "Way", "areas_of", "ways_for"]
 
 
 class Way(NamedTuple):
@@ -43,6 +43,13 @@ def _running(qemu: str) -> Comparison:
     return Comparison(judge, judge.model(), [LateOutputs])
 
 
+def _attributes(kernel: str) -> Comparison:
+    from vgic_tools.judges.kvm import AttributesOfKvm, Facade
+
+    judge = AttributesOfKvm(kernel)
+    return Comparison(judge, Facade(judge.version))
+
+
 WAYS: Final = {
     way.name: way
     for way in (
@@ -55,6 +62,7 @@ WAYS: Final = {
             QEMU,
             1000,
         ),
+        Way("attributes", "kvm", frozenset({"attributes"}), frozenset({"attributes"}), _attributes, "6.12", 1000),
         Way(
             "stopped",
             "qemu",
@@ -68,11 +76,17 @@ WAYS: Final = {
 }
 """By name."""
 
-JUDGES: Final = tuple(dict.fromkeys(way.judge for way in WAYS.values()))
-"""The judges of `vgic compare`."""
-
 AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "state")
 """What operations can be about."""
+
+
+def areas_of(judge: str) -> frozenset[str]:
+    """What a judge can be asked about. Raises MissingJudgeError for one that there is not."""
+    known = frozenset(area for way in WAYS.values() if way.judge == judge for area in way.areas)
+    if not known:
+        judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
+        raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")
+    return known
 
 
 def ways_for(judge: str, areas: frozenset[str]) -> Sequence[tuple[Way, frozenset[str]]]:

@@ -1,6 +1,6 @@
 """The model as a judge: what others are compared with, or another profile or build of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import vgic
@@ -8,10 +8,10 @@ from vgic.layouts import gits
 from vgic.layouts.icc import sysreg
 from vgic_tools import __version__
 from vgic_tools.judges.protocol import (
-    Judge,
     Line,
     Load,
     Machine,
+    Model,
     Mrs,
     Msr,
     Operation,
@@ -29,7 +29,7 @@ IRQ: Final = 0x80
 FIQ: Final = 0x40
 
 
-class ModelJudge(Judge):
+class ModelJudge(Model):
     """A `vgic.Gic`, configured as a function says for each machine. It has no devices, and no vCPUs that run.
 
     Its RAM, as long as `ram_size`, begins at `ram_base`. `after` follows every operation, where another judge needs
@@ -61,13 +61,6 @@ class ModelJudge(Judge):
         self._memory = vgic.Ram(self._ram_base, self.ram) if self._ram_size else None
         self.gic = vgic.Gic(config, memory=self._memory)
         self._cpus = range(len(config.topology))
-
-    def close(self) -> None:
-        """Nothing was started."""
-
-    def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
-        """Perform operations one after the other."""
-        return [self.perform_one(operation) for operation in operations]
 
     def perform_one(self, operation: Operation) -> Outcome:
         """What one operation comes to."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from vgic import Pending
+from vgic import Gic, Pending
 
 __all__ = [
     "GIC",
@@ -23,6 +23,7 @@ __all__ = [
     "Line",
     "Load",
     "Machine",
+    "Model",
     "Mrs",
     "Msr",
     "Operation",
@@ -159,6 +160,9 @@ class Judge(ABC):
     def start(self, machine: Machine) -> None:
         """Build this machine, just reset, in place of the one that there was."""
 
+    def renew(self) -> None:  # noqa: B027 - most have nothing to do
+        """Have the next machine begin from nothing, where others may only have been reset."""
+
     @abstractmethod
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other; what each came to."""
@@ -174,3 +178,21 @@ class Judge(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Model(Judge):
+    """What another judge is compared with: this project's own."""
+
+    gic: Gic
+    """As it is now."""
+
+    @abstractmethod
+    def perform_one(self, operation: Operation) -> Outcome:
+        """Perform one operation; what it came to."""
+
+    def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Perform operations one after the other; what each came to."""
+        return [self.perform_one(operation) for operation in operations]
+
+    def close(self) -> None:
+        """Nothing was started."""

@@ -29,6 +29,7 @@ from vgic_tools.judges.protocol import (
     SaveRestore,
     Store,
 )
+from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
 from vgic_tools.qemu_cmdline import GICD_BASE, QEMU_SPIS, virt_config
 
@@ -100,11 +101,13 @@ def line_of(operation: Line, cpus: int) -> str:
 
 
 class QemuJudge(Judge):
-    """What both judges of QEMU have in common. Raises MissingJudgeError where there is no such QEMU."""
+    """What both judges of QEMU have in common: a program on PATH, a path, or NEWER. Raises MissingJudgeError."""
 
     name = "QEMU"
 
     def __init__(self, qemu: str = QEMU) -> None:
+        if qemu == NEWER:
+            qemu = str(fetch_qemu())
         self._qemu = [qemu]
         found = version(qemu)
         if found is None:

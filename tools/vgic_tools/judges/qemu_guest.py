@@ -4,6 +4,7 @@ One vCPU at a time takes its turn, or the host does, which drives the input line
 the RAM that all of them see. So a whole program needs no host but for its lines.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -17,13 +18,15 @@ from vgic_tools.judges.guest import Guest, Result
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
 from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, line_of
-from vgic_tools.judges.qtest import TIMEOUT, Qtest
+from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 
 __all__ = ["RunningQemu", "packed"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
 """The word that says whose turn it is: how many turns are over."""
+_FREE: Final = 0x10_0000
+"""Bytes from there on that the guest leaves free."""
 _AT_ONCE: Final = 10_000
 """Operations of a program, so that those of a vCPU, and what hands its turns over, fit the guest's room."""
 _PATIENCE: Final = 200
@@ -54,37 +57,86 @@ class _Ram:
 class RunningQemu(QemuJudge):
     """QEMU's virt machine with the resident guest on every vCPU. It sees the signals of the vCPU that performs."""
 
+    _machine: Machine | None = None
+    """The one that runs, all of whose vCPUs wait for their turn."""
+
     def model(self) -> ModelJudge:
         """The model to be compared with."""
         return ModelJudge(self.config)
 
     def start(self, machine: Machine) -> None:
-        """Start this machine, and the guest on every vCPU."""
+        """Start this machine, or reset it where it runs already, and the guest on every vCPU."""
+        if machine == self._machine:
+            self._machine = None
+            self._reset()
+        else:
+            self._start(machine)
+        # Whoever has had a turn has been started, which resets its CPU interface.
+        for cpu in range(machine.cpus):
+            self._guest.load(cpu, [[]])
+            self._await(cpu, self._guest.let_go(cpu))
+        self._machine = machine
+
+    def renew(self) -> None:
+        """Have the next machine run in a process of its own."""
+        self._machine = None
+
+    def _reset(self) -> None:
+        """Reset the machine; its RAM stays as it is, but for what the guest begins with and leaves free."""
+        self._ram.write(_TURN, bytes(_FREE))
+        self._guest = Guest(self._ram, self._cpus, starts=self._mpidrs)
+        try:
+            self._monitor.sendall(b"system_reset\n")
+        except OSError:
+            raise self._qtest.failed("has ended") from None
+        self._prompt()
+        # It is reset before the next thing that it is asked is looked at.
+        self._qtest.ask([read(RAM_BASE, 4)])
+
+    def _prompt(self) -> None:
+        """Wait until the monitor has done what it was told."""
+        said = b""
+        while not said.endswith(b"(qemu) "):
+            try:
+                piece = self._monitor.recv(1 << 12)
+            except TimeoutError:
+                raise self._qtest.failed("does not answer") from None
+            except OSError:
+                piece = b""
+            if not piece:
+                raise self._qtest.failed("has ended")
+            said += piece
+
+    def _start(self, machine: Machine) -> None:
         self.close()
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        mpidrs = [packed & 0xFF_FFFF for packed in self.config(machine).topology.affinities]
-        self._guest = Guest(self._ram, machine.cpus, starts=mpidrs)
-        machine_type = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
-        command = [*self._qemu, "-machine", machine_type, "-cpu", "cortex-a57"]
+        self._mpidrs = [packed & 0xFF_FFFF for packed in self.config(machine).topology.affinities]
+        self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
+        kind = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
+        command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
         command += [
             "-object",
             f"memory-backend-file,id=ram,share=on,size={_MEBIBYTES}M,mem-path={folder / 'ram'}",
         ]
         command += ["-device", f"loader,addr={guest.ENTRY:#x},cpu-num=0"]
-        self._qtest = self._undo.enter_context(Qtest(command, folder, running=True))
-        # Whoever has had a turn has been started, which resets its CPU interface.
-        for cpu in range(machine.cpus):
-            self._guest.load(cpu, [[]])
-            self._await(cpu, self._guest.let_go(cpu))
+        self._monitor, theirs = socket.socketpair()
+        self._undo.callback(self._monitor.close)
+        self._monitor.settimeout(TIMEOUT)
+        command += ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=readline"]
+        with theirs:
+            self._qtest = self._undo.enter_context(Qtest(command, folder, running=True, sockets=[theirs.fileno()]))
+        self._prompt()
 
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other."""
+        machine, self._machine = self._machine, None
         outcomes: list[Outcome] = []
         for start in range(0, len(operations), _AT_ONCE):
             outcomes += self._program(operations[start : start + _AT_ONCE])
+        self._machine = machine
         return outcomes
 
     def _program(self, operations: Sequence[Operation]) -> list[Outcome]:

@@ -59,7 +59,8 @@ def set_line(device: str, number: int, level: bool) -> str:
 class Qtest:
     """The QEMU that this command starts; a context manager. Its CPUs run where `running` says so.
 
-    `trace` names events to be written to a file in `directory`, see `new_trace`.
+    `sockets` are open ones that it inherits. `trace` names events to be written to a file in `directory`, see
+    `new_trace`.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Qtest:
         timeout: float = TIMEOUT,
         *,
         running: bool = False,
+        sockets: Sequence[int] = (),
     ) -> None:
         self._trace = directory / "trace.log"
         self._errors = directory / "stderr.txt"
@@ -86,7 +88,7 @@ class Qtest:
             for event in trace:
                 arguments += ["-trace", event]
             with theirs:
-                self.process = child.start(arguments, self._errors, [theirs.fileno()])
+                self.process = child.start(arguments, self._errors, [theirs.fileno(), *sockets])
             undo.callback(child.stop, self.process)
             self._undo = undo.pop_all()
 
