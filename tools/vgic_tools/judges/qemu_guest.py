@@ -112,7 +112,7 @@ class RunningQemu(QemuJudge):
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        self._mpidrs = [packed & 0xFF_FFFF for packed in self.config(machine).topology.affinities]
+        self._mpidrs = [affinity & 0xFF_FFFF for affinity in self.config(machine).topology.affinities]
         self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
         kind = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
         command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]

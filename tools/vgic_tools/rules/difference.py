@@ -3,7 +3,7 @@
 from typing import Final
 
 import vgic
-from mmio import RegisterLayout
+from mmio import Field, RegisterLayout
 from vgic_tools.compare.describe import describe, register_of
 from vgic_tools.judges.model import FIQ, IRQ, ISR_EL1
 from vgic_tools.judges.protocol import Load, Mrs, Msr, Outcome
@@ -12,6 +12,9 @@ from vgic_tools.rules.scenario import Step
 __all__ = ["how"]
 
 _MOST_FIELDS: Final = 4
+_SMALL: Final = 10
+"""Numbers below read the same in any base."""
+_PER_INTID: Final = ("bits", "offset_", "config_")
 
 
 def how(step: Step, outcome: Outcome, gic: vgic.Gic) -> str:
@@ -32,13 +35,19 @@ def how(step: Step, outcome: Outcome, gic: vgic.Gic) -> str:
         return f"vCPU {operation.cpu}: {', '.join(pairs)}"
     if found is None or not isinstance(found.layout, RegisterLayout) or not isinstance(operation, Load | Mrs):
         return f"{describe(operation, gic)}: {got:#x}, not {wanted:#x}"
-    title = found.title.partition(" of ICC")[0]
-    fields = [
-        f"{field.name} is {field.extract(got << found.shift)}, not {field.extract(wanted << found.shift)}"
-        for field in found.layout.fields
-        if (got ^ wanted) << found.shift & field.mask
+    layout, shift = found.layout, found.shift
+    different = (got ^ wanted) << shift & (1 << layout.width) - 1
+    fields = [field for field in layout.fields if different & field.mask]
+    named = sum(field.mask for field in fields)
+    # What has a field for each INTID reads best as it is.
+    if different & ~named or len(fields) > _MOST_FIELDS or layout.fields[0].name.startswith(_PER_INTID):
+        return f"{found.title} is {got:#x}, not {wanted:#x}"
+    parts = [
+        f"{field.name} is {_number(field, got << shift)}, not {_number(field, wanted << shift)}" for field in fields
     ]
-    covered = sum(field.mask for field in found.layout.fields)
-    if len(fields) > _MOST_FIELDS or (got ^ wanted) << found.shift & ~covered or found.layout.name.startswith("GIC") and len(found.layout.fields) in (1, 16):
-        return f"{title} is {got:#x}, not {wanted:#x}"
-    return f"{title}: {', '.join(fields)}"
+    return f"{found.title}: {', '.join(parts)}"
+
+
+def _number(field: Field, value: int) -> str:
+    number = field.extract(value)
+    return str(number) if number < _SMALL or field.name == "INTID" else f"{number:#x}"

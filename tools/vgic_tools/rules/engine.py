@@ -10,6 +10,7 @@ from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.protocol import Judge, Load, Machine, Mrs
 from vgic_tools.qemu_cmdline import virt_config
 from vgic_tools.rules.difference import how
+from vgic_tools.rules.judges import implementation_of
 from vgic_tools.rules.scenario import Check, Step
 
 __all__ = ["Answer", "Verdict", "ask", "ask_all", "is_about", "merged"]
@@ -60,17 +61,13 @@ def ask(judge: Judge, check: Check) -> Answer:
 
 def _last_deed(before: tuple[Step, ...]) -> int | None:
     """The last step that did something."""
-    deeds = [
-        number
-        for number, step in enumerate(before)
-        if not isinstance(step.operation, Load | Mrs) or step.wanted is None
-    ]
+    deeds = [number for number, step in enumerate(before) if not isinstance(step.operation, Load | Mrs)]
     return deeds[-1] if deeds else None
 
 
 def is_about(check: Check, judge: Judge) -> bool:
     """Whether the rule of a check says something of this judge: it is about all, or about this implementation."""
-    return not check.of or f"{judge.name} {judge.version}.".startswith((f"{check.of} ", f"{check.of}."))
+    return f"{implementation_of(judge)}.".startswith((f"{check.of} ", f"{check.of}.")) if check.of else True
 
 
 def merged(answers: Iterable[Answer]) -> Answer:

@@ -9,7 +9,7 @@ from vgic_tools.judges import guest
 from vgic_tools.rules.scenario import Step, Steps, get, given, put, shows, steps, store
 from vgic_tools.rules.setting import ready
 
-__all__ = ["DEVICE", "EVENT", "LPI", "Its", "LPIS_THERE", "configured", "enabled_lpis", "pending_byte"]
+__all__ = ["DEVICE", "EVENT", "LPI", "LPIS_THERE", "Its", "configured", "enabled_lpis", "pending_byte"]
 
 LPI: Final = 8200
 DEVICE: Final = 3
@@ -49,7 +49,10 @@ def table_registers(*cpus: int, id_bits: int = ID_BITS) -> Steps:
 def enabled_lpis(*cpus: int, id_bits: int = ID_BITS) -> Steps:
     """These vCPUs have LPIs, and take interrupts."""
     return steps(
-        LPIS_THERE, ready(*cpus), table_registers(*cpus, id_bits=id_bits), (put("GICR_CTLR", 1, cpu=cpu) for cpu in cpus)
+        LPIS_THERE,
+        ready(*cpus),
+        table_registers(*cpus, id_bits=id_bits),
+        (put("GICR_CTLR", 1, cpu=cpu) for cpu in cpus),
     )
 
 
@@ -96,5 +99,8 @@ class Its:
     def mapped(self, *cpus: int) -> Steps:
         """Started, with a collection for each of the vCPUs, the first of which gets the LPI of the event."""
         return steps(
-            self.start(), *(self.collection(icid, cpu) for icid, cpu in enumerate(cpus)), self.device(), self.event()
+            self.start(),
+            *(self.collection(icid, cpu) for icid, cpu in enumerate(cpus)),
+            self.device(),
+            self.event(),
         )

@@ -1,6 +1,6 @@
-"""The judges that are asked, by the words of `vgic rules`: "qemu", "kvm:6.1", "model:arch"."""
+"""The judges that are asked, by the words of `vgic rules`: "qemu", "qemu:newer", "kvm:6.1", "model:arch"."""
 
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Final
 
 import vgic
@@ -10,28 +10,31 @@ from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Judge, Load, Machine, Mrs, Operation, Store
+from vgic_tools.judges.qemu import MEASURED
 from vgic_tools.qemu_cmdline import virt_config
 from vgic_tools.rules.scenario import MPIDR_EL1
 
-__all__ = ["USUAL", "RuledModel", "opened"]
+__all__ = ["USUAL", "RuledModel", "implementation_of", "opened"]
 
-USUAL: Final = ("model:arch", "model:kvm", "model:qemu", "qemu", "kvm:6.1", "kvm:6.12", "kvm:newest")
+USUAL: Final = ("model:arch", "model:kvm", "model:qemu", "qemu", "qemu:newer", "kvm:6.1", "kvm:6.12", "kvm:newest")
 """Who is asked unless told."""
 
+_IMPLEMENTATIONS: Final = {
+    vgic.KVM.name: "KVM",
+    **{profile.name: f"QEMU {release}" for release, profile in MEASURED.items()},
+}
+_FETCHED: Final = "`python -m vgic_tools.judges.fetch` fetches it"
 _RAM_SIZE: Final = 0x20_0000
 
 
 class RuledModel(ModelJudge):
-    """The model with a profile, as the machine that the other judges build. Its vCPUs see RAM and their MPIDR_EL1."""
+    """The model with a profile, as the machine that the other judges build: its vCPUs see RAM and MPIDR_EL1."""
 
-    def __init__(self, profile: vgic.Profile, **features: bool | None) -> None:
-        super().__init__(self._config, ram_base=guest.RAM, ram_size=_RAM_SIZE, tells_offers=False)
-        self.version = profile.name
-        self._profile = profile
-        self._features = features
-
-    def _config(self, machine: Machine) -> vgic.Config:
-        return replace(virt_config(machine.cpus, self._profile, its=machine.its), **self._features)
+    def __init__(self, name: str, configure: Callable[[Machine], vgic.Config], implementation: str = "") -> None:
+        super().__init__(configure, ram_base=guest.RAM, ram_size=_RAM_SIZE, tells_offers=False)
+        self.version = name
+        self.implementation = implementation
+        """Whose choices it makes: rules about that one are about it."""
 
     def _act(self, operation: Operation) -> tuple[int, bool]:
         if isinstance(operation, Load | Store) and 0 <= operation.address - guest.RAM < _RAM_SIZE:
@@ -45,17 +48,36 @@ class RuledModel(ModelJudge):
         return super()._act(operation)
 
 
-def opened(word: str) -> Judge:
-    """The judge that a word names. Raises UsageError for another word, MissingJudgeError where it is not there."""
+def opened(word: str, *, fetch: bool = True) -> Judge:
+    """The judge that a word names. What is not in the cache is fetched, or else counts as missing.
+
+    Raises UsageError for another word, MissingJudgeError where the judge is not there, JudgeError where it fails.
+    """
     kind, _, which = word.partition(":")
     if kind == "qemu":
         from vgic_tools.judges.qemu_guest import RunningQemu
+        from vgic_tools.judges.qemus import NEWER, cached_qemu
 
+        if which == NEWER and not fetch and cached_qemu() is None:
+            raise MissingJudgeError(f"there is no newer QEMU in the cache; {_FETCHED}")
         return RunningQemu(which or QEMU)
     if kind == "kvm" and which:
+        from vgic_tools.judges.kernels import cached_kernel
         from vgic_tools.judges.kvm_running import RunningKvm
 
+        if not fetch and cached_kernel(which) is None:
+            raise MissingJudgeError(f"there is no kernel {which} in the cache; {_FETCHED}")
         return RunningKvm(which)
     if kind == "model" and which in vgic.PROFILES:
-        return RuledModel(vgic.PROFILES[which])
+        profile = vgic.PROFILES[which]
+        return RuledModel(
+            which,
+            lambda machine: virt_config(machine.cpus, profile, its=machine.its),
+            _IMPLEMENTATIONS.get(which, ""),
+        )
     raise UsageError(f"there is no judge {word!r}; there are {', '.join(USUAL)}, and qemu:PATH")
+
+
+def implementation_of(judge: Judge) -> str:
+    """The implementation that a judge is, or whose choices it makes: "QEMU 7.2.22"."""
+    return judge.implementation if isinstance(judge, RuledModel) else f"{judge.name} {judge.version}"

@@ -25,8 +25,8 @@ __all__ = [
     "Step",
     "Steps",
     "at",
-    "given",
     "get",
+    "given",
     "level",
     "memory",
     "mpidr",
@@ -102,8 +102,14 @@ def _place(name: str, of: int) -> tuple[bool, int, int]:
 
 
 def get(
-    name: str, wanted: int | None = None, mask: int = WHOLE, *, cpu: int = 0, of: int | None = None,
-    size: int = 0, byte: int = 0
+    name: str,
+    wanted: int | None = None,
+    mask: int = WHOLE,
+    *,
+    cpu: int = 0,
+    of: int | None = None,
+    size: int = 0,
+    byte: int = 0,
 ) -> Step:
     """A vCPU reads a register, its own Redistributor's unless `of` another vCPU, or `size` bytes of it."""
     system, place, width = _place(name, cpu if of is None else of)

@@ -4,7 +4,22 @@ from typing import Final
 
 from vgic_tools.rules.scenario import Step, Steps, get, given, put, shows, steps
 
-__all__ = ["FIVE_BITS", "MESSAGES", "NONE", "NO_LPIS", "acknowledged", "active", "awake", "finish", "pend", "pending", "priority", "private", "ready", "spi"]
+__all__ = [
+    "FIVE_BITS",
+    "MESSAGES",
+    "NONE",
+    "NO_LPIS",
+    "acknowledged",
+    "active",
+    "awake",
+    "finish",
+    "pend",
+    "pending",
+    "priority",
+    "private",
+    "ready",
+    "spi",
+]
 
 NONE: Final = 1023
 """There is no interrupt to take."""

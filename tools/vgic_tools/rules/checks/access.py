@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vgic_tools.rules.scenario import Check, at, get, given, put, shows, steps
+from vgic_tools.rules.scenario import Check, at, get, put, shows, steps
 from vgic_tools.rules.setting import MESSAGES, pending, spi
 
 __all__ = ["ACCESS"]
@@ -123,9 +123,7 @@ ACCESS: Final = (
     ),
     Check(
         "ACC-13",
-        steps(
-            put("GICD_STATUSR", _ALL), get("GICD_STATUSR", 0), put("GICR_STATUSR", _ALL), get("GICR_STATUSR", 0)
-        ),
+        steps(put("GICD_STATUSR", _ALL), get("GICD_STATUSR", 0), put("GICR_STATUSR", _ALL), get("GICR_STATUSR", 0)),
     ),
     Check("ACC-14", steps(get("GICD_STATUSR", _ALL), get("GICR_STATUSR", 0)), of="KVM"),
     Check(

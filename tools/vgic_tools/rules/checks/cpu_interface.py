@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vgic_tools.rules.scenario import Check, get, given, put, shows, signalled, steps, undefined
+from vgic_tools.rules.scenario import Check, get, put, shows, signalled, steps, undefined
 from vgic_tools.rules.setting import FIVE_BITS, NONE, acknowledged, active, finish, pend, pending, ready, spi
 
 __all__ = ["CPU_INTERFACE"]

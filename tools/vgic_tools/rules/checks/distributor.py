@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from vgic_tools.rules.scenario import Check, get, given, level, put, shows, signalled, steps
+from vgic_tools.rules.scenario import Check, get, level, put, shows, signalled, steps
 from vgic_tools.rules.setting import (
     FIVE_BITS,
     MESSAGES,
     acknowledged,
     active,
-    finish,
     pend,
     pending,
     priority,

@@ -4,7 +4,7 @@ from typing import Final
 
 from vgic_tools.rules.its_driver import DEVICE, EVENT, LPI, LPIS_THERE, Its, configured, enabled_lpis, pending_byte
 from vgic_tools.rules.scenario import Check, Steps, get, given, memory, put, shows, signalled, steps, store
-from vgic_tools.rules.setting import NONE, acknowledged, finish, pend, ready, spi
+from vgic_tools.rules.setting import NONE, acknowledged, finish, pend, spi
 
 __all__ = ["LPIS"]
 
@@ -92,7 +92,7 @@ def _cached() -> Check:
 
 
 def _loaded() -> Check:
-    its, mapped = _mapped(0)
+    _, mapped = _mapped(0)
     return _check(
         "LPI-12",
         mapped,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vgic_tools.rules.scenario import Check, get, given, put, shows, signalled, steps
+from vgic_tools.rules.scenario import Check, get, put, shows, signalled, steps
 from vgic_tools.rules.setting import NO_LPIS, awake, pend, ready, spi
 
 __all__ = ["REDISTRIBUTOR"]
@@ -68,9 +68,7 @@ REDISTRIBUTOR: Final = (
     Check("RED-6", steps(get("GICR_WAKER", 0), put("GICR_WAKER", 2), get("GICR_WAKER", 0)), of="KVM"),
     Check(
         "RED-7",
-        steps(
-            get("GICR_WAKER", 6), ready(0), spi(40), pend(40), put("GICR_WAKER", 2), get("GICR_WAKER", 6)
-        )
+        steps(get("GICR_WAKER", 6), ready(0), spi(40), pend(40), put("GICR_WAKER", 2), get("GICR_WAKER", 6))
         + steps(signalled(irq=True)),
         of="QEMU",
     ),

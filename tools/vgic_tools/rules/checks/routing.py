@@ -16,9 +16,7 @@ _ONE_OF_N: Final = given(shows("GICD_TYPER", No1N=0), "it has no 1-of-N: GICD_TY
 _NO_ONE_OF_N: Final = given(shows("GICD_TYPER", No1N=1), "it has 1-of-N: GICD_TYPER.No1N is 0")
 
 ROUTING: Final = (
-    Check(
-        "AFF-2", steps(mpidr(0x8000_0000, 0xFF_C1FF_FFFF), mpidr(0x8000_0001, 0xFF_C1FF_FFFF, cpu=1))
-    ),
+    Check("AFF-2", steps(mpidr(0x8000_0000, 0xFF_C1FF_FFFF), mpidr(0x8000_0001, 0xFF_C1FF_FFFF, cpu=1))),
     Check(
         "AFF-3",
         steps(
@@ -159,9 +157,7 @@ ROUTING: Final = (
         steps(put("GICD_IROUTER40", _WIDE & ~_ANY), get("GICD_IROUTER40", 0xFF_FFFF, ~(0xFF << 32))),
     ),
     Check("ROUTE-7", steps(at("GICD", 0x6000, 0), at("GICD", 0x60D8, 0), at("GICD", 0x60D8, 0, size=8))),
-    Check(
-        "ROUTE-8", steps(put("GICD_IROUTER40", _WIDE), get("GICD_IROUTER40", 0xFF_FFFF)), of="KVM"
-    ),
+    Check("ROUTE-8", steps(put("GICD_IROUTER40", _WIDE), get("GICD_IROUTER40", 0xFF_FFFF)), of="KVM"),
     Check(
         "ROUTE-9",
         steps(
