@@ -48,6 +48,13 @@ class RuledModel(ModelJudge):
         return super()._act(operation)
 
 
+def _profiled(profile: vgic.Profile) -> RuledModel:
+    def configure(machine: Machine) -> vgic.Config:
+        return virt_config(machine.cpus, profile, its=machine.its)
+
+    return RuledModel(profile.name, configure, _IMPLEMENTATIONS.get(profile.name, ""))
+
+
 def opened(word: str, *, fetch: bool = True) -> Judge:
     """The judge that a word names. What is not in the cache is fetched, or else counts as missing.
 
@@ -69,12 +76,7 @@ def opened(word: str, *, fetch: bool = True) -> Judge:
             raise MissingJudgeError(f"there is no kernel {which} in the cache; {_FETCHED}")
         return RunningKvm(which)
     if kind == "model" and which in vgic.PROFILES:
-        profile = vgic.PROFILES[which]
-        return RuledModel(
-            which,
-            lambda machine: virt_config(machine.cpus, profile, its=machine.its),
-            _IMPLEMENTATIONS.get(which, ""),
-        )
+        return _profiled(vgic.PROFILES[which])
     raise UsageError(f"there is no judge {word!r}; there are {', '.join(USUAL)}, and qemu:PATH")
 
 
