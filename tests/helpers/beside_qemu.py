@@ -11,7 +11,7 @@ from vgic_tools.compare.describe import describe, outcome_text
 from vgic_tools.compare.engine import Comparison, Divergence, lives
 from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.protocol import Machine
-from vgic_tools.judges.qemu import MEASURED, StoppedQemu, version
+from vgic_tools.judges.qemu import MEASURED, StoppedQemu, stopped_model, version
 
 FOUND = version()
 PROFILE = MEASURED.get((FOUND or "").rpartition(".")[0], vgic.QEMU)
@@ -25,8 +25,8 @@ NEEDS_QEMU = pytest.mark.skipif(
 def beside_qemu(profile: vgic.Profile = PROFILE) -> Iterator[Comparison]:
     """The model with this profile beside QEMU."""
     with StoppedQemu() as judge:
-        model = judge.model()
-        configure = judge.config
+        model = stopped_model(judge.version)
+        configure = model.configure
         model.configure = lambda machine: replace(configure(machine), profile=profile)
         yield Comparison(judge, model)
 

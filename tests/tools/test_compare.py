@@ -17,7 +17,7 @@ from vgic_tools.compare.describe import describe, kind_of, outcome_text
 from vgic_tools.compare.engine import Comparison, lives
 from vgic_tools.compare.freedoms import LateOutputs
 from vgic_tools.compare.rules import RULES, rules_of
-from vgic_tools.compare.shrink import shrink
+from vgic_tools.compare.shrink import shorten, shrink
 from vgic_tools.compare.ways import AREAS, WAYS, Way
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
@@ -48,7 +48,7 @@ def model(profile: vgic.Profile = vgic.QEMU) -> ModelJudge:
     return ModelJudge(lambda machine: virt_config(machine.cpus, profile))
 
 
-DIFFERENT = replace(vgic.QEMU, eoi_checks_group=True)
+DIFFERENT = replace(vgic.QEMU, cpu_interface_ctlr={})
 
 
 class Broken(ModelJudge):
@@ -81,6 +81,42 @@ def test_what_is_left_is_what_it_takes(seed: int) -> None:
 
 def test_what_follows_is_dropped_at_once() -> None:
     assert shrink(list("abcdefgh"), lambda tried: tried.index("c") + 1 if "c" in tried else None) == ["c"]
+
+
+ENABLED = Store(0, GICD + 0x104, 4, 0b1011)
+PENDING = Store(0, GICD + 0x204, 4, 0b1011)
+TAKEN, FINISHED = Mrs(0, vgic.ICC_IAR0_EL1), Msr(0, vgic.ICC_EOIR0_EL1, 0)
+SEEN = Mrs(0, vgic.ICC_RPR_EL1)
+
+
+def test_bits_that_are_not_needed_go_too() -> None:
+    def happens(tried: Sequence[Operation]) -> int | None:
+        values = [operation.value for operation in tried if isinstance(operation, Store)]
+        needed = len(values) == 2 and values[0] & values[1] & 0b1000 and SEEN in tried
+        return tried.index(SEEN) + 1 if needed else None
+
+    shortest = shorten([ENABLED, FINISHED, PENDING, TAKEN, SEEN, TAKEN], happens)
+    assert shortest == [ENABLED._replace(value=8), PENDING._replace(value=8), SEEN]
+
+
+def test_two_operations_that_need_each_other_go_together() -> None:
+    def happens(tried: Sequence[Operation]) -> int | None:
+        return tried.index(SEEN) + 1 if SEEN in tried and (TAKEN in tried) == (FINISHED in tried) else None
+
+    assert shorten([TAKEN, PENDING, FINISHED, SEEN], happens) == [SEEN]
+
+
+def test_an_interrupt_that_is_only_in_the_way_goes() -> None:
+    """Each one that is pending has to be taken before the one that it is about."""
+
+    def happens(tried: Sequence[Operation]) -> int | None:
+        values = [operation.value for operation in tried if isinstance(operation, Store)]
+        pending = (values[0] & values[1]).bit_count() if len(values) == 2 else 0
+        taken = tried.count(TAKEN) == pending > 0 and tried.count(FINISHED) == pending - 1
+        return tried.index(SEEN) + 1 if taken and values[0] == values[1] and SEEN in tried else None
+
+    shortest = shorten([ENABLED, PENDING, TAKEN, FINISHED, TAKEN, FINISHED, TAKEN, SEEN], happens)
+    assert [type(operation) for operation in shortest] == [Store, Store, Mrs, Mrs]
 
 
 # The engine.
@@ -296,7 +332,18 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """A judge that differs in EOIR, one that agrees, and one that gives no judgement; in an empty folder."""
     made = {"differs": model(DIFFERENT), "agrees": model(), "breaks": Broken(model().configure)}
     for name, judge in made.items():
-        way = Way(name, name, GUESTS, GUESTS, lambda _, judge=judge: Comparison(judge, model()), "", 1000)
+        way = Way(
+            name,
+            name,
+            GUESTS,
+            GUESTS,
+            WAYS["running"].performs,
+            lambda _, judge=judge: judge,
+            lambda _: model(),
+            (),
+            "",
+            1000,
+        )
         monkeypatch.setitem(WAYS, name, way)
     monkeypatch.chdir(tmp_path)
     return CliRunner()
@@ -340,12 +387,25 @@ def test_a_case_that_does_not_diverge_any_more_ends_well(asked: CliRunner, tmp_p
 
 
 def test_kinds_are_counted_where_it_goes_on(asked: CliRunner) -> None:
-    status, said = ran(asked, "differs", "--keep-going", "--operations", "10000", "--json", "--cases", ".")
+    status, said = ran(asked, "differs", "--keep-going", "--operations", "4000", "--json", "--cases", ".")
     found = json.loads(said)["divergences"]
     assert status == 1
     assert len({one["kind"] for one in found}) == len(found) >= 1
     assert sum(one["count"] for one in found) >= 2
     assert all(Path(one["case"]).is_file() and one["rules"] for one in found)
+
+
+def test_machines_that_differ_from_the_start_are_compared_further(
+    asked: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = model(replace(vgic.QEMU, unreported_spi_words=0))
+    monkeypatch.setitem(WAYS, "differs", WAYS["differs"]._replace(judges=lambda _: other))
+    status, said = ran(asked, "differs", "--keep-going", "--json", "--operations", "4000")
+    told = json.loads(said)
+    [found] = told["divergences"]
+    assert (status, found["kind"], found["operations"]) == (1, "read of GICD_TYPER: value", 1)
+    assert told["operations"] == 4000
+    assert ran(asked, "differs", "--json")[0] == 1
 
 
 def test_a_judge_that_breaks_gives_no_verdict(asked: CliRunner) -> None:
@@ -381,6 +441,18 @@ def test_what_cannot_be_asked_is_told(asked: CliRunner, words: list[str], said: 
     assert status == 2
     assert said in told
     assert "Traceback" not in told
+
+
+def test_a_case_that_cannot_be_performed_is_told(asked: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "case.jsonl"
+    for operation, said in (
+        (Line(0, 5, True), "is no case that can be performed: no PPI 5"),
+        (Attr("get", GIC, 1, 8), f"{path}:2: agrees, agrees, cannot perform Attr"),
+    ):
+        write_case(Case("agrees", "1", "agrees", Machine(1), [operation], [Outcome()]), path)
+        status, told = ran(asked, "--case", str(path))
+        assert status == 2
+        assert said in told
 
 
 def test_every_area_can_be_asked_of_some_judge() -> None:

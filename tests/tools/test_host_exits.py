@@ -1,4 +1,4 @@
-"""`vgic replay --host-a3v`: what another A3V than the host's costs on a real trace."""
+"""`vgic replay --host-a3v`: what a host whose A3V bit differs costs on a real trace."""
 
 import json
 

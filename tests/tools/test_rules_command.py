@@ -89,7 +89,7 @@ def test_without_any_judge_there_is_no_table() -> None:
 
 def test_what_is_not_in_the_cache_is_not_fetched_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VGIC_CACHE", str(tmp_path))
-    monkeypatch.setattr("vgic_tools.rules.command.USUAL", ("model:arch", "qemu:newer", "kvm:6.1"))
+    monkeypatch.setattr("vgic_tools.rules.judges.USUAL", ("model:arch", "qemu:newer", "kvm:6.1"))
     result = run("--rule", "CPU-2")
     assert result.exit_code == 0
     assert "qemu:newer is left out: there is no newer QEMU in the cache; " in result.output

@@ -193,7 +193,7 @@ class CpuInterface:
     # 1-of-N.
 
     def selectable(self, group: i64) -> bool:
-        """True where 1-of-N interrupts of this group may be sent to this PE."""
+        """True where 1-of-N interrupts of this group may be sent to this PE (ONEN-3)."""
         state = self.groups[group]
         return state.enabled and not self.asleep and not state.declines
 
@@ -209,7 +209,7 @@ class CpuInterface:
         return True
 
     def set_group_enable(self, group: i64, enable: bool) -> None:
-        """Write ICC_IGRPEN0 or ICC_IGRPEN1."""
+        """Write ICC_IGRPEN0 or ICC_IGRPEN1 (CPU-18)."""
         state = self.groups[group]
         what: i64 = CANDIDATES
         if state.enabled != enable:
@@ -310,7 +310,7 @@ class CpuInterface:
         self._settler.settle_changed(self, what)
 
     def highest_pending(self, group: i64) -> i64:
-        """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none."""
+        """INTID that HPPIR of `group` shows: regardless of PMR and what is running, SPURIOUS where none (CPU-6)."""
         if self.best_key == NO_KEY or self.best_group != group or not self.groups[group].enabled:
             return SPURIOUS
         return self.best_key & INTID_MASK
@@ -336,7 +336,10 @@ class CpuInterface:
     # Taking and finishing interrupts.
 
     def acknowledge(self, group: i64) -> i64:
-        """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing."""
+        """Read IAR of `group`: take the best interrupt and return its INTID, or SPURIOUS and change nothing.
+
+        Rule CPU-4.
+        """
         if self.best_group != group or not self._can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK

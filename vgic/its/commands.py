@@ -99,18 +99,18 @@ class Commands:
         self.unfinished = False
         """The last command has to be executed again, and goes on."""
         handlers: dict[str, Callable[[Words], None]] = {
-            "MAPD": self._mapd,
-            "MAPC": self._mapc,
-            "MAPTI": self._mapti,
-            "MAPI": self._mapi,
-            "MOVI": self._movi,
-            "MOVALL": self._movall,
-            "DISCARD": self._discard,
-            "INT": self._int,
-            "CLEAR": self._clear,
-            "INV": self._inv,
-            "INVALL": self._invall,
-            "SYNC": self._sync,
+            "MAPD": self._mapd,  # ITS-13
+            "MAPC": self._mapc,  # ITS-14, ITS-35
+            "MAPTI": self._mapti,  # ITS-15
+            "MAPI": self._mapi,  # ITS-15
+            "MOVI": self._movi,  # ITS-16
+            "MOVALL": self._movall,  # ITS-17, ITS-34
+            "DISCARD": self._discard,  # ITS-18, ITS-36
+            "INT": self._int,  # ITS-19
+            "CLEAR": self._clear,  # ITS-19
+            "INV": self._inv,  # ITS-20
+            "INVALL": self._invall,  # ITS-20
+            "SYNC": self._sync,  # ITS-21
         }
         self._handlers = {opcode: handlers[name] for name, opcode in its_commands.OPCODES.items()}
 

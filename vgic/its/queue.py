@@ -79,14 +79,14 @@ class CommandQueue:
         return self.creadr & _OFFSET == self.cwriter & _OFFSET
 
     def set_base(self, value: int) -> None:
-        """Write GITS_CBASER: the queue begins anew."""
+        """Write GITS_CBASER: the queue begins anew (ITS-5, ITS-6)."""
         self.cbaser = value
         self.set_reader(0)
         if self._choices.queue_reset_clears_writer:
             self.cwriter = 0
 
     def set_writer(self, value: int) -> None:
-        """Write GITS_CWRITER."""
+        """Write GITS_CWRITER (ITS-7, ITS-8, ITS-12)."""
         if self._choices.refuses_offset_beyond_queue and value & _OFFSET >= self.size:
             return
         self.cwriter = value & ~_RETRY
@@ -98,21 +98,24 @@ class CommandQueue:
         self.process()
 
     def set_reader(self, value: int) -> None:
-        """Move GITS_CREADR to the offset in `value`."""
+        """Move GITS_CREADR to the offset in `value` (ITS-6)."""
         self.creadr = value & ~_STALLED
         self.waits = False
         self.unfinished = False
         self._commands.abandon()
 
     def set_enabled(self, enabled: bool) -> None:
-        """Write GITS_CTLR.Enabled."""
+        """Write GITS_CTLR.Enabled (ITS-3)."""
         self.enabled = enabled
         if enabled and self._choices.any_write_retries:
             self.waits = False
         self.process()
 
     def process(self) -> None:
-        """Execute commands until none is left, one stalls the queue, or the budget is spent."""
+        """Execute commands until none is left, one stalls the queue, or the budget is spent.
+
+        Rules ITS-7, ITS-10, ITS-12.
+        """
         # A callback of the embedder's may come back with an access while a command is half done.
         if self._busy:
             return
@@ -128,7 +131,7 @@ class CommandQueue:
             self._busy = False
 
     def go_on(self) -> None:
-        """Execute what an earlier access has left, as a guest that polls expects."""
+        """Execute what an earlier access has left, as a guest that polls expects (ITS-10)."""
         if self.unfinished:
             self.process()
 

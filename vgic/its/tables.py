@@ -86,7 +86,7 @@ class Tables:
         """The targets of collections by ICID, where the ITS keeps them itself."""
 
     def describe(self, kind: int, register: int) -> None:
-        """GITS_BASER<n> of the table of this kind has been written."""
+        """GITS_BASER<n> of the table of this kind has been written (ITS-4, ITS-29)."""
         table = Table(self.kinds[kind], register)
         if kind == DEVICES:
             self.devices = table
@@ -112,7 +112,7 @@ class Tables:
         return event
 
     def check_event(self, device: Device, event_id: int) -> None:
-        """Raise Fault where the device has no such EventID."""
+        """Raise Fault where the device has no such EventID (ITS-13)."""
         if event_id >= device.events:
             raise Fault(ItsError.EVENT_OUT_OF_RANGE)
 
@@ -121,7 +121,7 @@ class Tables:
         return self.entries.event(self._event_entry(device, event_id)) is not None
 
     def rdbase(self, collection: int) -> int:
-        """The target of a collection, as MAPC has it."""
+        """The target of a collection, as MAPC has it (ITS-14, ITS-32)."""
         if self._choices.keeps_collections:
             rdbase = self.kept.get(collection)
         else:
@@ -142,29 +142,29 @@ class Tables:
     # Changes. Each raises Fault where it cannot be made.
 
     def map_device(self, device_id: int, itt: int, id_bits: int) -> None:
-        """Give a device a translation table for EventIDs of `id_bits` bits."""
+        """Give a device a translation table for EventIDs of `id_bits` bits (ITS-13)."""
         self._write(self.devices, device_id, self.entries.pack_device(itt, id_bits))
         if self._choices.mapd_clears_events:
             self._clear(itt, self.entries.event_size << id_bits)
 
     def unmap_device(self, device_id: int) -> None:
-        """Forget a device."""
+        """Forget a device (ITS-13)."""
         self._write(self.devices, device_id, 0)
 
     def map_event(self, device: Device, event_id: int, event: Event) -> None:
-        """Give an event of a device its LPI and collection."""
+        """Give an event of a device its LPI and collection (ITS-15)."""
         self._write_event(device, event_id, self.entries.pack_event(event.intid, event.collection))
 
     def move_event(self, device: Device, event_id: int, collection: int) -> None:
-        """Give an event of a device another collection; the rest of its entry stays as it is."""
+        """Give an event of a device another collection; the rest of its entry stays as it is (ITS-16)."""
         self._write_event(device, event_id, self.entries.moved(self._event_entry(device, event_id), collection))
 
     def unmap_event(self, device: Device, event_id: int) -> None:
-        """Forget an event of a device."""
+        """Forget an event of a device (ITS-18)."""
         self._write_event(device, event_id, 0)
 
     def map_collection(self, collection: int, rdbase: int) -> None:
-        """Give a collection its target."""
+        """Give a collection its target (ITS-14)."""
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept[collection] = rdbase
@@ -172,7 +172,7 @@ class Tables:
             self._write(self.collections, collection, self.entries.pack_collection(rdbase))
 
     def unmap_collection(self, collection: int) -> None:
-        """Forget a collection."""
+        """Forget a collection (ITS-14)."""
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept.pop(collection, None)
@@ -210,7 +210,7 @@ class Tables:
             raise Fault(table.kind.unreadable)
 
     def _address(self, table: Table, number: int) -> int:
-        """Where an entry is; NO_PAGE where its page is missing and that is no error."""
+        """Where an entry is; NO_PAGE where its page is missing and that is no error (ITS-29)."""
         if number >= table.count:
             raise Fault(table.kind.beyond)
         if not table.indirect:

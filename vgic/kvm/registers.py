@@ -37,7 +37,7 @@ class Registers:
         self._gic = gic
 
     def get(self, group: int, cpu: int, offset: int) -> int:
-        """Read: 64 bits of a system register, 32 of any other. Raises KvmError."""
+        """Read: 64 bits of a system register, 32 of any other (KVM-20, KVM-21). Raises KvmError."""
         match group:
             case Group.CPU_SYSREGS:
                 return self._gic.sysreg_read(cpu, self._sysreg(cpu, offset))
@@ -54,7 +54,10 @@ class Registers:
         return 0 if value == ILLEGAL else value
 
     def set(self, group: int, cpu: int, offset: int, value: int) -> None:
-        """Write the low 64 bits of a system register, the low 32 of any other. Raises KvmError."""
+        """Write the low 64 bits of a system register, the low 32 of any other. Raises KvmError.
+
+        Rules KVM-20 to KVM-25.
+        """
         match group:
             case Group.CPU_SYSREGS:
                 self._set_sysreg(cpu, offset, value)
@@ -158,7 +161,10 @@ def _raw(group: int, offset: int) -> tuple[str, int]:
 
 
 def has_register(profile: Profile, intids: int, group: int, offset: int) -> bool:
-    """True where userspace can access a register of a GIC of this profile that has INTIDs 0 to `intids` - 1."""
+    """True where userspace can access a register of a GIC of this profile that has INTIDs 0 to `intids` - 1.
+
+    Rule KVM-19.
+    """
     found = register_at(group, offset)
     if found is None:
         return group == Group.DIST_REGS and offset in _PRIVATE_ROUTES

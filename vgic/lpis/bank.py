@@ -115,12 +115,15 @@ class LpiBank(ActivationBank):
 
     @property
     def busy(self) -> bool:
-        """GICR_SYNCR.Busy: something is left to be done for some piece."""
+        """GICR_SYNCR.Busy: something is left to be done for some piece (LPI-29)."""
         return bool(self._left)
 
     @property
     def saving(self) -> bool:
-        """GICR_CTLR.RWP: LPIs have been disabled, and not all that was pending is in the pending table yet."""
+        """GICR_CTLR.RWP: LPIs have been disabled, and not all that was pending is in the pending table yet.
+
+        Rule LPI-29.
+        """
         return self.busy and not self.enabled
 
     def enable(self) -> None:
@@ -137,7 +140,7 @@ class LpiBank(ActivationBank):
             self.go_on()
 
     def disable(self) -> None:
-        """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more."""
+        """Clear GICR_CTLR.EnableLPIs: nothing is pending here any more (LPI-14, LPI-15)."""
         if not self.enabled:
             return
         self.enabled = False
@@ -231,7 +234,7 @@ class LpiBank(ActivationBank):
         return found
 
     def in_range(self, intid: int) -> bool:
-        """True where GICR_PROPBASER has room for the INTID."""
+        """True where GICR_PROPBASER has room for the INTID (LPI-9)."""
         return FIRST_LPI <= intid < self.table.limit
 
     def is_pending(self, intid: int) -> bool:
@@ -260,7 +263,10 @@ class LpiBank(ActivationBank):
         return True
 
     def move(self, intid: int, to: "LpiBank") -> None:
-        """Give what is pending of one LPI, with its configuration, to another PE, if that can take it."""
+        """Give what is pending of one LPI, with its configuration, to another PE, if that can take it.
+
+        Rules ITS-16, LPI-21.
+        """
         if to is not self and to.enabled and to.in_range(intid):
             self._catch_up(intid)
             to._catch_up(intid)
@@ -308,23 +314,23 @@ class LpiBank(ActivationBank):
         to._offer(there.head, before)
 
     def acknowledge(self, index: i64) -> None:
-        """The PE takes the LPI: it is pending no longer, and never active."""
+        """The PE takes the LPI: it is pending no longer, and never active (LPI-19)."""
         self._drop(index + FIRST_LPI)
         if self._left:
             self.go_on()
         self.forwarder.settle()
 
     def deactivate(self, index: i64) -> None:
-        """Nothing: an LPI is never active."""
+        """Nothing: an LPI is never active (LPI-19)."""
 
     def group(self, index: i64) -> i64:
-        """LPIs are in Group 1."""
+        """LPIs are in Group 1 (LPI-20)."""
         return GROUP1
 
     # What the guest has changed in its tables.
 
     def reload(self, intid: int) -> None:
-        """Read the configuration of one LPI again, and forward it accordingly where it is pending here."""
+        """Read the configuration of one LPI again, and forward it accordingly where it is pending here (LPI-18)."""
         if self.enabled and self.in_range(intid):
             self._catch_up(intid)
             byte = self.configuration.read(self.table, intid)
@@ -333,7 +339,7 @@ class LpiBank(ActivationBank):
             self.forwarder.settle()
 
     def reload_all(self) -> None:
-        """Read the configuration of every LPI again."""
+        """Read the configuration of every LPI again (LPI-18)."""
         if self.enabled:
             self.configuration.forget()
             for number in self.pieces:
@@ -341,7 +347,10 @@ class LpiBank(ActivationBank):
             self.go_on()
 
     def take_from_table(self, intid: int) -> bool:
-        """Make an LPI pending if the guest's pending table says so, and consume the bit; True where it does."""
+        """Make an LPI pending if the guest's pending table says so, and consume the bit; True where it does.
+
+        Rule LPI-13.
+        """
         if not self.enabled or not self.in_range(intid) or not self.pending_table.set(intid, False):
             return False
         return self.make_pending(intid)

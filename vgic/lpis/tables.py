@@ -76,7 +76,10 @@ class ConfigurationTable:
         """The first INTID beyond the table."""
 
     def read(self, intid: int) -> int:
-        """The configuration byte of an LPI that is in the table: never 0, and disabled where it is not RAM."""
+        """The configuration byte of an LPI that is in the table: never 0, and disabled where it is not RAM.
+
+        Rules LPI-10, MEM-1.
+        """
         byte = read_word(self._memory, self.address + intid - FIRST_LPI, 1)
         return ALWAYS_ONE if byte == UNREADABLE else byte | ALWAYS_ONE
 
@@ -116,7 +119,7 @@ class PendingTable:
 
     @property
     def is_zero(self) -> bool:
-        """GICR_PENDBASER.PTZ: the guest says that no bit is set."""
+        """GICR_PENDBASER.PTZ: the guest says that no bit is set (LPI-6)."""
         return self.register & _PTZ != 0
 
     def has_changed(self) -> None:

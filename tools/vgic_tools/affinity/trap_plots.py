@@ -91,7 +91,7 @@ def _counts(axes: "Axes", most: int) -> None:
 TRAP_PLOTS: Final = (
     Plot(
         "traps",
-        "Exits of recorded guests on a host with a different A3V. Both directions cost the same.",
+        "Exits of recorded guests on a host whose A3V bit differs. Both directions cost the same.",
         _exits,
         (_WIDTH, 4.4),
     ),

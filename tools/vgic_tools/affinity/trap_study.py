@@ -1,4 +1,4 @@
-"""The experiment `traps`: what it costs to show a guest a different A3V from its host's, on recorded guests."""
+"""The experiment `traps`: what it costs to show a guest its own A3V where the host's bit differs, on recordings."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -69,7 +69,7 @@ def trap_study(traces: Sequence[str], exit_us: float = EXIT_COST_US) -> Study[Tr
         for trace in dict.fromkeys(traces)
         for guest, host in ((True, False), (False, True), (True, True))
     ]
-    title = "What a host with a different A3V costs"
+    title = "What a host whose A3V bit differs costs"
     return Study("traps", title, _TEXT, TrapRow, points, measure_traps, _summary)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from vgic import VgicError
 from vgic_tools.compare.cases import read_case, write_case
 from vgic_tools.compare.engine import Comparison
 from vgic_tools.compare.run import Result, compare, finding_of
@@ -111,7 +112,7 @@ def _asked(judge: str, areas: frozenset[str], which: str | None) -> Iterator[Ask
     with ExitStack() as stack:
         asked = []
         for way, mine in ways_for(judge, areas):
-            comparison = way.open(which or way.default)
+            comparison = way.open(which)
             stack.enter_context(comparison.judge)
             asked.append((way, comparison, mine))
         yield asked
@@ -146,9 +147,15 @@ def _repeat(path: Path, which: str | None, as_data: bool) -> None:
     """Repeat a case and end."""
     case = read_case(path, tuple(WAYS))
     way = WAYS[case.way]
-    comparison = way.open(which or way.default)
+    for number, operation in enumerate(case.operations, 2):
+        if not isinstance(operation, way.performs):
+            raise UsageError(f"{path}:{number}: {way.judge}, {way.name}, cannot perform {operation}")
+    comparison = way.open(which)
     with comparison.judge as judge:
-        divergence = comparison.repeat(case.machine, case.operations)
+        try:
+            divergence = comparison.repeat(case.machine, case.operations)
+        except (VgicError, ValueError, IndexError) as error:
+            raise UsageError(f"{path} is no case that can be performed: {error}") from error
         result = Result([f"{judge.name} {judge.version}, {way.name}"], len(case.operations), 1)
         if divergence is not None:
             operations = case.operations[: divergence.at + 1]

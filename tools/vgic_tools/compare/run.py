@@ -71,17 +71,24 @@ def compare(
         return seconds is None or result.seconds < seconds
 
     sources = [lives(seed, areas, cpus) for _, _, areas in asked]
+    blind: set[str] = set()
     while result.operations < most and goes_on():
         for (way, comparison, _), source in zip(asked, sources, strict=True):
             if result.operations >= most:
                 break
             life = next(source)._replace(sweeps_after=way.sweeps_after)
+            if way.name in blind:
+                life = life._replace(sweep=lambda model: [])
             result.machines += 1
+            before = comparison.operations
             performed, divergence = comparison.live(life, min(LIFE, most - result.operations), goes_on)
             if divergence is not None:
                 _found(result, way, comparison, life, performed, divergence)
                 if not keep_going:
                     most = 0
+                elif comparison.operations == before:
+                    # Machines differ before anything is done to them: a look at every register goes no further.
+                    blind.add(way.name)
             goes_on()
     for _, comparison, _ in asked:
         result.changes += comparison.changes

@@ -1,14 +1,20 @@
 """Delta debugging: the shortest sequence in which something still happens."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import Final, TypeVar
 
-from vgic_tools.judges.protocol import Attr, Msr, Operation, Store
+from vgic_tools.judges.protocol import Attr, Mrs, Msr, Operation, Store
 
 __all__ = ["shorten", "shrink"]
 
 T = TypeVar("T")
 Happens = Callable[[Sequence[Operation]], int | None]
+
+
+_WRITES: Final = (Store, Msr, Attr)
+_FEW: Final = 24
+"""Operations of which any two may be tried."""
 
 
 def shrink(items: Sequence[T], happens: Callable[[Sequence[T]], int | None]) -> list[T]:
@@ -33,21 +39,59 @@ def shrink(items: Sequence[T], happens: Callable[[Sequence[T]], int | None]) -> 
             return kept
 
 
-def shorten(
-    operations: Sequence[Operation], happens: Callable[[Sequence[Operation]], int | None]
-) -> list[Operation]:
+def shorten(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
     """`shrink` operations, and take away bits of what is written, so that fewer operations are needed.
 
-    What is left are operations and bits of which none can be taken away.
+    What is left are operations of which no two, where they are few, and bits of which none can be taken away.
     """
     kept = shrink(operations, happens)
     while True:
-        fewer = _with_fewer_bits(kept, happens)
-        if fewer == kept:
+        fewer = _without_an_interrupt(_without_two(_with_fewer_bits(kept, happens), happens), happens)
+        shorter = shrink(fewer, happens)
+        if shorter == kept:
             return kept
-        kept = shrink(fewer, happens)
-        if len(kept) == len(fewer):
-            return kept
+        kept = shorter
+
+
+def _without_two(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
+    """The operations without any two that are needed by each other alone."""
+    if len(operations) <= _FEW:
+        for tried in _less_two(operations):
+            if happens(tried) is not None:
+                return _without_two(tried, happens)
+    return list(operations)
+
+
+def _without_an_interrupt(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
+    """The operations without one of several interrupts: a bit in two values, and what takes and finishes it."""
+    if len(operations) <= _FEW:
+        for bit in range(32):
+            holders = [at for at, operation in enumerate(operations) if _value(operation) >> bit & 1]
+            for two in combinations(holders, 2):
+                cleared = [
+                    _with_value(operation, _value(operation) & ~(1 << bit)) if at in two else operation
+                    for at, operation in enumerate(operations)
+                ]
+                for tried in _less_two(cleared, taken=True):
+                    if happens(tried) is not None:
+                        return _without_an_interrupt(tried, happens)
+    return list(operations)
+
+
+def _less_two(operations: Sequence[Operation], *, taken: bool = False) -> Iterator[list[Operation]]:
+    """The operations without any two of them, or any that may take and finish an interrupt; the last one stays."""
+    for two in combinations(range(len(operations) - 1), 2):
+        if taken and not (isinstance(operations[two[0]], Mrs) and isinstance(operations[two[1]], Msr)):
+            continue
+        yield [operation for at, operation in enumerate(operations) if at not in two]
+
+
+def _value(operation: Operation) -> int:
+    return operation.value if isinstance(operation, _WRITES) else 0
+
+
+def _with_value(operation: Operation, value: int) -> Operation:
+    return operation._replace(value=value) if isinstance(operation, _WRITES) else operation
 
 
 def _with_fewer_bits(operations: Sequence[Operation], happens: Happens) -> list[Operation]:
@@ -59,16 +103,16 @@ def _with_fewer_bits(operations: Sequence[Operation], happens: Happens) -> list[
 
 def _fewer_bits(operations: Sequence[Operation], at: int, happens: Happens) -> Operation:
     """The operation at a place with as few bits of its value as will do."""
-    operation = operations[at]
-    if not isinstance(operation, Store | Msr | Attr) or not operation.value:
-        return operation
+    value = _value(operations[at])
+    if not value:
+        return operations[at]
 
     def with_bits(bits: Sequence[int]) -> Operation:
-        return operation._replace(value=sum(1 << bit for bit in bits))
+        return _with_value(operations[at], sum(1 << bit for bit in bits))
 
     def does(bits: Sequence[int]) -> int | None:
         tried = [*operations[:at], with_bits(bits), *operations[at + 1 :]]
         return len(bits) if happens(tried) == len(operations) else None
 
-    bits = [bit for bit in range(operation.value.bit_length()) if operation.value >> bit & 1]
+    bits = [bit for bit in range(value.bit_length()) if value >> bit & 1]
     return with_bits([] if does([]) is not None else shrink(bits, does))

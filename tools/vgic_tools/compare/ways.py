@@ -4,9 +4,23 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from vgic_tools.compare.engine import Comparison
-from vgic_tools.compare.freedoms import LateOutputs
+from vgic_tools.compare.freedoms import Freedom, LateOutputs
 from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.errors import MissingJudgeError
+from vgic_tools.judges.protocol import (
+    Attr,
+    Judge,
+    Line,
+    Load,
+    Model,
+    Mrs,
+    Msr,
+    Operation,
+    Peek,
+    Poke,
+    SaveRestore,
+    Store,
+)
 
 __all__ = ["AREAS", "WAYS", "Way", "areas_of", "ways_for"]
 
@@ -21,33 +35,75 @@ class Way(NamedTuple):
     """What it can be asked about."""
     needed_for: frozenset[str]
     """What nothing else can be asked about."""
-    open: Callable[[str], Comparison]
-    """What starts it, given which QEMU or kernel."""
+    performs: tuple[type[Operation], ...]
+    """The operations that there are."""
+    judges: Callable[[str], Judge]
+    """What starts the judge, given which QEMU or kernel."""
+    model: Callable[[str], Model]
+    """The model for a version of the judge."""
+    freedoms: Sequence[Callable[[], Freedom]]
     default: str
     """The QEMU or kernel unless told."""
     sweeps_after: int
     """Operations after which every register is read."""
+    by_default: bool = True
+    """It is asked unless areas are named; else KVM's freedoms would be found each time."""
+
+    def open(self, which: str | None = None) -> Comparison:
+        """Start the judge. Raises MissingJudgeError."""
+        judge = self.judges(which or self.default)
+        return Comparison(judge, self.model(judge.version), self.freedoms)
 
 
-def _stopped(qemu: str) -> Comparison:
+# What starts a judge loads what it needs.
+
+
+def _stopped(qemu: str) -> Judge:
     from vgic_tools.judges.qemu import StoppedQemu
 
-    judge = StoppedQemu(qemu)
-    return Comparison(judge, judge.model())
+    return StoppedQemu(qemu)
 
 
-def _running(qemu: str) -> Comparison:
+def _beside_stopped(version: str) -> Model:
+    from vgic_tools.judges.qemu import stopped_model
+
+    return stopped_model(version)
+
+
+def _running(qemu: str) -> Judge:
     from vgic_tools.judges.qemu_guest import RunningQemu
 
-    judge = RunningQemu(qemu)
-    return Comparison(judge, judge.model(), [LateOutputs])
+    return RunningQemu(qemu)
 
 
-def _attributes(kernel: str) -> Comparison:
-    from vgic_tools.judges.kvm import AttributesOfKvm, Facade
+def _beside_running(version: str) -> Model:
+    from vgic_tools.judges.qemu_guest import running_model
 
-    judge = AttributesOfKvm(kernel)
-    return Comparison(judge, Facade(judge.version))
+    return running_model(version)
+
+
+def _attributes(kernel: str) -> Judge:
+    from vgic_tools.judges.kvm import AttributesOfKvm
+
+    return AttributesOfKvm(kernel)
+
+
+def _beside_attributes(version: str) -> Model:
+    from vgic_tools.judges.kvm import Facade
+
+    return Facade(version)
+
+
+def _guests(kernel: str) -> Judge:
+    from vgic_tools.judges.kvm_guests import GuestsOfKvm
+
+    return GuestsOfKvm(kernel)
+
+
+def _beside_guests(_: str) -> Model:
+    from vgic_tools.judges.kvm_guests import guests_model
+
+    return guests_model()
 
 
 WAYS: Final = {
@@ -58,17 +114,48 @@ WAYS: Final = {
             "qemu",
             frozenset({"mmio", "cpu-interface", "lines", "sgis", "state"}),
             frozenset({"cpu-interface", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
             _running,
+            _beside_running,
+            (LateOutputs,),
             QEMU,
             1000,
         ),
-        Way("attributes", "kvm", frozenset({"attributes"}), frozenset({"attributes"}), _attributes, "6.12", 1000),
+        Way(
+            "attributes",
+            "kvm",
+            frozenset({"attributes"}),
+            frozenset({"attributes"}),
+            (Attr,),
+            _attributes,
+            _beside_attributes,
+            (),
+            "6.12",
+            1000,
+        ),
+        Way(
+            "guests",
+            "kvm",
+            # Not lines: those of its timers' PPIs KVM drives itself, and lets no VMM do so.
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _guests,
+            _beside_guests,
+            (),
+            "6.12",
+            1000,
+            by_default=False,
+        ),
         Way(
             "stopped",
             "qemu",
             frozenset({"mmio", "lines", "its", "state"}),
             frozenset({"mmio", "lines", "its"}),
+            (Load, Store, Line, Poke, Peek, SaveRestore),
             _stopped,
+            _beside_stopped,
+            (),
             QEMU,
             250,
         ),
@@ -81,8 +168,8 @@ AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "
 
 
 def areas_of(judge: str) -> frozenset[str]:
-    """What a judge can be asked about. Raises MissingJudgeError for one that there is not."""
-    known = frozenset(area for way in WAYS.values() if way.judge == judge for area in way.areas)
+    """What a judge is asked about unless told. Raises MissingJudgeError for one that there is not."""
+    known = frozenset(area for way in WAYS.values() if way.judge == judge and way.by_default for area in way.areas)
     if not known:
         judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
         raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")

@@ -23,7 +23,7 @@ from vgic_tools.judges.kernels import SUITES, fetch_kernel
 from vgic_tools.judges.kvm_host import AttrCall, KvmHost, LiveDevice
 from vgic_tools.judges.protocol import GIC, Attr, Judge, Machine, Model, Operation, Outcome, SaveRestore
 
-__all__ = ["HOST", "AttributesOfKvm", "Facade", "kvm_version"]
+__all__ = ["HOST", "AttributesOfKvm", "Facade", "kvm_version", "live_host"]
 
 HOST: Final = HostCapabilities(a3v=True, id_bits=24)
 """Of cortex-a76, as QEMU has it: five bits of priority, INTIDs of 24 bits, A3V."""
@@ -36,6 +36,12 @@ GICR_BASE: Final = 0x080A_0000
 def kvm_version(release: str) -> KvmVersion:
     """The version of KVM of a kernel: "6.12.117+deb13-cloud-arm64"."""
     return KVM_6_12 if int(release.partition(".")[0]) < 7 else KVM_7_2
+
+
+def live_host(kernel: str) -> KvmHost:
+    """A machine that runs KVM in a kernel, by its name or path. Raises MissingJudgeError."""
+    path = Path(kernel)
+    return KvmHost(fetch_kernel(kernel) if kernel in SUITES or not path.is_file() else path)
 
 
 def _ids(machine: Machine) -> Sequence[int]:
@@ -57,8 +63,7 @@ class AttributesOfKvm(Judge):
     name = "KVM"
 
     def __init__(self, kernel: str) -> None:
-        path = Path(kernel)
-        self._host = KvmHost(fetch_kernel(kernel) if kernel in SUITES or not path.is_file() else path)
+        self._host = live_host(kernel)
         self.version = self._host.release
 
     def start(self, machine: Machine) -> None:

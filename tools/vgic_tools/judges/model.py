@@ -93,16 +93,21 @@ class ModelJudge(Model):
             case Line(cpu, intid, level):
                 (gic.ppi(cpu, intid) if intid < 32 else gic.spi(intid)).set_level(level)
             case Poke(address, data):
-                start = address - self._ram_base
+                start = self._in_ram(address, len(data))
                 self.ram[start : start + len(data)] = data
             case Peek(address, size):
-                start = address - self._ram_base
+                start = self._in_ram(address, size)
                 return int.from_bytes(self.ram[start : start + size], "big"), False
             case SaveRestore():
                 gic.restore(vgic.State.of(gic).build(memory=self._memory).save())
             case _:
                 raise ValueError(f"the model of a guest's GIC has no attributes: {operation}")
         return 0, False
+
+    def _in_ram(self, address: int, size: int) -> int:
+        if not self._ram_base <= address <= self._ram_base + self._ram_size - size:
+            raise ValueError(f"{size} bytes at {address:#x} are not in the machine's RAM")
+        return address - self._ram_base
 
     def _signals(self, cpu: int) -> int:
         irq, fiq = self.gic.outputs(cpu)

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,18 @@ from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
 from vgic_tools.qemu_cmdline import GICD_BASE, QEMU_SPIS, virt_config
 
-__all__ = ["MARK", "MEASURED", "RAM_BASE", "RAM_SIZE", "StoppedQemu", "arguments", "profile_of", "version"]
+__all__ = [
+    "MARK",
+    "MEASURED",
+    "RAM_BASE",
+    "RAM_SIZE",
+    "StoppedQemu",
+    "arguments",
+    "configured",
+    "profile_of",
+    "stopped_model",
+    "version",
+]
 
 RAM_BASE: Final = 0x4000_0000
 RAM_SIZE: Final = 0x100_0000
@@ -100,6 +111,17 @@ def line_of(operation: Line, cpus: int) -> str:
     return set_line(f"/machine/unattached/device[{cpus}]", number, operation.level)
 
 
+def configured(release: str) -> Callable[[Machine], vgic.Config]:
+    """What a version of QEMU has of each machine."""
+    profile = profile_of(release)
+    return lambda machine: virt_config(machine.cpus, profile, its=machine.its)
+
+
+def stopped_model(release: str) -> ModelJudge:
+    """The model to be compared with a `StoppedQemu` of this version."""
+    return ModelJudge(configured(release), ram_base=RAM_BASE, ram_size=RAM_SIZE, after=TELL)
+
+
 class QemuJudge(Judge):
     """What both judges of QEMU have in common: a program on PATH, a path, or NEWER. Raises MissingJudgeError."""
 
@@ -114,16 +136,12 @@ class QemuJudge(Judge):
             package = ", of the Debian package qemu-system-arm" if qemu == QEMU else ""
             raise MissingJudgeError(f"there is no {qemu} that says its version{package}")
         self.version = found
-        self.profile = profile_of(found)
+        self._config = configured(found)
         # One that was unpacked somewhere has its files beside it.
         share = Path(shutil.which(qemu) or qemu).resolve().parent.parent / "share" / "qemu"
         if share.is_dir():
             self._qemu += ["-L", str(share)]
         self._undo = contextlib.ExitStack()
-
-    def config(self, machine: Machine) -> vgic.Config:
-        """The model of a machine."""
-        return virt_config(machine.cpus, self.profile, its=machine.its)
 
     def close(self) -> None:
         """End the machine."""
@@ -137,15 +155,11 @@ class QemuJudge(Judge):
 class StoppedQemu(QemuJudge):
     """QEMU's virt machine, whose CPUs never run. It sees what every vCPU is offered, and no signals."""
 
-    def model(self) -> ModelJudge:
-        """The model to be compared with."""
-        return ModelJudge(self.config, ram_base=RAM_BASE, ram_size=RAM_SIZE, after=TELL)
-
     def start(self, machine: Machine) -> None:
         """Start this machine."""
         self.close()
         self._cpus = machine.cpus
-        self._affinities = self.config(machine).topology.affinities
+        self._affinities = self._config(machine).topology.affinities
         command = [*self._qemu, *arguments(machine.cpus, machine.its)]
         self.qtest = self._undo.enter_context(Qtest(command, self._folder(), EVENTS))
         self._after = [self._command(TELL), self._command(MARK)]

@@ -17,10 +17,10 @@ from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Guest, Result
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
-from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, line_of
+from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, configured, line_of
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 
-__all__ = ["RunningQemu", "packed"]
+__all__ = ["RunningQemu", "packed", "running_model"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
@@ -35,6 +35,11 @@ _REST: Final = 5e-5
 """Seconds."""
 _HOST: Final = -1
 """Instead of a vCPU."""
+
+
+def running_model(release: str) -> ModelJudge:
+    """The model to be compared with a `RunningQemu` of this version."""
+    return ModelJudge(configured(release))
 
 
 class _Ram:
@@ -59,10 +64,6 @@ class RunningQemu(QemuJudge):
 
     _machine: Machine | None = None
     """The one that runs, all of whose vCPUs wait for their turn."""
-
-    def model(self) -> ModelJudge:
-        """The model to be compared with."""
-        return ModelJudge(self.config)
 
     def start(self, machine: Machine) -> None:
         """Start this machine, or reset it where it runs already, and the guest on every vCPU."""
@@ -112,7 +113,7 @@ class RunningQemu(QemuJudge):
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        self._mpidrs = [affinity & 0xFF_FFFF for affinity in self.config(machine).topology.affinities]
+        self._mpidrs = [affinity & 0xFF_FFFF for affinity in self._config(machine).topology.affinities]
         self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
         kind = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
         command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]
@@ -214,7 +215,7 @@ def _performer(operation: Operation) -> int:
 
 
 def packed(operation: Operation) -> guest.Operation:
-    """An operation of a vCPU, as the resident guest performs it. Raises JudgeError for any other."""
+    """An operation of a vCPU as the resident guest has it."""
     match operation:
         case Load(_, address, size):
             return guest.read(address, size)

@@ -2,19 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError, MissingJudgeError
 from vgic_tools.progress import progress
-from vgic_tools.rules.book import read_rules
-from vgic_tools.rules.checks import CHECKS
-from vgic_tools.rules.engine import Verdict, ask_all
-from vgic_tools.rules.judges import USUAL, opened
-from vgic_tools.rules.scenario import Check
-from vgic_tools.rules.table import Column, Table, column_of, table_of
 from vgic_tools.terminal import BAD_INPUT, complain, fail, note, print_json
+
+if TYPE_CHECKING:
+    from vgic_tools.rules.scenario import Check
+    from vgic_tools.rules.table import Column, Table
 
 __all__ = ["rules_command"]
 
@@ -39,6 +38,12 @@ def rules_command(
     vgic rules qemu kvm:6.12 --html rules.html
     vgic rules model:arch qemu --rule CPU-2 --json
     """
+    from vgic_tools.rules.book import read_rules
+    from vgic_tools.rules.checks import CHECKS
+    from vgic_tools.rules.engine import Verdict
+    from vgic_tools.rules.judges import USUAL
+    from vgic_tools.rules.table import table_of
+
     try:
         checks = [check for check in CHECKS if not wanted or check.rule in wanted]
         for rule in wanted:
@@ -66,8 +71,12 @@ def rules_command(
     sys.exit(BAD_INPUT if any(column.count(Verdict.NO_ANSWER) for column in columns) else 0)
 
 
-def _asked(word: str, checks: list[Check], fetch: bool) -> Column | None:
+def _asked(word: str, checks: "list[Check]", fetch: bool) -> "Column | None":
     """The answers of a judge, None where there is no such judge here; a sentence has said so."""
+    from vgic_tools.rules.engine import ask_all
+    from vgic_tools.rules.judges import opened
+    from vgic_tools.rules.table import column_of
+
     done = 0
 
     def tick() -> None:
@@ -85,7 +94,7 @@ def _asked(word: str, checks: list[Check], fetch: bool) -> Column | None:
     return None
 
 
-def _write(table: Table, html: Path | None, markdown: Path | None) -> None:
+def _write(table: "Table", html: Path | None, markdown: Path | None) -> None:
     from vgic_tools.rules.pages import html_page, markdown_page
 
     for path, page in ((html, html_page), (markdown, markdown_page)):

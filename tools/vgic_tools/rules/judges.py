@@ -70,11 +70,11 @@ def opened(word: str, *, fetch: bool = True) -> Judge:
         return RunningQemu(which or QEMU)
     if kind == "kvm" and which:
         from vgic_tools.judges.kernels import cached_kernel
-        from vgic_tools.judges.kvm_running import RunningKvm
+        from vgic_tools.judges.kvm_guests import GuestsOfKvm
 
         if not fetch and cached_kernel(which) is None:
             raise MissingJudgeError(f"there is no kernel {which} in the cache; {_FETCHED}")
-        return RunningKvm(which)
+        return GuestsOfKvm(which)
     if kind == "model" and which in vgic.PROFILES:
         return _profiled(vgic.PROFILES[which])
     raise UsageError(f"there is no judge {word!r}; there are {', '.join(USUAL)}, and qemu:PATH")
