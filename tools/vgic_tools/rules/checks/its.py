@@ -87,8 +87,8 @@ _REGISTERS: Final = (
         steps(
             shows("GITS_BASER0", Type=1),
             shows("GITS_BASER1", Type=4),
-            put("GITS_BASER0", 0),
-            shows("GITS_BASER0", Type=1),
+            put("GITS_BASER0", 1 << 63 | 0x4050_0000),
+            shows("GITS_BASER0", Type=1, Valid=1, Physical_Address=0x4_0500),
             put("GITS_BASER2", (1 << 64) - 1),
             get("GITS_BASER2", 0),
             get("GITS_BASER7", 0),

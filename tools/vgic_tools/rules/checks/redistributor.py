@@ -84,6 +84,7 @@ REDISTRIBUTOR: Final = (
             get("GICR_ICFGR0", _EDGE),
             get("GICR_ICFGR1", 0),
             put("GICR_IPRIORITYR5", 0x8080_8080),
+            get("GICR_IPRIORITYR5", 0x8080_8080),
             get("GICR_IPRIORITYR5", 0, cpu=1),
         ),
     ),
