@@ -31,7 +31,7 @@ def rules_command(
 
     A judge is qemu, qemu:PATH, qemu:newer, kvm:6.1, kvm:6.12, kvm:newest, kvm:PATH, or model:arch with arch, kvm or
     qemu for a profile. Unless told, all that are at hand are asked; where one is missing a sentence says so, and
-    the table goes without it. Exits with 2 where no judge can be asked, or one gives no answer.
+    the table goes without it. Exits with 2 where no judge can be asked.
 
     \b
     vgic rules
@@ -40,7 +40,6 @@ def rules_command(
     """
     from vgic_tools.rules.book import read_rules
     from vgic_tools.rules.checks import CHECKS
-    from vgic_tools.rules.engine import Verdict
     from vgic_tools.rules.judges import USUAL
     from vgic_tools.rules.table import table_of
 
@@ -68,7 +67,6 @@ def rules_command(
         from vgic_tools.rules.report import print_table
 
         print_table(stdout(), table)
-    sys.exit(BAD_INPUT if any(column.count(Verdict.NO_ANSWER) for column in columns) else 0)
 
 
 def _asked(word: str, checks: "list[Check]", fetch: bool) -> "Column | None":

@@ -88,7 +88,7 @@ CPU_INTERFACE: Final = (
     Check(
         "CPU-6",
         steps(
-            ready(0, pmr=0),
+            ready(0, groups=(1,), pmr=0),
             spi(40),
             pend(40),
             get("ICC_HPPIR1_EL1", 40),

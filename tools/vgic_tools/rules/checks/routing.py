@@ -212,7 +212,7 @@ ROUTING: Final = (
         "ONEN-2",
         steps(
             _ONE_OF_N,
-            ready(0, 1),
+            ready(0, 1, groups=(1,)),
             put("ICC_IGRPEN1_EL1", 0, cpu=0),
             spi(40, to=_ANY),
             pend(40),
