@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
+.PHONY: demo kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,9 @@ bench: $(COMPILED)/installed ## Measure the compiled core against its yardsticks
 	@mkdir -p bench-results
 	$(COMPILED)/bin/vgic bench $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
 		--json bench-results/bench.json --plot bench-results/bench.png
+
+rules-table: $(VENV)/run ## Ask every judge that is at hand for the rules of specs/, into specs/implementations.md.
+	$(BIN)/vgic rules --markdown specs/implementations.md
 
 # How many mutants (or all), which sample, of what, how many beside each other, and other options of the tool: --help.
 SAMPLE ?= 300

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "its": "vgic_tools.its:its_command",
     "map": "vgic_tools.map:map_command",
     "replay": "vgic_tools.replay.command:replay_command",
+    "rules": "vgic_tools.rules.command:rules_command",
     "state": "vgic_tools.state:state_group",
 }
 """Where each command is: module and name."""

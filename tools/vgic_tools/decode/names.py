@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from mmio import BitLayout, record, res1, rw
@@ -58,11 +59,14 @@ class Found(NamedTuple):
     """How many bits of the register lie before the address that was given."""
 
 
-def _titles() -> Iterator[tuple[str, Found]]:
-    for layout in _LAYOUTS:
-        for index in range(layout.count):
-            title = layout.title(index)
-            yield title, Found(title, layout, index)
+@cache
+def _titles() -> dict[str, Found]:
+    """Every register by its name."""
+    return {
+        title: Found(title, layout, index)
+        for layout in _LAYOUTS
+        for index, title in enumerate(map(layout.title, range(layout.count)))
+    }
 
 
 def find_by_name(name: str) -> Found:
@@ -71,7 +75,7 @@ def find_by_name(name: str) -> Found:
     A name without its number means any register of the array. Raises UsageError with the nearest names.
     """
     wanted = name.upper()
-    titles = dict(_titles())
+    titles = _titles()
     for candidate in (wanted, f"{wanted}_EL1"):
         if candidate in titles:
             return titles[candidate]

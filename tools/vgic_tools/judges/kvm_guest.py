@@ -9,16 +9,17 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from vgic.kvm import Control, Group
-from vgic.kvm.uapi import Address
+from vgic.kvm.uapi import Address, ItsAddress
 from vgic_tools.judges import kvm_abi as abi
 from vgic_tools.judges.agent import Answer
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import ENTRY, LEAVE, RAM, RAM_SIZE, Guest, Operation, Result
 from vgic_tools.judges.kvm_host import KvmHost
 
-__all__ = ["GICD_BASE", "GICR_BASE", "GuestStep", "KvmGuest", "LineStep", "Step"]
+__all__ = ["GICD_BASE", "GICR_BASE", "ITS_BASE", "GuestStep", "KvmGuest", "LineStep", "Step"]
 
 GICD_BASE: Final = 0x0800_0000
+ITS_BASE: Final = 0x0808_0000
 GICR_BASE: Final = 0x080A_0000
 
 _SLICE: Final = 5_000
@@ -49,7 +50,7 @@ class KvmGuest:
     It ends what else the host runs.
     """
 
-    def __init__(self, host: KvmHost, vcpus: int, irqs: int) -> None:
+    def __init__(self, host: KvmHost, vcpus: int, irqs: int, *, its: bool = False) -> None:
         host.reset()
         self._host = host
         vm = host.create_vm()
@@ -64,6 +65,10 @@ class KvmGuest:
             (Group.CTRL, Control.INIT, 0),
         ):
             vm.gic.set_attr(group, attr, value)
+        if its:
+            device = vm.create_its()
+            device.set_attr(Group.ADDR, ItsAddress.ITS, ITS_BASE)
+            device.set_attr(Group.CTRL, Control.INIT)
         self._resident = Guest(vm, vcpus, leave=LEAVE)
         for number, vcpu in enumerate(vm.vcpus):
             vcpu.set_reg(abi.PC, ENTRY)

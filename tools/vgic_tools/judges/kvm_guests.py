@@ -53,7 +53,7 @@ class GuestsOfKvm(Judge):
 
     def start(self, machine: Machine) -> None:
         """A VM, and the guest in it."""
-        self._guest = KvmGuest(self._host, machine.cpus, IRQS)
+        self._guest = KvmGuest(self._host, machine.cpus, IRQS, its=machine.its)
 
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other; to save the model is nothing to KVM."""

@@ -25,6 +25,8 @@ __all__ = ["RunningQemu", "packed", "running_model"]
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
 """The word that says whose turn it is: how many turns are over."""
+_FREE: Final = 0x10_0000
+"""Bytes from there on that the guest leaves free."""
 _AT_ONCE: Final = 10_000
 """Operations of a program, so that those of a vCPU, and what hands its turns over, fit the guest's room."""
 _PATIENCE: Final = 200
@@ -81,7 +83,8 @@ class RunningQemu(QemuJudge):
         self._machine = None
 
     def _reset(self) -> None:
-        """Reset the machine; its RAM stays as it is, but for what the guest begins with."""
+        """Reset the machine; its RAM stays as it is, but for what the guest begins with and leaves free."""
+        self._ram.write(_TURN, bytes(_FREE))
         self._guest = Guest(self._ram, self._cpus, starts=self._mpidrs)
         try:
             self._monitor.sendall(b"system_reset\n")
@@ -110,9 +113,10 @@ class RunningQemu(QemuJudge):
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        self._mpidrs = [packed & 0xFF_FFFF for packed in self._config(machine).topology.affinities]
+        self._mpidrs = [affinity & 0xFF_FFFF for affinity in self._config(machine).topology.affinities]
         self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
-        command = [*self._qemu, "-machine", "virt,gic-version=3,its=off,memory-backend=ram", "-cpu", "cortex-a57"]
+        kind = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
+        command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
         command += [
             "-object",

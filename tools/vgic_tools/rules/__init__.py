@@ -1,0 +1,1 @@
+"""`vgic rules`: which GIC obeys which rule of specs/."""
