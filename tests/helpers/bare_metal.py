@@ -11,7 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from qtest import BINARY, TIMEOUT
+from vgic_tools.judges.agent import QEMU
+from vgic_tools.judges.qtest import TIMEOUT
 
 EVENTS: Final = ("gicv3_*", "guest_cpu_reset")
 
@@ -81,7 +82,7 @@ def run(
         assert 4 * len(code) <= _CODE_OF_ONE
         images[_CODE + cpu * _CODE_OF_ONE] = code
     trace = directory / "trace.log"
-    command = [BINARY, *arguments, "-m", "64", "-accel", "tcg,thread=single", "-nodefaults", "-display", "none"]
+    command = [QEMU, *arguments, "-m", "64", "-accel", "tcg,thread=single", "-nodefaults", "-display", "none"]
     command += ["-serial", "null", "-D", str(trace)]
     for event in EVENTS:
         command += ["-trace", event]

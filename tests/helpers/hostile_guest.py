@@ -3,9 +3,9 @@
 import random
 from typing import Final
 
-import command_words as cw
 import vgic
 from counting_memory import CountingMemory
+from vgic_tools.compare import command_words as cw
 
 GICD: Final = 0x0800_0000
 ITSES: Final = (0x0808_0000, 0x0900_0000)

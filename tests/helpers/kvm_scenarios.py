@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-import command_words
 from kvm_subjects import DEFAULT_RAM, GIC, Call, Subject
 from vgic.kvm import Address, Control, Group, ItsAddress, ItsControl
 from vgic.layouts import icc
+from vgic_tools.compare import command_words
 from vgic_tools.judges.kvm_host import Outcome
 
 __all__ = ["SCENARIOS", "Life", "Scenario"]

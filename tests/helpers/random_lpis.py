@@ -206,7 +206,7 @@ def run(profile: vgic.Profile, examples: int, shrink: bool = True) -> None:
     """Compare so many random guests with the reference. Raises AssertionError for one that differs."""
     phases = tuple(Phase) if shrink else (Phase.generate,)
 
-    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, phases=phases)
+    @settings(max_examples=examples, database=None, phases=phases)
     @given(st.lists(operations, min_size=20, max_size=60))
     def compare(script: list[tuple[object, ...]]) -> None:
         pair = Pair(profile)

@@ -6,20 +6,15 @@ QEMU runs a bare-metal guest and traces what its GIC does; so the CPU interfaces
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
 import vgic
 from bare_metal import Load, Mrs, Msr, Operation, Store, run
-from live_qemu import arguments, profile_of
+from beside_qemu import NEEDS_QEMU, PROFILE
 from mmio.trace import Outputs, SysReg, open_trace
-from qtest import BINARY, version
+from vgic_tools.judges.qemu import arguments
 from vgic_tools.machine import Machine
 from vgic_tools.replay import replay
 
-FOUND = version()
-MEASURED = profile_of(FOUND)
-PROFILE = MEASURED or vgic.QEMU
-pytestmark = pytest.mark.skipif(MEASURED is None, reason=f"needs {BINARY} 7.2 or 10.0, found {FOUND or 'none'}")
+pytestmark = NEEDS_QEMU
 
 RAM = 0x4000_0000
 GICD = 0x0800_0000

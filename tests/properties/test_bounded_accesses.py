@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
-import command_words as cw
 import vgic
 from counting_memory import CountingMemory
 from offsets import GICR
 from vgic.lpis.work import STEPS_OF_AN_ACCESS
+from vgic_tools.compare import command_words as cw
 
 ITS: Final = 0x0808_0000
 RAM: Final = 0x4000_0000

@@ -9,12 +9,12 @@ from typing import Final
 
 import pytest
 
-import command_words as cw
 import vgic
 from deep_size import deep_size
 from hostile_guest import COLLECTIONS_MAPPED, CPUS, ITSES, ITTS, Hostile, config
 from vgic.its.choices import STALLING
 from vgic.lpis.work import STEPS_OF_AN_ACCESS
+from vgic_tools.compare import command_words as cw
 
 # Rule ITS-60: accesses to memory for each step, and the steps of an access.
 ACCESSES_OF_A_STEP: Final = 16

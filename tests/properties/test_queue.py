@@ -88,9 +88,7 @@ def test_queue_is_a_sorted_list() -> None:
         settings=settings(
             max_examples=150,
             stateful_step_count=40,
-            derandomize=True,
             database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -2,11 +2,12 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from vgic_tools.judges import agent, fetch, kernels, kvm_abi
+from vgic_tools.judges import agent, apt, building, fetch, guest, kvm_abi
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.kernels import cache_folder, cached_kernel, fetch_kernel
 
@@ -44,7 +45,7 @@ def test_a_failing_apt_is_told_and_leaves_nothing(monkeypatch: pytest.MonkeyPatc
         (tmp_path / tool).write_text("#!/bin/sh\necho E: no network >&2\nexit 100\n")
         (tmp_path / tool).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    monkeypatch.setattr(kernels, "KEYRING", tmp_path)
+    monkeypatch.setattr(apt, "KEYRING", tmp_path)
     monkeypatch.setattr(Path, "is_file", lambda path: path == tmp_path)
     with pytest.raises(MissingJudgeError, match=r"apt-get update -qq failed, from http.*: E: no network"):
         fetch_kernel("6.1")
@@ -58,11 +59,12 @@ def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.Monk
         agent.Agent(Path("vmlinuz"))
 
 
-@pytest.mark.skipif(shutil.which(agent.COMPILER) is None, reason=f"needs {agent.COMPILER}")
-def test_the_agent_compiles_without_a_warning(tmp_path: Path) -> None:
-    source = Path(agent.__file__).with_name("agent.c")
-    flags = ["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-o", str(tmp_path / "agent")]
-    told = subprocess.run([agent.COMPILER, *flags, str(source)], capture_output=True, text=True, check=False)
+@pytest.mark.skipif(shutil.which(building.COMPILER) is None, reason=f"needs {building.COMPILER}")
+@pytest.mark.parametrize(("name", "options"), [("agent.c", ("-O2", "-static")), ("guest.c", guest.OPTIONS)])
+def test_programs_compile_without_a_warning(tmp_path: Path, name: str, options: Sequence[str]) -> None:
+    source = Path(building.__file__).with_name(name)
+    flags = [*options, "-Wall", "-Wextra", "-Werror", "-o", str(tmp_path / "program")]
+    told = subprocess.run([building.COMPILER, *flags, str(source)], capture_output=True, text=True, check=False)
     assert (told.returncode, told.stderr) == (0, "")
 
 

@@ -54,6 +54,7 @@ def test_the_library_loads_neither_the_tools_nor_construct() -> None:
     [
         (REPLAY, {"rich.progress", "vgic_tools.device_tree", "mmio.trace.qemu_its", "lzma", "tempfile"}),
         (["map"], {"vgic_tools.replay", "rich.progress"}),
+        (["compare", "--help"], {"vgic_tools.judges.kvm_host", "vgic_tools.judges.qtest", "rich.progress"}),
         (["decode", "GICD_CTLR", "0"], {"vgic_tools.replay"}),
         (["nonsense"], {"vgic", "mmio", "rich"}),
     ],

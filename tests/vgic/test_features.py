@@ -28,7 +28,7 @@ def host(a3v: bool) -> HostCapabilities:
 
 @pytest.mark.rule("A3V-1", "A3V-2", "A3V-3", "A3V-4")
 @given(affinities=affinities, a3v=st.booleans(), host_a3v=st.booleans(), aarch32=st.booleans())
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_view_of_aff3_agrees(affinities: list[int], a3v: bool, host_a3v: bool, aarch32: bool) -> None:
     if not a3v or aarch32:
         affinities = list(dict.fromkeys(packed & 0xFF_FFFF for packed in affinities))

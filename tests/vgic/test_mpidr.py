@@ -95,7 +95,7 @@ def test_an_aff3_written_to_a_vm_without_a3v_is_refused() -> None:
     before=st.lists(st.integers(0, 0xFFFF_FFFF), min_size=1, max_size=5, unique=True),
     data=st.data(),
 )
-@settings(derandomize=True, max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_order_of_mpidrs_and_routes_does_not_matter(before: list[int], data: st.DataObject) -> None:
     after = data.draw(
         st.lists(st.integers(0, 0xFFFF_FFFF), min_size=len(before), max_size=len(before), unique=True)

@@ -11,7 +11,7 @@ from vgic_tools.errors import UsageError
 from vgic_tools.inputs import read_text
 from vgic_tools.numbers import number
 
-__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "virt_regions"]
+__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "virt_config", "virt_regions"]
 
 QEMU_SPIS: Final = 256
 """SPIs of QEMU's virt machine."""
@@ -68,18 +68,36 @@ def config_from_qemu_cmdline(path: Path) -> vgic.Config:
     named = _VERSION.fullmatch(kind)
     numbers = None if named is None else (int(named[1]), int(named[2]))
     has_lpis = numbers is None or numbers >= _FIRST_WITH_LPIS
-    return vgic.Config(
-        topology=vgic.Topology.qemu(cpus),
-        spis=QEMU_SPIS,
-        profile=vgic.QEMU if numbers is None or numbers <= _LAST_LIKE_7_2 else vgic.QEMU_10_0,
+    return virt_config(
+        cpus,
+        vgic.QEMU if numbers is None or numbers <= _LAST_LIKE_7_2 else vgic.QEMU_10_0,
+        # In a machine without LPIs, its=on changes nothing.
+        its=has_lpis and its in _ON,
         priority_bits=PRIORITY_BITS
         if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
         else OLD_PRIORITY_BITS,
+        lpis=None if has_lpis else False,
+    )
+
+
+def virt_config(
+    cpus: int,
+    profile: vgic.Profile,
+    *,
+    its: bool = False,
+    priority_bits: int = PRIORITY_BITS,
+    lpis: bool | None = None,
+) -> vgic.Config:
+    """The GIC of a virt machine."""
+    return vgic.Config(
+        topology=vgic.Topology.qemu(cpus),
+        spis=QEMU_SPIS,
+        profile=profile,
+        priority_bits=priority_bits,
         gicd_base=GICD_BASE,
         redistributor_regions=virt_regions(cpus),
-        lpis=None if has_lpis else False,
-        # In a machine without LPIs, its=on changes nothing.
-        its=(GITS_BASE,) if has_lpis and its in _ON else (),
+        lpis=lpis,
+        its=(GITS_BASE,) if its else (),
     )
 
 

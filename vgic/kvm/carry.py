@@ -5,9 +5,10 @@ Both are GICs of one VM with the same guest RAM.
 
 from vgic.distributor.spis import SharedInterrupts
 from vgic.gic import Gic
+from vgic.interrupts.banks import ALL_BITS
 from vgic.intids import FIRST_SPI
 
-__all__ = ["carry_itses", "carry_lpis", "carry_routes"]
+__all__ = ["carry_itses", "carry_lines", "carry_lpis", "carry_routes"]
 
 
 def carry_lpis(old: Gic, new: Gic) -> None:
@@ -28,6 +29,16 @@ def carry_lpis(old: Gic, new: Gic) -> None:
         for intid, byte in before.pending.items():
             bank.restore(intid, byte)
         bank.forward_all()
+
+
+def carry_lines(old: Gic, new: Gic) -> None:
+    """The levels of lines, also those that mean nothing while their interrupts are edge-triggered (STATE-9)."""
+    banks = [(0, FIRST_SPI)] if old.config.spis else []
+    for cpu, intid in [*banks, *((cpu, 0) for cpu in range(len(old.config.topology)))]:
+        before, bank = old.bank(cpu, intid), new.bank(cpu, intid)
+        for number, word in enumerate(bank.words):
+            word.line = before.words[number].line
+            bank.update(number, ALL_BITS)
 
 
 def carry_routes(old: Gic, new: Gic) -> None:

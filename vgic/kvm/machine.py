@@ -16,7 +16,7 @@ from vgic.errors import VgicError
 from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
-from vgic.kvm.carry import carry_itses, carry_lpis, carry_routes
+from vgic.kvm.carry import carry_itses, carry_lines, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
 from vgic.kvm.placement import Placement
 from vgic.kvm.raw_values import IdleTables, RawInterface
@@ -223,6 +223,7 @@ class Machine:
         # Where the tables of LPIs are has been carried over.
         for setting in settings(Registers(old).get, len(cpus), self.spis, False, sysregs_of(new)):
             registers.set(*setting)
+        carry_lines(old, new)
         # Writing GICD_IROUTER<n> has routed every SPI.
         carry_routes(old, new)
         for cpu in cpus:

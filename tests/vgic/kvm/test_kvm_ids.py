@@ -5,10 +5,10 @@ import errno
 import pytest
 
 import vgic
-from command_words import mapc
 from kvm_vm import GICD, GICR, refused
 from vgic import Ram, affinity
 from vgic.kvm import Address, Control, Group, ItsAddress, VgicV3Device, register_attr, restore, save_sequence
+from vgic_tools.compare.command_words import mapc
 
 ORDER = (0, 3, 5, 4, 1, 2)
 FRAME = 0x2_0000

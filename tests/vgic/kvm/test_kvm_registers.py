@@ -221,6 +221,17 @@ def test_the_level_of_an_edge_triggered_interrupt_is_not_told() -> None:
 
 
 @pytest.mark.rule("KVM-23")
+def test_a_vm_that_becomes_another_revision_keeps_the_levels_of_edge_triggered_interrupts() -> None:
+    vm = Vm(2)
+    vm.set_level(32, 0b11)
+    vm.set_level(0, 1 << 27, packed=1)
+    vm.set_dist(IIDR, REVISION_2)
+    vm.set_dist(ICFGR2, 0)
+    assert vm.level(32) == 0b11
+    assert (vm.level(0, packed=1), vm.level(0)) == (1 << 27, 0)
+
+
+@pytest.mark.rule("KVM-23")
 def test_levels_of_ppis_are_the_vcpus_own_and_those_of_sgis_do_not_exist() -> None:
     vm = Vm(2)
     vm.set_level(0, ALL, packed=1)

@@ -181,7 +181,7 @@ static long run(int vcpu, long milliseconds)
 			return -1;
 		runs[vcpu] = mapped;
 	}
-	runs[vcpu]->exit_reason = 0;
+	/* Its exit_reason stays as it is: by that KVM sees that it has an access of the guest to finish. */
 	runs[vcpu]->immediate_exit = 0;
 	running = runs[vcpu];
 	setitimer(ITIMER_REAL, &limit, NULL);

@@ -5,15 +5,12 @@ Commands and answers lie in memory that both sides see; the console only says th
 
 import contextlib
 import gzip
-import hashlib
 import selectors
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from itertools import islice
 from mmap import mmap
 from pathlib import Path
@@ -21,18 +18,14 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from vgic_tools.judges import child
+from vgic_tools.judges.building import COMPILER, COMPILER_PACKAGES, built
 from vgic_tools.judges.errors import JudgeError, MissingJudgeError
-from vgic_tools.judges.kernels import cache_folder
 
-__all__ = ["COMPILER", "QEMU", "Agent", "Answer", "missing_tool"]
+__all__ = ["QEMU", "Agent", "Answer", "missing_tool"]
 
 QEMU: Final = "qemu-system-aarch64"
-COMPILER: Final = "aarch64-linux-gnu-gcc"
 
-_PACKAGES: Final = {
-    QEMU: "qemu-system-arm",
-    COMPILER: "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross",
-}
+_PACKAGES: Final = {QEMU: "qemu-system-arm", COMPILER: COMPILER_PACKAGES}
 """Debian's, that have these programs and what they need."""
 
 BOOT_TIMEOUT: Final = 120.0
@@ -69,25 +62,8 @@ def missing_tool() -> str | None:
 
 
 def _built() -> Path:
-    """The initial RAM file system that holds the agent, built unless it is in the cache."""
-    source = files(__package__).joinpath("agent.c").read_bytes()
-    folder = cache_folder()
-    image = folder / f"agent-{hashlib.sha256(source).hexdigest()[:16]}.cpio.gz"
-    if not image.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as place:
-            program = Path(place) / "init"
-            command = [COMPILER, "-O2", "-static", "-x", "c", "-", "-o", str(program)]
-            told = subprocess.run(command, input=source, capture_output=True, timeout=TIMEOUT, check=False)
-            if told.returncode:
-                reason = told.stderr.decode(errors="replace")[-_TAIL:]
-                raise MissingJudgeError(
-                    f"{COMPILER} cannot build the agent; is libc6-dev-arm64-cross there? {reason}"
-                )
-            packed = Path(place) / "image"
-            packed.write_bytes(gzip.compress(_archive(program.read_bytes()), mtime=0))
-            packed.rename(image)
-    return image
+    """The initial RAM file system that holds the agent."""
+    return built("agent.c", ("-O2", "-static"), lambda program: gzip.compress(_archive(program), mtime=0))
 
 
 _DIRECTORY: Final = 0o040755

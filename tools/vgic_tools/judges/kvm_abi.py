@@ -23,6 +23,7 @@ __all__ = [
     "enable_cap",
     "exit_of",
     "irq_level",
+    "line",
     "msi",
     "no_memory_region",
     "one_reg",
@@ -141,6 +142,11 @@ def created_device(data: bytes) -> int:
 def irq_level(kind: int, cpu: int, intid: int, level: bool) -> bytes:
     """A kvm_irq_level; `kind` is 1 for an SPI, 2 for a PPI of vCPU `cpu`."""
     return struct.pack("<II", (cpu >> 8) << 28 | kind << 24 | (cpu & 0xFF) << 16 | intid, level)
+
+
+def line(intid: int, level: bool, cpu: int) -> bytes:
+    """A kvm_irq_level of an SPI, or of a PPI of vCPU `cpu`."""
+    return irq_level(1, 0, intid, level) if intid >= 32 else irq_level(2, cpu, intid, level)
 
 
 _VALID_DEVID: Final = 1

@@ -214,9 +214,7 @@ class LiveVm:
 
     def set_line(self, intid: int, level: bool, cpu: int = 0) -> None:
         """KVM_IRQ_LINE of an SPI, or of a PPI of vCPU `cpu`. Raises KvmError."""
-        kind = 1 if intid >= 32 else 2
-        level_data = abi.irq_level(kind, cpu if kind == 2 else 0, intid, level)
-        self.host.give(self.file, Ioctl.IRQ_LINE, level_data, f"the line of INTID {intid}")
+        self.host.give(self.file, Ioctl.IRQ_LINE, abi.line(intid, level, cpu), f"the line of INTID {intid}")
 
     def signal_msi(self, address: int, data: int, device_id: int | None = None) -> int:
         """KVM_SIGNAL_MSI: 1 delivered, 0 blocked by the guest. Raises KvmError."""

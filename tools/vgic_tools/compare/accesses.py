@@ -12,6 +12,7 @@ from typing import Final
 import vgic
 from mmio import FRAME_SIZE, RegisterLayout
 from vgic.layouts import gicd, gicr
+from vgic_tools.judges.protocol import Line, Load, Store
 
 DISTRIBUTOR: Final = -1
 """Instead of a vCPU: the frame of the Distributor."""
@@ -48,10 +49,17 @@ class Access:
     value: int | None = None
 
     def address(self, gic: vgic.Gic) -> int:
+        """Where that is on a machine."""
         if self.frame == ITS:
             return gic.config.its[0] + self.offset
         base = gic.config.gicd_base if self.frame == DISTRIBUTOR else gic.redistributor_bases[self.frame]
         return base + self.offset
+
+    def on(self, gic: vgic.Gic, cpu: int = 0) -> Load | Store:
+        """The operation of a vCPU on a machine."""
+        if self.value is None:
+            return Load(cpu, self.address(gic), self.size)
+        return Store(cpu, self.address(gic), self.size, self.value)
 
     def __str__(self) -> str:
         place = {DISTRIBUTOR: "GICD", ITS: "GITS"}.get(self.frame, f"GICR {self.frame} ")
@@ -59,24 +67,15 @@ class Access:
         return f"{what}, {self.size} bytes" + ("" if self.value is None else f", {self.value:#x}")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A level on the input line of an SPI, or of a PPI of vCPU `cpu`."""
-
-    cpu: int
-    intid: int
-    level: bool
-
-    def __str__(self) -> str:
-        name = f"SPI {self.intid}" if self.intid >= 32 else f"PPI {self.intid} of vCPU {self.cpu}"
-        return f"line of {name} {'up' if self.level else 'down'}"
-
-
 Operation = Access | Line
 
 
-def random_operations(seed: int, gic: vgic.Gic, avoid: Access) -> Iterator[Operation]:
-    """Operations on a machine, without end, but never the access to avoid.
+AVOIDED: Final = Access(DISTRIBUTOR, 0xC000, 4)
+"""Never drawn: what a judge separates one operation from the next by."""
+
+
+def random_operations(seed: int, gic: vgic.Gic, *, lines: bool = True) -> Iterator[Operation]:
+    """Operations on a machine, without end; on input lines only where these are wanted.
 
     Each is drawn when it is asked for, and may be about the interrupts that `gic` offers then.
     """
@@ -84,7 +83,7 @@ def random_operations(seed: int, gic: vgic.Gic, avoid: Access) -> Iterator[Opera
     yield from source.preparation()
     while True:
         operation = source.operation()
-        if operation != avoid:
+        if operation != AVOIDED and (lines or not isinstance(operation, Line)):
             yield operation
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from random_accesses import ITS, Access
+from vgic_tools.compare.accesses import ITS, Access
 
 RAM: Final = 0x4000_0000
 RAM_SIZE: Final = 0x100_0000

@@ -15,13 +15,13 @@ memory is read, or would have QEMU use its own devices as memory:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-import command_words as cw
 import vgic
-from its_places import (
+from vgic_tools.compare import command_words as cw
+from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, GICR_CTLR, ITS, Access, Operation, random_operations
+from vgic_tools.compare.its_places import (
     COLLECTION_PAGES,
     COLLECTIONS,
     CONFIGURATION,
@@ -43,7 +43,7 @@ from its_places import (
     RAM,
     RAM_SIZE,
 )
-from random_accesses import DISTRIBUTOR, GICD_CTLR, GICR_CTLR, ITS, Access, Line, Operation, random_operations
+from vgic_tools.judges.protocol import Line, Poke
 
 STALLED: Final = 1
 PAGE_SIZES: Final = (0x1000, 0x4000, K64, K64)
@@ -57,26 +57,15 @@ LPIS: Final = 24
 CONFIGURATIONS: Final = (0x00, 0x01, 0x21, 0x41, 0x43, 0xA0, 0xA1, 0xA3, 0xF9, 0xFD, 0xFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The guest stores bytes to its memory."""
-
-    address: int
-    data: bytes
-
-    def __str__(self) -> str:
-        return f"store {self.data.hex() if any(self.data) else f'{len(self.data)} zeros'} at {self.address:#x}"
+ItsOperation = Operation | Poke
 
 
-ItsOperation = Operation | Store
-
-
-def random_its_operations(seed: int, gic: vgic.Gic, avoid: Access) -> Iterator[ItsOperation]:
-    """Operations on a machine with one ITS and RAM as above, without end, but never the access to avoid.
+def random_its_operations(seed: int, gic: vgic.Gic) -> Iterator[ItsOperation]:
+    """Operations on a machine with one ITS and RAM as above, without end.
 
     Each is drawn when it is asked for, and may depend on what `gic` shows then.
     """
-    source = _Source(Random(seed), gic, avoid)
+    source = _Source(Random(seed), gic)
     yield from source.preparation()
     while True:
         yield from source.operations()
@@ -85,11 +74,11 @@ def random_its_operations(seed: int, gic: vgic.Gic, avoid: Access) -> Iterator[I
 class _Source:
     """Draws operations."""
 
-    def __init__(self, random: Random, gic: vgic.Gic, avoid: Access) -> None:
+    def __init__(self, random: Random, gic: vgic.Gic) -> None:
         self._random = random
         self._gic = gic
         self._cpus = len(gic.config.topology)
-        self._others = random_operations(random.getrandbits(32), gic, avoid)
+        self._others = random_operations(random.getrandbits(32), gic)
         self._id_bits = random.choice([13, 14, 15, 15, 15, 31])
         self._queue = QUEUE
         self._queue_size = 0x1000
@@ -104,7 +93,7 @@ class _Source:
         for _ in range(1000 if self._distributor_share else 1):
             yield from self._distributor()
         yield Access(DISTRIBUTOR, GICD_CTLR, 4, 3)
-        yield Store(CONFIGURATION, bytes(self._random.choices((*CONFIGURATIONS, 0x81, 0xA1), k=LPIS)))
+        yield Poke(CONFIGURATION, bytes(self._random.choices((*CONFIGURATIONS, 0x81, 0xA1), k=LPIS)))
         for cpu in range(self._cpus):
             yield from self._enable_lpis(cpu)
         yield from self._start()
@@ -225,7 +214,7 @@ class _Source:
         """Commands, and what has the ITS process them; the guest looks how far it got."""
         random = self._random
         for command in commands:
-            yield Store(self._queue + self._written, command)
+            yield Poke(self._queue + self._written, command)
             self._written = (self._written + cw.SIZE) % self._queue_size
         retry = random.random() < 0.1
         if random.random() < 0.9:
@@ -246,11 +235,11 @@ class _Source:
         random = self._random
         kind = random.randrange(4)
         if kind == 0:
-            yield Store(self._queue + offset % self._queue_size, cw.sync())
+            yield Poke(self._queue + offset % self._queue_size, cw.sync())
         elif kind == 1:
             yield Access(ITS, GITS_CREADR, 8, self._written)
         elif kind == 2:
-            yield Store(self._queue + offset % self._queue_size, self._command())
+            yield Poke(self._queue + offset % self._queue_size, self._command())
         if random.random() < 0.8:
             yield Access(ITS, GITS_CWRITER, 8, self._written | 1)
         else:
@@ -277,7 +266,7 @@ class _Source:
         random = self._random
         zeros = bytes(K64)
         for table in (DEVICES, DEVICES + K64, DEVICE_PAGES, DEVICE_PAGES + K64, COLLECTIONS, COLLECTION_PAGES):
-            yield Store(table, zeros)
+            yield Poke(table, zeros)
         tables = [(DEVICES, DEVICE_PAGES, 2 * K64), (COLLECTIONS, COLLECTION_PAGES, K64)]
         entries, first_pages = [], []
         for number, (base, pages, room) in enumerate(tables):
@@ -290,9 +279,9 @@ class _Source:
             entries.append(min(size * page // 8 * (page // 8 if indirect else 1), 0x1_0000))
             if indirect:
                 for index in range(2 if room >= 2 * page else 1):
-                    yield Store(base + 8 * index, (cw.VALID | pages + index * page).to_bytes(8, "little"))
+                    yield Poke(base + 8 * index, (cw.VALID | pages + index * page).to_bytes(8, "little"))
                 if random.random() < 0.3:
-                    yield Store(base + 16, (cw.VALID | NOWHERE).to_bytes(8, "little"))
+                    yield Poke(base + 16, (cw.VALID | NOWHERE).to_bytes(8, "little"))
         self._device_entries, self._collection_entries = entries
         self._device_table, self._collection_table = first_pages
         pages = random.choice([1, 1, 1, 2, 16])
@@ -344,16 +333,16 @@ class _Source:
         if kind == 0:
             entry = (random.random() < 0.9) | random.choice([4, 4, 3, 15]) << 1 | self._itt() >> 8 << 6
             entry |= random.choice([0, 0x3FFF]) << 50
-            yield Store(self._device_table + 8 * random.randrange(4), entry.to_bytes(8, "little"))
+            yield Poke(self._device_table + 8 * random.randrange(4), entry.to_bytes(8, "little"))
         elif kind == 1:
             entry = (random.random() < 0.9) | self._rdbase() % 0x1_0000 << 1 | random.choice([0, 1]) << 40
-            yield Store(self._collection_table + 8 * random.randrange(6), entry.to_bytes(8, "little"))
+            yield Poke(self._collection_table + 8 * random.randrange(6), entry.to_bytes(8, "little"))
         else:
             entry = random.choice([3, 3, 3, 1, 2]) | (self._intid() & 0xFF_FFFF) << 2 | self._collection() << 32
             place = ITTS + ITT_SIZE * random.randrange(4) + 12 * random.randrange(12)
             entry |= random.getrandbits(15) << 48
             # The fields of virtual LPIs mean nothing; the ITS keeps them while the entry maps the event.
-            yield Store(place, entry.to_bytes(8, "little") + random.randbytes(3) + b"\0")
+            yield Poke(place, entry.to_bytes(8, "little") + random.randbytes(3) + b"\0")
 
     # LPIs.
 
@@ -362,7 +351,7 @@ class _Source:
         random = self._random
         intid = self._intid()
         if 8192 <= intid <= 0xFFFF:
-            yield Store(CONFIGURATION + intid - 8192, bytes([random.choice(CONFIGURATIONS)]))
+            yield Poke(CONFIGURATION + intid - 8192, bytes([random.choice(CONFIGURATIONS)]))
         if random.random() < 0.7:
             told = cw.on_event(cw.INV, self._device(), self._event())
             yield from self._queued([told if random.random() < 0.7 else cw.invall(self._collection())])
@@ -382,7 +371,7 @@ class _Source:
         random = self._random
         for _ in range(random.randrange(4)):
             place = (self._intid() & 0xFFFF) // 8
-            yield Store(PENDING + cpu * K64 + place, random.randbytes(1))
+            yield Poke(PENDING + cpu * K64 + place, random.randbytes(1))
         propbaser = CONFIGURATION | self._id_bits | random.choice([0, 0x7 << 7])
         yield Access(cpu, GICR_PROPBASER, 8, propbaser)
         yield Access(cpu, GICR_PENDBASER, 8, PENDING + cpu * K64 | random.choice([0, 0x7 << 7, 1 << 62]))

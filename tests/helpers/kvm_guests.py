@@ -1,0 +1,224 @@
+"""Random guests: operations of vCPUs, interleaved with those of devices, drawn with the model that they are for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+import vgic
+from vgic_tools.judges.guest import Kind, Operation, mrs, msr, read, write
+from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
+
+IRQS: Final = 96
+PRIORITIES: Final = (0x00, 0x08, 0x20, 0x40, 0x48, 0x60, 0x80, 0x88, 0xA0, 0xA8, 0xC0, 0xE0, 0xF0, 0xF8)
+PPIS: Final = (16, 17, 20, 21, 29, 31)
+"""Those that are no timer's, whose lines userspace may drive."""
+SPIS: Final = (32, 33, 40, 41, 63, 64, 77, 95)
+
+IGROUPR, ISENABLER, ICENABLER = 0x80, 0x100, 0x180
+ISPENDR, ICPENDR, ISACTIVER, ICACTIVER = 0x200, 0x280, 0x300, 0x380
+IPRIORITYR, ICFGR, IROUTER = 0x400, 0xC00, 0x6000
+SGI_BASE: Final = 0x1_0000
+READABLE: Final = sorted(
+    getattr(vgic, name)
+    for name in vgic.__all__
+    if name.startswith("ICC_") and not any(word in name for word in ("IAR", "EOIR", "DIR", "SGI"))
+)
+
+# What a guest sees of its host.
+ON_CORTEX_A76: Final = replace(vgic.KVM, cpu_interface_ctlr={"A3V": 1, "IDbits": 1})
+
+
+def config(vcpus: int) -> vgic.Config:
+    """The machine that `KvmGuest` has."""
+    regions = (vgic.RedistributorRegion(GICR_BASE, vcpus),)
+    topology = vgic.Topology.kvm(vcpus)
+    return vgic.Config(topology, IRQS - 32, ON_CORTEX_A76, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
+
+
+def perform(gic: vgic.Gic, step: Step) -> tuple[int, bool]:
+    """What comes of a step on the model: the value read, and whether it is UNDEFINED."""
+    if isinstance(step, LineStep):
+        interrupt = gic.spi(step.intid) if step.intid >= 32 else gic.ppi(step.cpu, step.intid)
+        interrupt.set_level(step.level)
+        return 0, False
+    cpu, operation = step
+    match operation.kind:
+        case Kind.READ:
+            return gic.read(operation.address, operation.size, cpu), False
+        case Kind.WRITE:
+            gic.write(operation.address, operation.size, operation.value, cpu)
+            return 0, False
+        case Kind.MRS:
+            value = gic.mrs(cpu, operation.encoding)
+            return value or 0, value is None
+        case _:
+            return 0, not gic.msr(cpu, operation.encoding, operation.value)
+
+
+class RandomGuest:
+    """Draws steps. `gic` is where they were performed that have been drawn so far."""
+
+    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True) -> None:
+        self.ties = ties
+        self.random = Random(seed)
+        self.shift = self.random.randrange(31)
+        self.gic = gic
+        self.vcpus = len(gic.config.topology)
+        self.taken: list[list[int]] = [[] for _ in range(self.vcpus)]
+        """INTIDs that each vCPU has acknowledged, as the model has it."""
+
+    def steps(self, count: int) -> Iterator[Step]:
+        """So many steps, each of which has been performed when the next is drawn; in turns."""
+        random = self.random
+        while count > 0:
+            cpu = random.randrange(self.vcpus)
+            for _ in range(min(count, random.choice((1, 2, 4, 8, 16)))):
+                yield self._guest(cpu)
+                count -= 1
+            if random.random() < 0.5:
+                yield LineStep(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
+                count -= 1
+
+    def preparation(self) -> Iterator[Step]:
+        """What a kernel does first."""
+        random = self.random
+        yield self._write(0, GICD_BASE, 4, 2)
+        for intid in SPIS:
+            yield self._write(0, GICD_BASE + IPRIORITYR + intid, 1, self._a_priority(intid))
+            yield self._write(0, GICD_BASE + IROUTER + 8 * intid, 8, random.randrange(self.vcpus))
+        yield self._write(0, GICD_BASE + ICFGR + 8, 4, random.getrandbits(32))
+        yield self._write(0, GICD_BASE + ICFGR + 16, 4, random.getrandbits(32))
+        for word in (1, 2):
+            yield self._write(0, GICD_BASE + ISENABLER + 4 * word, 4, 0xFFFF_FFFF)
+        for cpu in range(self.vcpus):
+            for intid in (0, 1, 2, 15, *PPIS):
+                yield self._write(cpu, self._sgi_base(cpu) + IPRIORITYR + intid, 1, self._a_priority(intid))
+            yield self._write(cpu, self._sgi_base(cpu) + ISENABLER, 4, 0xFFFF_FFFF)
+            yield GuestStep(cpu, msr(vgic.ICC_PMR_EL1, 0xF8))
+            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN1_EL1, 1))
+            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2)))
+            yield GuestStep(cpu, msr(vgic.ICC_CTLR_EL1, random.choice((0, 0, 0, 2))))
+
+    def _a_priority(self, intid: int) -> int:
+        if self.ties:
+            return self.random.choice(PRIORITIES)
+        return 8 * ((self.shift + 7 * (0, 1, 2, 15, *PPIS, *SPIS).index(intid)) % 31)
+
+    def _sgi_base(self, cpu: int) -> int:
+        return GICR_BASE + 0x2_0000 * cpu + SGI_BASE
+
+    def _write(self, cpu: int, address: int, size: int, value: int) -> Step:
+        return GuestStep(cpu, write(address, size, value & (1 << 8 * size) - 1))
+
+    def _device(self) -> int:
+        return self.random.choice((*PPIS, *SPIS))
+
+    def _intid(self) -> int:
+        return self.random.choice((0, 1, 2, 15, *PPIS, *SPIS))
+
+    def _guest(self, cpu: int) -> Step:
+        kinds = {
+            self._acknowledge: 20,
+            self._end: 24,
+            self._bits: 14,
+            self._sgi: 6,
+            self._priority: 4,
+            self._route: 2,
+            self._look: 12,
+            self._control: 3,
+            self._distributor: 0.3,
+        }
+        return self.random.choices(list(kinds), list(kinds.values()))[0](cpu)
+
+    def _acknowledge(self, cpu: int) -> Step:
+        best = self.gic.highest_pending(cpu)
+        group = 1 if best is None else best.group
+        if self.random.random() < 0.1:
+            group = 1 - group
+        if best is not None and self.gic.outputs(cpu)[0 if best.group else 1]:
+            self.taken[cpu].append(best.intid)
+        return GuestStep(cpu, mrs(vgic.ICC_IAR1_EL1 if group else vgic.ICC_IAR0_EL1))
+
+    def _end(self, cpu: int) -> Step:
+        random, taken = self.random, self.taken[cpu]
+        interface = self.gic.interface(cpu)
+        register = vgic.ICC_EOIR0_EL1 if interface.running_group == 0 else vgic.ICC_EOIR1_EL1
+        if not taken or random.random() < 0.02:
+            return GuestStep(cpu, msr(random.choice((register, vgic.ICC_DIR_EL1)), self._intid()))
+        intid = taken[-1]
+        if interface.eoi_mode and random.random() < 0.5:
+            return GuestStep(cpu, msr(vgic.ICC_DIR_EL1, taken.pop(random.randrange(len(taken)))))
+        if not interface.eoi_mode:
+            taken.pop()
+        return GuestStep(cpu, msr(register, intid))
+
+    def _bits(self, cpu: int) -> Step:
+        random = self.random
+        intid = self._intid()
+        array = random.choice(
+            (
+                IGROUPR,
+                ISENABLER,
+                ISENABLER,
+                ICENABLER,
+                *(ISPENDR,) * 6,
+                *(ICPENDR,) * 2,
+                ISACTIVER,
+                *(ICACTIVER,) * 2,
+            )
+        )
+        base = GICD_BASE if intid >= 32 else self._sgi_base(random.randrange(self.vcpus))
+        value = 1 << intid % 32
+        if array == IGROUPR:
+            value = random.choice((0xFFFF_FFFF, 0xFFFF_FFFF, random.getrandbits(32)))
+        if array in (ICPENDR, ICACTIVER) and random.random() < 0.2:
+            value = 0xFFFF_FFFF
+        return self._write(cpu, base + array + intid // 32 * 4, 4, value)
+
+    def _sgi(self, cpu: int) -> Step:
+        random = self.random
+        value = random.choice((0, 1, 2, 15)) << 24 | random.randrange(1, 1 << self.vcpus)
+        if random.random() < 0.1:
+            value |= 1 << 40
+        register = random.choice((*(vgic.ICC_SGI1R_EL1,) * 6, vgic.ICC_SGI0R_EL1, vgic.ICC_ASGI1R_EL1))
+        return GuestStep(cpu, msr(register, value))
+
+    def _priority(self, cpu: int) -> Step:
+        intid = self._intid()
+        base = GICD_BASE if intid >= 32 else self._sgi_base(self.random.randrange(self.vcpus))
+        return self._write(cpu, base + IPRIORITYR + intid, 1, self._a_priority(intid))
+
+    def _route(self, cpu: int) -> Step:
+        intid = self.random.choice(SPIS)
+        target = self.random.randrange(self.vcpus) if self.random.random() < 0.9 else self.vcpus
+        return self._write(cpu, GICD_BASE + IROUTER + 8 * intid, 8, target)
+
+    def _look(self, cpu: int) -> Step:
+        random = self.random
+        if random.random() < 0.5:
+            return GuestStep(cpu, mrs(random.choice(READABLE)))
+        frame = random.randrange(-1, self.vcpus)
+        array = random.choice((IGROUPR, ISENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER, IPRIORITYR, ICFGR))
+        base = GICD_BASE + 4 * random.choice((1, 2)) if frame < 0 else self._sgi_base(frame)
+        return GuestStep(cpu, read(base + array, 4))
+
+    def _control(self, cpu: int) -> Step:
+        random = self.random
+        register, values = random.choice(
+            (
+                (vgic.ICC_PMR_EL1, (0xF8, 0xF8, 0xF0, 0xFF, 0x80, 0x40)),
+                (vgic.ICC_BPR0_EL1, (0, 2, 3, 4, 7)),
+                (vgic.ICC_BPR1_EL1, (0, 2, 3, 4, 7)),
+                (vgic.ICC_CTLR_EL1, (0, 0, 1, 2, 3)),
+                (vgic.ICC_IGRPEN0_EL1, (0, 1, 1)),
+                (vgic.ICC_IGRPEN1_EL1, (0, 1, 1, 1)),
+            )
+        )
+        return GuestStep(cpu, msr(register, random.choice(values)))
+
+    def _distributor(self, cpu: int) -> Step:
+        return self._write(cpu, GICD_BASE, 4, self.random.choice((0, 2, 2)))
+
+
+__all__ = ["IRQS", "Operation", "RandomGuest", "config", "perform"]

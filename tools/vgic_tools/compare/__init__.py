@@ -1,0 +1,1 @@
+"""`vgic compare`: random operations on another GIC and on the model at once, and what differs made short."""

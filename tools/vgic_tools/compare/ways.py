@@ -1,0 +1,191 @@
+"""The ways in which a judge is asked: which areas each can be asked about, and what stands beside the model."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from vgic_tools.compare.engine import Comparison
+from vgic_tools.compare.freedoms import Freedom, LateOutputs
+from vgic_tools.judges.agent import QEMU
+from vgic_tools.judges.errors import MissingJudgeError
+from vgic_tools.judges.protocol import (
+    Attr,
+    Judge,
+    Line,
+    Load,
+    Model,
+    Mrs,
+    Msr,
+    Operation,
+    Peek,
+    Poke,
+    SaveRestore,
+    Store,
+)
+
+__all__ = ["AREAS", "WAYS", "Way", "areas_of", "ways_for"]
+
+
+class Way(NamedTuple):
+    """A way to ask a judge."""
+
+    name: str
+    judge: str
+    """Of `vgic compare`."""
+    areas: frozenset[str]
+    """What it can be asked about."""
+    needed_for: frozenset[str]
+    """What nothing else can be asked about."""
+    performs: tuple[type[Operation], ...]
+    """The operations that there are."""
+    judges: Callable[[str], Judge]
+    """What starts the judge, given which QEMU or kernel."""
+    model: Callable[[str], Model]
+    """The model for a version of the judge."""
+    freedoms: Sequence[Callable[[], Freedom]]
+    default: str
+    """The QEMU or kernel unless told."""
+    sweeps_after: int
+    """Operations after which every register is read."""
+    by_default: bool = True
+    """It is asked unless areas are named; else KVM's freedoms would be found each time."""
+
+    def open(self, which: str | None = None) -> Comparison:
+        """Start the judge. Raises MissingJudgeError."""
+        judge = self.judges(which or self.default)
+        return Comparison(judge, self.model(judge.version), self.freedoms)
+
+
+# What starts a judge loads what it needs.
+
+
+def _stopped(qemu: str) -> Judge:
+    from vgic_tools.judges.qemu import StoppedQemu
+
+    return StoppedQemu(qemu)
+
+
+def _beside_stopped(version: str) -> Model:
+    from vgic_tools.judges.qemu import stopped_model
+
+    return stopped_model(version)
+
+
+def _running(qemu: str) -> Judge:
+    from vgic_tools.judges.qemu_guest import RunningQemu
+
+    return RunningQemu(qemu)
+
+
+def _beside_running(version: str) -> Model:
+    from vgic_tools.judges.qemu_guest import running_model
+
+    return running_model(version)
+
+
+def _attributes(kernel: str) -> Judge:
+    from vgic_tools.judges.kvm import AttributesOfKvm
+
+    return AttributesOfKvm(kernel)
+
+
+def _beside_attributes(version: str) -> Model:
+    from vgic_tools.judges.kvm import Facade
+
+    return Facade(version)
+
+
+def _guests(kernel: str) -> Judge:
+    from vgic_tools.judges.kvm_guests import GuestsOfKvm
+
+    return GuestsOfKvm(kernel)
+
+
+def _beside_guests(_: str) -> Model:
+    from vgic_tools.judges.kvm_guests import guests_model
+
+    return guests_model()
+
+
+WAYS: Final = {
+    way.name: way
+    for way in (
+        Way(
+            "running",
+            "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis", "state"}),
+            frozenset({"cpu-interface", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _running,
+            _beside_running,
+            (LateOutputs,),
+            QEMU,
+            1000,
+        ),
+        Way(
+            "attributes",
+            "kvm",
+            frozenset({"attributes"}),
+            frozenset({"attributes"}),
+            (Attr,),
+            _attributes,
+            _beside_attributes,
+            (),
+            "6.12",
+            1000,
+        ),
+        Way(
+            "guests",
+            "kvm",
+            # Not lines: those of its timers' PPIs KVM drives itself, and lets no VMM do so.
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            frozenset({"mmio", "cpu-interface", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _guests,
+            _beside_guests,
+            (),
+            "6.12",
+            1000,
+            by_default=False,
+        ),
+        Way(
+            "stopped",
+            "qemu",
+            frozenset({"mmio", "lines", "its", "state"}),
+            frozenset({"mmio", "lines", "its"}),
+            (Load, Store, Line, Poke, Peek, SaveRestore),
+            _stopped,
+            _beside_stopped,
+            (),
+            QEMU,
+            250,
+        ),
+    )
+}
+"""By name."""
+
+AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "state")
+"""What operations can be about."""
+
+
+def areas_of(judge: str) -> frozenset[str]:
+    """What a judge is asked about unless told. Raises MissingJudgeError for one that there is not."""
+    known = frozenset(area for way in WAYS.values() if way.judge == judge and way.by_default for area in way.areas)
+    if not known:
+        judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
+        raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")
+    return known
+
+
+def ways_for(judge: str, areas: frozenset[str]) -> Sequence[tuple[Way, frozenset[str]]]:
+    """The ways to ask a judge about these areas, each with those that it is asked about.
+
+    Raises MissingJudgeError where there is none for an area.
+    """
+    mine = [way for way in WAYS.values() if way.judge == judge]
+    for area in sorted(areas):
+        if not any(area in way.areas for way in mine):
+            known = ", ".join(name for name in AREAS if any(name in way.areas for way in mine))
+            raise MissingJudgeError(f"{judge} cannot be asked about {area}: only about {known}")
+    chosen = [(way, way.areas & areas) for way in mine if way.needed_for & areas]
+    # The state alone is nothing: it goes with whatever else is done.
+    return chosen or [(mine[0], mine[0].areas)]

@@ -1,0 +1,101 @@
+"""A machine on a live KVM that performs operations: accesses of each vCPU, interleaved with input lines.
+
+Many operations go to the host at once: a program for each vCPU, its turns, and between them what devices do. So
+the cost of an operation is that of its emulation, and not that of a round trip.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from vgic.kvm import Control, Group
+from vgic.kvm.uapi import Address
+from vgic_tools.judges import kvm_abi as abi
+from vgic_tools.judges.agent import Answer
+from vgic_tools.judges.errors import JudgeError
+from vgic_tools.judges.guest import ENTRY, LEAVE, RAM, RAM_SIZE, Guest, Operation, Result
+from vgic_tools.judges.kvm_host import RUN_MILLISECONDS, KvmHost
+
+__all__ = ["GICD_BASE", "GICR_BASE", "GuestStep", "KvmGuest", "LineStep", "Step"]
+
+GICD_BASE: Final = 0x0800_0000
+GICR_BASE: Final = 0x080A_0000
+
+_SLICE: Final = 10 * RUN_MILLISECONDS
+"""Milliseconds that a turn may take."""
+
+
+class GuestStep(NamedTuple):
+    """A vCPU performs an operation."""
+
+    cpu: int
+    operation: Operation
+
+
+class LineStep(NamedTuple):
+    """A device drives the line of an SPI, or of a PPI of vCPU `cpu`."""
+
+    cpu: int
+    intid: int
+    level: bool
+
+
+Step = GuestStep | LineStep
+
+
+class KvmGuest:
+    """A VM with so many vCPUs and INTIDs below 1020, and the resident guest in it.
+
+    It ends what else the host runs.
+    """
+
+    def __init__(self, host: KvmHost, vcpus: int, irqs: int) -> None:
+        host.reset()
+        self._host = host
+        vm = host.create_vm()
+        self.vm = vm
+        vm.add_ram(RAM, RAM_SIZE)
+        for _ in range(vcpus):
+            vm.create_vcpu()
+        for group, attr, value in (
+            (Group.NR_IRQS, 0, irqs),
+            (Group.ADDR, Address.DIST, GICD_BASE),
+            (Group.ADDR, Address.REDIST, GICR_BASE),
+            (Group.CTRL, Control.INIT, 0),
+        ):
+            vm.gic.set_attr(group, attr, value)
+        self._resident = Guest(vm, vcpus, leave=LEAVE)
+        for number, vcpu in enumerate(vm.vcpus):
+            vcpu.set_reg(abi.PC, ENTRY)
+            vcpu.set_reg(abi.X(0), number)
+
+    def perform(self, steps: Sequence[Step]) -> list[Result | None]:
+        """What comes of each step, None for one that is no vCPU's. Raises JudgeError."""
+        turns: list[list[list[Operation]]] = [[] for _ in self.vm.vcpus]
+        commands: list[str] = []
+        for cpu, group in groupby(steps, lambda step: step.cpu if isinstance(step, GuestStep) else -1):
+            if cpu < 0:
+                commands += [self._drive(step) for step in group if isinstance(step, LineStep)]
+            else:
+                turns[cpu].append([step.operation for step in group if isinstance(step, GuestStep)])
+                commands.append(f"run {self.vm.vcpus[cpu].file:x} {_SLICE:x}")
+        for cpu, own in enumerate(turns):
+            if own:
+                self._resident.load(cpu, own)
+        for command, answer in zip(commands, self._host.agent.ask_all(commands), strict=True):
+            _check(command, answer)
+        results = [iter(self._resident.results(cpu)) if own else iter(()) for cpu, own in enumerate(turns)]
+        return [next(results[step.cpu]) if isinstance(step, GuestStep) else None for step in steps]
+
+    def _drive(self, step: LineStep) -> str:
+        data = abi.line(step.intid, step.level, step.cpu)
+        return f"give {self.vm.file:x} {abi.Ioctl.IRQ_LINE:x} {data.hex()}"
+
+
+def _check(command: str, answer: Answer) -> None:
+    if answer.errno:
+        raise JudgeError(f"a guest of KVM: {command!r} fails with errno {answer.errno}")
+    if command.startswith("run"):
+        left = abi.exit_of(answer.data)
+        if (left.reason, left.address) != (abi.EXIT_MMIO, LEAVE):
+            raise JudgeError(f"a guest of KVM leaves unasked: {left}")

@@ -1,0 +1,86 @@
+"""KVM as a judge of its guests: the resident guest on every vCPU of a VM, input lines from its VMM."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import vgic
+from vgic_tools.judges.errors import JudgeError
+from vgic_tools.judges.guest import Result
+from vgic_tools.judges.kvm import live_host
+from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, KvmGuest, LineStep, Step
+from vgic_tools.judges.model import ModelJudge
+from vgic_tools.judges.protocol import Judge, Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
+from vgic_tools.judges.qemu_guest import packed
+
+__all__ = ["GuestsOfKvm", "guests_model"]
+
+IRQS: Final = 288
+"""INTIDs of a VM."""
+PRIORITY_BITS: Final = 5
+"""Of cortex-a76, as QEMU has it."""
+
+
+def _config(machine: Machine) -> vgic.Config:
+    # A host that has Aff3 shows its guests so in ICC_CTLR_EL1.
+    ctlr = {**vgic.KVM.cpu_interface_ctlr, "A3V": 1, "IDbits": 1}
+    return vgic.Config(
+        vgic.Topology.kvm(machine.cpus),
+        IRQS - 32,
+        replace(vgic.KVM, cpu_interface_ctlr=ctlr),
+        PRIORITY_BITS,
+        gicd_base=GICD_BASE,
+        redistributor_regions=(vgic.RedistributorRegion(GICR_BASE, machine.cpus),),
+    )
+
+
+def guests_model() -> ModelJudge:
+    """The model to be compared with guests of KVM."""
+    return ModelJudge(_config)
+
+
+class GuestsOfKvm(Judge):
+    """KVM in an arm64 kernel, by its name or path, with a guest. Raises MissingJudgeError.
+
+    It sees the signals of the vCPU that performs.
+    """
+
+    name = "KVM"
+
+    def __init__(self, kernel: str) -> None:
+        self._host = live_host(kernel)
+        self.version = self._host.release
+
+    def start(self, machine: Machine) -> None:
+        """A VM, and the guest in it."""
+        self._guest = KvmGuest(self._host, machine.cpus, IRQS)
+
+    def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Perform operations one after the other; to save the model is nothing to KVM."""
+        steps = [_step(operation) for operation in operations if not isinstance(operation, SaveRestore)]
+        results = iter(self._guest.perform(steps))
+        return [
+            Outcome() if isinstance(operation, SaveRestore) else _outcome(operation, next(results))
+            for operation in operations
+        ]
+
+    def close(self) -> None:
+        """End the machine that runs KVM."""
+        self._host.agent.close()
+
+
+def _step(operation: Operation) -> Step:
+    match operation:
+        case Line():
+            return LineStep(*operation)
+        case Load() | Store() | Mrs() | Msr():
+            return GuestStep(operation.cpu, packed(operation))
+    raise JudgeError(f"no guest of KVM performs {operation}")
+
+
+def _outcome(operation: Operation, result: Result | None) -> Outcome:
+    if result is None:
+        return Outcome()
+    if result.exception and not result.undefined:
+        raise JudgeError(f"a guest of KVM took an exception, ESR_EL1 {result.exception:#x}, at {operation}")
+    return Outcome(result.value, 0, result.undefined, result.isr)
