@@ -56,8 +56,8 @@ def cache_of(value: int, ccidx: bool | None) -> Cache | None:
 def generated_ccsidr(ctr: int, selector: int) -> int:
     """What KVM from 6.3 on shows for any cache: one set and one way of the least line that CTR_EL0 `ctr` tells."""
     line = CTR.layout.decode(ctr)["IminLine" if selector & 1 else "DminLine"]
-    # CTR counts in words, CCSIDR in units of 16 bytes.
-    return CCSIDR.layout.encode({"LineSize": max(0, line - 2)})
+    # CTR counts in words, CCSIDR in units of 16 bytes, and by three bits only.
+    return CCSIDR.layout.encode({"LineSize": min(max(0, line - 2), 7)})
 
 
 def generated_clidr(ctr: int) -> int:

@@ -176,4 +176,4 @@ def test_clusters_that_are_left_over_are_compared_with_what_is_left() -> None:
     a = named(("a1", 1), ("a2", 2), ("a3", 3))
     assert of(a, named(("b3", 3), ("b4", 4))) == [("a3", "b3"), ("a1", "b4"), ("a2", "b4")]
     assert of(a, named(("b1", 1), ("b2", 2)))[2:] == [("a3", "b1"), ("a3", "b2")]
-    assert of(named(("x", None)), named(("y", None))) == [("x", "y")]
+    assert of(named(("x", None)), named(("y", None), ("z", None))) == [("x", "y"), ("x", "z")]

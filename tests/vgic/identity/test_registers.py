@@ -163,6 +163,7 @@ def test_a_format_that_nothing_tells_is_unknown() -> None:
 def test_kvm_shows_one_set_and_one_way() -> None:
     assert [generated_ccsidr(0x9444C004, selector) for selector in (0, 1, 13)] == [2, 2, 2]
     assert generated_ccsidr(0x96668006, 0) == 4
+    assert [generated_ccsidr(line << 16, 0) for line in (0, 1, 15)] == [0, 0, 7]
     assert [generated_ccsidr(0x9444C006, selector) for selector in (2, 3)] == [2, 4]
 
 
