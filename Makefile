@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo kernels test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
+.PHONY: demo kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,11 +72,22 @@ bench: $(COMPILED)/installed ## Measure the compiled core against its yardsticks
 	$(COMPILED)/bin/vgic bench $(DEMO)/trace.full.log.gz --qemu-cmdline $(DEMO)/cmd.txt \
 		--json bench-results/bench.json --plot bench-results/bench.png
 
+# How many mutants (or all), which sample, of what, how many beside each other, and other options of the tool: --help.
+SAMPLE ?= 300
+SEED ?= 1
+MODULES ?= vgic mmio
+JOBS ?= 2
+OPTIONS ?=
+
+mutants: $(VENV)/dev ## Put faults into copies of the code and see whether the tests notice, into mutants-results/.
+	PYTHONPATH=tools nice -n 10 $(BIN)/python -m mutants --sample '$(SAMPLE)' --seed '$(SEED)' --jobs '$(JOBS)' $(OPTIONS) $(MODULES)
+
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts
 	$(BIN)/vgic affinity routing --jobs 1
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
+	$(BIN)/vgic affinity mismatch --jobs 1
 
 clean: ## Remove everything that can be made again.
-	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results mutants-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

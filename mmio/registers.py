@@ -149,8 +149,8 @@ class SetBits(Register[OwnerT]):
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Set the bits that are 1 in `value`."""
-        word = self.word
-        word.put(owner, index, word.get(owner, index, secure) | (value & mask), mask, secure)
+        word, bits = self.word, value & mask
+        word.put(owner, index, word.get(owner, index, secure) | bits, bits, secure)
 
 
 class ClearBits(Register[OwnerT]):
@@ -158,5 +158,5 @@ class ClearBits(Register[OwnerT]):
 
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Clear the bits that are 1 in `value`."""
-        word = self.word
-        word.put(owner, index, word.get(owner, index, secure) & ~(value & mask), mask, secure)
+        word, bits = self.word, value & mask
+        word.put(owner, index, word.get(owner, index, secure) & ~bits, bits, secure)

@@ -44,7 +44,7 @@ from vgic.layouts.icc import (
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
-from vgic.profiles import ARCH, KVM, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
+from vgic.profiles import ARCH, KVM, KVM_7_2, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
 from vgic.topology import MAX_VCPUS, Topology
@@ -78,6 +78,7 @@ __all__ = [
     "ICC_SGI1R_EL1",
     "ICC_SRE_EL1",
     "KVM",
+    "KVM_7_2",
     "MAX_VCPUS",
     "PROFILES",
     "QEMU",

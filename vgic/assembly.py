@@ -12,10 +12,11 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.cpu_interface.virtual import VirtualCpuInterface
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.banks import ALL_BITS, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
@@ -45,7 +46,8 @@ class Machine:
         profile = config.profile
         cpus = range(len(config.topology))
         self.affinities = AffinityIndex(config.topology)
-        self.interfaces = [CpuInterface(cpu, profile, config.priority_bits, lines) for cpu in cpus]
+        kind = VirtualCpuInterface if profile.list_registers else CpuInterface
+        self.interfaces = [kind(cpu, profile, config.priority_bits, lines) for cpu in cpus]
         self.forwarder = Forwarder(self.interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
@@ -68,7 +70,7 @@ class Machine:
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
-        self.distributor = Distributor(self.shared, config)
+        self.distributor = Distributor(self.shared, self.private, config)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -86,6 +88,9 @@ class Machine:
     def _reset_interrupts(self) -> None:
         profile = self.config.profile
         for bank in (self.shared, *self.private):
+            bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
+            if profile.overlooks:
+                bank.set_idle(True)
             for word in bank.words:
                 word.group1 = word.implemented if profile.reset_group else 0
         if profile.spis_edge_at_reset:
@@ -143,7 +148,8 @@ class Machine:
         banks = [bank for bank in self.lpis if bank is not None]
         by_address = config.profile.its.typer.get("PTA", 0) != 0
         keeps = config.profile.its.keeps_lpis
-        targets = Targets(banks, self.redistributor_bases, config.topology.processors, by_address, keeps)
+        numbers = config.profile.its.numbers(config.topology.processors)
+        targets = Targets(banks, self.redistributor_bases, numbers, by_address, keeps)
         for number, base in enumerate(config.its):
             its = Its(number, config, memory, targets, its_observer)
             label = f"GITS[{number}]" if len(config.its) > 1 else "GITS"

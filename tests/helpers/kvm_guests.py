@@ -6,7 +6,8 @@ from random import Random
 from typing import Final
 
 import vgic
-from vgic_tools.judges.guest import Kind, Operation, mrs, msr, read, write
+from vgic_tools.judges.freedoms import lingers, moves
+from vgic_tools.judges.guest import mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
 
 IRQS: Final = 96
@@ -26,41 +27,24 @@ READABLE: Final = sorted(
 )
 
 # What a guest sees of its host.
-ON_CORTEX_A76: Final = replace(vgic.KVM, cpu_interface_ctlr={"A3V": 1, "IDbits": 1})
+CORTEX_A76: Final = {"A3V": 1, "IDbits": 1}
 
 
-def config(vcpus: int) -> vgic.Config:
+def config(vcpus: int, profile: vgic.Profile = vgic.KVM) -> vgic.Config:
     """The machine that `KvmGuest` has."""
     regions = (vgic.RedistributorRegion(GICR_BASE, vcpus),)
     topology = vgic.Topology.kvm(vcpus)
-    return vgic.Config(topology, IRQS - 32, ON_CORTEX_A76, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
-
-
-def perform(gic: vgic.Gic, step: Step) -> tuple[int, bool]:
-    """What comes of a step on the model: the value read, and whether it is UNDEFINED."""
-    if isinstance(step, LineStep):
-        interrupt = gic.spi(step.intid) if step.intid >= 32 else gic.ppi(step.cpu, step.intid)
-        interrupt.set_level(step.level)
-        return 0, False
-    cpu, operation = step
-    match operation.kind:
-        case Kind.READ:
-            return gic.read(operation.address, operation.size, cpu), False
-        case Kind.WRITE:
-            gic.write(operation.address, operation.size, operation.value, cpu)
-            return 0, False
-        case Kind.MRS:
-            value = gic.mrs(cpu, operation.encoding)
-            return value or 0, value is None
-        case _:
-            return 0, not gic.msr(cpu, operation.encoding, operation.value)
+    profile = replace(profile, cpu_interface_ctlr=CORTEX_A76)
+    return vgic.Config(topology, IRQS - 32, profile, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
 
 
 class RandomGuest:
     """Draws steps. `gic` is where they were performed that have been drawn so far."""
 
-    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True) -> None:
+    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True, disables: bool = True) -> None:
         self.ties = ties
+        self.disables = disables
+        """The guest disables groups in its CPU interfaces."""
         self.random = Random(seed)
         self.shift = self.random.randrange(31)
         self.gic = gic
@@ -74,11 +58,23 @@ class RandomGuest:
         while count > 0:
             cpu = random.randrange(self.vcpus)
             for _ in range(min(count, random.choice((1, 2, 4, 8, 16)))):
-                yield self._guest(cpu)
+                step = self._guest(cpu)
+                lingered = lingers(self.gic, step)
+                yield step
                 count -= 1
+                if isinstance(step, GuestStep) and moves(self.gic, step.operation):
+                    yield from self.round()
+                    break
+                if lingered:
+                    yield GuestStep(cpu, read(GICD_BASE, 4))
             if random.random() < 0.5:
                 yield LineStep(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
                 count -= 1
+
+    def round(self) -> Iterator[Step]:
+        """Every vCPU leaves its guest once: what has moved from one to the other is there then."""
+        for cpu in range(self.vcpus):
+            yield GuestStep(cpu, read(GICD_BASE, 4))
 
     def preparation(self) -> Iterator[Step]:
         """What a kernel does first."""
@@ -97,8 +93,9 @@ class RandomGuest:
             yield self._write(cpu, self._sgi_base(cpu) + ISENABLER, 4, 0xFFFF_FFFF)
             yield GuestStep(cpu, msr(vgic.ICC_PMR_EL1, 0xF8))
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN1_EL1, 1))
-            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2)))
+            yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2) if self.disables else 1))
             yield GuestStep(cpu, msr(vgic.ICC_CTLR_EL1, random.choice((0, 0, 0, 2))))
+        yield from self.round()
 
     def _a_priority(self, intid: int) -> int:
         if self.ties:
@@ -213,7 +210,7 @@ class RandomGuest:
                 (vgic.ICC_CTLR_EL1, (0, 0, 1, 2, 3)),
                 (vgic.ICC_IGRPEN0_EL1, (0, 1, 1)),
                 (vgic.ICC_IGRPEN1_EL1, (0, 1, 1, 1)),
-            )
+            )[: 6 if self.disables else 4]
         )
         return GuestStep(cpu, msr(register, random.choice(values)))
 
@@ -221,4 +218,4 @@ class RandomGuest:
         return self._write(cpu, GICD_BASE, 4, self.random.choice((0, 2, 2)))
 
 
-__all__ = ["IRQS", "Operation", "RandomGuest", "config", "perform"]
+__all__ = ["IRQS", "RandomGuest", "config"]

@@ -601,6 +601,181 @@ def destination(
     return Scenario(live, RAM)
 
 
+# What the façade once had otherwise than KVM.
+
+
+@scenario
+def widths_of_vcpus(life: Life) -> None:
+    control, other = icc.ICC_CTLR_EL1, key(1) | icc.ICC_CTLR_EL1
+    life.ready(2)
+    for attr, values in (
+        (control, (0x8C00, 0x8B00, 0x8C00)),
+        (other, (0xC000, 0xBA00, 0x8000, 0x0000, 0x8100, 0x8003)),
+    ):
+        for value in values:
+            life.set(Group.CPU_SYSREGS, attr, value)
+            life.get(Group.CPU_SYSREGS, control)
+            life.get(Group.CPU_SYSREGS, other)
+    for encoding in range(0xC644, 0xC64C):
+        life.get(Group.CPU_SYSREGS, encoding)
+        life.set(Group.CPU_SYSREGS, key(1) | encoding, 0xFFFF_FFFF)
+        life.get(Group.CPU_SYSREGS, key(1) | encoding)
+    life.run()
+    for value in (0x8300, 0x8900):
+        life.set(Group.CPU_SYSREGS, control, value)
+        life.get(Group.CPU_SYSREGS, control)
+    life.set(Group.DIST_REGS, 8, 0x4B00_243B)
+    life.get(Group.DIST_REGS, 8)
+    life.get(Group.REDIST_REGS, 0)
+
+
+def every_its_register(life: Life) -> None:
+    for offset in (0, 4, 8, 0x80, 0x88, 0x90, 0x100):
+        life.get(Group.ITS_REGS, offset, its=0)
+        life.set(Group.ITS_REGS, offset, VALID | QUEUE if offset >= 0x80 else 0, its=0)
+        life.get(Group.ITS_REGS, offset, its=0)
+
+
+@scenario
+def its_before_init(life: Life) -> None:
+    life.vcpu()
+    life.its()
+    every_its_register(life)
+    life.set(Group.ADDR, ItsAddress.ITS, ITS, 0)
+    every_its_register(life)
+    for control in (ItsControl.SAVE_TABLES, ItsControl.RESTORE_TABLES, ItsControl.INIT):
+        life.set(Group.CTRL, control, its=0)
+    life.vcpu()
+    life.get(Group.ITS_REGS, 0x80, its=0)
+    life.place()
+    life.init()
+    every_its_register(life)
+
+
+def run_commands(life: Life, *commands: bytes, at: int = 0) -> None:
+    life.subject.write(QUEUE + command_words.SIZE * at, b"".join(commands))
+    life.set(Group.ITS_REGS, 0x88, command_words.SIZE * (at + len(commands)), its=0)
+    life.get(Group.ITS_REGS, 0x90, its=0)
+
+
+def its_after_a_run(life: Life) -> None:
+    life.ready()
+    life.run()
+    life.set(Group.REDIST_REGS, 0x70, 0x1234_000F)
+    life.its()
+    for group, offset in ((Group.DIST_REGS, 4), (Group.REDIST_REGS, 8), (Group.REDIST_REGS, 0x70)):
+        life.get(group, offset)
+    life.set(Group.ADDR, ItsAddress.ITS, ITS, 0)
+    life.set(Group.CTRL, ItsControl.INIT, its=0)
+    its_up(life)
+    lpis_up(life)
+    life.set(Group.ITS_REGS, 0, 1, its=0)
+    mapped = command_words.mapc(0, 0), command_words.mapd(3, 5, EVENTS), command_words.mapti(3, 1, 8200, 0)
+    run_commands(life, *mapped)
+    life.msi(1)
+    life.run()
+    life.set(Group.CTRL, ItsControl.SAVE_TABLES, its=0)
+    life.look(EVENTS, 64)
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+    life.look(PENDING + 1024, 4)
+
+
+def several(life: Life, ids: tuple[int, ...], *commands: bytes) -> None:
+    """A VM whose vCPUs have these ids, with LPIs; vCPU 0's pending table is `PENDING`, the others' behind it."""
+    for vcpu_id in ids:
+        life.vcpu(vcpu_id)
+    life.its()
+    life.place()
+    life.init()
+    life.set(Group.ADDR, ItsAddress.ITS, ITS, 0)
+    its_up(life)
+    for number, vcpu_id in enumerate(ids):
+        life.set(Group.REDIST_REGS, key(vcpu_id) | 0x70, CONFIGURATION | 0xF)
+        life.set(Group.REDIST_REGS, key(vcpu_id) | 0x78, PENDING + 0x1_0000 * (number & 1))
+        life.set(Group.REDIST_REGS, key(vcpu_id), 1)
+    life.set(Group.ITS_REGS, 0, 1, its=0)
+    run_commands(life, *commands)
+
+
+def targets(life: Life) -> None:
+    several(
+        life,
+        (0, 5, 2),
+        *(command_words.mapc(number, number) for number in (0, 1, 2, 5)),
+        command_words.mapd(3, 5, EVENTS),
+        *(command_words.mapti(3, number, 8200 + number, number) for number in (1, 2, 5)),
+    )
+    for event in (1, 2, 5):
+        life.msi(event)
+    life.set(Group.CTRL, ItsControl.SAVE_TABLES, its=0)
+    life.look(COLLECTIONS, 64)
+    for rdbase in (1, 2, 5, 6):
+        life.set(Group.CTRL, ItsControl.RESET, its=0)
+        its_up(life)
+        life.words(COLLECTIONS, VALID | rdbase << 16, 0)
+        life.words(DEVICES + 24, 0)
+        life.set(Group.CTRL, ItsControl.RESTORE_TABLES, its=0)
+
+
+def pending_bits(life: Life) -> None:
+    several(
+        life,
+        (0, 1),
+        command_words.mapc(0, 0),
+        command_words.mapd(3, 5, EVENTS),
+        command_words.mapti(3, 1, 8200, 0),
+        command_words.mapti(3, 2, 8201, 7),
+    )
+    for table in (PENDING, PENDING + 0x1_0000):
+        life.words(table + 1024, (1 << 64) - 1)
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+    life.look(PENDING + 1024, 8)
+    life.look(PENDING + 0x1_0000 + 1024, 8)
+    life.msi(1)
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+    life.look(PENDING + 1024, 8)
+
+
+def pending_bit_that_is_gone(life: Life) -> None:
+    several(life, (0, 1), command_words.mapc(0, 0), command_words.mapd(3, 5, EVENTS))
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+    run_commands(life, command_words.mapti(3, 1, 8200, 0), at=2)
+    life.subject.remove_ram([base for base, _ in RAM].index(PENDING))
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+    life.msi(1)
+    life.set(Group.CTRL, Control.SAVE_PENDING_TABLES)
+
+
+def device_without_events(life: Life) -> None:
+    several(
+        life,
+        (0,),
+        command_words.mapc(0, 0),
+        command_words.mapd(3, 5, NO_RAM),
+        command_words.mapd(4, 5, EVENTS),
+    )
+    life.set(Group.CTRL, ItsControl.SAVE_TABLES, its=0)
+    life.look(DEVICES, 48)
+    for at, command in enumerate(
+        (
+            command_words.mapti(3, 1, 8200, 0),
+            command_words.on_event(command_words.DISCARD, 3, 1),
+            command_words.mapti(4, 1, 8200, 0),
+            command_words.mapd(3, 5, 0, False),
+        ),
+        3,
+    ):
+        run_commands(life, command, at=at)
+        for device in (3, 4):
+            life.msi(1, device)
+        life.set(Group.CTRL, ItsControl.SAVE_TABLES, its=0)
+        life.look(DEVICES, 48)
+
+
+for told in (its_after_a_run, targets, pending_bits, pending_bit_that_is_gone, device_without_events):
+    SCENARIOS[told.__name__] = Scenario(told, RAM)
+
+
 SCENARIOS.update(
     restored=destination(*SOUND, used=True),
     restored_with_two_levels=destination(

@@ -64,6 +64,10 @@ class Interrupt:
     """GICD_IROUTER of an SPI, 64 bits."""
     routed: bool = True
     """The route counts; else it goes to vCPU 0."""
+    overlooked: bool = False
+    """Nothing has happened to it that has it forwarded; only KVM."""
+    place: int | None = None
+    """The vCPU at which it is active; only KVM."""
 
     @property
     def pending(self) -> bool:
@@ -150,10 +154,13 @@ class Reference:
         """The highest priority pending interrupt of a vCPU, whatever its PMR and running priority."""
         cpu = self.cpus[number]
         for one in self.by_priority:
-            waiting = one.enabled and one.pending and not one.active
-            if waiting and self.targets(one, cpu) and self.forwards(one.group) and self.counts(one, cpu):
+            if self.waits(one) and self.targets(one, cpu) and self.forwards(one.group) and self.counts(one, cpu):
                 return one
         return None
+
+    def waits(self, interrupt: Interrupt) -> bool:
+        """True where it is to be forwarded."""
+        return interrupt.enabled and interrupt.pending and not interrupt.active and not interrupt.overlooked
 
     def preemption_mask(self, cpu: Cpu, group: int) -> int:
         """The bits of a priority that make up the group priority."""
@@ -213,8 +220,15 @@ class Reference:
         if best is None or best.group != group:
             return SPURIOUS
         cpu.running[group].add(best.priority & self.preemption_mask(cpu, group))
-        best.active, best.latch = True, False
+        self.taken(number, best)
         return best.intid
+
+    def taken(self, number: int, interrupt: Interrupt) -> None:
+        """Pending to active, at a vCPU."""
+        interrupt.active, interrupt.latch = True, False
+
+    def happened(self, interrupt: Interrupt) -> None:
+        """Its line has changed, or a register or an SGI has reached it."""
 
     def end(self, number: int, group: int, intid: int) -> None:
         """EOIR: the priority drops and, unless EOImode is 1, the interrupt is deactivated."""
@@ -262,6 +276,7 @@ class Reference:
             sgi = self.interrupts[cpu.number, value >> 24 & 0xF]
             if named and sgi.group in self.sgi_groups(name, secure):
                 sgi.latch = True
+                self.happened(sgi)
 
     def reset_cpu(self, number: int) -> None:
         """The CPU interface as after a reset of the PE; the Redistributor keeps its state."""
@@ -347,7 +362,7 @@ class Reference:
     def write(self, redistributor: int | None, offset: int, size: int, value: int) -> None:
         """A store."""
         if redistributor is None and (offset, size) == (GICD_CTLR, WORD):
-            self.enabled_groups = value & self.control_writable
+            self.set_enabled_groups(value & self.control_writable)
         elif redistributor is not None and (offset, size) == (WAKER, WORD):
             self.set_sleep(self.cpus[redistributor], value & 0b10 != 0)
         elif redistributor is None and offset in (SETSPI, CLRSPI) and size in (2, WORD) and self.has_messages:
@@ -355,6 +370,10 @@ class Reference:
         clears = offset & 0x80 != 0
         for one, name, at, width, low in self._reached(redistributor, offset, size):
             self._write_field(one, name, value >> at & (1 << width) - 1, width, low, clears)
+
+    def set_enabled_groups(self, enabled: int) -> None:
+        """GICD_CTLR."""
+        self.enabled_groups = enabled
 
     def set_sleep(self, cpu: Cpu, asleep: bool) -> None:
         """GICR_WAKER.ProcessorSleep."""
@@ -397,23 +416,40 @@ class Reference:
         match name:
             case "group":
                 one.group = value
+                self.happened(one)
             case "priority":
                 self.by_priority.remove(one)
                 one.priority = self._implemented(value, self.stored_priority_bits or self.priority_bits)
                 self.by_priority.add(one)
             case "config":
                 if one.intid >= 32 or (one.intid >= 16 and self.ppis_configurable):
-                    one.edge = value & 0b10 != 0
+                    self.set_edge(one, value & 0b10 != 0)
             case "route":
                 reached = ((1 << width) - 1) << low & self.router_writable
-                one.route = one.route & ~reached | value << low & reached
-                one.routed = one.routed or reached != 0
+                if reached:
+                    self.set_route(one, one.route & ~reached | value << low & reached)
             case _ if value:
-                setattr(one, "latch" if name == "pending" else name, not clears)
+                self.set_bit(one, "latch" if name == "pending" else name, not clears)
+
+    def set_edge(self, one: Interrupt, edge: bool) -> None:
+        """GICD_ICFGR or GICR_ICFGR1."""
+        one.edge = edge
+
+    def set_route(self, one: Interrupt, route: int) -> None:
+        """GICD_IROUTER."""
+        one.route = route
+        one.routed = True
+
+    def set_bit(self, one: Interrupt, name: str, value: bool) -> None:
+        """A register that sets what is written as 1, or the one that clears it."""
+        setattr(one, name, value)
 
 
 class KvmReference(Reference):
-    """Linux's KVM: no Aff3 in GICD_IROUTER, one group enable, no sleep, no messages, PPIs always level."""
+    """Linux's KVM: no Aff3 in GICD_IROUTER, one group enable, no sleep, no messages, PPIs always level.
+
+    Its CPU interfaces are virtual ones.
+    """
 
     stored_priority_bits = 5
     control_writable = 0b10
@@ -428,6 +464,7 @@ class KvmReference(Reference):
             interrupt.group = 1
             interrupt.enabled = intid < 16
             interrupt.edge = not 16 <= intid < 32
+            interrupt.overlooked = True
             interrupt.routed = intid < 32
         for cpu in self.cpus:
             cpu.asleep = False
@@ -441,9 +478,82 @@ class KvmReference(Reference):
     def set_line(self, interrupt: Interrupt, level: bool) -> None:
         # Every "high" of an edge-triggered line is an edge, and its level is not recorded.
         if not interrupt.edge:
+            if level != interrupt.line:
+                self.happened(interrupt)
             interrupt.line = level
         elif level:
             interrupt.latch = True
+            self.happened(interrupt)
+
+    # KVM queues an interrupt at a vCPU when something happens to it, and never else.
+
+    def happened(self, interrupt: Interrupt) -> None:
+        if self.enabled_groups:
+            interrupt.overlooked = False
+        if interrupt.active and interrupt.place is None:
+            interrupt.place = self.target(interrupt)
+
+    def set_enabled_groups(self, enabled: int) -> None:
+        before, self.enabled_groups = self.enabled_groups, enabled
+        for one in self.interrupts.values():
+            if before and not enabled:
+                one.overlooked = True
+            elif enabled and not before and one.active and one.place is not None:
+                one.overlooked = False
+
+    def set_edge(self, one: Interrupt, edge: bool) -> None:
+        before = self.waits(one)
+        one.edge = edge
+        one.overlooked = one.overlooked or (self.waits(one) and not before)
+
+    def set_route(self, one: Interrupt, route: int) -> None:
+        changes = route != one.route or not one.routed
+        nowhere = one.active and one.place is None
+        if changes and (self.waits(one) or nowhere) and self.target(one) is None:
+            one.overlooked = True
+        super().set_route(one, route)
+
+    def set_bit(self, one: Interrupt, name: str, value: bool) -> None:
+        if name == "active" and value and not one.active:
+            one.place = self.target(one)
+        super().set_bit(one, name, value)
+        if value:
+            self.happened(one)
+
+    def target(self, one: Interrupt) -> int | None:
+        """The vCPU that it goes to."""
+        return next((cpu.number for cpu in self.cpus if self.targets(one, cpu)), None)
+
+    # An interrupt is finished by the vCPU at which it is active.
+
+    def taken(self, number: int, interrupt: Interrupt) -> None:
+        interrupt.active = True
+        interrupt.place = number
+        if interrupt.edge:
+            interrupt.latch = False
+
+    def end(self, number: int, group: int, intid: int) -> None:
+        cpu = self.cpus[number]
+        if 1020 <= intid < 1024 or not (cpu.running[0] or cpu.running[1]):
+            return
+        dropped = self.running_priority(cpu)
+        cpu.running[0 if dropped in cpu.running[0] else 1].remove(dropped)
+        interrupt = self.visible(number, intid)
+        if interrupt is None or cpu.eoi_mode or interrupt.group != group:
+            return
+        if interrupt.priority & self.preemption_mask(cpu, group) == dropped:
+            self._finish(number, interrupt)
+
+    def deactivate(self, number: int, intid: int) -> None:
+        interrupt = self.visible(number, intid)
+        if interrupt is not None and self.cpus[number].eoi_mode:
+            self._finish(number, interrupt)
+
+    def _finish(self, number: int, interrupt: Interrupt) -> None:
+        if interrupt.active and interrupt.place == number:
+            interrupt.active = False
+            # A level that was seen is seen; one that is still high is pending by itself.
+            interrupt.latch = interrupt.latch and interrupt.edge
 
 
 class QemuReference(Reference):

@@ -5,27 +5,24 @@ or a kernel is not there, these tests are skipped; `python -m vgic_tools.judges.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 
 import pytest
 
+import kvm_its_lives
 import kvm_lives
 import kvm_walk
+from kvm_its_lives import ItsLife
 from kvm_scenarios import SCENARIOS, Life, Scenario
-from kvm_subjects import Facade, Live
-from vgic.host.capabilities import HostCapabilities
-from vgic.kvm import KVM_6_12, KVM_7_2, KvmVersion
+from kvm_subjects import DEFAULT_RAM, Facade, Live
 from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.errors import JudgeError
-from vgic_tools.judges.kernels import cached_kernel
+from vgic_tools.judges.kernels import SUITES, cached_kernel
+from vgic_tools.judges.kvm import HOST, kvm_version
 from vgic_tools.judges.kvm_host import KvmHost
 
-VERSIONS = {"6.12": KVM_6_12, "6.1": KVM_6_12, "newest": KVM_7_2}
-KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in VERSIONS]
-
-# Of cortex-a76, as QEMU has it: five bits of priority, INTIDs of 24 bits, A3V.
-HOST = HostCapabilities(a3v=True, id_bits=24)
+KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in SUITES]
 
 
 @pytest.fixture(scope="module", params=KERNELS)
@@ -40,8 +37,9 @@ def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
         yield live
 
 
-def version(host: KvmHost) -> KvmVersion:
-    return KVM_6_12 if host.release.startswith("6.") else KVM_7_2
+def facade(host: KvmHost, ram: Iterable[tuple[int, int]] = DEFAULT_RAM) -> Facade:
+    """The model of that KVM, and of the host that it runs on."""
+    return Facade(ram=ram, host=HOST, a3v_must_match=True, version=kvm_version(host.release))
 
 
 def lived(scenario: Scenario, subject: Live | Facade) -> list[tuple[str, str]]:
@@ -51,18 +49,18 @@ def lived(scenario: Scenario, subject: Live | Facade) -> list[tuple[str, str]]:
 
 
 @pytest.mark.rule("KVM-3", "KVM-5", "KVM-10", "KVM-27", "KVM-29", "KVM-34", "KVM-54", "KVM-57")
+@pytest.mark.rule("KVM-33", "KVM-35", "KVM-43", "KVM-46", "KVM-52", "KVM-53", "KVM-60")
 @pytest.mark.rule("KVM-61", "KVM-62", "KVM-63", "KVM-64", "ITS-33")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_same_as_kvm(host: KvmHost, name: str) -> None:
     scenario = SCENARIOS[name]
     told = lived(scenario, Live(host, ram=scenario.ram))
-    model = Facade(ram=scenario.ram, host=HOST, a3v_must_match=True, version=version(host))
-    assert lived(scenario, model) == told
+    assert lived(scenario, facade(host, scenario.ram)) == told
 
 
 def compare_lives(host: KvmHost, seeds: range) -> None:
     for seed in seeds:
-        told, answered = Life(Live(host)), Life(Facade(host=HOST, a3v_must_match=True, version=version(host)))
+        told, answered = Life(Live(host)), Life(facade(host))
         for life in (told, answered):
             kvm_lives.live(life, Random(seed))
         assert answered.log == told.log, f"seed {seed}"
@@ -74,7 +72,38 @@ def test_random_lives(host: KvmHost) -> None:
 
 @pytest.mark.slow
 def test_many_random_lives(host: KvmHost) -> None:
-    compare_lives(host, range(1000, 1200))
+    """A tenth of the 100,000 calls that were made once."""
+    compare_lives(host, range(1000, 1067))
+
+
+def compare_its_lives(host: KvmHost, seeds: range) -> None:
+    """What KVM saves the model restores, and the other way round; RAM is the same, byte by byte, at every save."""
+    for seed in seeds:
+        told, answered = Life(Live(host, ram=kvm_its_lives.RAM)), Life(facade(host, kvm_its_lives.RAM))
+        life, same = ItsLife(seed), ItsLife(seed)
+        life.live(told)
+        same.live(answered)
+        assert answered.log == told.log, f"seed {seed}"
+        of_kvm, of_model = ram(told, life), ram(answered, life)
+        told, answered = Life(Live(host, ram=kvm_its_lives.RAM)), Life(facade(host, kvm_its_lives.RAM))
+        life.restored(told, of_model)
+        same.restored(answered, of_kvm)
+        assert answered.log == told.log, f"seed {seed}, restored"
+
+
+def ram(life: Life, its: ItsLife) -> dict[int, bytes]:
+    return {base: life.subject.read(base, size) for base, size in its.stretches()}
+
+
+@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
+def test_random_lives_of_an_its(host: KvmHost) -> None:
+    compare_its_lives(host, range(10))
+
+
+@pytest.mark.slow
+@pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
+def test_many_random_lives_of_an_its(host: KvmHost) -> None:
+    compare_its_lives(host, range(1000, 1100))
 
 
 @pytest.mark.rule("KVM-19", "DIST-23")

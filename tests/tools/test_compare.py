@@ -12,13 +12,14 @@ from click.testing import CliRunner
 import vgic
 from rulebook import read_rules
 from vgic_tools.cli import main
+from vgic_tools.compare.areas import AREAS
 from vgic_tools.compare.cases import Case, read_case, write_case
 from vgic_tools.compare.describe import describe, kind_of, outcome_text
 from vgic_tools.compare.engine import Comparison, lives
 from vgic_tools.compare.freedoms import LateOutputs
 from vgic_tools.compare.rules import RULES, rules_of
 from vgic_tools.compare.shrink import shorten, shrink
-from vgic_tools.compare.ways import AREAS, WAYS, Way
+from vgic_tools.compare.ways import WAYS, Way
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.model import ModelJudge
@@ -412,6 +413,23 @@ def test_a_judge_that_breaks_gives_no_verdict(asked: CliRunner) -> None:
     status, said = ran(asked, "breaks")
     assert status == 2
     assert "vgic: no verdict: it has ended; its last words: b'ouch'" in said
+
+
+def test_a_judge_that_breaks_once_is_asked_again(asked: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    class BrokenOnce(ModelJudge):
+        broken = False
+
+        def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
+            if len(operations) == 250 and not BrokenOnce.broken:
+                BrokenOnce.broken = True
+                raise JudgeError("QEMU does not answer")
+            return super().perform(operations)
+
+    judge = BrokenOnce(model().configure)
+    monkeypatch.setitem(WAYS, "agrees", WAYS["agrees"]._replace(judges=lambda _: judge))
+    status, said = ran(asked, "agrees", "--operations", "1000", "--json")
+    told = json.loads(said)
+    assert (status, told["operations"], told["asked_again"]) == (0, 1000, ["QEMU does not answer"])
 
 
 def test_a_judge_that_breaks_is_no_divergence_for_the_shrinker() -> None:

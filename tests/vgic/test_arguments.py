@@ -1,7 +1,7 @@
 """What an embedder hands in: a slip is told where it is made, not in the middle of a guest's access."""
 
 import re
-from itertools import count
+from itertools import count, repeat
 
 import pytest
 
@@ -165,6 +165,7 @@ def test_lists_do_for_tuples() -> None:
         (lambda: Topology.kvm(1_000_000_000_000), ConfigError, "a VM has 1 to 65536 vCPUs, not 1000000000000"),
         (lambda: Topology(range(1 << 40)), ConfigError, f"a VM has 1 to 65536 vCPUs, not {1 << 40}"),
         (lambda: Topology(count()), ConfigError, "a VM has 1 to 65536 vCPUs, not 65537"),
+        (lambda: Topology.from_text(repeat("0.0.0.0")), ConfigError, "a VM has 1 to 65536 vCPUs, not 65537"),
         (lambda: vgic.profile_named(vgic.KVM), ConfigError, "no profile <Profile kvm>"),
     ],
 )

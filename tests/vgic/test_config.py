@@ -6,6 +6,7 @@ import vgic
 from vgic import (
     ARCH,
     KVM,
+    KVM_7_2,
     PROFILES,
     QEMU,
     QEMU_10_0,
@@ -65,7 +66,7 @@ def test_every_vcpu_needs_a_redistributor() -> None:
 
 @pytest.mark.rule("API-9")
 def test_profiles_go_by_name() -> None:
-    assert dict(PROFILES) == {"arch": ARCH, "kvm": KVM, "qemu": QEMU, "qemu-10.0": QEMU_10_0}
+    assert dict(PROFILES) == {"arch": ARCH, "kvm": KVM, "kvm-7.2": KVM_7_2, "qemu": QEMU, "qemu-10.0": QEMU_10_0}
     assert profile_named("kvm") is KVM
     assert Config(TWO).profile is ARCH
 
@@ -74,7 +75,7 @@ def test_profiles_go_by_name() -> None:
 def test_an_unknown_profile_is_refused_with_the_known_ones_named() -> None:
     with pytest.raises(ConfigError) as caught:
         profile_named("gem5")
-    assert str(caught.value) == "no profile 'gem5'; there are arch, kvm, qemu, qemu-10.0"
+    assert str(caught.value) == "no profile 'gem5'; there are arch, kvm, kvm-7.2, qemu, qemu-10.0"
 
 
 @pytest.mark.rule("ACC-12")

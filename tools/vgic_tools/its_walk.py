@@ -51,7 +51,7 @@ class Walk:
         gic = self.gic
         self.its = gic.its(self.number)
         banks = [gic.lpis(cpu) for cpu in range(len(gic.config.topology))]
-        processors = gic.config.topology.processors
+        processors = self.its.choices.numbers(gic.config.topology.processors)
         self._targets = Targets(banks, gic.redistributor_bases, processors, self.its.typer & _BY_ADDRESS != 0)
         self._left = MOST_LOOKUPS
         tables = self.its.tables

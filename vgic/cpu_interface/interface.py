@@ -15,9 +15,12 @@ from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
 
 __all__ = [
+    "ANYWHERE",
     "CANDIDATES",
     "GROUP0",
     "GROUP1",
+    "NOT_ACTIVE",
+    "NO_GROUP",
     "PREEMPTION",
     "SELECTABLE",
     "ActivationBank",
@@ -29,6 +32,8 @@ __all__ = [
 GROUP0: Final = 0
 GROUP1: Final = 1
 NO_GROUP: Final = -1
+NOT_ACTIVE: Final = -1
+ANYWHERE: Final = -2
 
 # What of a CPU interface has changed, for `Settler.settle_changed`: one bit each.
 CANDIDATES: Final = 1
@@ -68,6 +73,10 @@ class ActivationBank:
 
     def group(self, index: i64) -> i64:
         """The group of an interrupt: 0 or 1."""
+        raise NotImplementedError
+
+    def active_priority(self, index: i64, cpu: i64) -> i64:
+        """The priority (8 bits) of an interrupt that is active at vCPU `cpu`, or ANYWHERE; else NOT_ACTIVE."""
         raise NotImplementedError
 
     def acknowledge(self, index: i64) -> None:

@@ -1,11 +1,13 @@
 """The Distributor: its frame, and which groups are forwarded at all."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
+from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.layouts import gicd
 
@@ -17,7 +19,7 @@ _MESSAGE_INTID: Final = gicd.SETSPI_NSR.mask("INTID")
 class Distributor(BankOwner):
     """State of the Distributor that is not an interrupt's."""
 
-    def __init__(self, interrupts: SharedInterrupts, config: Config) -> None:
+    def __init__(self, interrupts: SharedInterrupts, private: Sequence[PrivateInterrupts], config: Config) -> None:
         super().__init__(interrupts)
         self.spis = interrupts
         """The bank again, as what it is."""
@@ -34,6 +36,8 @@ class Distributor(BankOwner):
                 **profile.distributor_typer,
             }
         )
+        self._gated: list[InterruptBank] = [interrupts, *private] if profile.overlooks else []
+        """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
         self.control = 0
         """The writable bits of GICD_CTLR: the group enables and E1NWF."""
 
@@ -53,7 +57,11 @@ class Distributor(BankOwner):
 
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICD_CTLR."""
+        idle = not self.forwarded_groups
         self.control = value
+        if idle == bool(self.forwarded_groups):
+            for bank in self._gated:
+                bank.set_idle(not idle)
         self.spis.placement.set_wakes(self.wakes)
         self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
@@ -61,6 +69,8 @@ class Distributor(BankOwner):
     def tell(self) -> None:
         """Tell the others what `control` says, and leave it to the caller to bring them up to date."""
         self.spis.placement.one_of_n.wakes = self.wakes
+        for bank in self._gated:
+            bank.idle = not self.forwarded_groups
         self.spis.forwarder.forward_groups(self.forwarded_groups)
 
 
@@ -124,5 +134,6 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
         "GICD_SETSPI_NSR": _Message(True),
         "GICD_CLRSPI_NSR": _Message(False),
     }
-    words.update(bank_words("GICD", "GICD_ICFGR", deferred=not profile.config_takes_effect_at_once))
+    at_once = profile.config_takes_effect_at_once
+    words.update(bank_words("GICD", "GICD_ICFGR", deferred=not at_once, overlooked=profile.overlooks))
     return Frame("GICD", gicd.GICD, words, profile.fixed, writable, profile.absent)

@@ -11,10 +11,10 @@ from vgic.config import Config
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
-from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_SPI
-from vgic.topology import AffinityIndex
+from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SharedInterrupts"]
 
@@ -44,6 +44,10 @@ class SharedInterrupts(InterruptBank):
         """Packed affinity of the target."""
         self.unrouted: set[int] = set(range(config.spis)) if config.profile.first_vcpu_at_reset else set()
         """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
+        self._minds_place = config.profile.list_registers
+        self._overlooks = config.profile.overlooks
+        self.elsewhere: dict[int, int] = {}
+        """The vCPU at which an SPI is active whose route has changed since, where the profile minds."""
         self.route_extra: dict[int, int] = {}
         """Reserved bits of GICD_IROUTER<n> that the profile lets software set, where not zero."""
 
@@ -58,6 +62,23 @@ class SharedInterrupts(InterruptBank):
     def is_one_of_n(self, index: i64) -> bool:
         """True where the SPI may go to any participating PE."""
         return self.words[index >> 5].any_pe >> (index & 31) & 1 != 0
+
+    def place(self, index: i64) -> i64:
+        """The vCPU that an active SPI was routed to when it became active (ROUTE-14)."""
+        if self.elsewhere and index in self.elsewhere:
+            return self.elsewhere[index]
+        return self.target(index)
+
+    def deactivate(self, index: i64) -> None:
+        """Active to inactive. Settles nothing."""
+        if self.elsewhere:
+            self.elsewhere.pop(index, None)
+        super().deactivate(index)
+
+    def forget_inactive(self) -> None:
+        """Some may be active no longer: where they were is of no interest any more. Settles nothing."""
+        for index in [index for index in self.elsewhere if not self.is_active(index)]:
+            del self.elsewhere[index]
 
     def forward(self, index: i64) -> None:
         """Give an SPI that is due to its PE, which for a 1-of-N one is found first. Settles nothing."""
@@ -76,10 +97,46 @@ class SharedInterrupts(InterruptBank):
         moved = self.is_queued(index) and (value != self.route_value(index) or index in self.unrouted)
         if moved:
             self.withdraw(index)
+            if self._overlooks and self.target(index) == NO_VCPU:
+                self._overlook(index)
+                moved = False
+        if self._minds_place and self.is_active(index):
+            self._leave(index)
         self.store_route(index, value)
         if moved:
             self.forward(index)
         self.update(index >> 5, bit(index & 31))
+
+    def _leave(self, index: i64) -> None:
+        """Let an SPI be active where it is when its route changes, if it is anywhere (ROUTE-14)."""
+        if index not in self.elsewhere:
+            place = self.target(index)
+            self.elsewhere[index] = place
+            if place == NO_VCPU:
+                self.words[index >> 5].overlooked |= bit(index & 31)
+
+    def _notice(self, word: InterruptWord, mask: i64) -> None:
+        """See `InterruptBank.notice`; what is active nowhere is at its target from now on."""
+        super()._notice(word, mask)
+        for index in self._nowhere():
+            if index >> 5 == word.start >> 5 and mask >> (index & 31) & 1:
+                del self.elsewhere[index]
+
+    def set_idle(self, idle: bool) -> None:
+        """See `InterruptBank.set_idle`."""
+        super().set_idle(idle)
+        for index in self._nowhere():
+            self.words[index >> 5].overlooked |= bit(index & 31)
+
+    def _nowhere(self) -> list[int]:
+        """The SPIs that are active at no vCPU, though they are routed to one."""
+        return [index for index, place in self.elsewhere.items() if place == NO_VCPU]
+
+    def _overlook(self, index: i64) -> None:
+        """Leave an SPI that waits for a target alone until something else happens to it (STATE-17)."""
+        word, mask = self.words[index >> 5], bit(index & 31)
+        word.overlooked |= mask
+        word.queued &= ~mask
 
     def unroute(self, index: i64) -> None:
         """Let an SPI be as if its GICD_IROUTER<n> had not been written (ROUTE-11)."""

@@ -12,7 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.cpu_interface.interface import ActivationBank
+from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.topology import NO_VCPU
@@ -35,6 +35,7 @@ class InterruptWord:
         "latch",
         "line",
         "message",
+        "overlooked",
         "queued",
         "start",
     )
@@ -57,6 +58,8 @@ class InterruptWord:
         """1: edge-triggered, 0: level-sensitive."""
         self.any_pe: i64 = 0
         """1: routed to any one of the participating PEs; always 0 for private interrupts."""
+        self.overlooked: i64 = 0
+        """1: not forwarded until something happens to the interrupt, where the profile has it so (STATE-17)."""
         self.queued: i64 = 0
         """1: forwarded, with the group, priority and target that the interrupt has."""
 
@@ -69,8 +72,8 @@ class InterruptWord:
         return self.latch | (self.line | self.message) & ~self.edge
 
     def due(self) -> i64:
-        """The interrupts that should be forwarded: pending, enabled and not active (STATE-2)."""
-        return self.pending() & self.enabled & ~self.active
+        """The interrupts that should be forwarded: pending, enabled and not active (STATE-2), nor overlooked."""
+        return self.pending() & self.enabled & ~(self.active | self.overlooked)
 
 
 class InterruptBank(ActivationBank):
@@ -79,7 +82,7 @@ class InterruptBank(ActivationBank):
     Bit n of word w stands for index 32 * w + n. Subclasses say where an interrupt goes (`target`).
     """
 
-    __slots__ = ("forwarder", "priorities", "priority_mask", "records_line", "words")
+    __slots__ = ("forwarder", "idle", "lasting_latch", "priorities", "priority_mask", "records_line", "words")
 
     def __init__(
         self, first: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder
@@ -88,6 +91,10 @@ class InterruptBank(ActivationBank):
         self.priority_mask = priority_mask
         self.records_line = records_line
         self.forwarder = forwarder
+        self.idle = False
+        """What happens is not noticed."""
+        self.lasting_latch: i64 = 0
+        """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-16)."""
         beyond = -count % 32
         self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:
@@ -102,6 +109,23 @@ class InterruptBank(ActivationBank):
     def group(self, index: i64) -> i64:
         """0 or 1."""
         return self.words[index >> 5].group1 >> (index & 31) & 1
+
+    def is_active(self, index: i64) -> bool:
+        """True where the interrupt is active, at whichever PE."""
+        return self.words[index >> 5].active >> (index & 31) & 1 != 0
+
+    def active_priority(self, index: i64, cpu: i64) -> i64:
+        """The priority of an interrupt that is active at vCPU `cpu`, or ANYWHERE; else NOT_ACTIVE."""
+        if self.is_active(index) and (cpu == ANYWHERE or self.place(index) == cpu):
+            return self.priorities[index]
+        return NOT_ACTIVE
+
+    def place(self, index: i64) -> i64:
+        """The vCPU at which an active interrupt is; by itself, the one that it goes to."""
+        return self.target(index)
+
+    def forget_inactive(self) -> None:
+        """Some may be active no longer: where they were is of no interest any more. Settles nothing."""
 
     def key(self, index: i64) -> i64:
         """What interrupts are sorted by: priority, then INTID (PRIO-2)."""
@@ -151,6 +175,24 @@ class InterruptBank(ActivationBank):
     def _update(self, word: InterruptWord, mask: i64) -> None:
         self._requeue(word, mask)
         self.forwarder.settle()
+
+    def notice(self, number: i64, mask: i64) -> None:
+        """Something happens to interrupts of word `number`: they are overlooked no longer. Settles nothing."""
+        word = self.words[number]
+        if word.overlooked:
+            self._notice(word, mask)
+
+    def _notice(self, word: InterruptWord, mask: i64) -> None:
+        if not self.idle:
+            word.overlooked &= ~mask
+
+    def set_idle(self, idle: bool) -> None:
+        """Overlook all that happens, and what is pending; or notice what happens from now on. Settles nothing."""
+        self.idle = idle
+        for word in self.words:
+            # What is active stays where it is, and is not overlooked when it becomes pending again.
+            word.overlooked = word.implemented if idle else word.overlooked & ~word.active
+            self._requeue(word, ALL_BITS)
 
     def forward_queued(self, number: i64) -> None:
         """Forward the interrupts of `queued` in word `number`, which their PEs do not have."""
@@ -218,6 +260,8 @@ class InterruptBank(ActivationBank):
             word.line = line
         if edge and level:
             word.latch |= mask
+        if word.overlooked and (level or not edge):
+            self._notice(word, mask)
         self._requeue_one(word, index)
         self.forwarder.settle()
 
@@ -239,13 +283,14 @@ class InterruptBank(ActivationBank):
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing (STATE-5)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active |= mask
-        word.latch &= ~mask
+        word.latch &= ~mask | self.lasting_latch & ~word.edge
         self._requeue_one(word, index)
 
     def deactivate(self, index: i64) -> None:
         """Active to inactive, or active and pending to pending. Settles nothing (STATE-6)."""
         word, mask = self.words[index >> 5], bit(index & 31)
         word.active &= ~mask
+        word.latch &= ~(mask & self.lasting_latch & ~word.edge)
         self._requeue_one(word, index)
 
 
@@ -273,6 +318,8 @@ class PrivateInterrupts(InterruptBank):
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""
         self.word.latch |= bit(intid)
+        if self.word.overlooked:
+            self._notice(self.word, bit(intid))
         self._requeue_one(self.word, intid)
 
     def forward(self, index: i64) -> None:

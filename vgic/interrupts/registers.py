@@ -48,6 +48,8 @@ class _BitWord(StoredWord[BankOwner]):
         if index < len(bank.words):
             word = bank.words[index]
             self.store(word, value & word.implemented)
+            # Bits that are set by a write of 1 reach the interrupt also where they are set already.
+            bank.notice(index, value & mask)
             bank.update(index, ALL_BITS)
 
 
@@ -65,6 +67,10 @@ class _Active(_BitWord):
 
     def store(self, word: InterruptWord, bits: i64) -> None:
         word.active = bits
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        super().put(owner, index, value, mask, secure)
+        owner.interrupts.forget_inactive()
 
 
 class _Pending(_BitWord):
@@ -93,6 +99,7 @@ class _Group(_BitWord):
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
         if index < len(bank.words):
+            bank.notice(index, ALL_BITS)
             bank.set_group(index, value & bank.words[index].implemented)
 
 
@@ -120,9 +127,10 @@ class _Priority(StoredWord[BankOwner]):
 class _Config(StoredWord[BankOwner]):
     """Sixteen interrupts a register, two bits each; the upper one says edge-triggered, the lower is zero."""
 
-    def __init__(self, half: int, deferred: bool) -> None:
+    def __init__(self, half: int, deferred: bool, overlooked: bool) -> None:
         self.half = half
         self.deferred = deferred
+        self.overlooked = overlooked
 
     def get(self, owner: BankOwner, index: int, secure: bool) -> int:
         words = owner.interrupts.words
@@ -149,7 +157,12 @@ class _Config(StoredWord[BankOwner]):
         number = (index + self.half) // 2
         if number >= len(bank.words):
             return
+        word = bank.words[number]
+        due = word.due()
         self.keep(owner, index, value)
+        if self.overlooked:
+            # A line that has been high for long comes to count, which is no event (STATE-17).
+            word.overlooked |= word.due() & ~due
         if self.deferred:
             bank.forwarder.defer(bank, number)
         else:
@@ -166,11 +179,14 @@ def gather(bits: int) -> int:
     return sum((bits >> 2 * n & 1) << n for n in range(16))
 
 
-def bank_words(prefix: str, config: str, first_half: int = 0, deferred: bool = False) -> dict[str, Word[BankOwner]]:
+def bank_words(
+    prefix: str, config: str, first_half: int = 0, deferred: bool = False, overlooked: bool = False
+) -> dict[str, Word[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
     `config` names the trigger configuration registers, the first of which covers half `first_half` of the bank's
-    first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated.
+    first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated;
+    with `overlooked`, when something happens to the interrupt.
     """
     enabled: Word[BankOwner] = _Enabled()
     pending: Word[BankOwner] = _Pending()
@@ -184,5 +200,5 @@ def bank_words(prefix: str, config: str, first_half: int = 0, deferred: bool = F
         f"{prefix}_ISACTIVER": active,
         f"{prefix}_ICACTIVER": active,
         f"{prefix}_IPRIORITYR": _Priority(),
-        config: _Config(first_half, deferred),
+        config: _Config(first_half, deferred, overlooked),
     }

@@ -1,6 +1,6 @@
 """What an ITS leaves to the implementation: part of a `Profile`, plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -78,12 +78,18 @@ class ItsChoices:
     """Mapping an event reads the configuration of its LPI, and makes it pending as the pending table says."""
     mapd_always_checks_size: bool = False
     """Size of MAPD must be in range even where V is 0."""
+    counts_vcpus: bool = False
+    """RDbase of a collection counts vCPUs in their order, instead of naming one by its Processor_Number."""
     mapc_always_checks_target: bool = False
     """RDbase of MAPC must name a Redistributor even where V is 0."""
     invall_needs_collection: bool = True
     """INVALL of a collection that is not mapped is an error, and affects its target only; else it affects all."""
     translater_device: int | None = None
     """The DeviceID of a vCPU's store to GITS_TRANSLATER; None: it is ignored."""
+
+    def numbers(self, processors: Sequence[int]) -> Sequence[int]:
+        """What RDbase names the vCPUs by, whose GICR_TYPER.Processor_Numbers are these."""
+        return range(len(processors)) if self.counts_vcpus else processors
 
 
 STALLING: Final = ItsChoices(stalls_on=EVERY_ERROR)

@@ -190,6 +190,7 @@ class Commands:
         """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
         if self._kept is None:
             return
+        self._tables.named[collection] = None
         try:
             cpu = self._targets.cpu(self._tables.rdbase(collection))
         except Fault:
@@ -235,8 +236,10 @@ class Commands:
         bank = self._bank(event.intid, event.collection)
         self._tables.unmap_event(device, event_id)
         if self._kept is not None:
+            stays = bank.is_offered(event.intid)
             self._kept.discard(event.intid)
-            return
+            if stays:
+                return
         bank.clear_pending(event.intid)
 
     # Pending state and configuration.

@@ -7,13 +7,13 @@ moves LPIs for good, and an event whose collection is unmapped is cut off from i
 The LPIs of all ITSes of a VM are together: MOVALL moves those of every ITS.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from vgic.its.errors import Fault, ItsError
 from vgic.lpis.bank import LpiBank
 
-__all__ = ["KeptLpis"]
+__all__ = ["KeptLpi", "KeptLpis"]
 
 _CPU: Final = 0xFFFF
 _COLLECTION_SHIFT: Final = 16
@@ -29,6 +29,17 @@ _OF_COLLECTION: Final = 0xFFFF
 
 LOOKS_OF_A_STEP: Final = 14
 """LPIs that can be looked at in the time of a step: all of a VM's take one access (ITS-10)."""
+
+
+class KeptLpi(NamedTuple):
+    """What is kept of an LPI."""
+
+    intid: int
+    its: int
+    collection: int
+    cpu: int
+    is_cut_off: bool
+    """Its collection was unmapped, and `cpu` is where it went."""
 
 
 class KeptLpis:
@@ -66,9 +77,9 @@ class KeptLpis:
         self._words[intid] = its << _ITS_SHIFT | collection << _COLLECTION_SHIFT | cpu
 
     def discard(self, intid: int) -> None:
-        """DISCARD: the event is gone; its LPI is known as long as it is pending (ITS-36)."""
+        """DISCARD: the event is gone; its LPI is known as long as it is offered to its vCPU (ITS-36)."""
         word = self._words.pop(intid, -1)
-        if word >= 0 and self._banks[word & _CPU].is_pending(intid):
+        if word >= 0 and self._banks[word & _CPU].is_offered(intid):
             self._words[intid] = word | _DISCARDED
 
     def move_all(self, source: int, target: int) -> None:
@@ -103,6 +114,13 @@ class KeptLpis:
     def intids(self, its: int) -> list[int]:
         """The LPIs that an ITS has mapped."""
         return [intid for intid, word in self._words.items() if word >> _ITS_SHIFT == its]
+
+    def mapped(self) -> Iterator[KeptLpi]:
+        """Each LPI that an event of some ITS has."""
+        for intid, word in self._words.items():
+            if not word & _DISCARDED:
+                collection = word >> _COLLECTION_SHIFT & _CPU
+                yield KeptLpi(intid, word >> _ITS_SHIFT, collection, word & _CPU, word & _CUT_OFF != 0)
 
     def word(self, its: int, intid: int) -> int:
         """What is kept of an LPI that this ITS has mapped, without the ITS; -1: nothing."""

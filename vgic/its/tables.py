@@ -84,6 +84,8 @@ class Tables:
         self.collections = Table(self.kinds[COLLECTIONS], 0)
         self.kept: dict[int, int] = {}
         """The targets of collections by ICID, where the ITS keeps them itself."""
+        self.named: dict[int, None] = {}
+        """The ICIDs that commands have named, mapped or not, in the order in which they did; until unmapped."""
 
     def describe(self, kind: int, register: int) -> None:
         """GITS_BASER<n> of the table of this kind has been written (ITS-4, ITS-29)."""
@@ -94,6 +96,7 @@ class Tables:
             self.collections = table
             if not table.count:
                 self.kept.clear()
+                self.named.clear()
 
     # Look-ups. Each raises Fault where it finds nothing.
 
@@ -168,6 +171,7 @@ class Tables:
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept[collection] = rdbase
+            self.named[collection] = None
         else:
             self._write(self.collections, collection, self.entries.pack_collection(rdbase))
 
@@ -176,6 +180,7 @@ class Tables:
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept.pop(collection, None)
+            self.named.pop(collection, None)
         else:
             self._write(self.collections, collection, 0)
 

@@ -22,6 +22,7 @@ from vgic.kvm.migration import (
     SetItsAttr,
     SetMpidr,
     Step,
+    VmDevices,
     perform,
     restore,
     save_sequence,
@@ -41,10 +42,11 @@ from vgic.kvm.uapi import (
     level_attr,
     register_attr,
 )
-from vgic.kvm.version import KVM_6_12, KVM_7_2, KvmVersion
+from vgic.kvm.version import KVM_6_1, KVM_6_12, KVM_7_2, KvmVersion
 
 __all__ = [
     "ADDR_UNDEFINED",
+    "KVM_6_1",
     "KVM_6_12",
     "KVM_7_2",
     "MAX_VCPUS",
@@ -68,6 +70,7 @@ __all__ = [
     "Verdict",
     "VgicItsDevice",
     "VgicV3Device",
+    "VmDevices",
     "attr_key",
     "attr_offset",
     "describe",

@@ -10,12 +10,14 @@ from vgic.gic import Gic
 from vgic.kvm.errors import KvmError
 from vgic.kvm.machine import Machine
 from vgic.kvm.registers import Registers
-from vgic.kvm.uapi import KEYED, Group, attr_key, attr_offset
+from vgic.kvm.uapi import KEYED, SYSREGS, Group, attr_key, attr_offset
 from vgic.layouts import gicd, gicr, icc
 
 __all__ = ["Access"]
 
 _BEFORE_INIT: Final = (gicd.IIDR.offset, gicd.TYPER2.offset)
+_ACTIVE_PRIORITIES: Final = {6: 2, 7: 4, 8: 4}
+"""AP0R and AP1R that there are, by bits of priority; 1 where that is left out."""
 _LAST: Final = gicr.TYPER.encode({"Last": 1})
 
 
@@ -59,6 +61,8 @@ class Access:
     def get(self, what: str, group: int, attr: int) -> int:
         """Read: 64 bits of a system register, 32 of any other. Raises KvmError."""
         cpu, offset = self._open(what, group, attr), attr_offset(attr)
+        if group == Group.CPU_SYSREGS:
+            self._check_active_priorities(what, cpu, offset)
         if group == Group.DIST_REGS and offset in _BEFORE_INIT:
             return self._machine.profile.fixed["GICD_IIDR"] if offset == gicd.IIDR.offset else 0
         raw = self._raw(group, cpu, offset)
@@ -73,10 +77,17 @@ class Access:
     def _raw(self, group: int, cpu: int, offset: int) -> int | None:
         """What userspace wrote, where that is what it reads."""
         if group == Group.CPU_SYSREGS:
+            if offset == icc.ICC_CTLR_EL1:
+                return self._control(cpu)
             return self._machine.interface.get(self._gic.interface(cpu), offset)
         if group == Group.REDIST_REGS and self._machine.idle_tables is not None:
             return self._machine.idle_tables.get(cpu, offset)
         return None
+
+    def _control(self, cpu: int) -> int:
+        told = icc.CTLR.decode(self._gic.sysreg_read(cpu, icc.ICC_CTLR_EL1))
+        widths = self._machine.widths(cpu)
+        return icc.CTLR.encode({**told, "PRIbits": widths.pribits, "IDbits": widths.idbits})
 
     def set(self, what: str, group: int, attr: int, value: int) -> None:
         """Write the low 64 bits of a system register, the low 32 of any other. Raises KvmError."""
@@ -86,13 +97,22 @@ class Access:
         elif group == Group.DIST_REGS and offset == gicd.TYPER2.offset:
             self._set_typer2(what, value)
         else:
+            if group == Group.CPU_SYSREGS:
+                self._check_active_priorities(what, cpu, offset)
             if group == Group.CPU_SYSREGS and offset == icc.ICC_CTLR_EL1:
-                self._machine.take_interface(what, self._gic, value)
+                self._machine.take_interface(what, self._gic, cpu, value)
             elif group == Group.REDIST_REGS and self._machine.idle_tables is not None:
                 self._machine.idle_tables.set(cpu, offset, value)
             Registers(self._gic).set(group, cpu, offset, value)
             if group == Group.CPU_SYSREGS:
                 self._machine.interface.set(self._gic.interface(cpu), offset, value)
+
+    def _check_active_priorities(self, what: str, cpu: int, encoding: int) -> None:
+        """Raise for an AP0R or AP1R that so few bits of priority do not need."""
+        found = SYSREGS.get(encoding)
+        bits = self._machine.widths(cpu).pribits + 1
+        if found is not None and found[1] >= _ACTIVE_PRIORITIES.get(bits, 1) and "_AP" in found[0].name:
+            raise KvmError(errno.EINVAL, f"{what}: {bits} bits of priority do not need it")
 
     def _set_typer2(self, what: str, value: int) -> None:
         if value == 0:

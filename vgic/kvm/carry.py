@@ -57,6 +57,7 @@ def carry_itses(old: Gic, new: Gic) -> None:
         for index, value in enumerate(before.basers):
             its.set_baser(index, value)
         its.tables.kept.update(before.tables.kept)
+        its.tables.named.update(before.tables.named)
         queue, queue_before = its.queue, before.queue
         queue.cbaser, queue.cwriter, queue.creadr = queue_before.cbaser, queue_before.cwriter, queue_before.creadr
         queue.waits, queue.enabled = queue_before.waits, queue_before.enabled

@@ -8,6 +8,7 @@ Every call here answers as KVM does: nothing, a value, or a `KvmError`. Rules in
 import errno
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Final
 
 from vgic import affinity
@@ -19,7 +20,7 @@ from vgic.host.capabilities import HostCapabilities
 from vgic.kvm.access import Access
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its import VgicItsDevice, signal_msi
-from vgic.kvm.machine import Machine, profile_on
+from vgic.kvm.machine import DEFAULT_SPIS, Machine, profile_on
 from vgic.kvm.placement import Placement
 from vgic.kvm.registers import has_register
 from vgic.kvm.uapi import (
@@ -45,7 +46,6 @@ MAX_VCPUS: Final = 512
 IPA_BITS: Final = 40
 """Bits of guest physical address that a VM has by default."""
 
-_DEFAULT_SPIS: Final = 224
 _MIN_IRQS: Final = 64
 _MAX_IRQS: Final = 1023
 _PRIVATE: Final = 32
@@ -64,10 +64,10 @@ class VgicV3Device:
 
     `host` is the host that the VM is to run on, `profile` whose GIC the VM gets; `a3v`, `rss`, `one_of_n` and
     `lpis` are what the VM has, whatever its host has (None: as the profile; with an ITS there are LPIs), and
-    `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's ICC_CTLR_EL1.A3V is the host's instead,
-    so that one restored from a host with another is refused: what KVM does. `version` is the kernel whose answers
-    it gives. `ipa_bits` are the bits of guest physical address; `lines`, `observer` and `memory` those of
-    `vgic.Gic`.
+    `lpi_id_bits` the bits of their INTIDs. With `a3v_must_match` the VM's CPU interface is the host's instead, its
+    ICC_CTLR_EL1.A3V too, so that one restored from a host with another is refused: what KVM does. `version` is the
+    kernel whose answers it gives. `ipa_bits` are the bits of guest physical address; `lines`, `observer` and
+    `memory` those of `vgic.Gic`.
 
     Every method raises `KvmError` with KVM's number where KVM refuses.
     """
@@ -98,9 +98,13 @@ class VgicV3Device:
             default.lpis if lpis is None else lpis,
         )
         shown = profile_on(profile, host, a3v_must_match)
+        if version.counts_vcpus:
+            its = replace(shown.its, counts_vcpus=True, mapc_always_checks_target=True)
+            shown = replace(shown, its=its)
         self._machine = Machine(shown, features, host.priority_bits, Placement(ipa_bits), lines, observer, memory)
         self._machine.lpi_id_bits = lpi_id_bits
         self._machine.version = version
+        self._machine.interface_is_the_hosts = a3v_must_match
         self._access = Access(self._machine)
         self._itses: list[VgicItsDevice] = []
         self._maintenance_irq = 0
@@ -166,7 +170,7 @@ class VgicV3Device:
     def gic(self) -> Gic:
         """The GIC. Raises KvmError (EBUSY) before CTRL_INIT, and in a VM that has no vCPU.
 
-        Up to the first run, an attribute that changes what it consists of replaces it: hold on to the device.
+        An attribute that changes what it consists of replaces it: hold on to the device.
         """
         gic = self._machine.gic
         if gic is None:
@@ -230,13 +234,13 @@ class VgicV3Device:
         The first one settles where everything is. Where that fails the VM is dead: from then on all is EIO.
         """
         self._check_vcpu(cpu)
-        if not self._machine.frozen:
+        if not self._machine.ran:
             try:
                 self._check_first_run()
             except KvmError:
                 self._machine.dead = True
                 raise
-            self._machine.frozen = True
+            self._machine.ran = True
         return self._inside(cpu)
 
     def _check_first_run(self) -> None:
@@ -370,7 +374,7 @@ class VgicV3Device:
     def _initialise(self, what: str) -> None:
         machine = self._machine
         if not machine.initialised:
-            machine.spis = machine.spis or _DEFAULT_SPIS
+            machine.spis = machine.spis or DEFAULT_SPIS
             machine.initialise(what)
 
     # Checks.

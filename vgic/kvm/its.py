@@ -9,7 +9,7 @@ from typing import Final
 
 from mmio.address_map import Region
 from vgic.gic import Gic
-from vgic.its.device import ITS_SIZE, Its, MsiOutcome
+from vgic.its.device import ITS_SIZE, Its
 from vgic.its.errors import ItsError
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its_tables import ItsTables
@@ -67,8 +67,8 @@ class VgicItsDevice:
             case _:
                 raise self._unknown(what)
 
-    def get_attr(self, group: int, attr: int) -> int:
-        """KVM_GET_DEVICE_ATTR."""
+    def get_attr(self, group: int, attr: int, value: int = 0) -> int:
+        """KVM_GET_DEVICE_ATTR. `value`, what the caller's variable holds before, is of no account."""
         self._machine.check_alive()
         what = self._describe(group, attr)
         match group:
@@ -184,9 +184,9 @@ class VgicItsDevice:
         return self._gic(what).its(self.number)
 
     def _gic(self, what: str) -> Gic:
-        gic = self._machine.gic
+        gic = self._machine.gic_of_itses(what)
         if gic is None:
-            raise KvmError(errno.ENXIO, f"{what}: CTRL INIT of the GIC has not been called")
+            raise KvmError(errno.ENXIO, f"{what}: the VM has no vCPU")
         return gic
 
     def _describe(self, group: int, attr: int) -> str:
@@ -234,11 +234,9 @@ def signal_msi(machine: Machine, address: int, data: int, device_id: int | None)
         raise KvmError(errno.EINVAL, f"{what}: no ITS is there")
     if machine.gic is None:
         raise KvmError(errno.EBUSY, f"{what}: {ItsError.ITS_DISABLED.value}")
-    outcome, error = machine.gic.its(there[0]).msi(device_id, data)
+    error = machine.gic.its(there[0]).msi(device_id, data).error
     if error is None:
         return 1
-    if outcome is MsiOutcome.ERROR:
-        raise KvmError(errno.EFAULT, f"{what}: {error.value}")
     if error in _NOT_READY:
         raise KvmError(errno.EBUSY, f"{what}: {error.value}")
     return 0

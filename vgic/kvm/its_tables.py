@@ -74,7 +74,9 @@ class ItsTables:
         self._its = its
         self._tables = its.tables
         self._memory = gic.memory
-        self._processors = {number: cpu for cpu, number in enumerate(gic.config.topology.processors)}
+        self._processors = {
+            number: cpu for cpu, number in enumerate(its.choices.numbers(gic.config.topology.processors))
+        }
         """vCPUs by what RDbase names them."""
         self._lpi_end = 1 << gic.config.lpi_id_bits
         self._gic = gic
@@ -86,17 +88,22 @@ class ItsTables:
         """Link the devices and events in guest RAM, and list the collections.
 
         Raises KvmError, and writes nothing: EINVAL for tables that could not be restored, EFAULT for a collection
-        table or a table of events outside RAM. A device table outside RAM has no devices.
+        table outside RAM, or events that were mapped where there is none any more. A device table outside RAM has
+        no devices.
         """
         if not self._its.choices.keeps_collections:
             return
         self._check_collections_are_ram(1)
-        named: set[int] = set()
-        for device in self._devices(_readable, _readable_first):
-            named.update(self._event(device, slot).collection for slot in device.events)
-        listed = self._collections(named)
+        events: set[Event] = set()
+        whole = True
+        for device in self._devices(_readable, _readable):
+            events.update(self._event(device, slot) for slot in device.events)
+            whole = whole and self._memory.is_ram(device.device.itt, device.device.events * _ENTRY)
+        if not whole:
+            self._check_events_are_ram({event.intid for event in events})
+        listed = self._collections({event.collection for event in events})
         devices = []
-        for device in self._devices(_readable, _readable_first):
+        for device in self._devices(_readable, _readable):
             self._link(device.events, _NEXT_EVENT)
             devices.append(device.slot)
         self._link(devices, _NEXT_DEVICE)
@@ -111,7 +118,10 @@ class ItsTables:
             return []
         targets = dict.fromkeys(named, _NOT_MAPPED)
         targets.update((icid, rdbase & _NUMBER) for icid, rdbase in self._tables.kept.items() if icid < room)
-        listed = [_VALID | targets[icid] << _RDBASE.lsb | icid << _ICID.lsb for icid in sorted(targets)]
+        # As KVM lists them: in the order in which commands named them.
+        order = [icid for icid in self._tables.named if icid in targets]
+        order += sorted(targets.keys() - self._tables.named.keys())
+        listed = [_VALID | targets[icid] << _RDBASE.lsb | icid << _ICID.lsb for icid in order]
         if len(listed) < room:
             listed.append(0)
         self._check_collections_are_ram(len(listed))
@@ -121,6 +131,12 @@ class ItsTables:
         table = self._tables.collections
         if table.count and not self._memory.is_ram(table.base, entries * _ENTRY):
             raise self._refused(errno.EFAULT, "the collection table is not in RAM")
+
+    def _check_events_are_ram(self, found: set[int]) -> None:
+        """Raise where an LPI of this ITS is not among those that were found: its event cannot be reached."""
+        for lpi in self._its.kept.mapped() if self._its.kept is not None else ():
+            if lpi.its == self._its.number and lpi.intid not in found:
+                raise self._refused(errno.EFAULT, f"the event of INTID {lpi.intid} is not in RAM")
 
     def _link(self, slots: list[_Slot], field: Field) -> None:
         """Write into each entry how far on the next one is."""
@@ -144,6 +160,7 @@ class ItsTables:
         for device in self._devices(_chained, _chained):
             self._check_chain(device, targets)
         self._tables.kept.update({icid: rdbase for icid, rdbase in targets.items() if rdbase != _NOT_MAPPED})
+        self._tables.named.update(dict.fromkeys(targets))
         for device in self._devices(_chained, _chained):
             for slot in device.events:
                 event = self._event(device, slot)
@@ -324,15 +341,6 @@ _Selection: TypeAlias = Callable[[Iterator[_Slot], Field], Iterator[_Slot]]
 def _readable(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
     """All that are in RAM."""
     return (slot for slot in slots if slot.entry != UNREADABLE)
-
-
-def _readable_first(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:
-    """All that are in RAM, unless one comes before them that is not: a chain could not lead to them."""
-    found = False
-    for slot in slots:
-        if slot.entry != UNREADABLE or not found:
-            yield slot
-        found = True
 
 
 def _chained(slots: Iterator[_Slot], field: Field) -> Iterator[_Slot]:

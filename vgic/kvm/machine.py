@@ -2,11 +2,13 @@
 
 The model builds a `vgic.Gic` from a finished `vgic.Config`. KVM lets a VMM build first and then set addresses, the
 revision, a narrower CPU interface, or an ITS. So such a change builds another GIC here, which takes over the
-registers of the one before. The first run freezes it.
+registers of the one before; also after the first run, while no vCPU is inside the guest.
 """
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from vgic import affinity
 from vgic.arguments import check_protocols
@@ -18,8 +20,9 @@ from vgic.gic import Gic, Observer
 from vgic.host.capabilities import INTID_BITS, HostCapabilities
 from vgic.kvm.carry import carry_itses, carry_lines, carry_lpis, carry_routes
 from vgic.kvm.errors import KvmError
+from vgic.kvm.pending_tables import save_pending_tables
 from vgic.kvm.placement import Placement
-from vgic.kvm.raw_values import IdleTables, RawInterface
+from vgic.kvm.raw_values import IdleTables, RawInterface, Widths
 from vgic.kvm.registers import Registers
 from vgic.kvm.revision import with_iidr
 from vgic.kvm.settings import settings, sysregs_of
@@ -29,7 +32,14 @@ from vgic.memory import GuestMemory
 from vgic.profiles import Profile
 from vgic.topology import Topology
 
-__all__ = ["Machine", "profile_on"]
+__all__ = ["DEFAULT_SPIS", "Machine", "profile_on"]
+
+DEFAULT_SPIS: Final = 224
+"""That a VM has unless its VMM says otherwise."""
+
+
+_FEWEST_PRIORITY_BITS: Final = 4
+"""That a GIC can have."""
 
 
 def profile_on(profile: Profile, host: HostCapabilities, a3v_is_the_hosts: bool) -> Profile:
@@ -59,18 +69,24 @@ class Machine:
     """0 while that is open."""
     lpi_id_bits: int = Config.lpi_id_bits
     version: KvmVersion = KVM_7_2
+    interface_is_the_hosts: bool = False
+    """A guest sees the CPU interface of the host, whatever userspace says of its width."""
     running: set[int] = field(default_factory=set)
     """The vCPUs that are inside the guest."""
     initialised: bool = False
     """CTRL_INIT has been called; there is a GIC unless there is no vCPU."""
     dead: bool = False
     """The first run failed."""
+    ran: bool = False
+    """A vCPU has run: where the frames are is settled."""
     frozen: bool = False
-    """A vCPU has run: the GIC stays what it is."""
+    """The GIC was given, and stays what it is."""
     interface: RawInterface = field(default_factory=RawInterface, init=False)
     tables: IdleTables = field(init=False)
     """While there are no LPIs."""
     _gic: Gic | None = field(default=None, init=False)
+    _early: Gic | None = field(default=None, init=False)
+    """What there is of ITSes before there is a GIC."""
     _outdated: bool = field(default=False, init=False)
     """What the GIC was built from has changed."""
     _new_its: bool = field(default=False, init=False)
@@ -78,6 +94,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         check_protocols(self.lines, self.observer, self.memory)
+        self._widest = Widths(self.priority_bits - 1, self._shown_idbits)
         self.tables = IdleTables(self.profile.lpi)
 
     @classmethod
@@ -87,7 +104,8 @@ class Machine:
         affinities = [gic.affinity(cpu) for cpu in range(len(config.topology))]
         machine = cls(config.profile, config.features, config.priority_bits, placement, affinities=affinities)
         machine.ids = list(config.topology.processors)
-        machine.spis, machine.initialised, machine.frozen, machine._gic = config.spis, True, True, gic
+        machine.spis, machine.initialised, machine._gic = config.spis, True, gic
+        machine.ran = machine.frozen = True
         machine.memory, machine.lpi_id_bits = gic.memory, config.lpi_id_bits
         for cpu in range(len(affinities)):
             machine.interface.runs(cpu)
@@ -121,14 +139,7 @@ class Machine:
         if gic is None:
             return
         if self.has_lpis:
-            banks = [gic.lpis(cpu) for cpu in range(len(self.affinities))]
-            for bank in banks:
-                for intid in bank.pending:
-                    if not bank.pending_table.holds(intid):
-                        where = f"the pending table of vCPU {self.ids[bank.cpu]}"
-                        raise KvmError(errno.EFAULT, f"{what}: the bit of INTID {intid} in {where} is not in RAM")
-            for bank in banks:
-                bank.flush()
+            save_pending_tables(what, gic, self.ids)
 
     def add_its(self, what: str) -> int:
         """Give the VM another ITS, which has no address yet; its number."""
@@ -141,6 +152,9 @@ class Machine:
         """Give an ITS its address."""
         self._check_open(what)
         self.placement.set_its(what, number, base)
+        if self.ran and self.placement.complete(len(self.affinities)) is None:
+            self.placement.its[number] = None
+            raise KvmError(errno.EINVAL, f"{what}: {base:#x} overlaps what is there already")
         self._outdated = True
 
     @property
@@ -150,15 +164,32 @@ class Machine:
             self._rebuild(self._gic)
         return self._gic
 
+    def gic_of_itses(self, what: str) -> Gic | None:
+        """The GIC, or before `initialise` one that has the ITSes only, and a Redistributor for each vCPU so far."""
+        if self.initialised:
+            return self.gic
+        cpus = max(1, len(self.affinities))
+        early = self._early
+        if early is None or (len(early.config.topology), len(early.config.its)) != (cpus, len(self.placement.its)):
+            # No register shows its affinities.
+            new = self._built(what, range(cpus), self.ids or [0])
+            if early is not None:
+                carry_itses(early, new)
+            self._early = new
+        return self._early
+
     def initialise(self, what: str) -> None:
         """Build the GIC for the first time."""
         if self.affinities:
-            self._gic = self._built(what, self.affinities)
+            self._gic = self._built(what, self.affinities, self.ids)
+            if self._early is not None:
+                carry_itses(self._early, self._gic)
+        self._early = None
         self.initialised, self._outdated, self._new_its = True, False, False
 
     def addresses_changed(self) -> None:
         """The placement has changed. After the first run that concerns no vCPU."""
-        self._outdated = not self.frozen
+        self._outdated = self._outdated or not self.ran
 
     @property
     def affinities_differ(self) -> bool:
@@ -185,23 +216,47 @@ class Machine:
         if profile is not self.profile:
             self._change(what, profile, self.priority_bits)
 
-    def take_interface(self, what: str, gic: Gic, value: int) -> None:
-        """Let the CPU interfaces be no wider than the one that an ICC_CTLR_EL1 tells of, or refuse it."""
-        own = icc.CTLR.decode(gic.sysreg_read(0, icc.ICC_CTLR_EL1))
+    def widths(self, cpu: int) -> Widths:
+        """How wide ICC_CTLR_EL1 of a vCPU says that its CPU interface is."""
+        return self.interface.widths(cpu, self._widest)
+
+    def take_interface(self, what: str, gic: Gic, cpu: int, value: int) -> None:
+        """Take what an ICC_CTLR_EL1 of a vCPU says of its width, or refuse it.
+
+        A refusal keeps what was found fit before: KVM looks at one field after the other.
+        """
         wanted = icc.CTLR.decode(value)
         for name in ("PRIbits", "IDbits"):
-            if wanted[name] > own[name]:
-                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, more than this VM's {own[name]}")
+            own = self.widths(cpu)
+            before = own.pribits if name == "PRIbits" else own.idbits
+            if wanted[name] > before:
+                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, more than this vCPU's {before}")
+            self.interface.narrow(cpu, own._replace(**{name.lower(): wanted[name]}))
+        of_vm = icc.CTLR.decode(gic.sysreg_read(cpu, icc.ICC_CTLR_EL1))
         for name in ("SEIS", "A3V"):
-            if wanted[name] != own[name]:
-                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, this VM's is {own[name]}")
-        if any(wanted[name] < own[name] for name in ("PRIbits", "IDbits")):
-            view = {**self.profile.cpu_interface_ctlr, "IDbits": wanted["IDbits"]}
-            self._change(what, replace(self.profile, cpu_interface_ctlr=view), wanted["PRIbits"] + 1)
+            if wanted[name] != of_vm[name]:
+                raise KvmError(errno.EINVAL, f"{what}: {name} is {wanted[name]}, this VM's is {of_vm[name]}")
+        self._narrow(what)
+
+    def _narrow(self, what: str) -> None:
+        """Let guests see a CPU interface as wide as the widest of the VM, where it has one of its own."""
+        if self.interface_is_the_hosts or self.frozen:
+            return
+        told = [self.widths(cpu) for cpu in range(len(self.affinities))]
+        bits, idbits = max(widths.pribits for widths in told) + 1, max(widths.idbits for widths in told)
+        bits = max(bits, _FEWEST_PRIORITY_BITS)
+        if bits < self.priority_bits or idbits < self._shown_idbits:
+            view = {**self.profile.cpu_interface_ctlr, "IDbits": idbits}
+            self._change(what, replace(self.profile, cpu_interface_ctlr=view), bits)
+
+    @property
+    def _shown_idbits(self) -> int:
+        return self.profile.cpu_interface_ctlr.get("IDbits", 0)
 
     def _check_open(self, what: str) -> None:
+        self.check_stopped(what)
         if self.frozen:
-            raise KvmError(errno.EBUSY, f"{what}: what the GIC is cannot change after the first run")
+            raise KvmError(errno.EBUSY, f"{what}: what a GIC is that was given cannot change")
 
     def _change(self, what: str, profile: Profile, priority_bits: int) -> None:
         self._check_open(what)
@@ -216,7 +271,7 @@ class Machine:
 
     def _rebuild(self, old: Gic, what: str = "the GIC") -> None:
         cpus = range(len(self.affinities))
-        new = self._built(what, [old.affinity(cpu) for cpu in cpus])
+        new = self._built(what, [old.affinity(cpu) for cpu in cpus], self.ids)
         # Before GICR_CTLR, which would have pending tables read that have been read.
         carry_lpis(old, new)
         registers = Registers(new)
@@ -243,12 +298,12 @@ class Machine:
                 if not old.config.features.lpis:
                     bank.pendbaser = self.tables.pendbaser(cpu)
 
-    def _built(self, what: str, affinities: list[int]) -> Gic:
+    def _built(self, what: str, affinities: Sequence[int], ids: Sequence[int]) -> Gic:
         features = self.features
         try:
             config = Config(
-                Topology(affinities, processors=self.ids),
-                spis=self.spis,
+                Topology(affinities, processors=ids),
+                spis=self.spis or DEFAULT_SPIS,
                 profile=self.profile,
                 priority_bits=self.priority_bits,
                 a3v=features.a3v,

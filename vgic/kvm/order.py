@@ -62,6 +62,7 @@ _CBPR: Final[int] = icc.CTLR.mask("CBPR")
 _ENABLE_LPIS: Final[int] = gicr.CTLR.mask("EnableLPIs")
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 _SGIS: Final = 0xFFFF
+_GROUPS: Final[int] = gicd.CTLR.mask("EnableGrp0") | gicd.CTLR.mask("EnableGrp1")
 
 
 class BlankRam:
@@ -92,6 +93,8 @@ class OrderCheck:
         """The line in which the LPIs of the vCPU with this packed affinity were enabled."""
         self._latches: dict[tuple[int, int], tuple[int, int]] = {}
         """Line and value of the last write of each ISPENDR, by group and attribute."""
+        self._pending_spis = 0
+        """The line in which SPIs were last made pending while the Distributor was disabled; 0: none."""
         self._its = ItsOrder(device)
         self._completeness = Completeness(device)
         self._shadowed: dict[int, tuple[int, int]] = {}
@@ -141,6 +144,11 @@ class OrderCheck:
                 since = (
                     f"the registers from line {self._first_register} on were written before the revision was known"
                 )
+                yield f"{describe(*step[:2])} comes too late: {since}"
+            case SetAttr(Group.DIST_REGS, attr, value) if (
+                attr_offset(attr) == gicd.CTLR.offset and value & _GROUPS and self._pending_spis
+            ):
+                since = f"line {self._pending_spis} has made SPIs pending, and KVM queues none while it is disabled"
                 yield f"{describe(*step[:2])} comes too late: {since}"
             case SetAttr(Group.REDIST_REGS, attr) if self._its.tables_restored and _is_of_lpis(attr):
                 since = f"line {self._its.tables_restored} has restored the tables of an ITS"
@@ -217,6 +225,12 @@ class OrderCheck:
             self._lpis_enabled.setdefault(attr_key(attr), line)
         if found is not None and is_latch(found[0]):
             self._latches[group, attr] = line, value
+        if group == Group.DIST_REGS:
+            disabled = not self._device.get_attr(group, gicd.CTLR.offset) & _GROUPS
+            if not disabled:
+                self._pending_spis = 0
+            elif (group, attr) in self._latches and value:
+                self._pending_spis = line
 
     # At the end.
 

@@ -5,11 +5,12 @@ KVM keeps some registers for a VM whose guest cannot use them, or not yet:
 | register | until | then |
 |---|---|---|
 | ICC_PMR_EL1, ICC_BPR0_EL1, ICC_BPR1_EL1 | their vCPU runs | cut to what the host's CPU interface implements |
+| ICC_CTLR_EL1.PRIbits, IDbits | for ever | a guest finds its CPU interface's |
 | GICR_PROPBASER, GICR_PENDBASER | an ITS is created | those of the VM's LPIs |
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.kvm.uapi import Group, register_at
@@ -17,13 +18,22 @@ from vgic.layouts import gicr, icc
 from vgic.lpis.base_registers import Substitutes
 from vgic.profiles.choices import LpiChoices
 
-__all__ = ["IdleTables", "RawInterface"]
+__all__ = ["IdleTables", "RawInterface", "Widths"]
 
 _HALF: Final = (1 << 32) - 1
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 
 _MASKS: Final[Mapping[int, int]] = {icc.ICC_PMR_EL1: 0xFF, icc.ICC_BPR0_EL1: 0b111, icc.ICC_BPR1_EL1: 0b111}
 _WIDEST_BPR1: Final = 7
+
+
+class Widths(NamedTuple):
+    """How wide userspace has said that a CPU interface is, as ICC_CTLR_EL1 does."""
+
+    pribits: int
+    """Bits of priority, minus one."""
+    idbits: int
+    """0: INTIDs of 16 bits, 1: of 24."""
 
 
 class RawInterface:
@@ -33,12 +43,21 @@ class RawInterface:
         self._values: dict[tuple[int, int], tuple[int, int]] = {}
         """By vCPU and encoding: what was written, and what the interface made of it."""
         self._ran: set[int] = set()
+        self._widths: dict[int, Widths] = {}
 
     def runs(self, cpu: int) -> None:
         """A vCPU runs."""
         self._ran.add(cpu)
         for encoding in _MASKS:
             self._values.pop((cpu, encoding), None)
+
+    def widths(self, cpu: int, widest: Widths) -> Widths:
+        """How wide the interface of a vCPU is; `widest` unless userspace has said less."""
+        return self._widths.get(cpu, widest)
+
+    def narrow(self, cpu: int, widths: Widths) -> None:
+        """Userspace has said less."""
+        self._widths[cpu] = widths
 
     def get(self, interface: CpuInterface, encoding: int) -> int | None:
         """A register, None where it is what the interface shows."""

@@ -72,6 +72,7 @@ class Registers:
                     bank, number = bits
                     state = bank.words[number]
                     state.latch = value & state.implemented
+                    bank.notice(number, ALL_BITS)
                     bank.update(number, ALL_BITS)
             case "ICPENDR", _:
                 pass
@@ -122,6 +123,7 @@ class Registers:
             sgis = 0 if bank.first else _SGIS
             # Whatever the trigger, which may be restored later. A level is no edge: no latch is set.
             word.line = value & word.implemented & ~sgis
+            bank.notice(number, ALL_BITS)
             bank.update(number, ALL_BITS)
 
     # CPU_SYSREGS.

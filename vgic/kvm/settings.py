@@ -1,7 +1,9 @@
 """The register writes that carry a VM's interrupts over: which registers, in which order, read from where.
 
-The order is KVM's: GICD_IIDR is not among them because it comes before all; PROPBASER and PENDBASER come before
-GICR_CTLR, which may enable LPIs; a set that writing 1 adds to is emptied first.
+The order is KVM's: GICD_IIDR is not among them because it comes before all; GICD_CTLR comes before what is pending,
+because KVM does not queue an SPI that becomes pending while the Distributor is disabled, and does not look for one
+when userspace enables it; PROPBASER and PENDBASER come before GICR_CTLR, which may enable LPIs; a set that writing
+1 adds to is emptied first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +16,7 @@ from vgic.kvm.uapi import SYSREGS, Group, level_attr
 from vgic.layouts import gicd, gicr, icc
 from vgic.layouts.intids import intids_in
 
-__all__ = ["Getter", "Setting", "settings", "sysregs_of"]
+__all__ = ["SYSREG_ORDER", "Getter", "Setting", "settings", "sysregs_of"]
 
 Getter: TypeAlias = Callable[[Group, int, int], int]
 """Reads a register: its group, vCPU, and offset or encoding."""
@@ -31,8 +33,8 @@ class Setting(NamedTuple):
     value: int
 
 
-_BANK: Final = ("IGROUPR", "ISENABLER", "ICFGR", "IPRIORITYR", "ISPENDR", "ISACTIVER")
-_DISTRIBUTOR: Final = (*(f"GICD_{name}" for name in _BANK), "GICD_IROUTER", "GICD_CTLR")
+_BANK: Final = ("IGROUPR", "ICFGR", "IPRIORITYR", "ISENABLER", "ISPENDR", "ISACTIVER")
+_DISTRIBUTOR: Final = ("GICD_CTLR", "GICD_IROUTER", *(f"GICD_{name}" for name in _BANK))
 _TABLES: Final = ("GICR_PROPBASER", "GICR_PENDBASER")
 _SGI_BASE: Final = tuple(f"GICR_{name}" for name in (*_BANK, "ICFGR1"))
 
@@ -99,9 +101,10 @@ def sysregs_of(gic: Gic) -> tuple[int, ...]:
 
     Rule KVM-29.
     """
-    return tuple(register for register in _SYSREG_ORDER if gic.sysreg_defined(register, write=True))
+    return tuple(register for register in SYSREG_ORDER if gic.sysreg_defined(register, write=True))
 
 
 # ICC_SRE_EL1 and ICC_CTLR_EL1 first: they are what a host may refuse.
 _FIRST: Final = (icc.ICC_SRE_EL1, icc.ICC_CTLR_EL1)
-_SYSREG_ORDER: Final = (*_FIRST, *sorted(SYSREGS.keys() - set(_FIRST)))
+SYSREG_ORDER: Final = (*_FIRST, *sorted(SYSREGS.keys() - set(_FIRST)))
+"""The encodings of the system registers that userspace can access, in the order in which to write them."""

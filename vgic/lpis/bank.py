@@ -14,13 +14,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import GROUP1, ActivationBank
+from vgic.cpu_interface.interface import GROUP1, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
-from vgic.lpis.tables import NO_BITS, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.tables import ENABLED, NO_BITS, PRIORITY, ConfigurationTable, PendingTable
 from vgic.lpis.work import STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
@@ -253,6 +253,11 @@ class LpiBank(ActivationBank):
             self.forwarder.settle()
         return True
 
+    def is_offered(self, intid: int) -> bool:
+        """True where the LPI is pending and enabled, and the Distributor forwards its group."""
+        self._catch_up(intid)
+        return self.held(intid) & ENABLED != 0 and self.forwarder.cpus[self.cpu].groups[GROUP1].forwarded
+
     def clear_pending(self, intid: int) -> bool:
         """Take an LPI back; False, and nothing happens, where LPIs are not enabled or it does not exist."""
         if not self.enabled or not self.in_range(intid):
@@ -322,6 +327,10 @@ class LpiBank(ActivationBank):
 
     def deactivate(self, index: i64) -> None:
         """Nothing: an LPI is never active (LPI-19)."""
+
+    def active_priority(self, index: i64, cpu: i64) -> i64:
+        """An LPI is never active."""
+        return NOT_ACTIVE
 
     def group(self, index: i64) -> i64:
         """LPIs are in Group 1 (LPI-20)."""

@@ -102,6 +102,14 @@ class Profile:
     """An interrupt of priority 0xFF does not count as pending."""
     eoi_checks_group: bool = True
     """EOIR deactivates only an interrupt of its own group."""
+    list_registers: bool = False
+    """CPU interfaces are virtual ones, which finish only what is in one of their list registers."""
+    dir_reaches_other_pes: bool = False
+    """A virtual CPU interface deactivates an SPI by DIR also where it is active at another PE."""
+    overlooks: bool = False
+    """An interrupt that can be forwarded without anything having happened to it is not, until something does."""
+    latch_lasts: bool = False
+    """The latch of a level-sensitive interrupt lasts until it is deactivated, else until it is acknowledged."""
     sgi1r_groups: int = GROUP0_BIT | GROUP1_BIT
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
     lpi: LpiChoices = field(default_factory=LpiChoices)

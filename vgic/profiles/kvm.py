@@ -1,5 +1,10 @@
-"""The profile `kvm`: as Linux's arm64 KVM answers; each departure is a rule of status "deviation" in specs/."""
+"""The profiles of KVM: `kvm` answers as Linux 6.1 and 6.12 do, the other as the version in its name.
 
+Each departure from `arch` is a rule of status "deviation" in specs/.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from vgic.features import Features
@@ -8,7 +13,7 @@ from vgic.layouts import gicr, gits, its_tables
 from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import CIDR, identification
 
-__all__ = ["KVM"]
+__all__ = ["KVM", "KVM_7_2", "KVM_VERSIONS"]
 
 _BELOW_64K: Final = 0xF000
 """Bits [15:12] of an address, which one that is a multiple of 64 KiB does not have."""
@@ -65,6 +70,9 @@ KVM: Final = Profile(
     asleep_at_reset=False,
     spis_edge_at_reset=True,
     edge_records_line=False,
+    list_registers=True,
+    overlooks=True,
+    latch_lasts=True,
     lpi=LpiChoices(
         priority_bits=6,
         one_propbaser=True,
@@ -96,6 +104,10 @@ KVM: Final = Profile(
         mapti_keeps_mapping=True,
         mapti_checks_properties=True,
         mapti_reads_tables=True,
-        mapc_always_checks_target=True,
     ),
 )
+
+KVM_7_2: Final = replace(KVM, name="kvm-7.2", dir_reaches_other_pes=True)
+
+KVM_VERSIONS: Final[Sequence[Profile]] = (KVM, KVM_7_2)
+"""The profiles of KVM, oldest first."""

@@ -61,7 +61,7 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
         )
         if any(bits & ~word.implemented for bits in words):
             raise InvariantError(f"word {number} of INTIDs {bank.first}.. has bits beyond its last interrupt")
-        difference = word.queued ^ word.pending() & word.enabled & ~word.active
+        difference = word.queued ^ word.pending() & word.enabled & ~word.active & ~word.overlooked
         if difference and not forwarder.is_deferred(bank, number):
             raise InvariantError(f"INTIDs {bank.first + 32 * number}..: bits {difference:#x} are queued wrongly")
     for index in range(bank.count):

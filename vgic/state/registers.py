@@ -15,6 +15,8 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor |
 | last_best_lpi | the LPI that was offered last, where the profile remembers it |
 | cached_configuration<n> | the cached configuration bytes of LPIs n to n + 7, 0 where there is none |
+| overlooked<n> | what is not forwarded until something happens to it, where the profile overlooks interrupts |
+| active_mpidr<n> | MPIDR_EL1 of the vCPU at which SPI n is active, where it is routed elsewhere since; 1: none |
 | unevaluated<n> | the n-th word, n from 0, whose change of trigger is yet to take effect; words count from 1 |
 | forwarded<n> | what of such a word is forwarded meanwhile |
 
@@ -32,6 +34,7 @@ from typing import Final
 
 from vgic import affinity
 from vgic.assembly import Machine
+from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
@@ -76,7 +79,7 @@ def saved_registers(machine: Machine, named: Iterable[str] = ()) -> Iterator[Sav
         device = f"GICR[{cpu}]."
         for frame in machine.redistributor_frames:
             yield from registers_of(frame, redistributor, device, device)
-        yield from _lines(device, redistributor.interrupts, first=0)
+        yield from _lines(device, redistributor.interrupts, config, first=0)
         yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, machine.sysregs)
     if config.features.lpis:
         yield from _lpis(machine, named)
@@ -101,21 +104,26 @@ def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegister
 # The state of interrupts, shared or private.
 
 
-def _lines(device: str, bank: InterruptBank, first: int) -> Iterator[SavedRegister]:
+def _lines(device: str, bank: InterruptBank, config: Config, first: int) -> Iterator[SavedRegister]:
     """`first` is the number of the bank's first word."""
     for number, word in enumerate(bank.words, first):
         yield attribute(f"{device}line_level{number}", word.implemented, word, "line")
+        if config.profile.overlooks:
+            yield attribute(f"{device}overlooked{number}", word.implemented, word, "overlooked")
 
 
 def _distributor(machine: Machine) -> Iterator[SavedRegister]:
     config, bank = machine.config, machine.shared
-    yield from _lines("GICD.", bank, first=1)
+    yield from _lines("GICD.", bank, config, first=1)
     if "GICD_SETSPI_NSR" not in config.profile.absent:
         for number, word in enumerate(bank.words, 1):
             yield attribute(f"GICD.message_level{number}", word.implemented, word, "message")
     if config.profile.first_vcpu_at_reset:
         for number, word in enumerate(bank.words, 1):
             yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
+    if config.profile.list_registers:
+        for index in range(bank.count):
+            yield _elsewhere_active(f"GICD.active_mpidr{bank.first + index}", bank, index, machine.affinities)
     if config.features.one_of_n:
         for index in range(bank.count):
             yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, machine.affinities)
@@ -141,6 +149,23 @@ def _unrouted(name: str, bank: SharedInterrupts, implemented: int, first: int) -
                 bank.unrouted.discard(first + bit)
 
     return SavedRegister(name, implemented, get, put)
+
+
+def _elsewhere_active(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:
+    """Where an SPI is active, if not where it is routed."""
+
+    def get() -> int:
+        if index not in bank.elsewhere:
+            return 0
+        place = bank.elsewhere[index]
+        return 1 if place == NO_VCPU else affinity.to_mpidr(affinities.affinities[place])
+
+    def put(value: int) -> None:
+        bank.elsewhere.pop(index, None)
+        if value:
+            bank.elsewhere[index] = NO_VCPU if value == 1 else affinities.find(affinity.from_mpidr(value))
+
+    return SavedRegister(name, _ALL_64, get, put)
 
 
 def _placement(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:

@@ -189,6 +189,7 @@ def load(machine: Machine, registers: Mapping[str, int]) -> None:
             redistributor.lpis.clear()
     for its in machine.itses:
         its.tables.kept.clear()
+        its.tables.named.clear()
     for register in saved_registers(machine, registers):
         register.put(registers.get(register.name, 0))
     machine.distributor.tell()

@@ -5,7 +5,7 @@ import pytest
 import vgic
 from guest import Guest
 from offsets import BANK
-from vgic import ARCH, KVM, QEMU
+from vgic import ARCH, ICC_SGI1R_EL1, KVM, QEMU
 
 KINDS = pytest.mark.parametrize("intid", [27, 32, 95], ids=["ppi", "first-spi", "last-spi"])
 
@@ -354,6 +354,152 @@ def test_kvm_takes_every_high_for_an_edge() -> None:
     guest.line(40, False)
     guest.set_edge(40, False)
     assert guest.bit(BANK.ISPENDR, 40) == 1
+
+
+@pytest.mark.rule("STATE-16")
+def test_kvm_keeps_the_latch_of_a_level_until_it_is_deactivated() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(40)
+    guest.set_bit(BANK.ISPENDR, 40)
+    guest.take(40)
+    assert guest.bit(BANK.ISPENDR, 40) == 1
+    guest.set_bit(BANK.ICACTIVER, 40)
+    assert not guest.irq()
+    guest.eoi(40)
+    guest.take(40)
+    guest.set_bit(BANK.ISPENDR, 40)
+    guest.eoi(40)
+    assert (guest.irq(), guest.bit(BANK.ISPENDR, 40)) == (False, 0)
+    # A line that is high is another matter, and so is an edge.
+    guest.line(40, True)
+    guest.take(40)
+    guest.eoi(40)
+    assert guest.irq()
+    guest.setup(41, edge=True, priority=0x40)
+    guest.set_bit(BANK.ISPENDR, 41)
+    guest.take(41)
+    assert guest.bit(BANK.ISPENDR, 41) == 0
+    guest.set_bit(BANK.ISPENDR, 41)
+    guest.eoi(41)
+    guest.take(41)
+
+
+@pytest.mark.rule("STATE-17")
+def test_kvm_overlooks_what_is_pending_when_the_distributor_is_enabled() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(20, 40, 41)
+    guest.line(40, True)
+    guest.set_gicd(0, 0)
+    guest.line(20, True)
+    guest.line(41, True)
+    guest.set_gicd(0, 0b10)
+    assert not guest.irq()
+    assert [guest.bit(BANK.ISPENDR, intid) for intid in (20, 40, 41)] == [1, 1, 1]
+    # A write of 0s reaches nothing.
+    guest.write(guest.bank(40) + BANK.ISENABLER + 4, 0)
+    guest.set_bit(BANK.ICPENDR, 40)
+    guest.set_priority(40, 0)
+    assert not guest.irq()
+    guest.set_gicd(0, 0b10)
+    assert not guest.irq()
+
+
+@pytest.mark.rule("STATE-17")
+@pytest.mark.parametrize("array", [BANK.ISENABLER, BANK.ISPENDR, BANK.IGROUPR, BANK.ISACTIVER])
+@pytest.mark.parametrize("intid", [20, 40])
+def test_kvm_notices_what_happens_to_an_interrupt(intid: int, array: int) -> None:
+    guest = Guest(profile=KVM)
+    guest.setup(intid)
+    guest.line(intid, True)
+    guest.boot()
+    assert not guest.irq()
+    guest.set_bit(array, intid)
+    if array == BANK.ISACTIVER:
+        guest.set_bit(BANK.ICACTIVER, intid)
+    assert guest.irq()
+    # One of its neighbours is not meant, but by IGROUPR.
+    guest.set_gicd(0, 0)
+    guest.set_gicd(0, 0b10)
+    guest.set_bit(array, intid + 1)
+    assert any(guest.gic.outputs(0)) == (array == BANK.IGROUPR)
+
+
+@pytest.mark.rule("STATE-17")
+@pytest.mark.parametrize("edge", [False, True])
+def test_kvm_notices_a_change_of_the_line_and_an_sgi(edge: bool) -> None:
+    guest = Guest(profile=KVM)
+    guest.setup(40, edge=edge)
+    guest.set_bit(BANK.ISPENDR, 40)
+    guest.boot()
+    guest.line(40, False)
+    assert not guest.irq()
+    guest.line(40, True)
+    guest.take(40)
+    guest.eoi(40)
+    guest.set_bit(BANK.ISPENDR, 3)
+    guest.set_gicd(0, 0)
+    guest.set_gicd(0, 0b10)
+    guest.line(40, False)
+    assert not guest.irq()
+    guest.msr(ICC_SGI1R_EL1, 3 << 24 | 1)
+    guest.take(3)
+
+
+@pytest.mark.rule("STATE-17")
+def test_kvm_does_not_overlook_what_was_active() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(40)
+    guest.line(40, True)
+    guest.take(40)
+    guest.set_gicd(0, 0)
+    guest.set_gicd(0, 0b10)
+    guest.eoi(40)
+    assert guest.irq()
+
+
+@pytest.mark.rule("STATE-17")
+def test_kvm_overlooks_a_route_and_a_trigger() -> None:
+    guest = Guest(profile=KVM).boot()
+    guest.setup(40, 41)
+    guest.route(40, 7)
+    guest.line(40, True)
+    guest.route(40, 0)
+    assert not guest.irq()
+    guest.set_bit(BANK.ISENABLER, 40)
+    guest.take(40)
+    guest.line(41, True)
+    guest.eoi(40)
+    guest.line(40, False)
+    guest.set_edge(41, True)
+    assert not guest.irq()
+    guest.set_edge(41, False)
+    assert (guest.irq(), guest.bit(BANK.ISPENDR, 41)) == (False, 1)
+    guest.set_bit(BANK.ISENABLER, 41)
+    assert guest.irq()
+
+
+@pytest.mark.rule("STATE-17")
+def test_what_kvm_overlooks_is_saved() -> None:
+    guest = Guest(profile=KVM)
+    guest.setup(20, 40, 41)
+    for intid in (20, 40, 41):
+        guest.line(intid, True)
+    guest.boot()
+    guest.set_bit(BANK.ISENABLER, 41)
+    other = Guest(profile=KVM)
+    other.gic.restore(guest.gic.save())
+    other.take(41)
+    other.eoi(41)
+    other.take(41)
+    other.line(41, False)
+    other.eoi(41)
+    assert not other.irq()
+    # The Distributor of a saved VM may be disabled.
+    guest.set_gicd(0, 0)
+    other.gic.restore(guest.gic.save())
+    other.set_bit(BANK.ISENABLER, 40)
+    other.set_gicd(0, 0b10)
+    assert not other.irq()
 
 
 @pytest.mark.rule("STATE-12")

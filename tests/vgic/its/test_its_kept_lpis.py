@@ -199,6 +199,20 @@ def test_a_discarded_event_leaves_its_lpi_pending() -> None:
 
 
 @pytest.mark.rule("ITS-36")
+@pytest.mark.parametrize("hindrance", ["the LPI is not enabled", "the Distributor is not enabled"])
+def test_a_discarded_event_whose_lpi_is_not_offered_leaves_nothing(hindrance: str) -> None:
+    driver = guest()
+    if hindrance == "the LPI is not enabled":
+        driver.mask(DEVICE, 0)
+    else:
+        driver.gic.write(driver.gic.config.gicd_base, 4, 0)
+    send(driver, 0)
+    assert pending(driver) == [[8192], [], []]
+    driver.send("DISCARD", DeviceID=DEVICE, EventID=0)
+    assert pending(driver) == [[], [], []]
+
+
+@pytest.mark.rule("ITS-36")
 @pytest.mark.parametrize("unmap", ["DISCARD", "MAPD"])
 def test_an_lpi_that_is_mapped_anew_while_it_is_pending_stays_where_it_is(unmap: str) -> None:
     driver = guest()

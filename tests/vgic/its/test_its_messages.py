@@ -1,6 +1,7 @@
 """Messages, and what a driver like Linux's does: every LPI arrives once, where it should."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -275,11 +276,16 @@ def test_which_intids_are_lpis_when_an_event_is_mapped() -> None:
 def test_unmapping_a_collection_of_no_redistributor(profile: vgic.Profile) -> None:
     driver, heard = vm(profile=profile)
     driver.send("MAPC", ICID=3, RDbase=4)
-    if profile is vgic.KVM:
-        assert heard.take() == [("MAPC", ItsError.PROCESSOR_OUT_OF_RANGE)]
-        assert driver.gic.its().tables.rdbase(3) == 3
-    else:
-        assert heard.take() == []
+    assert heard.take() == []
+
+
+@pytest.mark.rule("ITS-33")
+def test_kvm_6_1_unmaps_no_collection_of_no_redistributor() -> None:
+    profile = replace(vgic.KVM, its=replace(vgic.KVM.its, mapc_always_checks_target=True))
+    driver, heard = vm(profile=profile)
+    driver.send("MAPC", ICID=3, RDbase=4)
+    assert heard.take() == [("MAPC", ItsError.PROCESSOR_OUT_OF_RANGE)]
+    assert driver.gic.its().tables.rdbase(3) == 3
 
 
 @pytest.mark.rule("ITS-20", "ITS-43")

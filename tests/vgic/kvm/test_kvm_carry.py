@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 import vgic
+from kvm_vm import Vm
 from mmio import FRAME_SIZE, RegisterLayout
 from vgic import affinity
 from vgic.host.capabilities import HostCapabilities
@@ -137,6 +138,20 @@ def test_the_documented_order() -> None:
     redist = [offset for group, offset in registers if group is Group.REDIST_REGS]
     first = redist[: len(redist) // CPUS]
     assert first.index(gicr.PROPBASER.offset) < first.index(gicr.PENDBASER.offset) < first.index(gicr.CTLR.offset)
+
+
+@pytest.mark.rule("KVM-65")
+def test_the_distributor_is_enabled_before_anything_is_pending() -> None:
+    """And routed, so that what is pending is queued for its vCPU."""
+    sequence = save_sequence(Vm(2).device)
+    places = {
+        step.attr: place
+        for place, step in enumerate(sequence)
+        if isinstance(step, SetAttr) and step.group == Group.DIST_REGS
+    }
+    ctlr, routes, pending, active = 0, 0x6100, 0x204, 0x304
+    assert places[ctlr] < places[routes] < places[pending] < places[active]
+    assert places[0x420] < places[pending] > places[0x104]
 
 
 @pytest.mark.rule("ROUTE-11", "KVM-36")

@@ -125,37 +125,68 @@ def test_a_vm_can_be_less_than_its_host() -> None:
     vm.set_icc(vgic.ICC_PMR_EL1, 0xFE)
     vm.set_icc(vgic.ICC_CTLR_EL1, 0x0402)
     assert vm.icc(vgic.ICC_CTLR_EL1) == 0x0402
-    with vm.device.run():
-        pass
-    assert vm.icc(vgic.ICC_PMR_EL1) == 0xF8
-    # One VM, one CPU interface: what the first vCPU says holds for all.
+    # One VM, one CPU interface: as wide as the widest of its vCPUs'.
     attr = register_attr(1, vgic.ICC_CTLR_EL1)
-    refused(errno.EINVAL, lambda: vm.device.set_attr(Group.CPU_SYSREGS, attr, 0x0E00))
+    assert vm.device.get_attr(Group.CPU_SYSREGS, attr) == 0x0E00
+    assert vm.gic.sysreg_read(0, vgic.ICC_CTLR_EL1) == 0x0E02
+    vm.device.set_attr(Group.CPU_SYSREGS, attr, 0x0400)
     with vm.device.run() as gic:
-        assert gic.sysreg_read(1, vgic.ICC_CTLR_EL1) == 0x0400
+        assert [gic.sysreg_read(cpu, vgic.ICC_CTLR_EL1) for cpu in (0, 1)] == [0x0402, 0x0400]
+    assert vm.icc(vgic.ICC_PMR_EL1) == 0xF8
 
 
 @pytest.mark.rule("KVM-33")
-def test_a_refused_cpu_interface_changes_nothing() -> None:
+def test_each_vcpu_has_widths_of_its_own_which_a_refusal_may_lower() -> None:
+    vm = Vm(2, HostCapabilities(a3v=True, id_bits=24), a3v_must_match=True)
+    other = register_attr(1, vgic.ICC_CTLR_EL1)
+    assert (vm.icc(vgic.ICC_CTLR_EL1), vm.device.get_attr(Group.CPU_SYSREGS, other)) == (0x8C00, 0x8C00)
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x8B01)
+    assert (vm.icc(vgic.ICC_CTLR_EL1), vm.device.get_attr(Group.CPU_SYSREGS, other)) == (0x8B01, 0x8C00)
+    for refusal, left in ((0x8C00, 0x8B01), (0x1A00, 0x8A01), (0x0100, 0x8101), (0xC000, 0x8001), (0x8800, 0x8001)):
+        refused(errno.EINVAL, lambda value=refusal: vm.set_icc(vgic.ICC_CTLR_EL1, value))
+        assert vm.icc(vgic.ICC_CTLR_EL1) == left
+    assert vm.gic.sysreg_read(0, vgic.ICC_CTLR_EL1) == 0x8C01, "the guest sees the host's"
+
+
+@pytest.mark.rule("KVM-33")
+def test_a_cpu_interface_is_no_narrower_than_one_can_be() -> None:
     vm = Vm(host=HostCapabilities(a3v=False, id_bits=24))
-    refused(
-        errno.EINVAL, lambda: vm.set_icc(vgic.ICC_CTLR_EL1, 0x0200)
-    )  # 3 bits of priority: no GIC has fewer than 4
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x0200)
+    assert vm.icc(vgic.ICC_CTLR_EL1) == 0x0200
+    # 3 bits of priority: no GIC has fewer than 4.
+    assert vm.gic.sysreg_read(0, vgic.ICC_CTLR_EL1) == 0x0300
     vm.set_dist(IIDR, REVISION_2)
-    assert vm.icc(vgic.ICC_CTLR_EL1) == 0x0C00
+    assert vm.icc(vgic.ICC_CTLR_EL1) == 0x0200
+
+
+@pytest.mark.rule("KVM-29", "KVM-33")
+def test_active_priorities_reach_as_far_as_the_vcpu_says() -> None:
+    vm = Vm(2, HostCapabilities(a3v=False, priority_bits=7, preemption_bits=7))
+    vm.set_icc(vgic.ICC_AP1R0_EL1 + 1, 1)
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x0400)
+    refused(errno.EINVAL, lambda: vm.icc(vgic.ICC_AP1R0_EL1 + 1))
+    refused(errno.EINVAL, lambda: vm.set_icc(vgic.ICC_AP0R0_EL1 + 1, 0))
+    vm.device.set_attr(Group.CPU_SYSREGS, register_attr(1, vgic.ICC_AP1R0_EL1 + 3), 1)
 
 
 @pytest.mark.rule("KVM-35")
-def test_what_the_gic_is_cannot_change_after_the_first_run() -> None:
+def test_what_the_gic_is_can_change_while_the_vcpus_are_stopped() -> None:
     vm = Vm(host=HostCapabilities(a3v=False, priority_bits=7, preemption_bits=7))
     with vm.device.run() as gic:
-        pass
+        gic.spi(40).set_level(True)
+        refused(errno.EBUSY, lambda: vm.set_dist(IIDR, REVISION_2))
     vm.set_dist(IIDR, REVISION_3)
-    vm.set_icc(vgic.ICC_CTLR_EL1, 0x0602)
-    refused(errno.EBUSY, lambda: vm.set_dist(IIDR, REVISION_2))
-    refused(errno.EBUSY, lambda: vm.set_icc(vgic.ICC_CTLR_EL1, 0x0400))
-    assert vm.dist(IIDR) == REVISION_3
     assert vm.gic is gic
+    vm.set_dist(IIDR, REVISION_2)
+    vm.set_icc(vgic.ICC_CTLR_EL1, 0x0400)
+    assert vm.gic is not gic
+    with vm.device.run() as gic:
+        assert gic.read(GICD + IIDR, 4) == REVISION_2
+        assert gic.sysreg_read(0, vgic.ICC_CTLR_EL1) == 0x0400
+        assert gic.spi(40).pending
+    given = VgicV3Device.over(gic)
+    refused(errno.EBUSY, lambda: given.set_attr(Group.DIST_REGS, IIDR, REVISION_3))
+    assert given.gic is gic
 
 
 @pytest.mark.rule("KVM-29")

@@ -7,7 +7,21 @@ import pytest
 import vgic
 from kvm_vm import GICD, GICR, refused
 from vgic import Ram, affinity
-from vgic.kvm import Address, Control, Group, ItsAddress, VgicV3Device, register_attr, restore, save_sequence
+from vgic.kvm import (
+    KVM_6_1,
+    KVM_6_12,
+    KVM_7_2,
+    Address,
+    Control,
+    Group,
+    ItsAddress,
+    ItsControl,
+    KvmVersion,
+    VgicV3Device,
+    register_attr,
+    restore,
+    save_sequence,
+)
 from vgic_tools.compare.command_words import mapc
 
 ORDER = (0, 3, 5, 4, 1, 2)
@@ -15,8 +29,8 @@ FRAME = 0x2_0000
 TYPER = 0x8
 
 
-def vm(ids: tuple[int, ...] = ORDER) -> VgicV3Device:
-    device = VgicV3Device(memory=Ram.zeroed(0x4000_0000, 0x10_0000))
+def vm(ids: tuple[int, ...] = ORDER, version: KvmVersion = KVM_7_2) -> VgicV3Device:
+    device = VgicV3Device(memory=Ram.zeroed(0x4000_0000, 0x10_0000), version=version)
     for vcpu_id in ids:
         device.create_vcpu(vcpu_id=vcpu_id)
     device.set_attr(Group.ADDR, Address.DIST, GICD)
@@ -54,9 +68,10 @@ def test_ids_that_cannot_be() -> None:
     assert device.vcpu_ids == (1,)
 
 
-@pytest.mark.rule("KVM-3", "KVM-60")
-def test_collections_go_to_ids() -> None:
-    device = vm((7, 2))
+@pytest.mark.rule("KVM-3", "KVM-60", "KVM-61")
+@pytest.mark.parametrize(("version", "kept"), [(KVM_6_12, {0: 7, 1: 2}), (KVM_6_1, {2: 0, 3: 1})])
+def test_collections_go_to_ids_but_in_6_1(version: KvmVersion, kept: dict[int, int]) -> None:
+    device = vm((7, 2), version)
     its = device.create_its()
     its.set_attr(Group.ADDR, ItsAddress.ITS, 0x0808_0000)
     valid, queue, table = 1 << 63, 0x4000_0000, 0x4001_0000
@@ -67,7 +82,15 @@ def test_collections_go_to_ids() -> None:
     commands = b"".join(mapc(collection, rdbase) for collection, rdbase in enumerate((7, 2, 0, 1)))
     device.gic.memory.write(queue, commands)
     its.set_attr(Group.ITS_REGS, 0x88, len(commands))
-    assert device.gic.its().tables.kept == {0: 7, 1: 2}
+    assert device.gic.its().tables.kept == kept
+    its.set_attr(Group.CTRL, ItsControl.SAVE_TABLES)
+    again = vm((7, 2), version)
+    its = again.create_its()
+    its.set_attr(Group.ADDR, ItsAddress.ITS, 0x0808_0000)
+    again.gic.memory.write(table, device.gic.memory.read(table, 0x100))
+    its.set_attr(Group.ITS_REGS, 0x108, valid | table)
+    its.set_attr(Group.CTRL, ItsControl.RESTORE_TABLES)
+    assert again.gic.its().tables.kept == kept
 
 
 @pytest.mark.rule("KVM-3")

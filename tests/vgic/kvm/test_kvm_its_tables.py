@@ -82,12 +82,30 @@ def test_a_collection_that_only_events_name_is_saved_as_not_mapped() -> None:
     tables.two_devices()
     tables.driver.unmap_collection(0)
     tables.save()
-    assert [tables.word(tables.collection(place)) for place in range(3)] == [cte(NOT_MAPPED, 0), cte(1, 1), 0]
+    assert [tables.word(tables.collection(place)) for place in range(3)] == [cte(1, 1), cte(NOT_MAPPED, 0), 0]
     tables.restore()
     assert tables.vm.gic.its().tables.kept == {1: 1}
     assert tables.vm.device.signal_msi(0x0809_0040, 2, 3) == 0
     tables.driver.map_collection(0, 0)
     assert tables.vm.device.signal_msi(0x0809_0040, 2, 3) == 1
+
+
+@pytest.mark.rule("KVM-53")
+def test_collections_are_listed_in_the_order_in_which_commands_named_them() -> None:
+    tables = Tables()
+    driver = tables.driver
+    driver.map_device(3, events=4)
+    driver.send("MAPTI", DeviceID=3, EventID=0, pINTID=8200, ICID=9)
+    driver.map_collection(5, 1)
+    driver.map_collection(0, 1)
+    driver.unmap_collection(1)
+    driver.map_collection(1, 0)
+    tables.save()
+    listed = [cte(1, 0), cte(NOT_MAPPED, 9), cte(1, 5), cte(0, 1), 0]
+    assert [tables.word(tables.collection(place)) for place in range(5)] == listed
+    tables.restore()
+    tables.save()
+    assert [tables.word(tables.collection(place)) for place in range(5)] == listed
 
 
 @pytest.mark.rule("KVM-60")

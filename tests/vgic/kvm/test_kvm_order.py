@@ -228,6 +228,18 @@ set REDIST_REGS 0x10000007c 0x40000000
     ]
 
 
+@pytest.mark.rule("KVM-39", "KVM-65")
+def test_spis_that_are_pending_before_the_distributor_is_enabled() -> None:
+    enable, pending = "set DIST_REGS 0x0 0x2", "set DIST_REGS 0x204 0x10"
+    message = (
+        "out of order: DIST_REGS GICD_CTLR comes too late: "
+        "line 8 has made SPIs pending, and KVM queues none while it is disabled"
+    )
+    assert findings(f"{pending}\n{enable}\n") == [f"line 9: {message}"]
+    assert findings(f"{enable}\n{pending}\n{enable}\n") == []
+    assert findings(f"set DIST_REGS 0x204 0\n{enable}\n") == []
+
+
 @pytest.mark.rule("KVM-40")
 def test_without_an_its_there_are_no_lpis_to_enable() -> None:
     log = "set REDIST_REGS 0x78 0x580\nset REDIST_REGS 0x0 0x1\nset REDIST_REGS 0x78 0x580\n"

@@ -173,14 +173,17 @@ def test_userspace_sees_and_replaces_the_latches_alone() -> None:
         assert vm.dist(beyond) == 0
 
 
-@pytest.mark.rule("KVM-21")
+@pytest.mark.rule("KVM-21", "STATE-17")
 def test_a_restored_latch_is_delivered() -> None:
+    """If the Distributor was enabled before; as Linux 6.12 did, asked live."""
     vm = Vm()
     vm.set_dist(ISENABLER1, 1)
     vm.set_dist(ISPENDR1, 1)
     vm.set_icc(vgic.ICC_PMR_EL1, 0xF0)
     vm.set_icc(vgic.ICC_IGRPEN1_EL1, 1)
     vm.set_dist(CTLR, 0b10)
+    assert vm.gic.outputs(0) == (False, False)
+    vm.set_dist(ISPENDR1, 1)
     assert vm.gic.outputs(0) == (True, False)
     vm.set_dist(ISPENDR1, 0)
     assert vm.gic.outputs(0) == (False, False)
@@ -208,6 +211,16 @@ def test_levels_are_kept_whatever_the_trigger_is_meanwhile(levels_first: bool) -
     assert vm.level(32) == 0b11
     assert vm.dist(ISPENDR1) == 0
     assert vm.gic.read(GICD + ISPENDR1, 4) == 0b11
+
+
+@pytest.mark.rule("KVM-15", "KVM-23")
+def test_levels_that_are_not_told_outlive_a_change_of_what_the_gic_is() -> None:
+    vm = Vm()
+    vm.set_level(32, 0x00F0)
+    vm.set_dist(IIDR, REVISION_2)
+    assert vm.level(32) == 0
+    vm.set_dist(0xC08, 0)
+    assert vm.level(32) == 0x00F0
 
 
 @pytest.mark.rule("KVM-23")

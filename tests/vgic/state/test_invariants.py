@@ -85,6 +85,18 @@ def forget_what_runs(gic: vgic.Gic) -> None:
     gic.interface(1).groups[0]._first = 1 << 4
 
 
+def signal_something_else(gic: vgic.Gic) -> None:
+    gic.interface(0).signalled_key = NO_KEY
+
+
+def choose_nothing(gic: vgic.Gic) -> None:
+    gic.interface(0).best_key = NO_KEY
+
+
+def run_at_another_priority(gic: vgic.Gic) -> None:
+    gic.interface(1).running = 0x40
+
+
 @pytest.mark.rule("API-6")
 @pytest.mark.parametrize(
     ("corrupt", "message"),
@@ -119,6 +131,9 @@ def forget_what_runs(gic: vgic.Gic) -> None:
         (lower_a_binary_point, "vCPU 0: BPR0 2, BPR1 0 are below the minimum"),
         (activate_a_priority_that_is_not, "vCPU 1: active priorities 0x100000000"),
         (forget_what_runs, "vCPU 1: Group 0 runs at 0xff, active priorities are 0x10"),
+        (signal_something_else, "vCPU 0: signals 0x100000000, the best is 0x40000029"),
+        (choose_nothing, "vCPU 0: chose 0x100000000, should have 0x40000029"),
+        (run_at_another_priority, "vCPU 1: runs at 0x40, should at 0xff"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -128,6 +143,54 @@ def test_a_contradiction_is_found_and_named(corrupt: Callable[[vgic.Gic], None],
     corrupt(gic)
     with pytest.raises(InvariantError) as caught:
         gic.check()
+    assert str(caught.value) == message
+
+
+def place_one_twice(gic: vgic.Gic) -> None:
+    gic._shared.placement.unplaced.add(8)
+
+
+def place_none(gic: vgic.Gic) -> None:
+    gic._shared.placement.held.clear()
+
+
+def let_one_wait(gic: vgic.Gic) -> None:
+    del gic._shared.placement.held[8]
+    gic._shared.placement.unplaced.add(8)
+
+
+def disable_its_group(gic: vgic.Gic) -> None:
+    gic.interface(0).groups[1].enabled = False
+
+
+def withdraw_its_signal(gic: vgic.Gic) -> None:
+    gic.interface(0).signalled_key = NO_KEY
+
+
+@pytest.mark.rule("API-6")
+@pytest.mark.parametrize(
+    ("corrupt", "message"),
+    [
+        (place_one_twice, "1-of-N SPIs are placed {8: 0} or not {8}, but forwarded are {8}"),
+        (place_none, "1-of-N SPIs are placed {} or not set(), but forwarded are {8}"),
+        (let_one_wait, "INTID 40 waits although there is a PE for it"),
+        (disable_its_group, "INTID 40 is at vCPU 0, which is not selectable"),
+        (withdraw_its_signal, "INTID 40 waits at vCPU 0 while vCPU 1 would take it"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_contradiction_of_a_1_of_n_spi_is_found_and_named(
+    corrupt: Callable[[vgic.Gic], None], message: str
+) -> None:
+    guest = Guest(2, spis=32).boot()
+    guest.setup(40, priority=0x80)
+    guest.route(40, 1 << 31)
+    guest.line(40, True)
+    guest.gic.check()
+    assert guest.gic.spi(40).target == 0
+    corrupt(guest.gic)
+    with pytest.raises(InvariantError) as caught:
+        guest.gic.check()
     assert str(caught.value) == message
 
 

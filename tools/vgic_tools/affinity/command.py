@@ -18,6 +18,7 @@ from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layout_study import COUNTS, layout_study
 from vgic_tools.affinity.layouts import LAYOUTS, topology_from_file
+from vgic_tools.affinity.mismatch_study import mismatch_study
 from vgic_tools.affinity.plots import Plot, save
 from vgic_tools.affinity.report import write_report
 from vgic_tools.affinity.routing_plots import ROUTING_PLOTS
@@ -28,6 +29,8 @@ from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
 from vgic_tools.console import stderr, stdout, table
 from vgic_tools.errors import UsageError
+from vgic_tools.judges.agent import missing_tool
+from vgic_tools.judges.kernels import SUITES, cached_kernel
 from vgic_tools.numbers import number
 from vgic_tools.provenance import provenance
 from vgic_tools.signals import ended_by_signals
@@ -221,3 +224,23 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
     except UsageError as error:
         fail(error)
     _run(study, TRAP_PLOTS, output, jobs)
+
+
+@affinity_group.command("mismatch")
+@click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    type=click.Choice(list(SUITES)),
+    help="This kernel's KVM, fetched if need be; repeatable. Default: every kernel that has been fetched.",
+)
+@_common
+def mismatch_command(kernels: tuple[str, ...], output: Path | None, jobs: int) -> None:
+    """Show what a vCPU with an Aff3 sees on a live KVM, and in the model."""
+    missing = missing_tool()
+    if not kernels and missing is None:
+        kernels = tuple(name for name in SUITES if cached_kernel(name) is not None)
+        missing = None if kernels else "no kernel has been fetched (`make kernels`)"
+    if missing is not None:
+        complain(f"only the model is asked: {missing}")
+    _run(mismatch_study(kernels if missing is None else ()), (), output, jobs)

@@ -4,19 +4,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from vgic import VgicError
-from vgic_tools.compare.cases import read_case, write_case
-from vgic_tools.compare.engine import Comparison
-from vgic_tools.compare.run import Result, compare, finding_of
-from vgic_tools.compare.ways import AREAS, WAYS, Way, areas_of, ways_for
+from vgic_tools.compare.areas import AREAS
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.progress import progress
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
+
+# What compares is loaded when something is to be compared.
+if TYPE_CHECKING:
+    from vgic_tools.compare.engine import Comparison
+    from vgic_tools.compare.run import Result
+    from vgic_tools.compare.ways import Way
+
+    Asked = list[tuple[Way, Comparison, frozenset[str]]]
 
 __all__ = ["compare_command"]
 
@@ -78,6 +82,8 @@ def compare_command(
         if case is not None:
             _repeat(case, qemu or kernel, as_data)
         assert judge is not None
+        from vgic_tools.compare.run import compare
+
         most = operations or (DEFAULT_OPERATIONS if seconds is None else WITHOUT_END)
         with _asked(judge, _areas(judge, areas), qemu or kernel) as asked, _bar(most, seconds) as tick:
             result = compare(
@@ -92,10 +98,9 @@ def compare_command(
     _show(result, written, as_data)
 
 
-Asked = list[tuple[Way, Comparison, frozenset[str]]]
-
-
 def _areas(judge: str, text: str | None) -> frozenset[str]:
+    from vgic_tools.compare.ways import areas_of
+
     known = areas_of(judge)
     if text is None:
         return known
@@ -107,8 +112,10 @@ def _areas(judge: str, text: str | None) -> frozenset[str]:
 
 
 @contextmanager
-def _asked(judge: str, areas: frozenset[str], which: str | None) -> Iterator[Asked]:
+def _asked(judge: str, areas: frozenset[str], which: str | None) -> "Iterator[Asked]":
     """The comparisons with a judge, one for each way to ask it."""
+    from vgic_tools.compare.ways import ways_for
+
     with ExitStack() as stack:
         asked = []
         for way, mine in ways_for(judge, areas):
@@ -119,13 +126,13 @@ def _asked(judge: str, areas: frozenset[str], which: str | None) -> Iterator[Ask
 
 
 @contextmanager
-def _bar(most: int, seconds: float | None) -> Iterator[Callable[[Result], None]]:
+def _bar(most: int, seconds: float | None) -> "Iterator[Callable[[Result], None]]":
     """What shows how far a comparison is."""
     done = 0
     total = most if most < WITHOUT_END else round((seconds or 0) * 1000)
     with progress("operations", total, lambda: done) as advance:
 
-        def tick(result: Result) -> None:
+        def tick(result: "Result") -> None:
             nonlocal done
             done = result.operations if most < WITHOUT_END else round(result.seconds * 1000)
             advance()
@@ -133,8 +140,10 @@ def _bar(most: int, seconds: float | None) -> Iterator[Callable[[Result], None]]
         yield tick
 
 
-def _write(result: Result, folder: Path, seed: int) -> dict[str, Path]:
+def _write(result: "Result", folder: Path, seed: int) -> dict[str, Path]:
     """Write a case file for each kind."""
+    from vgic_tools.compare.cases import write_case
+
     written = {}
     for number, (kind, finding) in enumerate(result.findings.items()):
         path = folder / f"vgic-case-{seed}{f'-{number}' if number else ''}.jsonl"
@@ -145,6 +154,11 @@ def _write(result: Result, folder: Path, seed: int) -> dict[str, Path]:
 
 def _repeat(path: Path, which: str | None, as_data: bool) -> None:
     """Repeat a case and end."""
+    from vgic import VgicError
+    from vgic_tools.compare.cases import read_case
+    from vgic_tools.compare.run import Result, finding_of
+    from vgic_tools.compare.ways import WAYS
+
     case = read_case(path, tuple(WAYS))
     way = WAYS[case.way]
     for number, operation in enumerate(case.operations, 2):
@@ -163,7 +177,7 @@ def _repeat(path: Path, which: str | None, as_data: bool) -> None:
         _show(result, {}, as_data)
 
 
-def _show(result: Result, written: dict[str, Path], as_data: bool) -> None:
+def _show(result: "Result", written: dict[str, Path], as_data: bool) -> None:
     if as_data:
         from vgic_tools.compare.report import as_json
 

@@ -20,6 +20,8 @@ def print_report(console: Output, result: Result, written: dict[str, Path]) -> N
         f"{result.operations:,} operations on {result.machines:,} machines in {result.seconds:.0f} s;"
         f" after {result.changes:,} of them a vCPU was offered or signalled something else"
     )
+    for reason in result.again:
+        console.print(styled("asked again:", "yellow"), reason)
     if result.excused:
         shown = table("freedom", "differences", right=("differences",))
         for rule, count in sorted(result.excused.items()):
@@ -69,6 +71,7 @@ def as_json(result: Result, written: dict[str, Path]) -> dict[str, object]:
         "changes": result.changes,
         "seconds": round(result.seconds, 1),
         "freedoms": result.excused,
+        "asked_again": result.again,
         "divergences": [
             {
                 "kind": kind,

@@ -43,6 +43,8 @@ class Result:
     findings: dict[str, Finding] = field(default_factory=dict)
     """By kind."""
     seconds: float = 0.0
+    again: list[str] = field(default_factory=list)
+    """Why a judge gave no judgement at first, and was asked again."""
 
 
 def compare(
@@ -81,7 +83,7 @@ def compare(
                 life = life._replace(sweep=lambda model: [])
             result.machines += 1
             before = comparison.operations
-            performed, divergence = comparison.live(life, min(LIFE, most - result.operations), goes_on)
+            performed, divergence = _lived(result, comparison, life, min(LIFE, most - result.operations), goes_on)
             if divergence is not None:
                 _found(result, way, comparison, life, performed, divergence)
                 if not keep_going:
@@ -95,6 +97,23 @@ def compare(
         for rule, count in comparison.excused.items():
             result.excused[rule] = result.excused.get(rule, 0) + count
     return result
+
+
+def _lived(
+    result: Result, comparison: Comparison, life: Life, most: int, goes_on: Callable[[], bool]
+) -> tuple[list[Operation], Divergence | None]:
+    """Live a life; once more, where the judge gives no judgement: the machine that it runs on may be busy.
+
+    Raises JudgeError where it gives none again.
+    """
+    before = comparison.operations, comparison.changes, dict(comparison.excused)
+    try:
+        return comparison.live(life, most, goes_on)
+    except JudgeError as error:
+        result.again.append(str(error))
+        comparison.operations, comparison.changes, comparison.excused = before
+        comparison.judge.renew()
+        return comparison.live(life, most, goes_on)
 
 
 def _found(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from vgic_tools.compare.areas import AREAS
 from vgic_tools.compare.engine import Comparison
 from vgic_tools.compare.freedoms import Freedom, LateOutputs
 from vgic_tools.judges.agent import QEMU
@@ -22,7 +23,7 @@ from vgic_tools.judges.protocol import (
     Store,
 )
 
-__all__ = ["AREAS", "WAYS", "Way", "areas_of", "ways_for"]
+__all__ = ["WAYS", "Way", "areas_of", "ways_for"]
 
 
 class Way(NamedTuple):
@@ -162,9 +163,6 @@ WAYS: Final = {
     )
 }
 """By name."""
-
-AREAS: Final = ("attributes", "mmio", "cpu-interface", "lines", "sgis", "its", "state")
-"""What operations can be about."""
 
 
 def areas_of(judge: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Final
 from vgic import Gic
 from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import (
+    KVM_6_1,
     KVM_6_12,
     KVM_7_2,
     Address,
@@ -35,7 +36,10 @@ GICR_BASE: Final = 0x080A_0000
 
 def kvm_version(release: str) -> KvmVersion:
     """The version of KVM of a kernel: "6.12.117+deb13-cloud-arm64"."""
-    return KVM_6_12 if int(release.partition(".")[0]) < 7 else KVM_7_2
+    major, minor = map(int, release.split(".")[:2])
+    if (major, minor) < (6, 12):
+        return KVM_6_1
+    return KVM_6_12 if major < 7 else KVM_7_2
 
 
 def live_host(kernel: str) -> KvmHost:

@@ -197,7 +197,8 @@ class RunningQemu(QemuJudge):
                 if self._turn() != turn:
                     turn, limit = self._turn(), now + TIMEOUT
                 if now > limit:
-                    raise self._qtest.failed("does not answer")
+                    taken = [self._guest.done(cpu) for cpu in range(self._cpus)]
+                    raise self._qtest.failed(f"does not answer after turn {turn}, vCPUs after programs {taken}")
             time.sleep(_REST)
 
 

@@ -1,0 +1,86 @@
+"""Random guests of a live KVM, and the model with the profile of that version: every operation compared.
+
+Where QEMU, the cross compiler or a kernel is not there, these tests are skipped.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import vgic
+from kvm_guests import IRQS, RandomGuest, config
+from vgic_tools.judges.agent import missing_tool
+from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
+from vgic_tools.judges.kernels import cached_kernel
+from vgic_tools.judges.kvm_guest import KvmGuest, Step
+from vgic_tools.judges.kvm_host import KvmHost
+
+KERNELS = [
+    pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in ("6.12", "6.1", "newest")
+]
+BATCH = 400
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
+    missing = missing_tool()
+    if missing is not None:
+        pytest.skip(missing)
+    kernel = cached_kernel(request.param)
+    if kernel is None:
+        pytest.skip(f"there is no kernel {request.param}; `python -m vgic_tools.judges.fetch` fetches it")
+    with KvmHost(kernel) as live:
+        yield live
+
+
+def live_guest(host: KvmHost, seed: int, batches: int) -> Follower:
+    """A guest on KVM and on the model, until its end or until KVM cannot be followed. Raises Difference."""
+    old = host.release.startswith("6.")
+    machine = config(1 + seed % 4, vgic.KVM if old else vgic.KVM_7_2)
+    kvm = KvmGuest(host, len(machine.topology), IRQS)
+    # One model performs operations as they are drawn, the other when KVM has performed them.
+    ahead = vgic.Gic(machine)
+    follower = Follower(vgic.Gic(machine), active_first=old)
+    guest = RandomGuest(seed, ahead, ties=seed % 3 == 0, disables=old)
+    drawn = guest.preparation()
+    for _ in range(1 + batches):
+        steps: list[Step] = []
+        for step in drawn:
+            steps.append(step)
+            perform(ahead, step)
+        if not follower.follow(steps, kvm.perform(steps)):
+            break
+        follower.gic.check()
+        ahead.restore(follower.gic.save())
+        drawn = guest.steps(BATCH)
+    return follower
+
+
+def compare(host: KvmHost, seed: int, operations: int) -> Counter[str]:
+    """As many guests as it takes; how often each rule allowed something."""
+    allowed: Counter[str] = Counter()
+    compared = 0
+    while compared < operations:
+        try:
+            followed = live_guest(host, seed, batches=3)
+        except Difference as difference:
+            raise Difference(f"Linux {host.release}, seed {seed}: {difference}") from None
+        compared += followed.compared
+        allowed += followed.freedoms
+        seed += 1
+    print(f"{compared} operations on Linux {host.release}; allowed: {dict(allowed)}")
+    return allowed
+
+
+@pytest.mark.rule("CPU-23", "CPU-24", "CPU-25", "STATE-16", "STATE-17", "ROUTE-14")
+@pytest.mark.rule("KVM-70", "KVM-71", "KVM-72", "PRIO-10")
+def test_random_guests(host: KvmHost) -> None:
+    """Ten seconds a kernel on an idle machine."""
+    assert compare(host, 0, 2000).keys() <= {LIST_REGISTERS, TIES, MOVES, LINGERS}
+
+
+@pytest.mark.slow
+def test_many_random_guests(host: KvmHost) -> None:
+    """100,000 operations on three kernels, two to three minutes each; each freedom is taken."""
+    assert compare(host, 10_000, 34_000).keys() == {LIST_REGISTERS, TIES, MOVES, LINGERS}

@@ -1,0 +1,53 @@
+"""A VM moves from a live KVM into the model, runs on there, and moves to a KVM of another version.
+
+Reading it out of either, and writing it into either, is the same code (`vgic.kvm.save_sequence`, `restore`). After
+each move all registers, and guest RAM as far as a GIC writes it, are compared with those of before; in the end the
+last KVM and the model give their guests the same interrupts until none is left.
+"""
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import pytest
+
+from kvm_round_trips import round_trip
+from vgic_tools.judges.agent import missing_tool
+from vgic_tools.judges.kernels import SUITES, cached_kernel
+from vgic_tools.judges.kvm_host import KvmHost
+
+ROADS = [
+    pytest.param(road, id="-to-".join(road), marks=[] if road == ("6.12", "newest") else pytest.mark.slow)
+    for road in permutations(SUITES, 2)
+]
+
+Hosts = tuple[KvmHost, KvmHost]
+
+
+@pytest.fixture(scope="module", params=ROADS)
+def hosts(request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    missing = missing_tool()
+    if missing is not None:
+        pytest.skip(missing)
+    kernels = [cached_kernel(name) for name in request.param]
+    for name, kernel in zip(request.param, kernels, strict=True):
+        if kernel is None:
+            pytest.skip(f"there is no kernel {name}; `make kernels` fetches it")
+    source, target = kernels
+    assert source is not None
+    assert target is not None
+    with KvmHost(source) as first, KvmHost(target) as second:
+        yield first, second
+
+
+@pytest.mark.rule("KVM-36", "KVM-55", "KVM-65")
+def test_a_guest_goes_on_in_the_model_and_on_another_kvm(hosts: Hosts) -> None:
+    taken = sum(round_trip(*hosts, seed).taken for seed in range(3))
+    assert taken, "no guest had an interrupt left to take"
+
+
+@pytest.mark.slow
+@pytest.mark.rule("KVM-36", "KVM-55", "KVM-65")
+def test_many_guests_go_on(hosts: Hosts) -> None:
+    """5 for each way from one kernel to another."""
+    for seed in range(100, 105):
+        round_trip(*hosts, seed)

@@ -1,0 +1,255 @@
+"""A guest of a live KVM, followed by the model: what came of each operation, compared.
+
+KVM gives a guest what fits into the list registers of its CPUs, and brings them up to date when a vCPU leaves its
+guest. So there is some freedom in what the guest sees. The rules in specs/kvm.md say which, and here is where a
+difference is allowed by one of them: each is counted by the id of its rule. Where KVM chose otherwise, the model
+follows.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import vgic
+from vgic.cpu_interface.interface import NOT_ACTIVE
+from vgic.interrupts.banks import InterruptBank
+from vgic_tools.judges.guest import Kind, Operation, Result
+from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
+
+__all__ = ["LINGERS", "LIST_REGISTERS", "MOVES", "TIES", "Difference", "Follower", "perform"]
+
+LIST_REGISTERS: Final = "KVM-70"
+TIES: Final = "PRIO-10"
+MOVES: Final = "KVM-71"
+LINGERS: Final = "KVM-72"
+
+SLOTS: Final = 4
+"""List registers of the CPUs that QEMU's TCG has."""
+
+_ACKNOWLEDGE: Final = {vgic.ICC_IAR0_EL1: 0, vgic.ICC_IAR1_EL1: 1}
+_HIGHEST: Final = {vgic.ICC_HPPIR0_EL1: 0, vgic.ICC_HPPIR1_EL1: 1}
+_END: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1, vgic.ICC_DIR_EL1)
+_SGI: Final = (vgic.ICC_SGI0R_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1)
+_IROUTER: Final = 0x6000
+
+
+class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends with
+    """The model does something else than KVM, which no rule allows."""
+
+
+def perform(gic: vgic.Gic, step: Step) -> Result | None:
+    """What comes of a step on the model, as `KvmGuest.perform` tells it."""
+    if isinstance(step, LineStep):
+        line = gic.spi(step.intid) if step.intid >= 32 else gic.ppi(step.cpu, step.intid)
+        line.set_level(step.level)
+        return None
+    cpu, operation = step
+    value: int | None = 0
+    match operation.kind:
+        case Kind.READ:
+            value = gic.read(operation.address, operation.size, cpu)
+        case Kind.WRITE:
+            gic.write(operation.address, operation.size, operation.value, cpu)
+        case Kind.MRS:
+            value = gic.mrs(cpu, operation.encoding)
+        case Kind.MSR:
+            value = 0 if gic.msr(cpu, operation.encoding, operation.value) else None
+    irq, fiq = gic.outputs(cpu)
+    return Result(value or 0, _UNDEFINED if value is None else 0, irq << 7 | fiq << 6)
+
+
+_UNDEFINED: Final = 1 << 25
+"""ESR_EL1 of an instruction that is UNDEFINED: exception class 0, 32 bits wide."""
+
+
+def leaves(operation: Operation) -> bool:
+    """True where KVM has the vCPU leave its guest for an operation."""
+    return operation.kind in (Kind.READ, Kind.WRITE) or operation.encoding in _SGI
+
+
+class Follower:
+    """The model beside a guest of KVM. `freedoms` counts what its rules allowed.
+
+    `active_first`: active interrupts are the first that KVM puts into list registers; 7.2 puts pending ones first.
+    """
+
+    def __init__(self, gic: vgic.Gic, active_first: bool = True) -> None:
+        self.gic = gic
+        self._active_first = active_first
+        self.freedoms: Counter[str] = Counter()
+        self.compared = 0
+        """Operations of vCPUs that were compared."""
+        vcpus = range(len(gic.config.topology))
+        self._crowded = [False for _ in vcpus]
+        """More concerns a vCPU than it has list registers, or did when it last left its guest."""
+        self._lingers = [False for _ in vcpus]
+        """Something may be in its list registers that is not for it any more."""
+        self._behind: set[int] = set()
+        """The vCPUs that have not run since something may have moved."""
+        self._running = -1
+
+    def follow(self, steps: Sequence[Step], results: Sequence[Result | None]) -> bool:
+        """Perform steps on the model, and compare; False where what KVM did cannot be followed any more (KVM-70).
+
+        Raises Difference.
+        """
+        for step, result in zip(steps, results, strict=True):
+            if isinstance(step, LineStep) or result is None:
+                perform(self.gic, step)
+                self._running = -1
+            elif not self._follow(step, result):
+                return False
+        return True
+
+    def _follow(self, step: GuestStep, result: Result) -> bool:
+        cpu, operation = step
+        if cpu != self._running:
+            self._running = cpu
+            self._crowded[cpu] = self._lingers[cpu] = False
+        self._crowded[cpu] |= self.entries(cpu) > SLOTS
+        if self._crowded[cpu] and operation.encoding in _END and self._may_miss(cpu, operation.value & 0xFF_FFFF):
+            self.freedoms[LIST_REGISTERS] += 1
+            return False
+        self._lingers[cpu] |= lingers(self.gic, step)
+        if moves(self.gic, operation):
+            self._behind = set(range(len(self._crowded)))
+        expected = self._take(step, result)
+        crowded = self.entries(cpu) > SLOTS
+        self.compared += 1
+        try:
+            if _seen(expected) == _seen(result):
+                return True
+            if self._crowded[cpu] or crowded:
+                self.freedoms[LIST_REGISTERS] += 1
+                return False
+            self._allow(step, expected, result)
+            return True
+        finally:
+            self._behind.discard(cpu)
+            self._crowded[cpu] = crowded if leaves(operation) else self._crowded[cpu] or crowded
+            if leaves(operation):
+                self._lingers[cpu] = False
+
+    def _allow(self, step: GuestStep, expected: Result, result: Result) -> None:
+        """Raises Difference unless a rule allows what was seen."""
+        cpu = step.cpu
+        if _seen(expected)[:2] == _seen(result)[:2]:
+            if self._lingers[cpu]:
+                self.freedoms[LINGERS] += 1
+                return
+            if self._behind:
+                self.freedoms[MOVES] += 1
+                return
+        best = self.gic.highest_pending(cpu)
+        if best is not None and len({group for _, group in self.ties(cpu)}) == 2:
+            # Which of the two outputs signals is a matter of which interrupt is first.
+            swapped = result._replace(isr=(result.isr & 0x80) >> 1 | (result.isr & 0x40) << 1)
+            if _seen(expected) in (_seen(swapped), _seen(result)):
+                self.freedoms[TIES] += 1
+                return
+        raise Difference(f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}")
+
+    def _may_miss(self, cpu: int, intid: int) -> bool:
+        """True where what is finished may be in no list register, or KVM take it for another that is in none."""
+        active = self.entries(cpu, active=True)
+        if self._active_first:
+            return active > SLOTS
+        if active != 1 or self.gic.interface(cpu).eoi_mode or intid >= 32 + self.gic.config.spis:
+            return active > 0
+        bank = self.gic.bank(cpu, intid)
+        return bank.active_priority(intid - bank.first, cpu) == NOT_ACTIVE
+
+    # What concerns a vCPU.
+
+    def entries(self, cpu: int, active: bool = False) -> int:
+        """How many interrupts concern a vCPU: those that are active there, and, unless `active`, those for it."""
+        found = 0
+        for bank in self._banks(cpu):
+            for word in bank.words:
+                bits = int(word.active if active else word.active | word.queued)
+                while bits:
+                    index = word.start + (bits & -bits).bit_length() - 1
+                    bits &= bits - 1
+                    found += (bank.place(index) if bank.is_active(index) else bank.target(index)) == cpu
+        return found
+
+    def ties(self, cpu: int) -> list[tuple[int, int]]:
+        """INTID and group of everything that is offered to a vCPU with the priority of the best."""
+        best = self.gic.highest_pending(cpu)
+        if best is None:
+            return []
+        found = []
+        for bank in self._banks(cpu):
+            for index in range(bank.count):
+                same = (
+                    bank.is_queued(index) and bank.priorities[index] == best.priority and bank.target(index) == cpu
+                )
+                if same and self.gic.interface(cpu).groups[bank.group(index)].considered():
+                    found.append((int(bank.first) + index, int(bank.group(index))))
+        return found
+
+    def _banks(self, cpu: int) -> tuple[InterruptBank, InterruptBank]:
+        return self.gic.bank(cpu, 0), self.gic.bank(cpu, 32)
+
+    def _take(self, step: GuestStep, result: Result) -> Result:
+        """`perform`, but of several interrupts of one priority let the vCPU have the one that KVM let it have."""
+        cpu, operation = step
+        acknowledged = operation.kind is Kind.MRS and operation.encoding in _ACKNOWLEDGE
+        if not acknowledged and not (operation.kind is Kind.MRS and operation.encoding in _HIGHEST):
+            return _performed(self.gic, step)
+        ties = self.ties(cpu)
+        best = self.gic.highest_pending(cpu)
+        group = _ACKNOWLEDGE.get(operation.encoding, _HIGHEST.get(operation.encoding))
+        chosen = next(((intid, of) for intid, of in ties if intid == result.value), None)
+        if chosen is None and result.value == vgic.SPURIOUS:
+            # One of the other group is first.
+            chosen = next(((intid, of) for intid, of in ties if of != group), None)
+        if best is None or chosen is None or chosen[0] == best.intid or self._crowded[cpu]:
+            return _performed(self.gic, step)
+        self.freedoms[TIES] += 1
+        hidden = [intid for intid, _ in ties if intid != chosen[0]]
+        self._hide(cpu, hidden, True)
+        expected = _performed(self.gic, step)
+        self._hide(cpu, hidden, False)
+        irq, fiq = self.gic.outputs(cpu)
+        return expected._replace(isr=irq << 7 | fiq << 6)
+
+    def _hide(self, cpu: int, intids: Sequence[int], hidden: bool) -> None:
+        """Disable some interrupts that are enabled, or enable them again."""
+        for intid in intids:
+            bank = self.gic.bank(cpu, intid)
+            number, bit = divmod(intid - int(bank.first), 32)
+            bank.words[number].enabled ^= 1 << bit
+            bank.update(number, 1 << bit)
+
+
+def _performed(gic: vgic.Gic, step: Step) -> Result:
+    result = perform(gic, step)
+    assert result is not None
+    return result
+
+
+def _seen(result: Result) -> tuple[int, bool, bool, bool]:
+    return result.value, result.undefined, result.irq, result.fiq
+
+
+def moves(gic: vgic.Gic, operation: Operation) -> bool:
+    """True of a write that can move what is pending from one vCPU to another: GICD_CTLR, GICD_IROUTER<n>."""
+    offset = operation.address - gic.config.gicd_base
+    return operation.kind is Kind.WRITE and (0 <= offset < 4 or _IROUTER <= offset < 0x8000)
+
+
+def lingers(gic: vgic.Gic, step: Step) -> bool:
+    """True where a step deactivates an interrupt that is pending again, but not for this vCPU to take."""
+    if isinstance(step, LineStep) or step.operation.kind is not Kind.MSR or step.operation.encoding not in _END:
+        return False
+    cpu, operation = step
+    intid = operation.value & 0xFF_FFFF
+    if intid >= 32 + gic.config.spis:
+        return False
+    bank = gic.bank(cpu, intid)
+    index = intid - int(bank.first)
+    word, bit = bank.words[index // 32], 1 << index % 32
+    there = bank.is_active(index) and bank.place(index) == cpu and bool(word.latch & word.edge & bit)
+    stays = bool(word.enabled & ~word.overlooked & bit) and bank.target(index) == cpu
+    return there and not stays

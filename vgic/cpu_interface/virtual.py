@@ -1,0 +1,54 @@
+"""The virtual CPU interface of a hypervisor's guest, whose interrupts are in list registers.
+
+It has no way to the banks but by its list registers, so it finishes only what is in one of them: what its PE has
+acknowledged, or was made active for it. Whatever does not match is no more than a priority drop.
+"""
+
+from mypy_extensions import i64
+
+from vgic.cpu_interface.interface import ANYWHERE, NO_GROUP, NOT_ACTIVE, PREEMPTION, CpuInterface, LineSink
+from vgic.intids import FIRST_SPECIAL, LAST_SPECIAL
+from vgic.profiles import Profile
+
+__all__ = ["VirtualCpuInterface"]
+
+
+class VirtualCpuInterface(CpuInterface):
+    """A CPU interface that differs in how interrupts end."""
+
+    __slots__ = ("_dir_reaches",)
+
+    def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
+        super().__init__(cpu, profile, priority_bits, lines)
+        self._dir_reaches: i64 = ANYWHERE if profile.dir_reaches_other_pes else cpu
+
+    def end_of_interrupt(self, group: i64, intid: i64) -> None:
+        """Write EOIR of `group`: the highest active priority drops, of whichever group it is (rule CPU-23).
+
+        With EOImode 0 the interrupt is deactivated where it is active here, belongs to `group`, and has the
+        priority that dropped.
+        """
+        if self.running_group == NO_GROUP or FIRST_SPECIAL <= intid <= LAST_SPECIAL:
+            return
+        dropped = self.running
+        self.groups[self.running_group].drop()
+        self.find_running()
+        self.settle(PREEMPTION)
+        bank = self._bank(intid)
+        if bank is None or self.eoi_mode:
+            return
+        index = intid - bank.first
+        priority = bank.active_priority(index, self.cpu)
+        if priority != NOT_ACTIVE and priority & self.group_mask(group) == dropped and bank.group(index) == group:
+            bank.deactivate(index)
+            self._settler.settle()
+
+    def deactivate(self, intid: i64) -> None:
+        """Write DIR: deactivate what is active here; ignored unless EOImode is 1 (rules CPU-24, CPU-25)."""
+        bank = self._bank(intid)
+        if bank is None or not self.eoi_mode:
+            return
+        index = intid - bank.first
+        if bank.active_priority(index, self._dir_reaches) != NOT_ACTIVE:
+            bank.deactivate(index)
+            self._settler.settle()
