@@ -36,7 +36,7 @@ def loaded(code: str, *arguments: str) -> set[str]:
 
 
 COMMAND = "from vgic_tools.cli import main; main()"
-HEAVY = {"matplotlib", "numpy", "construct", "vgic.kvm", "vgic_tools.bench", "vgic_tools.affinity"}
+HEAVY = {"matplotlib", "numpy", "construct", "vgic.identity", "vgic.kvm", "vgic_tools.bench", "vgic_tools.affinity"}
 
 
 def test_the_version_loads_no_model() -> None:

@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 __all__ = [
+    "CAP_ARM_WRITABLE_IMP_ID_REGS",
     "DEVICE_ITS",
     "DEVICE_V3",
     "MPIDR_EL1",
@@ -15,6 +16,7 @@ __all__ = [
     "Exit",
     "Ioctl",
     "X",
+    "cache_register",
     "create_device",
     "created_device",
     "device_attr",
@@ -76,6 +78,9 @@ POINTER_OF_ATTR: Final = 16
 POINTER_OF_REG: Final = 8
 """Where a kvm_one_reg does."""
 
+CAP_ARM_WRITABLE_IMP_ID_REGS: Final = 239
+"""KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, for `enable_cap`."""
+
 VCPU_INIT_SIZE: Final = 32
 """Bytes of a kvm_vcpu_init."""
 POWER_OFF: Final = 1 << 0
@@ -99,6 +104,11 @@ def X(number: int) -> int:  # noqa: N802 - the register is called so
 def system_register(encoding: int) -> int:
     """The id of a system register: op0 [15:14], op1 [13:11], CRn [10:7], CRm [6:3], op2 [2:0]."""
     return _REGISTER | _SYSTEM | encoding
+
+
+def cache_register(selector: int) -> int:
+    """The id of CCSIDR_EL1 where CSSELR_EL1 is `selector`, a register of 32 bits."""
+    return 0x6020_0000_0011_0000 | selector
 
 
 MPIDR_EL1: Final = system_register(0xC005)

@@ -21,7 +21,7 @@ from vgic_tools.judges import kvm_abi as abi
 from vgic_tools.judges.agent import Agent, Answer
 from vgic_tools.judges.kvm_abi import Exit, Ioctl
 
-__all__ = ["AttrCall", "KvmHost", "LiveDevice", "LiveVcpu", "LiveVm", "Outcome"]
+__all__ = ["AttrCall", "KvmHost", "LiveDevice", "LiveVcpu", "LiveVm", "Outcome", "RegCall"]
 
 RUN_MILLISECONDS: Final = 200
 """How long a vCPU runs unless it leaves its guest before."""
@@ -62,6 +62,28 @@ class AttrCall(NamedTuple):
     def outcome(self, answer: Answer) -> Outcome:
         """What it came to."""
         told = self.request is Ioctl.GET_DEVICE_ATTR and not answer.errno
+        return Outcome(answer.errno, int.from_bytes(answer.more, "little") if told else 0)
+
+
+class RegCall(NamedTuple):
+    """KVM_GET_ONE_REG or KVM_SET_ONE_REG of a vCPU."""
+
+    vcpu: "LiveVcpu"
+    request: Ioctl
+    register: int
+    """KVM's id of it, see `kvm_abi`."""
+    value: int = 0
+    """What the caller's variable holds."""
+
+    @property
+    def command(self) -> str:
+        """For the agent."""
+        outer, inner = abi.one_reg(self.register), abi.u64(self.value)
+        return _link(self.vcpu.file, self.request, outer, abi.POINTER_OF_REG, inner)
+
+    def outcome(self, answer: Answer) -> Outcome:
+        """What it came to."""
+        told = self.request is Ioctl.GET_ONE_REG and not answer.errno
         return Outcome(answer.errno, int.from_bytes(answer.more, "little") if told else 0)
 
 
@@ -110,7 +132,7 @@ class KvmHost:
         """A VM with this many bits of physical address, 0: as KVM does. Raises KvmError."""
         return LiveVm(self, self.call(self.file, Ioctl.CREATE_VM, ipa_bits, "creation of a VM"))
 
-    def ask(self, calls: Iterable[AttrCall]) -> list[Outcome]:
+    def ask(self, calls: Iterable[AttrCall | RegCall]) -> list[Outcome]:
         """What each of the calls comes to; all are sent before the first is answered."""
         asked = list(calls)
         answers = self.agent.ask_all(call.command for call in asked)
@@ -213,15 +235,27 @@ class LiveVcpu:
         self.file = file
         self.id = number
 
+    def get(self, register: int) -> RegCall:
+        """For `KvmHost.ask`."""
+        return RegCall(self, Ioctl.GET_ONE_REG, register)
+
+    def set(self, register: int, value: int) -> RegCall:
+        """For `KvmHost.ask`."""
+        return RegCall(self, Ioctl.SET_ONE_REG, register, value)
+
     def get_reg(self, register: int) -> int:
-        """KVM_GET_ONE_REG of a 64-bit register, see `kvm_abi`. Raises KvmError."""
-        command = _link(self.file, Ioctl.GET_ONE_REG, abi.one_reg(register), abi.POINTER_OF_REG, abi.u64(0))
-        return int.from_bytes(_checked(self.host.agent.ask(command), f"register {register:#x}").more, "little")
+        """KVM_GET_ONE_REG of a register, see `kvm_abi`. Raises KvmError."""
+        return self._do(self.get(register))
 
     def set_reg(self, register: int, value: int) -> None:
         """KVM_SET_ONE_REG. Raises KvmError."""
-        command = _link(self.file, Ioctl.SET_ONE_REG, abi.one_reg(register), abi.POINTER_OF_REG, abi.u64(value))
-        _checked(self.host.agent.ask(command), f"register {register:#x}")
+        self._do(self.set(register, value))
+
+    def _do(self, call: RegCall) -> int:
+        (outcome,) = self.host.ask([call])
+        if outcome.errno:
+            raise KvmError(outcome.errno, f"register {call.register:#x}: KVM refuses")
+        return outcome.value
 
     def run(self, milliseconds: int = RUN_MILLISECONDS) -> Exit | None:
         """KVM_RUN: why the vCPU left its guest, None where the time was over first. Raises KvmError."""

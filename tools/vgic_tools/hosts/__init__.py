@@ -1,0 +1,1 @@
+"""Hosts: `vgic host`, the files that describe a host, and real ones as examples."""

@@ -1,0 +1,249 @@
+"""Hosts as plain data: clusters of equal CPUs, what identifies them, and the hypervisor; JSON in and out.
+
+Only what somebody has read is there: a register that no file tells is unknown, and stays so. Rule IDENT-1.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Self
+
+from vgic.errors import VgicError
+from vgic.identity.caches import Cache, cache_of
+from vgic.identity.registers import SELECTORS, cache_register, is_register
+
+__all__ = ["Cluster", "Cpu", "Host", "HostError", "Hypervisor", "View"]
+
+FORMAT: Final = "vgic-host"
+VERSION: Final = 1
+
+_BITS: Final = 64
+_CCIDX_SHIFT: Final = 20
+
+
+class HostError(VgicError):
+    """What describes no host; the message names the place."""
+
+
+class View(Enum):
+    """Whose view of the registers a file has."""
+
+    HARDWARE = "hardware"
+    """What the CPUs have."""
+    GUEST = "guest"
+    """What the hypervisor shows a new VM."""
+    USER = "user"
+    """What an operating system lets its programs see."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What identifies a CPU: registers by name, see `vgic.identity.registers`. One that is not there is unknown.
+
+    Raises HostError for a name that no identification register has, or a value of more than 64 bits.
+    """
+
+    registers: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for name, value in self.registers.items():
+            if not is_register(name):
+                raise HostError(f"{name} is no identification register")
+            if not 0 <= value < 1 << _BITS:
+                raise HostError(f"{name}: {value:#x} does not fit into {_BITS} bits")
+
+    @property
+    def ccidx(self) -> bool | None:
+        """CCSIDR_EL1 is in the format of 64 bits; None where that is unknown. One cache tells for all."""
+        known = self.registers.get("ID_AA64MMFR2_EL1")
+        if known is not None:
+            return bool(known >> _CCIDX_SHIFT & 0xF)
+        told = {value >> 32 != 0 for value in self._ccsidr().values() if value >> 32 or value >> 28}
+        return told.pop() if len(told) == 1 else None
+
+    def _ccsidr(self) -> dict[int, int]:
+        """CCSIDR_EL1 by selector."""
+        names = {selector: cache_register(selector) for selector in SELECTORS}
+        return {selector: self.registers[name] for selector, name in names.items() if name in self.registers}
+
+    def cache(self, selector: int) -> Cache | None:
+        """The cache behind CSSELR_EL1 = `selector`; None where CCSIDR_EL1, or its format, is unknown."""
+        value = self.registers.get(cache_register(selector))
+        return None if value is None else cache_of(value, self.ccidx)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """CPUs of a host that are alike."""
+
+    name: str
+    cpu: Cpu
+    count: int | None = None
+    """How many there are; None where that is unknown."""
+
+
+@dataclass(frozen=True)
+class Hypervisor:
+    """Who runs VMs on a host."""
+
+    name: str
+    """"KVM", for one."""
+    version: str | None = None
+    """Of Linux, for KVM: "6.12.117". None where that is unknown."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host. Raises HostError where it has no cluster, or two of one name."""
+
+    name: str
+    clusters: tuple[Cluster, ...]
+    view: View = View.HARDWARE
+    hypervisor: Hypervisor | None = None
+    source: str = ""
+    """Who read the registers, and where that is published."""
+    notes: tuple[str, ...] = field(default=())
+    """What else is to be said of the values, a sentence each."""
+
+    def __post_init__(self) -> None:
+        names = [cluster.name for cluster in self.clusters]
+        if not names:
+            raise HostError(f"{self.name}: a host has CPUs, and this has none")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise HostError(f"{self.name}: two clusters are called {twice}")
+
+    def document(self) -> dict[str, Any]:
+        """The host as what JSON has: `from_document` reads it."""
+        document: dict[str, Any] = {"format": FORMAT, "version": VERSION, "name": self.name}
+        if self.source:
+            document["source"] = self.source
+        document["view"] = self.view.value
+        if self.hypervisor:
+            document["hypervisor"] = _without_none(name=self.hypervisor.name, version=self.hypervisor.version)
+        document["clusters"] = [
+            _without_none(
+                name=cluster.name,
+                count=cluster.count,
+                registers={name: f"{value:#x}" for name, value in cluster.cpu.registers.items()},
+            )
+            for cluster in self.clusters
+        ]
+        if self.notes:
+            document["notes"] = list(self.notes)
+        return document
+
+    def to_json(self) -> str:
+        """The host as a file holds it: JSON, ending in a newline."""
+        return json.dumps(self.document(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The host that a file describes. Raises HostError that names the place."""
+        try:
+            document = json.loads(text, object_pairs_hook=_unique)
+        except HostError:
+            raise
+        except RecursionError:
+            raise HostError("is nested too deeply") from None
+        except ValueError as error:
+            raise HostError(f"is no JSON: {error}") from None
+        return cls.from_document(document)
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """The host that `document` made. Raises HostError that names the place."""
+        top = _object(document, "the document", {"format", "version", "name", "clusters"}, _OPTIONAL)
+        if top["format"] != FORMAT or top["version"] != VERSION:
+            raise HostError(f"format and version: expected {FORMAT!r} and {VERSION}")
+        view = _text(top.get("view", View.HARDWARE.value), "view")
+        if view not in (known.value for known in View):
+            raise HostError(f"view: {view!r} is none of {', '.join(known.value for known in View)}")
+        return cls(
+            name=_text(top["name"], "name"),
+            clusters=tuple(_cluster(entry, f"clusters[{n}]") for n, entry in enumerate(_list(top, "clusters"))),
+            view=View(view),
+            hypervisor=_hypervisor(top.get("hypervisor")),
+            source=_text(top.get("source", ""), "source"),
+            notes=tuple(_text(note, f"notes[{n}]") for n, note in enumerate(_list(top, "notes"))),
+        )
+
+
+_OPTIONAL: Final = frozenset({"view", "hypervisor", "source", "notes"})
+
+
+def _without_none(**entries: object) -> dict[str, object]:
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise HostError(f"{twice!r} is there twice in one object")
+    return made
+
+
+def _object(value: object, place: str, needed: set[str], optional: frozenset[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise HostError(f"{place}: expected an object")
+    missing = sorted(needed - value.keys())
+    if missing:
+        raise HostError(f"{place}: {missing[0]!r} is missing")
+    unknown = sorted(value.keys() - needed - optional)
+    if unknown:
+        raise HostError(f"{place}: {unknown[0]!r} is unknown")
+    return value
+
+
+def _list(top: Mapping[str, Any], key: str) -> list[Any]:
+    value = top.get(key, [])
+    if not isinstance(value, list):
+        raise HostError(f"{key}: expected a list")
+    return value
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str):
+        raise HostError(f"{place}: expected a text")
+    return value
+
+
+def _hypervisor(value: object) -> Hypervisor | None:
+    if value is None:
+        return None
+    entry = _object(value, "hypervisor", {"name"}, frozenset({"version"}))
+    version = entry.get("version")
+    return Hypervisor(
+        _text(entry["name"], "hypervisor.name"),
+        None if version is None else _text(version, "hypervisor.version"),
+    )
+
+
+def _cluster(value: object, place: str) -> Cluster:
+    entry = _object(value, place, {"name", "registers"}, frozenset({"count"}))
+    count = entry.get("count")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise HostError(f"{place}.count: expected a number of CPUs")
+    registers = entry["registers"]
+    if not isinstance(registers, dict):
+        raise HostError(f"{place}.registers: expected an object")
+    values = {name: _value(text, f"{place}.registers.{name}") for name, text in registers.items()}
+    try:
+        cpu = Cpu(values)
+    except HostError as error:
+        raise HostError(f"{place}.registers: {error}") from None
+    return Cluster(_text(entry["name"], f"{place}.name"), cpu, count)
+
+
+_LONGEST: Final = len("0x") + _BITS // 4
+
+
+def _value(value: object, place: str) -> int:
+    if isinstance(value, str) and value.startswith("0x") and len(value) <= _LONGEST:
+        digits = value.removeprefix("0x")
+        if digits and all(digit in "0123456789abcdefABCDEF" for digit in digits):
+            return int(digits, 16)
+    raise HostError(f'{place}: expected a text of hexadecimal digits, such as "0x414fd0b1", of 64 bits at most')

@@ -1,0 +1,145 @@
+"""How a CPU translates and debugs: ID_AA64MMFR* and ID_AA64DFR*, DDI 0487 (D24.2, by name)."""
+
+from typing import Final
+
+from vgic.identity.declaring import exact, feature, higher, id_register, signed, zero
+
+__all__ = ["AA64DFR0", "AA64DFR1", "AA64MMFR0", "AA64MMFR1", "AA64MMFR2", "AA64MMFR3", "AA64MMFR4"]
+
+AA64MMFR0: Final = id_register(
+    "ID_AA64MMFR0_EL1",
+    *(3, 0, 0, 7, 0),
+    feature("ECV", "the enhanced counter: views, and an offset of the physical one"),
+    feature("FGT", "fine-grained traps"),
+    zero(8),
+    feature("EXS", "exception entry and return that do not synchronise"),
+    exact("TGran4_2", "granules of 4 KiB at stage 2: 0 as at stage 1, 1 none, 2 there, 3 with 52 bits", safe=1),
+    exact("TGran64_2", "granules of 64 KiB at stage 2: 0 as at stage 1, 1 none, 2 there", safe=1),
+    exact("TGran16_2", "granules of 16 KiB at stage 2: 0 as at stage 1, 1 none, 2 there, 3 with 52 bits", safe=1),
+    signed("TGran4", "granules of 4 KiB: 15 none, 0 there, 1 with 52 bits"),
+    signed("TGran64", "granules of 64 KiB: 15 none, 0 there"),
+    feature("TGran16", "granules of 16 KiB: 0 none, 1 there, 2 with 52 bits"),
+    feature("BigEndEL0", "EL0 alone can be big-endian"),
+    feature("SNSMem", "Secure and Non-secure memory are told apart"),
+    feature("BigEnd", "every exception level can be big-endian"),
+    feature("ASIDBits", "bits of an ASID: 0 8, 2 16"),
+    feature("PARange", "bits of a physical address: 0 32, 1 36, 2 40, 3 42, 4 44, 5 48, 6 52, 7 56"),
+)
+
+AA64MMFR1: Final = id_register(
+    "ID_AA64MMFR1_EL1",
+    *(3, 0, 0, 7, 1),
+    feature("ECBHB", "branch history of another context is not used after an exception"),
+    feature("CMOW", "control of cache maintenance that lacks write permission"),
+    feature("TIDCP1", "EL0 accesses to implementation defined functions can be trapped"),
+    feature("nTLBPA", "translation caches hold no copies of physical addresses of tables"),
+    feature("AFP", "alternate floating-point behaviour"),
+    feature("HCX", "HCRX_EL2"),
+    feature("ETS", "enhanced translation synchronisation"),
+    feature("TWED", "a delay for traps of WFE"),
+    feature("XNX", "execute-never at stage 2 by exception level"),
+    higher("SpecSEI", "speculative reads may cause SErrors: 0 never, 1 perhaps"),
+    feature("PAN", "privileged access never"),
+    feature("LO", "limited ordering regions"),
+    feature("HPDS", "hierarchical permissions can be disabled"),
+    feature("VH", "Virtualization Host Extensions"),
+    feature("VMIDBits", "bits of a VMID: 0 8, 2 16"),
+    feature("HAFDBS", "hardware updates of the access flag and the dirty state"),
+)
+
+AA64MMFR2: Final = id_register(
+    "ID_AA64MMFR2_EL1",
+    *(3, 0, 0, 7, 2),
+    feature("E0PD", "half of the address space can be kept from EL0"),
+    feature("EVT", "enhanced virtualisation traps: 1 TID4, 2 TTLB too"),
+    feature("BBM", "changes of block size: how much of break-before-make is needed"),
+    feature("TTL", "hints of the translation table level"),
+    zero(4),
+    feature("FWB", "stage 2 can force write-back"),
+    feature("IDS", "what EC a trapped read of an ID register has"),
+    feature("AT", "unaligned single-copy atomics of 16 bytes"),
+    feature("ST", "small translation tables"),
+    feature("NV", "nested virtualisation"),
+    feature("CCIDX", "the 64-bit format of CCSIDR_EL1"),
+    feature("VARange", "bits of a virtual address: 0 48, 1 52 with 64 KiB granules, 2 56"),
+    feature("IESB", "implicit error synchronisation"),
+    feature("LSM", "control of load and store multiple"),
+    feature("UAO", "user access override"),
+    feature("CnP", "common, not private, translations"),
+)
+
+AA64MMFR3: Final = id_register(
+    "ID_AA64MMFR3_EL1",
+    *(3, 0, 0, 7, 3),
+    feature("Spec_FPACC", "speculation after a failed authentication"),
+    feature("ADERR", "asynchronous errors of Device reads"),
+    feature("SDERR", "synchronous errors of Device reads"),
+    zero(4),
+    feature("ANERR", "asynchronous errors of Normal reads"),
+    feature("SNERR", "synchronous errors of Normal reads"),
+    feature("D128_2", "descriptors of 128 bits at stage 2"),
+    feature("D128", "descriptors of 128 bits"),
+    feature("MEC", "memory encryption contexts"),
+    feature("AIE", "memory attributes by index"),
+    feature("S2POE", "permission overlays at stage 2"),
+    feature("S1POE", "permission overlays at stage 1"),
+    feature("S2PIE", "indirect permissions at stage 2"),
+    feature("S1PIE", "indirect permissions at stage 1"),
+    feature("SCTLRX", "SCTLR2_EL1"),
+    feature("TCRX", "TCR2_EL1"),
+)
+
+AA64MMFR4: Final = id_register(
+    "ID_AA64MMFR4_EL1",
+    *(3, 0, 0, 7, 4),
+    zero(16),
+    feature("SRMASK", "masks of system registers"),
+    zero(4),
+    feature("E3DSE", "delegated SErrors from EL3"),
+    zero(4),
+    feature("RMEGDI", "granular data isolation"),
+    signed("E2H0", "HCR_EL2.E2H can be 0: 0 it can, 15 it cannot, 14 nor does NV1 help"),
+    feature("NV_frac", "nested virtualisation, the minor version"),
+    feature("FGWTE3", "fine-grained write traps to EL3"),
+    feature("HACDBS", "hardware cleaning of the dirty state"),
+    feature("ASID2", "two ASIDs at a time"),
+    feature("EIESB", "early implicit error synchronisation"),
+    zero(4),
+)
+
+AA64DFR0: Final = id_register(
+    "ID_AA64DFR0_EL1",
+    *(3, 0, 0, 5, 0),
+    feature("HPMN0", "MDCR_EL2.HPMN can be 0"),
+    feature("ExtTrcBuff", "the external trace buffer"),
+    feature("BRBE", "the branch record buffer"),
+    feature("MTPMU", "control of multi-threaded PMU events"),
+    feature("TraceBuffer", "the trace buffer"),
+    feature("TraceFilt", "the trace filter"),
+    signed("DoubleLock", "the OS double lock: 0 there, 15 not"),
+    feature("PMSVer", "statistical profiling"),
+    feature("CTX_CMPs", "breakpoints that are context-aware, minus one"),
+    feature("SEBEP", "synchronous exceptions by events"),
+    feature("WRPs", "watchpoints, minus one"),
+    feature("PMSS", "PMU snapshots"),
+    feature("BRPs", "breakpoints, minus one"),
+    feature("PMUVer", "performance monitors: 0 none, 15 of the implementation's own"),
+    feature("TraceVer", "system registers of the trace unit"),
+    feature("DebugVer", "the debug architecture: 6 Armv8.0, 8 Armv8.2, 9 Armv8.4, 10 Armv8.8, 11 Armv8.9"),
+)
+
+AA64DFR1: Final = id_register(
+    "ID_AA64DFR1_EL1",
+    *(3, 0, 0, 5, 1),
+    feature("ABL_CMPs", "breakpoints that can be linked by address, minus one", bits=8),
+    feature("DPFZS", "cycle counting that pauses when counters freeze"),
+    feature("EBEP", "exceptions on PMU events"),
+    feature("ITE", "the instrumentation trace"),
+    feature("ABLE", "breakpoints linked by address"),
+    feature("PMICNTR", "the instruction counter of the PMU"),
+    feature("SPMU", "the system PMU"),
+    feature("CTX_CMPs", "context-aware breakpoints where ID_AA64DFR0_EL1's field is 15", bits=8),
+    feature("WRPs", "watchpoints where ID_AA64DFR0_EL1's field is 15", bits=8),
+    feature("BRPs", "breakpoints where ID_AA64DFR0_EL1's field is 15", bits=8),
+    feature("SYSPMUID", "the identification of the system PMU", bits=8),
+)
