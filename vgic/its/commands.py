@@ -54,6 +54,8 @@ class Targets:
         """The LPIs of each vCPU."""
         self.kept = KeptLpis(banks) if keeps_lpis else None
         """What the ITSes keep of each LPI."""
+        for bank in banks:
+            bank.mapped = self.kept
         self._by_address = by_address
         self._addressed = {base >> 16: cpu for cpu, base in enumerate(bases)}
         self._numbered = {number: cpu for cpu, number in enumerate(processors)}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from vgic.its.errors import Fault, ItsError
-from vgic.lpis.bank import LpiBank
+from vgic.lpis.bank import LpiBank, MappedLpis
 
 __all__ = ["KeptLpi", "KeptLpis"]
 
@@ -42,7 +42,7 @@ class KeptLpi(NamedTuple):
     """Its collection was unmapped, and `cpu` is where it went."""
 
 
-class KeptLpis:
+class KeptLpis(MappedLpis):
     """The LPIs that the ITSes of a VM have mapped, a word each: vCPU [15:0], ICID [31:16], flags, ITS from [34] on.
 
     The banks are those of the vCPUs.
@@ -57,6 +57,11 @@ class KeptLpis:
     def looks(self) -> int:
         """The steps that it takes to look at every LPI."""
         return len(self._words) // LOOKS_OF_A_STEP
+
+    def goes_to(self, cpu: int, intid: int) -> bool:
+        """True where an event has this LPI, and it goes to this vCPU."""
+        word = self._words.get(intid, -1)
+        return word >= 0 and not word & _DISCARDED and word & _CPU == cpu
 
     def target(self, intid: int, cpu: int) -> int:
         """The vCPU of an LPI whose collection goes to `cpu`. Raises Fault where its event is cut off (ITS-35)."""

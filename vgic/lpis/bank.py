@@ -20,11 +20,11 @@ from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
-from vgic.lpis.tables import ENABLED, NO_BITS, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.tables import ENABLED, NO_BITS, PIECE, PRIORITY, ConfigurationTable, PendingTable
 from vgic.lpis.work import STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
-__all__ = ["LpiBank"]
+__all__ = ["LpiBank", "MappedLpis"]
 
 _EVERY_LPI: Final = (1 << INTID_BITS) - FIRST_LPI
 _FIRST_PIECE: Final = FIRST_LPI >> PIECE_BITS
@@ -37,6 +37,14 @@ _RELOAD: Final = 2
 """The configuration of those that are pending is read again."""
 _SAVE: Final = 3
 """Its bits of the pending table are written."""
+
+
+class MappedLpis:
+    """What ITSes have mapped, where a Redistributor takes nothing else out of its pending table (LPI-27)."""
+
+    def goes_to(self, cpu: int, intid: int) -> bool:
+        """True where an event has this LPI, and it goes to this vCPU."""
+        raise NotImplementedError
 
 
 class LpiBank(ActivationBank):
@@ -54,6 +62,7 @@ class LpiBank(ActivationBank):
         "cpu",
         "enabled",
         "forwarder",
+        "mapped",
         "pending_table",
         "pieces",
         "priority_mask",
@@ -82,6 +91,8 @@ class LpiBank(ActivationBank):
         self.priority_mask = PRIORITY & 0xFF00 >> priority_bits
         """The bits of a priority that count."""
         self._choices = choices
+        self.mapped: MappedLpis | None = None
+        """None: what the pending table has is pending, whoever mapped it."""
         self.enabled = False
         """GICR_CTLR.EnableLPIs."""
         self.pieces: dict[int, Piece] = {}
@@ -202,9 +213,23 @@ class LpiBank(ActivationBank):
         bits = self.pending_table.piece(number)
         if not bits:
             return
-        if self._choices.consumes_table:
+        pending = mask_of_bits(bits)
+        if self.mapped is not None:
+            pending = self._mapped_here(number, pending)
+        elif self._choices.consumes_table:
             self.pending_table.put_piece(number, NO_BITS)
-        self._fill(self._piece(number), mask_of_bits(bits))
+        if pending:
+            self._fill(self._piece(number), pending)
+
+    def _mapped_here(self, number: int, pending: int) -> int:
+        """What remains of a mask of the LPIs of a piece without those that do not go to this PE (LPI-27)."""
+        assert self.mapped is not None
+        mask = bytearray(pending.to_bytes(PIECE, "little"))
+        cpu: int = self.cpu
+        for place in range(PIECE):
+            if mask[place] and not self.mapped.goes_to(cpu, number * PIECE + place):
+                mask[place] = 0
+        return int.from_bytes(mask, "little")
 
     def _reload(self, number: int) -> None:
         piece = self.pieces.get(number)

@@ -8,7 +8,7 @@ from kvm_its import ItsVm
 from vgic import Config, Gic, MsiOutcome, Ram, Topology
 from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Address, Control, Group, ItsAddress, VgicV3Device
-from vgic.layouts import gits
+from vgic.layouts import gicr, gits
 
 DEVICE = 8
 LPIS = 8192, 8193, 8194
@@ -292,13 +292,28 @@ def test_kvms_tables_do_not_tell_where_movall_moved_an_lpi() -> None:
     send(driver, 0)
     assert pending(driver) == [[], [], [8192]]
     machine.migrate(HostCapabilities(a3v=False), driver)
-    assert pending(driver) == [[], [], [8192]]
-    assert driver.take_all() == [(2, 8192)]
+    # Its bit is in the pending table of a vCPU that it does not go to any more (LPI-27).
+    assert pending(driver) == [[], [], []]
     send(driver, 0)
     assert pending(driver) == [[8192], [], []]
     # It is known of what was restored where it is, and its collection.
     driver.map_collection(0, 1)
     assert pending(driver) == [[], [8192], []]
+
+
+@pytest.mark.rule("LPI-27")
+def test_a_vcpu_takes_only_what_goes_to_it_out_of_its_table() -> None:
+    driver = guest()
+    for cpu in range(3):
+        driver.enable_lpis(cpu, False)
+        driver.gic.write(driver.redistributor(cpu, gicr.PENDBASER), 8, driver.pending[cpu])  # Without PTZ.
+        table = driver.pending[cpu] + 8192 // 8
+        driver.ram.write(table, b"\x0f")  # 8192 to 8194, and 8195, which nobody has mapped.
+        driver.enable_lpis(cpu)
+        # What is taken stays in the table.
+        assert driver.ram.read(table, 1) == b"\x0f"
+    assert pending(driver) == [[8192, 8194], [8193], []]
+    assert sorted(driver.take_all()) == [(0, 8192), (0, 8194), (1, 8193)]
 
 
 @pytest.mark.rule("ITS-34")

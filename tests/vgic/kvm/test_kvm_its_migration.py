@@ -160,10 +160,12 @@ class Guest:
         mine = {intid for (owner, _), intid in self.driver.events.items() if owner == device}
         if device is None or any(self.strays(intid) for intid in mine):
             return
+        # What is enabled stays pending where the ITS keeps it (ITS-36), and no migration carries it.
+        if self.keeps and any(intid in mine - self.masked for intid, _ in self.waiting):
+            return
         self.driver.unbind(device)
         del self.devices[device]
-        if not self.keeps:
-            self.waiting = {(intid, cpu) for intid, cpu in self.waiting if intid not in mine}
+        self.waiting = {(intid, cpu) for intid, cpu in self.waiting if intid not in mine}
 
     def collect(self) -> None:
         """Turn a collection off where nothing of it waits, or on again."""

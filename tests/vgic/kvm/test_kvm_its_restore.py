@@ -216,17 +216,17 @@ def test_random_tables_are_saved_or_refused(indirect: bool) -> None:
         # First as found, which nobody has linked; then what was saved, which can be restored.
         for control in (ItsControl.RESTORE_TABLES, ItsControl.SAVE_TABLES):
             number, accesses = tried(tables, control)
-            assert accesses < 2000
+            # A device whose events are in no RAM does not end the search for those behind it.
+            assert accesses < 4000
             answers.add((control, number))
         if not number:
             before = dict(kept)
             kept.clear()
             restored, _ = tried(tables, ItsControl.RESTORE_TABLES)
-            # Beyond what is in RAM of a device table there is nothing to save, and nothing to restore from.
+            # What is not in RAM is nothing to be saved, but for what is mapped there; to restore from it is refused.
             assert (restored, kept) in ((0, before), (errno.EFAULT, {}))
-            assert indirect or not restored
         tables.vm.gic.check()
     save, restore = ItsControl.SAVE_TABLES, ItsControl.RESTORE_TABLES
-    assert answers == {(save, n) for n in (0, errno.EINVAL, errno.EFAULT)} | {
+    assert answers == {(save, n) for n in (0, errno.EINVAL)} | {
         (restore, n) for n in (0, errno.EINVAL, errno.EEXIST, errno.EFAULT)
     }
