@@ -53,6 +53,8 @@ class Crowded:
             self.gic.sysreg_write(cpu, vgic.ICC_IGRPEN1_EL1, 1)
             self.write(base + GICR.PROPBASER, configuration | id_bits - 1, 8)
             self.write(base + GICR.PENDBASER, pending + cpu * table, 8)
+            # As if an ITS had mapped all of them.
+            self.gic.lpis(cpu).mapped = None
         self.write(ITS + 0x100, 1 << 63 | DEVICES | 2 << 8, 8)
         self.write(ITS + 0x108, 1 << 63 | COLLECTIONS | 2 << 8, 8)
         self.write(ITS + 0x80, 1 << 63 | QUEUE | 15, 8)

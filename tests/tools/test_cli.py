@@ -349,7 +349,19 @@ def test_bench_refuses_what_it_cannot_use_before_it_measures(tmp_path: Path) -> 
 def test_help_shows_what_there_is() -> None:
     text = run("--help").stdout
     shown = re.findall(r"^  (\w+)  ", text[text.index("Commands:") :], re.MULTILINE)
-    assert shown == ["affinity", "bench", "compare", "convert", "decode", "its", "map", "replay", "state"]
+    assert shown == [
+        "affinity",
+        "bench",
+        "compare",
+        "convert",
+        "decode",
+        "host",
+        "its",
+        "map",
+        "replay",
+        "rules",
+        "state",
+    ]
     for command in shown:
         for option in ("-h", "--help"):
             outcome = run(command, option)

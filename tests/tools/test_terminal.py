@@ -273,13 +273,13 @@ AROUND_IT = re.compile(
 
 
 def test_nothing_is_printed_around_the_seam() -> None:
-    """One place decides what reaches a terminal; `interpreted.py` talks to a process, `report.py` writes HTML."""
+    """One place decides what reaches a terminal; `interpreted.py` talks to a process, two others write HTML."""
     files = [path for path in TOOLS.rglob("*.py") if path.name not in SEAM]
     assert len(files) > 50
     found = [
         f"{path.relative_to(TOOLS)}: {line}"
         for path in files
-        if path != TOOLS / "affinity" / "report.py"
+        if path not in (TOOLS / "affinity" / "report.py", TOOLS / "rules" / "pages.py")
         for line in path.read_text().splitlines()
         if AROUND_IT.search(line.strip()) and line.strip() != "click.echo()"
     ]

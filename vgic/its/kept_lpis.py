@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from vgic.its.errors import Fault, ItsError
 from vgic.lpis.bank import LpiBank, MappedLpis
+from vgic.lpis.work import LOOKS_OF_A_STEP
 
 __all__ = ["KeptLpi", "KeptLpis"]
 
@@ -26,9 +27,6 @@ _OF_ITS: Final = 0x3_FFFF_FFFF
 """All but the ITS."""
 _OF_COLLECTION: Final = 0xFFFF
 """All but the ITS, the flags and the collection."""
-
-LOOKS_OF_A_STEP: Final = 14
-"""LPIs that can be looked at in the time of a step: all of a VM's take one access (ITS-10)."""
 
 
 class KeptLpi(NamedTuple):

@@ -21,7 +21,7 @@ from vgic.intids import FIRST_LPI
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
 from vgic.lpis.tables import ENABLED, NO_BITS, PIECE, PRIORITY, ConfigurationTable, PendingTable
-from vgic.lpis.work import STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
+from vgic.lpis.work import LOOKS_OF_A_STEP, STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
 __all__ = ["LpiBank", "MappedLpis"]
@@ -225,6 +225,7 @@ class LpiBank(ActivationBank):
         """What remains of a mask of the LPIs of a piece without those that do not go to this PE (LPI-27)."""
         assert self.mapped is not None
         mask = bytearray(pending.to_bytes(PIECE, "little"))
+        self.configuration.work.steps += (PIECE - mask.count(0)) // LOOKS_OF_A_STEP
         cpu: int = self.cpu
         for place in range(PIECE):
             if mask[place] and not self.mapped.goes_to(cpu, number * PIECE + place):

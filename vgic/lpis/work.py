@@ -9,7 +9,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-__all__ = ["LPIS_OF_A_STEP", "STEPS_OF_AN_ACCESS", "STEPS_OF_A_PIECE", "Work"]
+__all__ = ["LOOKS_OF_A_STEP", "LPIS_OF_A_STEP", "STEPS_OF_AN_ACCESS", "STEPS_OF_A_PIECE", "Work"]
 
 STEPS_OF_AN_ACCESS: Final = 512
 """After these no further piece is begun: more than the 14 pieces take that INTIDs of 16 bits have."""
@@ -19,6 +19,9 @@ STEPS_OF_A_PIECE: Final = 32
 
 LPIS_OF_A_STEP: Final = 8
 """So many are read one by one in a step, where not all of a piece of the configuration table is in RAM."""
+
+LOOKS_OF_A_STEP: Final = 14
+"""So many LPIs are looked up in a step, where what is kept of them is asked for."""
 
 
 class Work:

@@ -38,7 +38,7 @@ def print_table(console: Output, asked: Table) -> None:
 
 
 def _cell(answer: Answer | None) -> Text:
-    return Text() if answer is None else styled(WORDS[answer.verdict], _STYLES[answer.verdict])
+    return styled("", "dim") if answer is None else styled(WORDS[answer.verdict], _STYLES[answer.verdict])
 
 
 def _list(console: Output, heading: str, told: list[Difference]) -> None:

@@ -220,9 +220,9 @@ CPU_INTERFACE: Final = (
     Check(
         "CPU-13",
         steps(
-            shows("ICC_CTLR_EL1", EOImode=0, CBPR=0, SEIS=0, ExtRange=0, PMHE=0),
+            shows("ICC_CTLR_EL1", EOImode=0, CBPR=0, SEIS=0, ExtRange=0),
             put("ICC_CTLR_EL1", (1 << 64) - 1),
-            shows("ICC_CTLR_EL1", EOImode=1, CBPR=1, SEIS=0, ExtRange=0, PMHE=0),
+            shows("ICC_CTLR_EL1", EOImode=1, CBPR=1, SEIS=0, ExtRange=0),
             put("ICC_CTLR_EL1", 0),
             shows("ICC_CTLR_EL1", EOImode=0, CBPR=0),
         ),

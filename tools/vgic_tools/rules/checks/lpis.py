@@ -236,6 +236,6 @@ LPIS: Final = (
     _no_active_state(),
     _group_1(),
     _drops_only(),
-    Check("LPI-13", _loaded().steps + steps(memory(pending_byte(LPI), 0, _BIT, size=1)), its=True, of="KVM"),
+    Check("LPI-27", _loaded().steps + steps(memory(pending_byte(LPI), _BIT, _BIT, size=1)), its=True, of="KVM"),
 )
 """Checks."""
