@@ -223,7 +223,7 @@ def test_random_tables_are_saved_or_refused(indirect: bool) -> None:
             before = dict(kept)
             kept.clear()
             restored, _ = tried(tables, ItsControl.RESTORE_TABLES)
-            # What is not in RAM is nothing to be saved, but for what is mapped there; to restore from it is refused.
+            # What is not in RAM is not saved, unless something is mapped there; to restore from it is refused.
             assert (restored, kept) in ((0, before), (errno.EFAULT, {}))
         tables.vm.gic.check()
     save, restore = ItsControl.SAVE_TABLES, ItsControl.RESTORE_TABLES
