@@ -116,7 +116,9 @@ class ItsTables:
         room = self._tables.collections.count
         if not room:
             return []
-        targets = dict.fromkeys(named, _NOT_MAPPED)
+        # KVM keeps a collection that a command has named until it is unmapped, with events or without.
+        targets = dict.fromkeys((icid for icid in self._tables.named if icid < room), _NOT_MAPPED)
+        targets.update(dict.fromkeys(named, _NOT_MAPPED))
         targets.update((icid, rdbase & _NUMBER) for icid, rdbase in self._tables.kept.items() if icid < room)
         # As KVM lists them: in the order in which commands named them.
         order = [icid for icid in self._tables.named if icid in targets]
