@@ -50,11 +50,12 @@ class ItsLife:
 
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
-        self.ids = random.sample(range(40), random.randrange(1, MOST_VCPUS + 1))
+        vcpus = random.randrange(1, MOST_VCPUS + 1)
+        self.ids = random.sample(range(random.choice((vcpus, 40))), vcpus)
         self.two_levels = random.random() < 0.3
         self.devices: dict[int, _Device] = {}
         self.mapped: set[int] = set()
-        """Collections that MAPC has mapped."""
+        """Collections that MAPC has surely mapped: what RDbase is depends on the kernel."""
         self.written = 0
         """Commands in the queue so far."""
         self.tables = 0
@@ -178,8 +179,10 @@ class ItsLife:
             case 2:
                 return self._unmap_device()
             case 3 | 4:
-                self.mapped.add(collection)
-                return its.mapc(collection, self._rdbase())
+                rdbase = self._rdbase()
+                if rdbase in self.ids and rdbase < len(self.ids):
+                    self.mapped.add(collection)
+                return its.mapc(collection, rdbase)
             case 5:
                 if any(collection in known.events.values() for known in self.devices.values()):
                     return its.sync()
