@@ -3,6 +3,7 @@
 On an idle machine 100,000 operations take a minute, and what is not marked `slow` ten seconds.
 """
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -90,12 +91,14 @@ def test_a_qemu_that_dies_or_hangs_is_told_apart(monkeypatch: pytest.MonkeyPatch
     with RunningQemu() as judge:
         judge.start(Machine(2))
         judge._qtest.process.kill()
+        judge._qtest.process.wait(60)
         with pytest.raises(JudgeError, match="QEMU has ended; its last words"):
             judge.perform([Mrs(1, vgic.ICC_PMR_EL1)])
         judge.start(Machine(2))
         assert judge.perform([Mrs(1, vgic.ICC_PMR_EL1)])[0].value == 0
         process = judge._qtest.process
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
         monkeypatch.setattr("vgic_tools.judges.qemu_guest.TIMEOUT", 0.3)
         with pytest.raises(JudgeError, match="QEMU does not answer"):
             judge.perform([Mrs(1, vgic.ICC_PMR_EL1)])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("mutants", reason="a tool of the source, not of the package")
+
 from mutants import __main__ as command
 from mutants import order
 from mutants.campaign import copies_of, judged

@@ -6,6 +6,8 @@ from textwrap import dedent
 
 import pytest
 
+pytest.importorskip("mutants", reason="a tool of the source, not of the package")
+
 from mutants.mutations import Mutation, Source
 from mutants.operators import OPERATORS, mutations
 from mutants.sample import sample

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("mutants", reason="a tool of the source, not of the package")
+
 from mutants import order
 from mutants.mentions import Mentions
 from mutants.mutations import Mutation

@@ -9,12 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vgic_tools.cli import main
-from vgic_tools.rules.book import Rule, read_rules
+from vgic_tools.rules.book import SPECS, Rule, read_rules
 from vgic_tools.rules.checks import CHECKS
 from vgic_tools.rules.engine import Answer, Verdict
 from vgic_tools.rules.judges import opened
 from vgic_tools.rules.pages import html_page, markdown_page
 from vgic_tools.rules.table import Column, Table, column_of, table_of
+
+needs_specs = pytest.mark.skipif(not SPECS.is_dir(), reason="the specs are not installed with the package")
 
 FEW = [word for rule in ("CPU-2", "DIST-13", "DIST-7", "DIST-8") for word in ("--rule", rule)]
 
@@ -23,6 +25,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(main, ["rules", *words])
 
 
+@needs_specs
 def test_the_table_says_who_obeys_and_who_differs() -> None:
     result = run("model:arch", "model:qemu", *FEW)
     assert result.exit_code == 0
@@ -48,6 +51,7 @@ def test_the_table_as_json() -> None:
     assert (rules["DIST-7"]["of"], rules["DIST-7"]["answers"][0]) == ("QEMU", None)
 
 
+@needs_specs
 def test_pages_are_written(tmp_path: Path) -> None:
     html, markdown = tmp_path / "rules.html", tmp_path / "rules.md"
     assert run("model:arch", *FEW, "--html", str(html), "--markdown", str(markdown)).exit_code == 0

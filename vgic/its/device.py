@@ -257,8 +257,13 @@ class _QueueReader(StoredWord[Its]):
         return owner.queue.creadr
 
     def put(self, owner: Its, index: int, value: int, mask: int, secure: bool) -> None:
-        if owner.reader_writable:
+        if not owner.reader_writable:
+            return
+        if mask & _LOW_WORD:
             owner.queue.set_reader(value)
+        else:
+            # Nothing but reserved bits: a queue that is stalled stays so.
+            owner.queue.creadr = value
 
 
 class _TableBase(StoredWord[Its]):
