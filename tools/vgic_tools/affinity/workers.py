@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
 from threading import Thread
 from typing import TypeVar
 
@@ -28,6 +29,8 @@ def measure_beside(measure: Callable[[PointT], RowT], points: Sequence[PointT], 
     waiting = iter(points)
     processes: list[SpawnProcess] = []
     measuring: dict[Connection, SpawnProcess] = {}
+    # Started with the first process, it would let signals through that are held back below.
+    ensure_running()
     try:
         # A Ctrl-C on a terminal goes to every process; only this one is to hear it.
         with held_back(signal.SIGINT):
