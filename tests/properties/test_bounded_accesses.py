@@ -34,7 +34,12 @@ class Crowded:
     """A guest with every LPI pending at vCPU 0, or those of a pattern of bits, in the largest tables."""
 
     def __init__(
-        self, profile: vgic.Profile, id_bits: int, configuration: int = CONFIGURATION, bits: bytes = b"\xff"
+        self,
+        profile: vgic.Profile,
+        id_bits: int,
+        configuration: int = CONFIGURATION,
+        bits: bytes = b"\xff",
+        mapped: bool = True,
     ) -> None:
         self.id_bits = id_bits
         pending = CONFIGURATION + (1 << id_bits)
@@ -53,8 +58,9 @@ class Crowded:
             self.gic.sysreg_write(cpu, vgic.ICC_IGRPEN1_EL1, 1)
             self.write(base + GICR.PROPBASER, configuration | id_bits - 1, 8)
             self.write(base + GICR.PENDBASER, pending + cpu * table, 8)
-            # As if an ITS had mapped all of them.
-            self.gic.lpis(cpu).mapped = None
+            if mapped:
+                # As if an ITS had mapped all of them.
+                self.gic.lpis(cpu).mapped = None
         self.write(ITS + 0x100, 1 << 63 | DEVICES | 2 << 8, 8)
         self.write(ITS + 0x108, 1 << 63 | COLLECTIONS | 2 << 8, 8)
         self.write(ITS + 0x80, 1 << 63 | QUEUE | 15, 8)
@@ -185,6 +191,16 @@ def test_intids_of_16_bits_leave_nothing(profile: vgic.Profile) -> None:
     guest.enable(False)
     assert guest.poll() == 0
     guest.gic.check()
+
+
+@pytest.mark.rule("LPI-27", "LPI-29")
+def test_bits_of_lpis_that_nobody_mapped_are_looked_at_in_steps() -> None:
+    guest = Crowded(vgic.KVM, id_bits=19, mapped=False)
+    guest.enable()
+    assert guest.gic.lpis(0).busy
+    assert guest.poll() > 1
+    assert guest.gic.lpis(0).pending == {}
+    assert guest.acknowledge() == vgic.SPURIOUS
 
 
 @pytest.mark.rule("LPI-29", "LPI-18")
