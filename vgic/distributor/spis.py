@@ -101,17 +101,14 @@ class SharedInterrupts(InterruptBank):
 
     def set_route(self, index: i64, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
-        moved = self.is_queued(index) and (value != self.route_value(index) or index in self.unrouted)
-        if moved:
+        if self.is_queued(index) and (value != self.route_value(index) or index in self.unrouted):
+            self.words[index >> 5].queued ^= bit(index & 31)
             self.withdraw(index)
             if self._overlooks and self.target(index) == NO_VCPU:
                 self._overlook(index)
-                moved = False
         if self._minds_place and self.is_active(index):
             self._leave(index)
         self.store_route(index, value)
-        if moved:
-            self.forward(index)
         self.update(index >> 5, bit(index & 31))
 
     def _leave(self, index: i64) -> None:

@@ -227,8 +227,7 @@ class InterruptBank(ActivationBank):
             self.withdraw(word.start + lowest(bits))
             bits &= bits - 1
         word.group1 = groups
-        word.queued ^= moved
-        self._forward_all(word, moved)
+        # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
         self._update(word, ALL_BITS)
 
     def set_priority(self, index: i64, priority: i64) -> None:
@@ -236,14 +235,11 @@ class InterruptBank(ActivationBank):
         priority &= self.priority_mask
         word, mask = self.words[index >> 5], bit(index & 31)
         if priority != self.priorities[index]:
-            moved = word.queued & mask
-            word.queued ^= moved
-            if moved:
+            if word.queued & mask:
+                word.queued ^= mask
                 self.withdraw(index)
             self.store_priorities(index, bytes((int(priority),)))
-            word.queued ^= moved
-            if moved:
-                self.forward(index)
+        # As in `set_group`.
         self._requeue_one(word, index)
         self.forwarder.settle()
 

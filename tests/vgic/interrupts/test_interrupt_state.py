@@ -287,6 +287,24 @@ def test_qemu_does_not_look_when_a_pe_gains_an_interrupt_or_loses_another_than_i
 
 
 @pytest.mark.rule("STATE-8")
+@pytest.mark.parametrize("change", ["priority", "route"])
+def test_qemu_does_not_look_when_what_goes_away_would_have_become_the_best(change: str) -> None:
+    guest = deferring()
+    guest.setup(69, priority=0xC0)
+    guest.route(69, 1)
+    guest.pulse(67)
+    guest.line(69, True)
+    # It is pending no longer, which shows when it is looked at.
+    guest.set_edge(69, True)
+    if change == "priority":
+        guest.set_priority(69, 0x20)
+    else:
+        guest.route(69, 0)
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 1) == 67
+    assert guest.mrs(vgic.ICC_HPPIR1_EL1, 0) == vgic.SPURIOUS
+
+
+@pytest.mark.rule("STATE-8")
 @pytest.mark.parametrize("cpu", [0, 1])
 @pytest.mark.parametrize("loss", ["taken", "cleared", "disabled"])
 def test_qemu_looks_when_a_pe_loses_its_best_interrupt(cpu: int, loss: str) -> None:
