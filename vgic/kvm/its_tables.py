@@ -94,19 +94,18 @@ class ItsTables:
         if not self._its.choices.keeps_collections:
             return
         self._check_collections_are_ram(1)
+        devices = list(self._devices(_readable, _readable))
         events: set[Event] = set()
         whole = True
-        for device in self._devices(_readable, _readable):
+        for device in devices:
             events.update(self._event(device, slot) for slot in device.events)
             whole = whole and self._memory.is_ram(device.device.itt, device.device.events * _ENTRY)
         if not whole:
             self._check_events_are_ram({event.intid for event in events})
         listed = self._collections({event.collection for event in events})
-        devices = []
-        for device in self._devices(_readable, _readable):
+        for device in devices:
             self._link(device.events, _NEXT_EVENT)
-            devices.append(device.slot)
-        self._link(devices, _NEXT_DEVICE)
+        self._link([device.slot for device in devices], _NEXT_DEVICE)
         base = self._tables.collections.base
         for place, entry in enumerate(listed):
             write_word(self._memory, base + place * _ENTRY, _ENTRY, entry)
