@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import vgic
+from live_hosts import kernel_at_hand
 from vgic.kvm import Control, Group
 from vgic.kvm.uapi import Address
 from vgic_tools.judges import child, guest, kvm_abi
 from vgic_tools.judges.agent import QEMU, missing_tool
 from vgic_tools.judges.guest import Guest, mrs, msr, read, wait, write
-from vgic_tools.judges.kernels import cached_kernel
 from vgic_tools.judges.kvm_host import KvmHost
 
 MPIDR_EL1 = 0xC005
@@ -31,10 +31,7 @@ def _tools() -> None:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[KvmHost]:
-    kernel = cached_kernel("6.12")
-    if missing_tool() is not None or kernel is None:
-        pytest.skip("there is no kernel 6.12; `python -m vgic_tools.judges.fetch` fetches it")
-    with KvmHost(kernel) as live:
+    with KvmHost(kernel_at_hand("6.12")) as live:
         yield live
 
 

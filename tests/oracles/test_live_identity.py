@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from live_hosts import kernel_at_hand
 from mmio import Field
 from vgic.identity.caches import generated_ccsidr, generated_clidr
 from vgic.identity.kvm import KvmIdRegisters
@@ -19,8 +20,6 @@ from vgic.identity.kvm_versions import KVM_6_1, KVM_6_12, KVM_7_2, KvmIdVersion
 from vgic.identity.registers import REGISTERS, SELECTORS, cache_register
 from vgic.kvm import Address, Control, Group, KvmError
 from vgic_tools.judges import kvm_abi as abi
-from vgic_tools.judges.agent import missing_tool
-from vgic_tools.judges.kernels import cached_kernel
 from vgic_tools.judges.kvm_host import KvmHost, LiveVcpu, Outcome
 
 VERSIONS: dict[str, KvmIdVersion] = {"6.1": KVM_6_1, "6.12": KVM_6_12, "newest": KVM_7_2}
@@ -53,13 +52,7 @@ BRANCH_TO_ITSELF = (0x1400_0000).to_bytes(4, "little")
 @pytest.fixture(scope="module", params=HOSTS)
 def live(request: pytest.FixtureRequest) -> Iterator[tuple[KvmHost, KvmIdVersion]]:
     name, cpu = request.param
-    missing = missing_tool()
-    if missing is not None:
-        pytest.skip(missing)
-    kernel = cached_kernel(name)
-    if kernel is None:
-        pytest.skip(f"there is no kernel {name}; `python -m vgic_tools.judges.fetch` fetches it")
-    with KvmHost(kernel, cpu=cpu) as host:
+    with KvmHost(kernel_at_hand(name), cpu=cpu) as host:
         yield host, VERSIONS[name]
 
 

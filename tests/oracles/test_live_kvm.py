@@ -5,7 +5,7 @@ or a kernel is not there, these tests are skipped; `python -m vgic_tools.judges.
 """
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from random import Random
 
 import pytest
@@ -16,25 +16,9 @@ import kvm_walk
 from kvm_its_lives import ItsLife
 from kvm_scenarios import SCENARIOS, Life, Scenario
 from kvm_subjects import DEFAULT_RAM, Facade, Live
-from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.errors import JudgeError
-from vgic_tools.judges.kernels import SUITES, cached_kernel
 from vgic_tools.judges.kvm import HOST, kvm_version
 from vgic_tools.judges.kvm_host import KvmHost
-
-KERNELS = [pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in SUITES]
-
-
-@pytest.fixture(scope="module", params=KERNELS)
-def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
-    missing = missing_tool()
-    if missing is not None:
-        pytest.skip(missing)
-    kernel = cached_kernel(request.param)
-    if kernel is None:
-        pytest.skip(f"there is no kernel {request.param}; `python -m vgic_tools.judges.fetch` fetches it")
-    with KvmHost(kernel) as live:
-        yield live
 
 
 def facade(host: KvmHost, ram: Iterable[tuple[int, int]] = DEFAULT_RAM) -> Facade:

@@ -4,34 +4,16 @@ Where QEMU, the cross compiler or a kernel is not there, these tests are skipped
 """
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 import vgic
 from kvm_guests import IRQS, RandomGuest, config
-from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
-from vgic_tools.judges.kernels import cached_kernel
 from vgic_tools.judges.kvm_guest import KvmGuest, Step
 from vgic_tools.judges.kvm_host import KvmHost
 
-KERNELS = [
-    pytest.param(name, marks=[] if name == "6.12" else pytest.mark.slow) for name in ("6.12", "6.1", "newest")
-]
 BATCH = 400
-
-
-@pytest.fixture(scope="module", params=KERNELS)
-def host(request: pytest.FixtureRequest) -> Iterator[KvmHost]:
-    missing = missing_tool()
-    if missing is not None:
-        pytest.skip(missing)
-    kernel = cached_kernel(request.param)
-    if kernel is None:
-        pytest.skip(f"there is no kernel {request.param}; `python -m vgic_tools.judges.fetch` fetches it")
-    with KvmHost(kernel) as live:
-        yield live
 
 
 def live_guest(host: KvmHost, seed: int, batches: int) -> Follower:

@@ -11,8 +11,8 @@ from itertools import permutations
 import pytest
 
 from kvm_round_trips import round_trip
-from vgic_tools.judges.agent import missing_tool
-from vgic_tools.judges.kernels import SUITES, cached_kernel
+from live_hosts import kernel_at_hand
+from vgic_tools.judges.kernels import SUITES
 from vgic_tools.judges.kvm_host import KvmHost
 
 ROADS = [
@@ -25,16 +25,7 @@ Hosts = tuple[KvmHost, KvmHost]
 
 @pytest.fixture(scope="module", params=ROADS)
 def hosts(request: pytest.FixtureRequest) -> Iterator[Hosts]:
-    missing = missing_tool()
-    if missing is not None:
-        pytest.skip(missing)
-    kernels = [cached_kernel(name) for name in request.param]
-    for name, kernel in zip(request.param, kernels, strict=True):
-        if kernel is None:
-            pytest.skip(f"there is no kernel {name}; `make kernels` fetches it")
-    source, target = kernels
-    assert source is not None
-    assert target is not None
+    source, target = map(kernel_at_hand, request.param)
     with KvmHost(source) as first, KvmHost(target) as second:
         yield first, second
 

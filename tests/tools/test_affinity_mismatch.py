@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from live_hosts import kernel_at_hand
 from vgic_tools.affinity.mismatch_study import AS_KVM, WITH_AFF3, MismatchPoint, measure_mismatch
 from vgic_tools.cli import main
-from vgic_tools.judges.agent import missing_tool
-from vgic_tools.judges.kernels import SUITES, cached_kernel
+from vgic_tools.judges.kernels import SUITES
 
 
 @pytest.mark.rule("A3V-7")
@@ -27,11 +27,7 @@ def test_the_model_has_aff3_everywhere_or_as_kvm_does() -> None:
 @pytest.mark.rule("A3V-7")
 @pytest.mark.parametrize("kernel", SUITES)
 def test_a_live_kvm_shows_what_the_model_shows_of_it(kernel: str) -> None:
-    missing = missing_tool()
-    if missing is not None:
-        pytest.skip(missing)
-    if cached_kernel(kernel) is None:
-        pytest.skip(f"there is no kernel {kernel}; `make kernels` fetches it")
+    kernel_at_hand(kernel)
     row = measure_mismatch(MismatchPoint(f"KVM, kernel {kernel}"))
     model = measure_mismatch(MismatchPoint(AS_KVM))
     assert replace(model, subject=row.subject, version=row.version) == row
