@@ -107,7 +107,10 @@ def compare(source: vgic.Gic, target: vgic.Gic) -> None:
             told = told._replace(cpu=there.cpu)
         assert there == told
     for cpu in range(CPUS):
-        assert target.lpis(cpu).pending.keys() == source.lpis(cpu).pending.keys()
+        here, there = source.lpis(cpu).pending.keys(), target.lpis(cpu).pending.keys()
+        # An LPI that has lost its event stays pending (ITS-36), and is not read from the tables (LPI-27).
+        assert there <= here
+        assert not named.keys() & (here - there)
 
 
 @pytest.mark.rule("KVM-58")

@@ -12,6 +12,7 @@ from kvm_its import ItsVm
 from kvm_its_tables import NO_RAM, NOT_MAPPED, PAGE, VALID, Tables, cte, dte, ite, small_collection_table
 from kvm_vm import refused
 from vgic import Ram
+from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import Group, ItsControl, KvmError
 
 # Restoring.
@@ -116,6 +117,21 @@ def test_restoring_reads_configuration_and_pending_bits() -> None:
     assert driver.take_all() == [(1, 8193)]
     driver.send("INV", DeviceID=5, EventID=1)
     assert driver.take_all() == [(1, 8194)]
+
+
+@pytest.mark.rule("ITS-36", "LPI-27")
+def test_an_lpi_that_has_lost_its_event_is_pending_until_the_vm_moves() -> None:
+    tables = Tables()
+    vm, driver = tables.vm, tables.driver
+    driver.map_device(3, events=2)
+    lost, kept = driver.map_event(3, 0, cpu=1), driver.map_event(3, 1, cpu=1)
+    vm.gic.msi(3, 0)
+    driver.map_device(3, events=2)
+    driver.send("MAPTI", DeviceID=3, EventID=1, pINTID=kept, ICID=1)
+    vm.gic.msi(3, 1)
+    assert vm.gic.lpis(1).pending.keys() == {lost, kept}
+    vm.migrate(HostCapabilities(a3v=False), driver)
+    assert vm.gic.lpis(1).pending.keys() == {kept}
 
 
 @pytest.mark.rule("KVM-53")
