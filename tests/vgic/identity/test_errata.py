@@ -89,7 +89,9 @@ def test_a_bit_of_revidr_mends_the_last_revision_alone() -> None:
     assert name not in applied(A53._replace(revidr=MENDED))
     assert name in applied(A53._replace(revidr=MENDED << 1))
     assert name in applied(A53._replace(midr=0x410FD033, revidr=MENDED))
-    assert name in workarounds([], Cpu({**GUEST.registers, "MIDR_EL1": A53.midr})).unknown
+    alone = [workarounds([], Cpu({**GUEST.registers, "MIDR_EL1": midr})) for midr in (A53.midr, 0x410FD033)]
+    assert name in alone[0].unknown
+    assert name in alone[1].applied
 
 
 @pytest.mark.rule("IDENT-50")
@@ -202,6 +204,7 @@ def test_the_order_of_a_list_and_what_is_twice_make_no_difference(
 def test_what_is_lost_where_an_entry_is_taken_off() -> None:
     assert lost_without([N1, V2, N1], N1, GUEST) == {"Arm 1418040", "Arm 1542419"}
     assert lost_without([N1, V2], V2, GUEST) == set()
+    assert lost_without([V2, N1], (0x413FD0C1, 0xFF, 0), GUEST)
     with pytest.raises(HostError, match=r"^targets: has no entry 0xc00fac40, 0x0, 0x0$"):
         lost_without([N1], AMPERE, GUEST)
 
@@ -287,6 +290,9 @@ def test_what_decides_and_is_not_told_is_named() -> None:
         "tell REVIDR_EL1 of the host and REVIDR_EL1 of what the guest was shown"
     )
     assert name not in asked(cpu(A53), unmended)
+    assert findings(host=unmended, promised=Cpu({**GUEST.registers, **cpu(A53).registers})) == {
+        "errata": Outcome.SAME
+    }
     assert name not in asked(unmended, cpu(A53._replace(revidr=MENDED)))
 
 
