@@ -139,6 +139,8 @@ def _print_head(console: Output, host: Host) -> None:
     listed.add_row("registers", _VIEWS[host.view.value])
     if host.hypervisor:
         listed.add_row("hypervisor", f"{host.hypervisor.name} {host.hypervisor.version or '(version unknown)'}")
+    if host.gic is not None:
+        listed.add_row("GIC", f"version {host.gic}")
     for note in host.notes:
         listed.add_row("note", note)
     console.print(listed)
