@@ -13,6 +13,7 @@ from vgic.identity.registers import SELECTORS, cache_register, selector_of
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.hosts.check_command import check_command
 from vgic_tools.hosts.reading import examples, read_host
 from vgic_tools.inputs import is_given_once
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
@@ -37,6 +38,9 @@ def host_group() -> None:
     folder in /sys/kernel/debug/kvm), /proc/cpuinfo, or what
     `grep . /sys/devices/system/cpu/cpu*/regs/identification/*` prints.
     """
+
+
+host_group.add_command(check_command)
 
 
 @host_group.command("list")
