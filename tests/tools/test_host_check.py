@@ -49,14 +49,14 @@ def guest_view(folder: Path, **changes: int) -> str:
 def test_a_vm_stays_where_it_is(tmp_path: Path) -> None:
     done = run("check", "graviton2", "graviton2")
     assert done.exit_code == 0
-    assert "AWS Graviton2 as KVM of Linux 6.18 shows it yes the same the same" in lines(done)
+    assert "graviton2 yes the same the same" in lines(done)
 
 
 def test_two_clusters_and_which_one_the_vmm_starts_on() -> None:
     done = run("check", "rk3588", "rk3588", "--cluster", "A55", "--kernel", "6.12")
     assert done.exit_code == 1
     shown = lines(done)
-    assert "Rockchip RK3588: the cluster that the VMM starts on decides: A55 unknown, A76 no" in shown
+    assert "rk3588: the cluster that the VMM starts on decides: A55 unknown, A76 no" in shown
     assert "MIDR_EL1 Arm Cortex-A55 r2p0 Arm Cortex-A76 r4p0 no, EINVAL (1) by traps (2)" in shown
     assert "only KVM is in the way of: MIDR_EL1" in shown
     assert any("the VM was promised Arm Cortex-A55 r2p0, and this is Arm Cortex-A76 r4p0" in line for line in shown)

@@ -12,7 +12,7 @@ from vgic.identity.declaring import IdRegister
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cpu, View
 from vgic.identity.places import LEFT_ALONE, hertz, in_kvms_order, part_of, value_words
-from vgic.identity.registers import REGISTERS
+from vgic.identity.registers import REGISTERS, selector_of
 
 __all__ = ["contract_findings"]
 
@@ -59,11 +59,13 @@ def contract_findings(contract: Contract, host: Cpu, view: View) -> Iterator[Fin
         if name in LEFT_ALONE or name in _IMPLEMENTATION:
             continue
         value, has = contract.promised.registers[name], host.registers.get(name)
-        if has is None:
+        if value == has:
+            yield Finding(name, "", value, has, Outcome.SAME, "IDENT-24", "the host has what was promised")
+        elif _is_of_caches(name):
+            yield _shown_instead(name, value, has)
+        elif has is None:
             why = "nobody has told what the host has there"
             yield Finding(name, "", value, None, Outcome.UNKNOWN, "IDENT-24", why)
-        elif value == has:
-            yield Finding(name, "", value, has, Outcome.SAME, "IDENT-24", "the host has what was promised")
         else:
             for field, mine, hosts in part_of(name, value, has):
                 yield _field(name, field, mine, hosts, host, view)
@@ -75,8 +77,9 @@ def _field(name: str, field: str, mine: int, has: int, host: Cpu, view: View) ->
         return _counter(mine, has)
     if name == "DCZID_EL0":
         return _zeroing(mine, has, host)
-    if name not in REGISTERS or not (name.startswith("ID_AA64") or name == "CTR_EL0"):
-        return _shown_instead(name, mine, has)
+    if name not in REGISTERS:
+        why = "the fields of this register are not declared here"
+        return Finding(name, "", mine, has, Outcome.UNKNOWN, "IDENT-19", why)
     if field == "reserved":
         why = "bits that have no name yet: nobody can say whether the host can stand for them"
         return Finding(name, field, mine, has, Outcome.UNKNOWN, "IDENT-24", why)
@@ -109,14 +112,15 @@ def _feature(register: IdRegister, field: str, mine: int, has: int, view: View) 
 _LESS: Final = "a VM that is promised no more than all its hosts have, from its start"
 
 
-def _shown_instead(name: str, mine: int, has: int) -> Finding:
-    """What describes caches, or AArch32's features, is trapped and answered with what was promised."""
-    if name == "CLIDR_EL1" or name.startswith("CCSIDR_EL1"):
-        why = "a trapped read shows it; what is cleaned by set and way is the hypervisor's to trap"
-        traps = ("HCR_EL2.TID2", "HCR_EL2.TSW")
-        return Finding(name, "", mine, has, Outcome.TRAP, "IDENT-25", why, traps, Cost.RARE)
-    why = "the fields of this register are not declared here"
-    return Finding(name, "", mine, has, Outcome.UNKNOWN, "IDENT-19", why)
+def _is_of_caches(name: str) -> bool:
+    return name == "CLIDR_EL1" or selector_of(name) is not None
+
+
+def _shown_instead(name: str, mine: int, has: int | None) -> Finding:
+    """What describes caches is trapped and answered with what was promised, whatever the host has."""
+    why = "a trapped read shows it; what is cleaned by set and way is the hypervisor's to trap"
+    traps = ("HCR_EL2.TID2", "HCR_EL2.TSW")
+    return Finding(name, "", mine, has, Outcome.TRAP, "IDENT-25", why, traps, Cost.RARE)
 
 
 def _counter(mine: int, has: int) -> Finding:

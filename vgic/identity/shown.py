@@ -1,6 +1,7 @@
 """What a host shows a new VM, as far as its file tells or the rules let it be told. Rule IDENT-22."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from vgic.identity.caches import generated_ccsidr, generated_clidr
@@ -12,6 +13,9 @@ from vgic.identity.registers import SELECTORS, cache_register, selector_of
 
 __all__ = ["shown_by", "versions_like"]
 
+_IMPLEMENTATION_IDS_SINCE: Final = (6, 15)
+"""The Linux that got KVM_CAP_ARM_WRITABLE_IMP_ID_REGS."""
+
 _AS_THE_HARDWARE: Final = ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "DCZID_EL0", "CNTFRQ_EL0", "ICH_VTR_EL2")
 """Registers of which KVM shows what the CPU has that a VM starts on."""
 
@@ -19,7 +23,8 @@ _AS_THE_HARDWARE: Final = ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "DCZID_EL0", "C
 def versions_like(version: str | None) -> tuple[KvmIdVersion, ...]:
     """The measured kernels between which Linux `version` lies: one that is measured, or both neighbours.
 
-    All of them where nothing is known of the version, or it lies beyond. What they agree on can be said of it.
+    All of them where nothing is known of the version, or it lies beyond. What they agree on can be said of it; of
+    neighbours, that KVM_CAP_ARM_WRITABLE_IMP_ID_REGS is there is said as it is of `version`.
 
     >>> [known.name for known in versions_like("6.18.30")]
     ['6.12', '7.2']
@@ -32,7 +37,10 @@ def versions_like(version: str | None) -> tuple[KvmIdVersion, ...]:
     above = [one for one in known if _number(one.name) >= asked]
     if not below or not above:
         return tuple(known)
-    return (below[-1],) if below[-1] is above[0] else (below[-1], above[0])
+    if below[-1] is above[0]:
+        return (below[-1],)
+    capability = asked >= _IMPLEMENTATION_IDS_SINCE
+    return tuple(replace(neighbour, implementation_ids=capability) for neighbour in (below[-1], above[0]))
 
 
 def _number(version: str) -> tuple[int, int]:

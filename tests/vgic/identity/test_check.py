@@ -201,6 +201,8 @@ def test_what_only_el2_uses_can_be_anything() -> None:
 def test_what_a_trap_shows_and_what_nothing_traps() -> None:
     found = kept(CNTFRQ_EL0=25_000_000, CLIDR_EL1=0x0A200023, DCZID_EL0=5)
     assert at(found, "CNTFRQ_EL0").outcome is Outcome.REFUSED
+    [untold] = contract_findings(Contract("vm", Cpu({"CCSIDR_EL1[0]": 2})), Cpu({}), View.GUEST)
+    assert untold.outcome is Outcome.TRAP
     assert at(found, "CLIDR_EL1").traps == ("HCR_EL2.TID2", "HCR_EL2.TSW")
     assert at(found, "DCZID_EL0").outcome is Outcome.LEAK
     fgt = Cpu({**A76, "ID_AA64MMFR0_EL1": A76["ID_AA64MMFR0_EL1"] | 1 << 56})

@@ -1,6 +1,7 @@
 """Contracts as data, and what a host is known to show."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -112,7 +113,8 @@ def test_clusters_show_the_cache_lines_that_are_safe_for_all() -> None:
         ("6.1", (KVM_6_1,)),
         ("7.2", (KVM_7_2,)),
         ("6.6.1", (KVM_6_1, KVM_6_12)),
-        ("6.18", (KVM_6_12, KVM_7_2)),
+        ("6.14", (KVM_6_12, replace(KVM_7_2, implementation_ids=False))),
+        ("6.15", (replace(KVM_6_12, implementation_ids=True), KVM_7_2)),
         ("5.10", (KVM_6_1, KVM_6_12, KVM_7_2)),
         ("7.3", (KVM_6_1, KVM_6_12, KVM_7_2)),
         ("what", (KVM_6_1, KVM_6_12, KVM_7_2)),

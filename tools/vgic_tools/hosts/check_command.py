@@ -12,7 +12,7 @@ from vgic.identity import Contract, Host, HostVerdict, Outcome, check
 from vgic_tools.console import stdout, styled
 from vgic_tools.errors import UsageError
 from vgic_tools.hosts.check_report import print_verdicts, verdict_document
-from vgic_tools.hosts.reading import read_host, read_vm
+from vgic_tools.hosts.reading import labelled, read_vm
 from vgic_tools.inputs import is_given_once, read_state
 from vgic_tools.terminal import DIFFERENT, fail, print_json
 
@@ -77,22 +77,24 @@ def check_command(
     """
     try:
         is_given_once(vm, *hosts, *([state] if state else []))
-        contracts = promised(vm, cluster, state)
-        if capability:
-            contracts = [replace(contract, writable_implementation_ids=True) for contract in contracts]
-        read = [read_host(host) for host in hosts]
+        contracts = promised(vm, cluster, state, capability=capability)
+        read = labelled(hosts)
     except UsageError as error:
         fail(error)
-    verdicts = [[check(contract, host, kernel, has_run=ran) for host in read] for contract in contracts]
+    verdicts = [
+        {label: check(contract, host, kernel, has_run=ran) for label, host in read.items()}
+        for contract in contracts
+    ]
     if as_json:
-        print_json({"verdicts": [verdict_document(verdict) for of_vm in verdicts for verdict in of_vm]})
+        documents = [verdict_document(label, one) for of_vm in verdicts for label, one in of_vm.items()]
+        print_json({"verdicts": documents})
     else:
         _print(contracts, verdicts)
-    if any(verdict.outcome > Outcome.TRAP for of_vm in verdicts for verdict in of_vm):
+    if any(verdict.outcome > Outcome.TRAP for of_vm in verdicts for verdict in of_vm.values()):
         sys.exit(DIFFERENT)
 
 
-def _print(contracts: list[Contract], verdicts: list[list[HostVerdict]]) -> None:
+def _print(contracts: list[Contract], verdicts: list[dict[str, HostVerdict]]) -> None:
     console = stdout()
     for number, (contract, of_vm) in enumerate(zip(contracts, verdicts, strict=True)):
         if number:
@@ -102,12 +104,14 @@ def _print(contracts: list[Contract], verdicts: list[list[HostVerdict]]) -> None
         print_verdicts(console, of_vm)
 
 
-def promised(vm: str, cluster: str | None, state: str | None) -> list[Contract]:
+def promised(vm: str, cluster: str | None, state: str | None, *, capability: bool) -> list[Contract]:
     """What a VM was promised; by cluster where it is told by a host with several. Raises UsageError."""
     read = read_vm(vm)
     contracts = [read] if isinstance(read, Contract) else _of_host(read, cluster)
     if cluster is not None and isinstance(read, Contract):
         raise UsageError(f"{vm}: is a contract, which has no clusters")
+    if capability:
+        contracts = [replace(contract, writable_implementation_ids=True) for contract in contracts]
     if state is None:
         return contracts
     try:

@@ -1,6 +1,6 @@
 """What `vgic host check` shows: verdicts by host, and by field what each engine says."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rich.table import Table
@@ -27,28 +27,28 @@ _QUIET: Final = (Outcome.SAME, Outcome.WEAKER, Outcome.UNKNOWN)
 """What takes no line of its own."""
 
 
-def print_verdicts(console: Output, verdicts: Sequence[HostVerdict]) -> None:
-    """Verdicts of one VM: all hosts in a table, then each host with what stands in the way."""
+def print_verdicts(console: Output, verdicts: Mapping[str, HostVerdict]) -> None:
+    """Verdicts of one VM by what hosts are called: all in a table, then each host with what stands in the way."""
     console.print(_summary(verdicts))
-    for verdict in verdicts:
+    for label, verdict in verdicts.items():
         if verdict.depends:
             console.print()
             words = ", ".join(f"{cluster.cluster} {_can(cluster.outcome)}" for cluster in verdict.clusters)
-            console.print(f"{verdict.host.name}: the cluster that the VMM starts on decides: {words}")
-    for verdict in verdicts:
+            console.print(f"{label}: the cluster that the VMM starts on decides: {words}")
+    for label, verdict in verdicts.items():
         for cluster in verdict.clusters:
             if cluster.outcome > Outcome.WEAKER:
                 console.print()
-                _print_cluster(console, verdict, cluster)
+                _print_cluster(console, label, verdict, cluster)
 
 
-def _summary(verdicts: Sequence[HostVerdict]) -> Table:
-    several = any(len(verdict.clusters) > 1 for verdict in verdicts)
+def _summary(verdicts: Mapping[str, HostVerdict]) -> Table:
+    several = any(len(verdict.clusters) > 1 for verdict in verdicts.values())
     headings = ("host", *(("cluster",) if several else ()), "can run", "KVM", "architecture")
     shown = table(*headings)
-    for verdict in verdicts:
-        for number_, cluster in enumerate(verdict.clusters):
-            name = "" if number_ else verdict.host.name
+    for label, verdict in verdicts.items():
+        for position, cluster in enumerate(verdict.clusters):
+            name = "" if position else label
             shown.add_row(
                 name,
                 *((cluster.cluster if len(verdict.clusters) > 1 else "",) if several else ()),
@@ -68,10 +68,12 @@ def _word(outcome: Outcome) -> Text:
     return styled(OUTCOMES[outcome], STYLES[outcome])
 
 
-def _print_cluster(console: Output, verdict: HostVerdict, cluster: ClusterVerdict) -> None:
+def _print_cluster(console: Output, label: str, verdict: HostVerdict, cluster: ClusterVerdict) -> None:
     where = f", {cluster.cluster}" if len(verdict.clusters) > 1 else ""
-    console.print(styled(f"{verdict.host.name}{where}", "bold"))
+    console.print(styled(f"{label}{where}", "bold"), f": {verdict.host.name}", sep="")
     console.print(kernel_words(verdict))
+    for note in verdict.host.notes:
+        console.print(f"note: {note}")
     _print_contrasts(console, cluster)
     notes: dict[str, int] = {}
     shown = table("field", "VM", "host", "KVM", "architecture", right=("VM", "host"))
@@ -142,11 +144,12 @@ def _print_unknown(console: Output, cluster: ClusterVerdict) -> None:
         console.print(f"unknown: {listed(places)}: {sentence}")
 
 
-def verdict_document(verdict: HostVerdict) -> dict[str, Any]:
+def verdict_document(label: str, verdict: HostVerdict) -> dict[str, Any]:
     """A verdict as JSON has it."""
     return {
         "vm": verdict.contract.name,
-        "host": verdict.host.name,
+        "host": label,
+        "name": verdict.host.name,
         "kernels": [kernel.name for kernel in verdict.kernels],
         "outcome": verdict.outcome.name.lower(),
         "depends_on_cluster": verdict.depends,

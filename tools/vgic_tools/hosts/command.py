@@ -14,6 +14,8 @@ from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
 from vgic_tools.hosts.check_command import check_command
+from vgic_tools.hosts.common_command import common_command
+from vgic_tools.hosts.explain_command import explain_command
 from vgic_tools.hosts.reading import examples, read_host
 from vgic_tools.inputs import is_given_once
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
@@ -40,7 +42,8 @@ def host_group() -> None:
     """
 
 
-host_group.add_command(check_command)
+for _command in (check_command, common_command, explain_command):
+    host_group.add_command(_command)
 
 
 @host_group.command("list")
