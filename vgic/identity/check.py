@@ -19,8 +19,8 @@ __all__ = ["ClusterVerdict", "Contrast", "HostVerdict", "Side", "check"]
 class Side(Enum):
     """In what the two engines differ."""
 
-    KVM_ALONE = "only KVM is in the way of"
-    TAKEN_ALL_THE_SAME = "KVM takes, and the host cannot keep"
+    KVM_ALONE = "KVM refuses what the architecture would allow"
+    TAKEN_ALL_THE_SAME = "KVM takes what nothing can keep"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ class ClusterVerdict:
         """Where the engines differ: what KVM refuses without need first."""
         found = [contrast for finding in self.kvm if (contrast := self._contrast(finding))]
         return tuple(sorted(found, key=lambda contrast: list(Side).index(contrast.side)))
+
+    @property
+    def sides(self) -> dict[Side, list[str]]:
+        """The places in which the engines differ, by how."""
+        places: dict[Side, list[str]] = {}
+        for contrast in self.contrasts:
+            places.setdefault(contrast.side, []).append(contrast.kvm.place)
+        return places
 
     def _contrast(self, kvm: Finding) -> Contrast | None:
         contract = _at(self.contract, kvm)

@@ -16,6 +16,7 @@ from vgic_tools.fields import field_table
 from vgic_tools.hosts.check_command import check_command
 from vgic_tools.hosts.common_command import common_command
 from vgic_tools.hosts.explain_command import explain_command
+from vgic_tools.hosts.fleet_command import fleet_command
 from vgic_tools.hosts.reading import examples, read_host
 from vgic_tools.inputs import is_given_once
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
@@ -42,7 +43,7 @@ def host_group() -> None:
     """
 
 
-for _command in (check_command, common_command, explain_command):
+for _command in (check_command, common_command, explain_command, fleet_command):
     host_group.add_command(_command)
 
 

@@ -4,11 +4,25 @@ import errno
 from collections.abc import Iterable
 from typing import Any, Final
 
-from vgic.identity import Cost, Finding, HostVerdict, Outcome
+from vgic.identity import ClusterVerdict, Cost, Finding, HostVerdict, Outcome
 from vgic.identity.places import value_words
 from vgic.identity.registers import selector_of
 
-__all__ = ["COSTS", "OUTCOMES", "STYLES", "answer_words", "finding_document", "kernel_words", "listed", "number"]
+__all__ = [
+    "CAN_RUN",
+    "COSTS",
+    "OUTCOMES",
+    "STYLES",
+    "answer_words",
+    "by_place",
+    "can_run",
+    "finding_document",
+    "kernel_words",
+    "listed",
+    "number",
+    "sentence",
+    "unknown",
+]
 
 OUTCOMES: Final = {
     Outcome.SAME: "the same",
@@ -20,6 +34,13 @@ OUTCOMES: Final = {
     Outcome.REFUSED: "no",
 }
 """Whether a promise can be kept."""
+
+CAN_RUN: Final = {
+    **OUTCOMES,
+    Outcome.SAME: "yes",
+    Outcome.TRAP: "yes",
+}
+"""Whether the VM can run there."""
 
 STYLES: Final = {
     Outcome.SAME: "green",
@@ -38,6 +59,13 @@ COSTS: Final = {
     Cost.PER_ACCESS: "at each access",
 }
 """When a guest pays for a trap."""
+
+
+def can_run(verdict: HostVerdict) -> str:
+    """The verdict in a word; by cluster where that decides."""
+    if not verdict.depends:
+        return CAN_RUN[verdict.outcome]
+    return ", ".join(f"{cluster.cluster}: {CAN_RUN[cluster.outcome]}" for cluster in verdict.clusters)
 
 
 def answer_words(finding: Finding) -> str:
@@ -86,3 +114,45 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "errno": None if finding.errno is None else errno.errorcode.get(finding.errno, str(finding.errno)),
         "remedy": finding.remedy,
     }
+
+
+def by_place(cluster: ClusterVerdict) -> list[tuple[Finding, Finding | None, Finding | None]]:
+    """The findings of both engines side by side, and one that is there, where one of them is worth a line."""
+    rows = []
+    for either in {finding.place: finding for finding in (*cluster.contract, *cluster.kvm)}.values():
+        kvm, contract = _find(cluster.kvm, either.place), _find(cluster.contract, either.place)
+        if _is_worth_a_line(kvm, contract):
+            rows.append((either, kvm, contract))
+    return rows
+
+
+def _is_worth_a_line(kvm: Finding | None, contract: Finding | None) -> bool:
+    """What is in the way, leaks or changes; and what KVM traps. What is unknown is told apart."""
+    if kvm is not None and kvm.outcome is Outcome.TRAP:
+        return True
+    told = [one.outcome for one in (kvm, contract) if one is not None and one.outcome is not Outcome.UNKNOWN]
+    return max(told, default=Outcome.SAME) > Outcome.TRAP
+
+
+def _find(findings: Iterable[Finding], place: str) -> Finding | None:
+    return next((finding for finding in findings if finding.place == place), None)
+
+
+def unknown(cluster: ClusterVerdict) -> dict[str, list[str]]:
+    """The places of which something is unknown, by what would be needed."""
+    places: dict[str, list[str]] = {}
+    for finding in (*cluster.kvm, *cluster.contract):
+        if finding.outcome is Outcome.UNKNOWN:
+            places.setdefault(sentence(finding), []).append(finding.place)
+    return places
+
+
+def sentence(finding: Finding) -> str:
+    """Why, with the traps and what they cost, what helps, and the rule."""
+    words = finding.why
+    if finding.traps:
+        cost = COSTS[finding.cost]
+        words += f"; {', '.join(finding.traps)}" + (f", {cost}" if cost else "")
+    if finding.remedy:
+        words += f"; what helps: {finding.remedy}"
+    return f"{words} [{finding.rule}]"
