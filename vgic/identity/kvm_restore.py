@@ -21,6 +21,7 @@ from vgic.identity.places import (
     is_more,
     part_of,
     value_words,
+    with_part,
 )
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.kvm.errors import KvmError
@@ -168,6 +169,10 @@ class _Restore:
         except HostError:
             yield from self._unknown(name, value)
             return
+        except KvmError as error:
+            why = "KVM has no such register on this host"
+            yield Finding(name, "", value, None, Outcome.REFUSED, "IDENT-23", why, errno=error.errno)
+            return
         try:
             self._vcpu.set(name, value)
         except HostError as error:
@@ -205,10 +210,6 @@ class _Restore:
         """What KVM has accepted."""
         if value == host == read:
             yield Finding(name, "", value, host, Outcome.SAME, "IDENT-11", "the host shows what was promised")
-        elif value != read:
-            for field, mine, now in part_of(name, value, read):
-                why = f"KVM takes it, and the guest reads {value_words(name, field, now)} from then on"
-                yield Finding(name, field, mine, now, Outcome.CHANGED, self._rule(name, field, mine), why)
         elif name in _IMPLEMENTATION:
             yield Finding(
                 name,
@@ -222,26 +223,28 @@ class _Restore:
                 cost=Cost.RARE if name != "MIDR_EL1" else Cost.NONE,
             )
         else:
+            changed = {field: now for field, _, now in part_of(name, value, read)}
             for field, mine, has in part_of(name, value, host):
-                yield Finding(
-                    name,
-                    field,
-                    mine,
-                    has,
-                    Outcome.WEAKER,
-                    self._rule(name, field, mine),
-                    _SHOWN,
-                )
+                rule = self._rule(name, field, mine)
+                if field in changed:
+                    now = changed[field]
+                    why = f"KVM takes it, and the guest reads {value_words(name, field, now)} from then on"
+                    yield Finding(name, field, mine, now, Outcome.CHANGED, rule, why)
+                else:
+                    yield Finding(name, field, mine, has, Outcome.WEAKER, rule, _SHOWN)
 
     def _refused(self, name: str, value: int, host: int, number: int | None) -> Iterator[Finding]:
         """Each field, which KVM refuses by itself or takes; the register, where it takes each of them alone."""
         refused: dict[str, int | None] = {}
+        untold: dict[str, str] = {}
         parts = list(part_of(name, value, host))
         for field, mine, _ in parts:
             try:
-                self._vcpu.set(name, self._only(name, field, mine, host))
+                self._vcpu.set(name, with_part(name, host, field, mine))
             except KvmError as error:
                 refused[field] = error.errno
+            except HostError as error:
+                untold[field] = str(error)
             else:
                 # What may be written may be written back, unless it is settled; and then nothing was taken.
                 self._vcpu.set(name, host)
@@ -253,15 +256,10 @@ class _Restore:
                 why, remedy = self._why(name, field, mine, has), self._remedy(name)
                 answer = refused[field]
                 yield Finding(name, field, mine, has, Outcome.REFUSED, rule, why, errno=answer, remedy=remedy)
+            elif field in untold:
+                yield Finding(name, field, mine, has, Outcome.UNKNOWN, rule, untold[field])
             else:
                 yield Finding(name, field, mine, has, Outcome.WEAKER, rule, _SHOWN)
-
-    def _only(self, name: str, field: str, value: int, host: int) -> int:
-        """The host's register with one field as it was promised."""
-        if not field or field == "reserved":
-            return value
-        declared = REGISTERS[name].layout.field(field)
-        return host & ~declared.mask | value << declared.lsb
 
     def _rule(self, name: str, field: str, value: int) -> str:
         if name in _IMPLEMENTATION:

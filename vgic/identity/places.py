@@ -9,6 +9,8 @@ from vgic.identity.parts import cpu_name
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.identity.safe_values import Order
 
+_ALL: Final = (1 << 64) - 1
+
 __all__ = [
     "LEFT_ALONE",
     "WHOLE",
@@ -17,7 +19,9 @@ __all__ = [
     "in_kvms_order",
     "is_more",
     "part_of",
+    "reserved_mask",
     "value_words",
+    "with_part",
 ]
 
 LEFT_ALONE: Final = frozenset({"MPIDR_EL1", "CSSELR_EL1", "ICH_VTR_EL2"})
@@ -49,13 +53,31 @@ def differing_fields(register: IdRegister, one: int, other: int) -> Iterator[Fie
 def part_of(name: str, one: int, other: int) -> Iterator[tuple[str, int, int]]:
     """Where two values differ: fields by name with both values, "reserved" bits, or "" for the whole register."""
     if name in WHOLE or name not in REGISTERS:
-        yield "", one, other
+        if one != other:
+            yield "", one, other
         return
     register = REGISTERS[name]
     for field in differing_fields(register, one, other):
         yield field.name, field.extract(one), field.extract(other)
-    if register.layout.reserved_bits_set(one) != register.layout.reserved_bits_set(other):
-        yield "reserved", one, other
+    reserved = reserved_mask(register)
+    if (one ^ other) & reserved:
+        yield "reserved", one & reserved, other & reserved
+
+
+def reserved_mask(register: IdRegister) -> int:
+    """The bits that no field covers."""
+    return _ALL & ~sum(field.mask for field in register.layout.fields)
+
+
+def with_part(name: str, value: int, part: str, of_part: int) -> int:
+    """A register with one of its parts, as `part_of` gives them, replaced."""
+    if not part:
+        return of_part
+    register = REGISTERS[name]
+    if part == "reserved":
+        return value & ~reserved_mask(register) | of_part
+    field = register.layout.field(part)
+    return value & ~field.mask | of_part << field.lsb
 
 
 def is_more(register: IdRegister, field: Field, one: int, other: int) -> bool:

@@ -96,6 +96,18 @@ def test_the_field_that_kvm_refuses_is_named_and_no_other() -> None:
 
 
 @pytest.mark.rule("IDENT-23")
+def test_bits_that_no_field_covers_are_blamed_alone() -> None:
+    found = restored(CTR_EL0=A76["CTR_EL0"] - 1 | 1 << 8, CLIDR_EL1=0x02000021 | 1 << 50)
+    told = {finding.place: finding.outcome for finding in found if finding.register in ("CTR_EL0", "CLIDR_EL1")}
+    assert told == {
+        "CTR_EL0.IminLine": Outcome.WEAKER,
+        "CTR_EL0.reserved": Outcome.REFUSED,
+        "CLIDR_EL1": Outcome.REFUSED,
+    }
+    assert at(found, "CTR_EL0.reserved").guest == A76["CTR_EL0"] & 1 << 31 | 1 << 8
+
+
+@pytest.mark.rule("IDENT-23")
 def test_what_kvm_takes_is_read_back() -> None:
     changed = at(restored(ID_AA64DFR0_EL1=A76["ID_AA64DFR0_EL1"] | 0xF00), "ID_AA64DFR0_EL1.PMUVer")
     assert (changed.outcome, changed.guest, changed.host, changed.rule) == (Outcome.CHANGED, 15, 0, "IDENT-12")
