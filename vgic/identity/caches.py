@@ -1,16 +1,21 @@
-"""Caches: what CCSIDR_EL1 says of one, in which of its two formats, and what KVM shows instead.
+"""Caches: what CCSIDR_EL1 says of one, in which of its two formats, what CLIDR_EL1 says of all, and what KVM shows.
 
-Rules IDENT-3, IDENT-4 and IDENT-5.
+Rules IDENT-3, IDENT-4, IDENT-5, IDENT-33 and IDENT-34.
 """
 
 from typing import Final, NamedTuple
 
-from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, CLIDR, CTR
+from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, CLIDR, CSSELR, CTR
 
-__all__ = ["Cache", "cache_of", "generated_ccsidr", "generated_clidr"]
+__all__ = ["Cache", "cache_of", "claims_idc", "generated_ccsidr", "generated_clidr", "selected", "selectors"]
 
 _OLD_FLAGS: Final = CCSIDR.layout.mask("UNKNOWN")
 _SMALLEST_LINE: Final = 16
+_LEVELS: Final = 7
+_HAS_DATA: Final = (2, 3, 4)
+"""Ctype: data, both apart, unified."""
+_HAS_INSTRUCTIONS: Final = (1, 3)
+"""Ctype: instructions, both apart."""
 
 
 class Cache(NamedTuple):
@@ -51,6 +56,36 @@ def cache_of(value: int, ccidx: bool | None) -> Cache | None:
         return _read(value, ccidx=False)
     short, long = _read(value, ccidx=False), _read(value, ccidx=True)
     return short if short == long else None
+
+
+def selected(csselr: int) -> int | None:
+    """The cache that CSSELR_EL1 selects, one of `vgic.identity.registers.SELECTORS`; None for an eighth level.
+
+    TnD, which selects the allocation tags of a cache, is left aside as KVM does.
+    """
+    fields = CSSELR.layout.decode(csselr)
+    return None if fields["Level"] >= _LEVELS else fields["Level"] << 1 | fields["InD"]
+
+
+def selectors(clidr: int) -> tuple[int, ...]:
+    """What selects the caches that CLIDR_EL1 lists: instructions apart, or data and unified ones.
+
+    >>> selectors(0x82000023)
+    (0, 1, 2)
+    """
+    kinds = CLIDR.layout.decode(clidr)
+    found: list[int] = []
+    for level in range(_LEVELS):
+        kind = kinds[f"Ctype{level + 1}"]
+        found += [2 * level] if kind in _HAS_DATA else []
+        found += [2 * level + 1] if kind in _HAS_INSTRUCTIONS else []
+    return tuple(found)
+
+
+def claims_idc(clidr: int) -> bool:
+    """True where CLIDR_EL1 says that data caches need no cleaning for instructions to see what was written."""
+    fields = CLIDR.layout.decode(clidr)
+    return not fields["LoC"] or not (fields["LoUU"] or fields["LoUIS"])
 
 
 def generated_ccsidr(ctr: int, selector: int) -> int:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from vgic.identity import features, memory_features
-from vgic.identity.caches import generated_ccsidr, generated_clidr
+from vgic.identity.caches import claims_idc, generated_ccsidr, generated_clidr
 from vgic.identity.host import HostError
-from vgic.identity.implementation import CCSIDR, CLIDR, CTR
+from vgic.identity.implementation import CCSIDR, CTR
 from vgic.identity.kvm_versions import KvmIdVersion
 from vgic.identity.registers import REGISTERS, SELECTORS, cache_register, selector_of
 from vgic.kvm.errors import KvmError
@@ -153,10 +153,7 @@ class KvmIdRegisters:
         """Rules IDENT-5 and IDENT-16."""
         if not self.version.generated_caches:
             return self._same(register, value)
-        fields = CLIDR.layout.decode(value)
-        # The places where data and instructions meet tell that data caches need no cleaning for them to.
-        claims_idc = not fields["LoC"] or not (fields["LoUU"] or fields["LoUIS"])
-        if value & _CLIDR_RES0 or (claims_idc and not _CTR.field("IDC").extract(self._ctr)):
+        if value & _CLIDR_RES0 or (claims_idc(value) and not _CTR.field("IDC").extract(self._ctr)):
             raise self._refused(register, value)
         return value
 
