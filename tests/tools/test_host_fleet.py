@@ -69,7 +69,7 @@ def test_a_page_says_why_behind_each_link(tmp_path: Path) -> None:
     # Every pair but each Graviton with itself, and the RK3588's two clusters.
     assert len(page.links) == 10
     assert page.links == page.anchors
-    assert "KVM takes what nothing can keep:" in page.said
+    assert "KVM does not keep what the architecture would allow:" in page.said
     assert run("host", "fleet", "graviton2", "--html", str(tmp_path)).exit_code == 2
 
 

@@ -12,8 +12,9 @@ from vgic.errors import ConfigError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.identity.architecture import contract_findings
 from vgic.identity.caches import generated_clidr
-from vgic.identity.contract import Contract, Implementation
+from vgic.identity.contract import Contract
 from vgic.identity.declaring import IdRegister
+from vgic.identity.erratum import Implementation
 from vgic.identity.finding import Outcome, worst
 from vgic.identity.host import Cluster, Cpu, Host, HostError, View
 from vgic.identity.kvm import KvmIdRegisters

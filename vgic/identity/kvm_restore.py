@@ -5,7 +5,7 @@ are to blame. What KVM takes is read back.
 """
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vgic.identity.finding import Cost, Finding, Outcome
@@ -20,6 +20,7 @@ from vgic.identity.places import (
     in_kvms_order,
     is_more,
     part_of,
+    together,
     value_words,
     with_part,
 )
@@ -49,17 +50,26 @@ def kvm_findings(
     hardware: Cpu | None = None,
     implementation_ids: bool = False,
     has_run: bool = False,
+    chapters: Callable[[KvmIdVersion], Sequence[Finding]] | None = None,
 ) -> list[Finding]:
     """What becomes of each register, and of each field that differs, on a host that shows a new vCPU `shown`.
 
     `hardware` is what the CPUs have, where what KVM shows of them is unknown. `implementation_ids` is that the VMM
     enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, `has_run` that it writes after a vCPU of the new VM has run. Of
-    several `versions`, the findings in which they agree; where they do not, the outcome is unknown. Raises nothing.
+    several `versions`, the findings in which they agree; where they do not, the outcome is unknown. `chapters` tell
+    more of a kernel, see `vgic.identity.chapters`. Raises nothing.
     """
-    by_version = [
-        (version, list(_Restore(promised, shown, hardware, version, implementation_ids, has_run).findings()))
-        for version in versions
-    ]
+    by_version = []
+    for version in versions:
+        found = list(_Restore(promised, shown, hardware, version, implementation_ids, has_run).findings())
+        # What KVM answers is known where it shows a register, whatever else a chapter would have to know.
+        known = {one.register for one in found if one.outcome is not Outcome.UNKNOWN}
+        more = [
+            one
+            for one in (chapters(version) if chapters else ())
+            if one.outcome is not Outcome.UNKNOWN or one.register not in known
+        ]
+        by_version.append((version, together(found, more)))
     if len(by_version) == 1:
         return by_version[0][1]
     return _agreed(by_version)
@@ -128,8 +138,11 @@ class _Restore:
                 yield from self._register(name, self._promised[name])
         for name in _HOSTS_ALONE:
             yield from self._hosts_alone(name)
+        same_ctr = self._promised.get("CTR_EL0") == self._shown.get("CTR_EL0")
+        same_ctr = same_ctr and self._version.generated_caches
         for name in in_kvms_order(self._shown):
-            if name not in self._promised and name not in LEFT_ALONE and name not in _HOSTS_ALONE:
+            made_alike = same_ctr and (name == "CLIDR_EL1" or selector_of(name) is not None)
+            if name not in self._promised and name not in {*LEFT_ALONE, *_HOSTS_ALONE} and not made_alike:
                 why = "nobody has told what the VM was shown there"
                 yield Finding(name, "", None, self._shown[name], Outcome.UNKNOWN, "IDENT-23", why)
 

@@ -1,10 +1,11 @@
 """Places of findings: registers in KVM's order, and the fields in which two values of one differ."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from mmio import Field
 from vgic.identity.declaring import IdRegister
+from vgic.identity.finding import Finding, Outcome
 from vgic.identity.parts import cpu_name
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.identity.safe_values import Order
@@ -20,6 +21,7 @@ __all__ = [
     "is_more",
     "part_of",
     "reserved_mask",
+    "together",
     "value_words",
     "with_part",
 ]
@@ -88,9 +90,9 @@ def is_more(register: IdRegister, field: Field, one: int, other: int) -> bool:
 
 def value_words(name: str, field: str, value: int) -> str:
     """A value as a reader knows it: a CPU by its name, a frequency in MHz, anything else as a number."""
-    if name == "MIDR_EL1" and not field:
+    if (name, field) in (("MIDR_EL1", ""), ("", "targets")):
         return cpu_name(value)
-    if name == "CNTFRQ_EL0":
+    if name in ("CNTFRQ_EL0", "CNTVCT_EL0"):
         return hertz(value)
     return f"{value:#x}"
 
@@ -102,3 +104,25 @@ def hertz(value: int) -> str:
     '54 MHz'
     """
     return f"{value / 1e6:,.6g} MHz"
+
+
+def together(by_field: Iterable[Finding], chapters: Sequence[Finding]) -> list[Finding]:
+    """Findings in which those of a chapter take the place of those about the same field.
+
+    Where a chapter says that a register as a whole is refused, and which of its fields are to blame is known, these
+    stay instead.
+    """
+    listed = list(by_field)
+    blamed = {one.register for one in listed if one.field and one.outcome is Outcome.REFUSED}
+    mine = [
+        one for one in chapters if one.field or one.outcome is not Outcome.REFUSED or one.register not in blamed
+    ]
+    places = {one.place for one in mine}
+    whole = {one.register for one in mine if not one.field and one.register}
+    in_part = {one.register for one in mine if one.field and one.register in WHOLE}
+    kept = [
+        one
+        for one in listed
+        if one.place not in places and one.register not in whole and (one.field or one.register not in in_part)
+    ]
+    return [*kept, *mine]

@@ -190,7 +190,7 @@ def about(contract: Contract, one: Host, name: str) -> list[Finding]:
 
 
 @pytest.mark.rule("IDENT-29")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(fleet=fleets(), data=st.data())
 def test_all_take_it_nothing_is_stronger_and_order_is_nothing(
     fleet: tuple[str, list[Host]], data: st.DataObject

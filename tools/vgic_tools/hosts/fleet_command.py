@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ def _fleet(hosts: Mapping[str, Host], kernel: str | None, *, capability: bool) -
     for label, host in hosts.items():
         for cluster in host.clusters:
             vm = f"{label}, {cluster.name}" if len(host.clusters) > 1 else label
-            told = Contract.of_host(host, cluster)
-            contract = Contract(vm, told.promised, writable_implementation_ids=capability)
+            told = Contract.of_host(host, cluster, kernel)
+            contract = replace(told, name=vm, writable_implementation_ids=capability)
             fleet[vm] = {name: check(contract, one, kernel) for name, one in hosts.items()}
     return fleet
 

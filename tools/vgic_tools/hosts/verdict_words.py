@@ -76,7 +76,9 @@ def answer_words(finding: Finding) -> str:
 
 def number(finding: Finding, value: int | None) -> str:
     """A value of the finding's field."""
-    return "?" if value is None else value_words(finding.register, finding.field, value)
+    if value is None:
+        return "?" if finding.register else ""
+    return value_words(finding.register, finding.field, value)
 
 
 def kernel_words(verdict: HostVerdict) -> str:
