@@ -88,6 +88,12 @@ def test_the_counter_blocks_between_gravitons() -> None:
     assert any(line.startswith("CNTVCT_EL0 121.875 MHz 1,000 MHz no") for line in shown)
 
 
+def test_caches_of_which_the_same_is_said_take_one_line() -> None:
+    shown = lines(run("check", "apple-m2-max", "a64fx", "--cluster", "Blizzard", "--kernel", "6.12"))
+    assert any(line.startswith("CCSIDR_EL1 of 14 caches 0x2 0x4 no, EINVAL") for line in shown)
+    assert not any(line.startswith("CCSIDR_EL1[") for line in shown)
+
+
 def test_the_exit_status_of_check(tmp_path: Path) -> None:
     host = guest_view(tmp_path)
     for changes, status in (({}, 0), ({"ID_AA64MMFR0_EL1": 0x101121}, 0), ({"ID_AA64MMFR0_EL1": 0x101123}, 1)):

@@ -26,8 +26,8 @@ from vgic_tools.hosts.verdict_words import (
 __all__ = ["print_verdicts", "verdict_document"]
 
 
-_LEAST_VALUE: Final = 8
-_ANSWERS: Final = 38
+_LEAST_VALUE: Final = 9
+_ANSWERS: Final = 36
 """Characters of the columns that say what the two engines answer, and of the spaces between columns."""
 
 
@@ -78,17 +78,17 @@ def _print_cluster(console: Output, label: str, verdict: HostVerdict, cluster: C
     shown = table("field", "VM", "host", "KVM", "architecture", right=("VM", "host"))
     rows = by_place(cluster)
     # Names of fields are never cut: what is left of the width is for the values, which may be wrapped.
-    names = max((len(either.place) for either, _, _ in rows), default=0)
+    names = max((len(row.place) for row in rows), default=0)
     shown.columns[0].min_width = names
     for column in shown.columns[1:3]:
         column.max_width = max(_LEAST_VALUE, (console.width - names - _ANSWERS) // 2)
-    for either, kvm, contract in rows:
+    for row in rows:
         shown.add_row(
-            either.place,
-            number(either, either.guest),
-            number(either, either.host),
-            _answer(kvm, notes),
-            _answer(contract, notes),
+            row.place,
+            number(row.either, row.either.guest),
+            number(row.either, row.either.host),
+            _answer(row.kvm, notes),
+            _answer(row.contract, notes),
         )
     if shown.row_count:
         console.print(shown)

@@ -85,9 +85,9 @@ def _cluster(cluster: ClusterVerdict, *, alone: bool) -> Iterator[str]:
     for side, places in cluster.sides.items():
         yield f"<p><b>{escape(side.value)}:</b> {escape(listed(places))}</p>"
     rows = [
-        f"<td>{escape(either.place)}</td><td>{escape(number(either, either.guest))}</td>"
-        f"<td>{escape(number(either, either.host))}</td>{_answer(kvm)}{_answer(contract)}"
-        for either, kvm, contract in by_place(cluster)
+        f"<td>{escape(row.place)}</td><td>{escape(number(row.either, row.either.guest))}</td>"
+        f"<td>{escape(number(row.either, row.either.host))}</td>{_answer(row.kvm)}{_answer(row.contract)}"
+        for row in by_place(cluster)
     ]
     if rows:
         yield _table(("field", "VM", "host", "KVM", "architecture"), rows)

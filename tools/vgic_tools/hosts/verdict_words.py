@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vgic.identity import ClusterVerdict, Cost, Finding, HostVerdict, Outcome
 from vgic.identity.places import value_words
@@ -13,6 +13,7 @@ __all__ = [
     "COSTS",
     "OUTCOMES",
     "STYLES",
+    "Row",
     "answer_words",
     "by_place",
     "can_run",
@@ -118,14 +119,33 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     }
 
 
-def by_place(cluster: ClusterVerdict) -> list[tuple[Finding, Finding | None, Finding | None]]:
-    """The findings of both engines side by side, and one that is there, where one of them is worth a line."""
-    rows = []
+class Row(NamedTuple):
+    """What both engines say of one place; of several caches, where they say the same of all."""
+
+    place: str
+    either: Finding
+    """One that is there."""
+    kvm: Finding | None
+    contract: Finding | None
+
+
+def by_place(cluster: ClusterVerdict) -> list[Row]:
+    """The findings of both engines side by side, where one of them is worth a line."""
+    rows: dict[object, list[Row]] = {}
     for either in {finding.place: finding for finding in (*cluster.contract, *cluster.kvm)}.values():
         kvm, contract = _find(cluster.kvm, either.place), _find(cluster.contract, either.place)
         if _is_worth_a_line(kvm, contract):
-            rows.append((either, kvm, contract))
-    return rows
+            row = Row(either.place, either, kvm, contract)
+            rows.setdefault(_alike(row), []).append(row)
+    return [of_one[0]._replace(place=listed(row.place for row in of_one)) for of_one in rows.values()]
+
+
+def _alike(row: Row) -> object:
+    """The same for what can be told in one line: caches of which the same is promised, shown and answered."""
+    if selector_of(row.either.register) is None:
+        return row.place
+    outcomes = tuple(finding.outcome if finding else None for finding in (row.kvm, row.contract))
+    return (row.either.guest, row.either.host, outcomes)
 
 
 def _is_worth_a_line(kvm: Finding | None, contract: Finding | None) -> bool:
