@@ -300,6 +300,8 @@ def test_a_view_shows_and_drives_an_lpi() -> None:
     assert (view.enabled, view.priority) == (True, 0x80)
     assert view.clear_pending()
     assert not view.pending
+    # Still by the configuration that was read when it became pending.
+    assert (view.enabled, view.priority) == (True, 0x80)
     other = guest.gic.lpi(1, 8192 + 6)
     guest.configure(8192 + 6, 0x40, enabled=False)
     assert (other.enabled, other.priority) == (False, 0x40)
