@@ -97,7 +97,20 @@ def test_registers_have_names_and_encodings() -> None:
     assert is_register("ID_PFR0_EL1")
 
 
-# As Linux and lscpu have them: implementer, part numbers and names.
+# As Linux and lscpu have them: implementers, and of each the numbers and names of parts.
+MAKERS = {
+    0x41: "Arm",
+    0x42: "Broadcom",
+    0x43: "Cavium",
+    0x46: "Fujitsu",
+    0x48: "HiSilicon",
+    0x4E: "NVIDIA",
+    0x50: "APM",
+    0x51: "Qualcomm",
+    0x61: "Apple",
+    0x6D: "Microsoft",
+    0xC0: "Ampere",
+}
 NAMES = {
     0x41: (
         "d03 Cortex-A53, d04 Cortex-A35, d05 Cortex-A55, d07 Cortex-A57, d08 Cortex-A72, d09 Cortex-A73, "
@@ -134,7 +147,7 @@ def test_parts_have_the_names_that_others_give_them(implementer: int) -> None:
     for item in NAMES[implementer].split(", "):
         number, _, name = item.partition(" ")
         midr = implementer << 24 | 0xF << 16 | int(number, 16) << 4
-        assert cpu_name(midr).endswith(f" {name} r0p0")
+        assert cpu_name(midr) == f"{MAKERS[implementer]} {name} r0p0"
         assert model_of(name) == midr
 
 
