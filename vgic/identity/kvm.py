@@ -44,8 +44,7 @@ class KvmIdRegisters:
 
     `shown` is what this host shows a new vCPU of the same features, by name: a `Cpu` of a `Host` with `View.GUEST`.
     CLIDR_EL1 and CCSIDR_EL1 need not be among them where KVM makes them. `implementation_ids` is that the VMM has
-    enabled KVM_CAP_ARM_WRITABLE_IMP_ID_REGS. Raises HostError where the kernel has no such capability, or
-    CTR_EL0 is unknown.
+    enabled KVM_CAP_ARM_WRITABLE_IMP_ID_REGS. Raises HostError where the kernel has no such capability.
 
     AArch32's registers, MPAM, and vCPUs with nested virtualisation are not modelled (IDENT-19).
 
@@ -62,18 +61,23 @@ class KvmIdRegisters:
     ) -> None:
         if implementation_ids and not version.implementation_ids:
             raise HostError(f"KVM of Linux {version.name} has no KVM_CAP_ARM_WRITABLE_IMP_ID_REGS")
-        if "CTR_EL0" not in shown:
-            raise HostError("CTR_EL0 is unknown, by which KVM judges what is said of caches")
         self.version = version
         self.implementation_ids = implementation_ids
         self.has_run = False
-        self._ctr = shown["CTR_EL0"]
+        self._known_ctr = ctr = shown.get("CTR_EL0")
         made: dict[str, int] = {}
-        if version.generated_caches:
-            made = {cache_register(selector): generated_ccsidr(self._ctr, selector) for selector in SELECTORS}
-            made["CLIDR_EL1"] = generated_clidr(self._ctr)
+        if version.generated_caches and ctr is not None:
+            made = {cache_register(selector): generated_ccsidr(ctr, selector) for selector in SELECTORS}
+            made["CLIDR_EL1"] = generated_clidr(ctr)
         self._host: dict[str, int] = {**made, **shown}
         self._values = dict(self._host)
+
+    @property
+    def _ctr(self) -> int:
+        """The host's CTR_EL0. Raises HostError where it is unknown."""
+        if self._known_ctr is None:
+            raise HostError("CTR_EL0 is unknown, by which KVM judges what is said of caches")
+        return self._known_ctr
 
     def run(self) -> None:
         """KVM_RUN of any vCPU of the VM."""
