@@ -64,7 +64,8 @@ SAID = {
 """What Linux's log says of each; one sentence can stand for several errata."""
 
 LEFT_OUT = {"Arm 1286807", "Arm 2441007", "Arm 2441009"}
-"""Errata so rare that Debian builds its kernels without their workarounds, which share their words with others'."""
+"""Which share their words with another, and which Debian's kernel is taken to be built without: no CPU that has one
+of them, and not the other, has it say the words."""
 
 SHOWN = {
     "cortex-a72": Cpu({"CTR_EL0": 0x8444C004, "ID_AA64PFR0_EL1": 0x2222, "ID_AA64PFR1_EL1": 0}),
