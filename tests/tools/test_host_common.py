@@ -64,6 +64,13 @@ def test_a_field_is_explained_with_its_rule_and_source() -> None:
     assert "the VM was promised 0xd08" in field
 
 
+def test_what_is_said_of_one_cluster_alone_is_explained() -> None:
+    done = run("explain", "rk3588", "rk3588", "errata: Arm 3194386", "--cluster", "A55")
+    assert done.exit_code == 0
+    assert "nothing is to be said of errata: Arm 3194386 there" in lines(done)
+    assert "can be kept no" in lines(done)
+
+
 @pytest.mark.parametrize(
     ("field", "message"),
     [

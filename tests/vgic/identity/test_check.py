@@ -280,6 +280,22 @@ def test_a_verdict_shows_in_what_the_engines_differ() -> None:
 
 
 @pytest.mark.rule("IDENT-28")
+def test_a_chapter_takes_the_place_of_what_is_said_of_its_fields() -> None:
+    promised = {**A76, "CTR_EL0": A76["CTR_EL0"] - (1 << 20), "ID_AA64DFR0_EL1": A76["ID_AA64DFR0_EL1"] - (1 << 20)}
+    contract = Contract("vm", Cpu(promised))
+    [cluster] = check(contract, guest_view(A76)).clusters
+    for findings in (cluster.kvm, cluster.contract):
+        places = [finding.place for finding in findings]
+        assert len(places) == len(set(places))
+    # A guest can find watchpoints that it was not promised.
+    assert at(list(cluster.kvm), "ID_AA64DFR0_EL1.WRPs").outcome is Outcome.LEAK
+    # Which field of CTR_EL0 is to blame is known here, that it is refused there.
+    assert [one.place for one in cluster.kvm if one.register == "CTR_EL0"] == ["CTR_EL0.ERG"]
+    [late] = check(contract, guest_view(A76), has_run=True).clusters
+    assert at(list(late.kvm), "ID_AA64DFR0_EL1.WRPs").errno == errno.EBUSY
+
+
+@pytest.mark.rule("IDENT-28")
 def test_which_cluster_decides() -> None:
     big, small = A76, {**A76, "MIDR_EL1": 0x412FD050}
     host = Host("two", (Cluster("A55", Cpu(small)), Cluster("A76", Cpu(big))), View.GUEST, Hypervisor("KVM", "7.2"))

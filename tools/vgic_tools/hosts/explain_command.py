@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from vgic.identity import Cpu, Finding, HostVerdict, Outcome, check
+from vgic.identity import ClusterVerdict, Cpu, Finding, HostVerdict, Outcome, check
 from vgic.identity.registers import REGISTERS
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
@@ -53,27 +53,44 @@ def explain_command(
 
 
 def _explain(console: Output, verdict: HostVerdict, field: str) -> None:
-    """Raises UsageError where neither engine says anything of the field."""
-    console.print(styled("VM", "bold"), f"  {verdict.contract.name}")
+    """Raises UsageError where neither engine says anything of the field, on no cluster."""
     register, _, name = field.partition(".")
+    found = [
+        [(engine, _told(verdict, place, findings, field)) for engine, findings in _engines(judged)]
+        for place, judged in enumerate(verdict.clusters)
+    ]
+    if not any(told for of_cluster in found for _, told in of_cluster):
+        known = dict.fromkeys(
+            finding.register or finding.field
+            for judged in verdict.clusters
+            for finding in (*judged.kvm, *judged.contract)
+        )
+        raise UsageError(f"{field}: nothing is known of it; known are {listed(known)}")
+    console.print(styled("VM", "bold"), f"  {verdict.contract.name}")
     rules = read_rules()
-    for cluster, judged in zip(verdict.host.clusters, verdict.clusters, strict=True):
+    for cluster, of_cluster in zip(verdict.host.clusters, found, strict=True):
         where = f", {cluster.name}" if len(verdict.clusters) > 1 else ""
         console.print(styled("host", "bold"), f"{verdict.host.name}{where}; {kernel_words(verdict)}")
-        same = _same(verdict.contract.promised, cluster.cpu, register, name)
-        found = [
-            (engine, _about(findings, field) or same)
-            for engine, findings in (("KVM", judged.kvm), ("architecture", judged.contract))
-        ]
-        if not any(told for _, told in found):
-            known = dict.fromkeys(finding.register or finding.field for finding in (*judged.kvm, *judged.contract))
-            raise UsageError(f"{field}: nothing is known of it; known are {listed(known)}")
-        if register in REGISTERS and name:
+        if not any(told for _, told in of_cluster):
+            console.print(f"nothing is to be said of {field} there")
+        elif register in REGISTERS and name:
             _print_meaning(console, register, name)
-        for engine, told in found:
+        for engine, told in of_cluster:
             for finding in told:
                 console.print()
-                _print_finding(console, engine, _narrowed(finding, field), rules.get(finding.rule))
+                _print_finding(console, engine, finding, rules.get(finding.rule))
+
+
+def _engines(judged: ClusterVerdict) -> tuple[tuple[str, Sequence[Finding]], ...]:
+    return (("KVM", judged.kvm), ("architecture", judged.contract))
+
+
+def _told(verdict: HostVerdict, place: int, findings: Sequence[Finding], field: str) -> list[Finding]:
+    """What one engine says of the field on one cluster."""
+    register, _, name = field.partition(".")
+    cpu = verdict.host.clusters[place].cpu
+    told = _about(findings, field) or _same(verdict.contract.promised, cpu, register, name)
+    return [_narrowed(finding, field) for finding in told]
 
 
 def _same(promised: Cpu, host: Cpu, register: str, name: str) -> list[Finding]:
