@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, CLIDR, CTR
 
-__all__ = ["Cache", "cache_of", "generated_ccsidr", "generated_clidr"]
+__all__ = ["Cache", "cache_of", "generated_ccsidr", "generated_clidr", "has_cache"]
 
 _OLD_FLAGS: Final = CCSIDR.layout.mask("UNKNOWN")
 _SMALLEST_LINE: Final = 16
@@ -51,6 +51,24 @@ def cache_of(value: int, ccidx: bool | None) -> Cache | None:
         return _read(value, ccidx=False)
     short, long = _read(value, ccidx=False), _read(value, ccidx=True)
     return short if short == long else None
+
+
+_INSTRUCTIONS: Final = frozenset({1, 3})
+_DATA: Final = frozenset({2, 3, 4})
+
+
+def has_cache(clidr: int, selector: int) -> bool:
+    """True where a CLIDR_EL1 has the cache that CSSELR_EL1 = `selector` selects.
+
+    Behind a level without a cache there is none.
+
+    >>> [selector for selector in range(14) if has_cache(0x0A20_0023, selector)]
+    [0, 1, 2]
+    """
+    level, instructions = selector // 2 + 1, selector & 1
+    fields = CLIDR.layout.decode(clidr)
+    kinds = [fields[f"Ctype{number}"] for number in range(1, level + 1)]
+    return all(kinds) and kinds[-1] in (_INSTRUCTIONS if instructions else _DATA)
 
 
 def generated_ccsidr(ctr: int, selector: int) -> int:

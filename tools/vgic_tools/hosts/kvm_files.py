@@ -9,7 +9,7 @@ from vgic.identity.registers import SELECTORS, cache_register, is_register, name
 from vgic_tools.errors import UsageError
 from vgic_tools.judges import kvm_abi
 
-__all__ = ["IDREGS_LINE", "from_fingerprint", "from_idregs"]
+__all__ = ["IDREGS_LINE", "from_fingerprint", "from_idregs", "register_name"]
 
 IDREGS_LINE: Final = re.compile(r"\s*(?:SYS_)?([A-Z][A-Z0-9_]{1,31}):\s*([0-9a-f]{16})")
 """A line of idregs: the name in 20 columns, a colon, a tab, 16 hexadecimal digits."""
@@ -54,7 +54,7 @@ def from_fingerprint(document: dict[str, Any], name: str) -> Host:
         place = f"{name}: guest_cpu_config.reg_modifiers[{number}]"
         if not isinstance(modifier, dict):
             raise UsageError(f"{place}: expected an object")
-        register = _register(_matching(modifier.get("addr"), _ID, f"{place}.addr"))
+        register = register_name(int(_matching(modifier.get("addr"), _ID, f"{place}.addr"), 16))
         bits = _matching(modifier.get("bitmap"), _BITMAP, f"{place}.bitmap")
         if register is None or "x" in bits:
             continue
@@ -77,9 +77,8 @@ def _matching(value: object, pattern: re.Pattern[str], place: str) -> str:
     raise UsageError(f"{place}: expected {what}")
 
 
-def _register(text: str) -> str | None:
+def register_name(kvm_id: int) -> str | None:
     """The identification register that KVM knows by this id; None where it is another."""
-    kvm_id = int(text, 16)
     selector = kvm_id - kvm_abi.cache_register(0)
     if selector in SELECTORS:
         return cache_register(selector)

@@ -96,10 +96,13 @@ class Agent:
 
     Raises MissingJudgeError where QEMU or the compiler is not there, JudgeError where the kernel does not start or
     the agent does not answer. Leaving the context ends everything, and so does the end of this process.
-    `trace` are arguments of QEMU for recordings of the host's own GIC.
+    `qemu` is another than the system's, with its files beside it (see `qemus`); `trace` are arguments of QEMU for
+    recordings of the host's own GIC.
     """
 
-    def __init__(self, kernel: Path, cpu: str = "cortex-a76", *, trace: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kernel: Path, cpu: str = "cortex-a76", *, qemu: Path | None = None, trace: Sequence[str] = ()
+    ) -> None:
         missing = missing_tool()
         if missing is not None:
             raise MissingJudgeError(missing)
@@ -114,7 +117,8 @@ class Agent:
             self._console, theirs = socket.socketpair()
             undo.callback(self._console.close)
             self._console.setblocking(False)
-            command = [QEMU, *_MACHINE, "-cpu", cpu]
+            command = [QEMU] if qemu is None else [str(qemu), "-L", str(qemu.parent.parent / "share/qemu")]
+            command += [*_MACHINE, "-cpu", cpu]
             command += [
                 "-object",
                 f"memory-backend-file,id=window,share=on,mem-path={folder}/window,size={_WINDOW}",
