@@ -122,6 +122,8 @@ class AffinityIndex:
     def __init__(self, topology: Topology) -> None:
         self.affinities = list(topology.affinities)
         """Packed affinity of each vCPU."""
+        self.moves: i64 = 0
+        """How often affinities have changed: what is made of one is good as long as this stays the same."""
         self._aarch32 = topology.aarch32
         self._ranges: dict[int, list[int]] = {}
         """The vCPUs of 16 affinities that differ in their lowest 4 bits, by the others."""
@@ -171,6 +173,7 @@ class AffinityIndex:
         for cpu, packed in changes.items():
             self._put(packed, cpu)
             self.affinities[cpu] = packed
+        self.moves += 1
 
 
 def _processor(cpu: int, item: object) -> int:

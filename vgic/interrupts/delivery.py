@@ -185,8 +185,10 @@ class Forwarder(Settler):
         marked, self._marked = self._marked, []
         self._alone = NO_VCPU
         for interface in marked:
+            changed = interface.changed
             interface.changed = 0
-            interface.select_best()
+            if changed & CANDIDATES:
+                interface.select_best()
         if not self.has_one_of_n:
             for interface in marked:
                 interface.update_outputs()

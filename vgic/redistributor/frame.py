@@ -40,7 +40,7 @@ class Redistributor(BankOwner):
         "_constant",
         "_sleep_gates",
         "_typer",
-        "_typer_of",
+        "_typer_moves",
         "ctlr",
         "ctlr_constant",
         "interface",
@@ -89,16 +89,16 @@ class Redistributor(BankOwner):
         self.ctlr = 0
         self.processor_sleep = profile.asleep_at_reset
         self._typer = 0
-        self._typer_of: i64 = -1
-        """The affinity for which GICR_TYPER was last put together."""
+        self._typer_moves: i64 = -1
+        """`AffinityIndex.moves` when GICR_TYPER was last put together."""
         self._tell_interface()
 
     @property
     def typer(self) -> int:
         """GICR_TYPER (64 bits); the affinity is looked up, so it follows MPIDR_EL1 (rule AFF-5)."""
-        packed = self._affinities.affinities[self.interface.cpu]
-        if packed != self._typer_of:
-            self._typer_of = packed
+        if self._affinities.moves != self._typer_moves:
+            self._typer_moves = self._affinities.moves
+            packed = self._affinities.affinities[self.interface.cpu]
             shown = packed if self._a3v else affinity.without_aff3(packed)
             self._typer = affinity.to_typer(shown) | self._constant
         return self._typer

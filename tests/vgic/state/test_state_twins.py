@@ -56,7 +56,9 @@ IRRELEVANT: Final = (
     "_memory",
     "_observer",
     "_removed",
+    "_typer_moves",
     "memory",
+    "moves",
 )
 
 

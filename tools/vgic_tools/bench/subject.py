@@ -16,7 +16,7 @@ from vgic_tools.bench.growth import (
 )
 from vgic_tools.bench.loops import EMPTY_LOOP, LOOPS, READY, Loop
 from vgic_tools.bench.operations import Operation, Workload, in_core, prepare
-from vgic_tools.bench.timing import Timed, timed
+from vgic_tools.bench.timing import Timed, cold_caches, long_enough, timed
 
 __all__ = ["BROADCAST", "IN_CORE", "MIX", "QUEUE_CALLS", "QUEUE_FEW", "QUEUE_MANY", "repeated", "subject"]
 
@@ -54,24 +54,17 @@ def _loop(loop: Loop, config: vgic.Config, calls: int) -> Timed:
 def repeated(gic: vgic.Gic, operations: tuple[Operation, ...], calls: int) -> Timed:
     """Operations repeated by a loop inside the core."""
     prepared = prepare(gic, operations * calls)
-
-    def once() -> float:
-        begin = thread_time_ns()
-        perform_in_core(gic, *prepared)
-        return (thread_time_ns() - begin) / calls
-
-    return once
+    return long_enough(lambda: lambda: perform_in_core(gic, *prepared), calls)
 
 
 def _mix(workload: Workload) -> Timed:
-    def once() -> float:
+    def ready() -> Callable[[], object]:
         gic = vgic.Gic(workload.config)
         prepared = prepare(gic, workload.operations)
-        begin = thread_time_ns()
-        perform_in_core(gic, *prepared)
-        return (thread_time_ns() - begin) / len(prepared.steps)
+        cold_caches()
+        return lambda: perform_in_core(gic, *prepared)
 
-    return once
+    return long_enough(ready, len(workload.operations))
 
 
 def _mix_called(workload: Workload) -> Timed:

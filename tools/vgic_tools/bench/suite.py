@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from ctypes import CDLL
 from dataclasses import dataclass
+from operator import sub
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from time import thread_time_ns
 from typing import Final
@@ -36,7 +38,7 @@ from vgic_tools.bench.qemu_yardstick import QemuGuest
 from vgic_tools.bench.replays import replays
 from vgic_tools.bench.start_up import BARE, STARTS, starts
 from vgic_tools.bench.subject import IN_CORE, MIX, subject
-from vgic_tools.bench.timing import NotMeasuredError, Timed, medians
+from vgic_tools.bench.timing import NotMeasuredError, Timed, cold_caches, in_turns, long_enough
 from vgic_tools.bench.worst import Extent, measure_worst
 from vgic_tools.memory import measure_memory
 
@@ -55,7 +57,9 @@ class Effort:
     calls: int
     """Repetitions of a loop in one round."""
     long_calls: int
-    """Repetitions where beginning takes longer: in QEMU, in C, and from packed traces."""
+    """Repetitions where beginning takes longer: in C, and from packed traces."""
+    guest_calls: int
+    """Repetitions in QEMU, whose CPU time the kernel may tell a tick late."""
     operations: int | None
     """Of the recording; None: all of it."""
     lines: int | None
@@ -68,10 +72,10 @@ class Effort:
 
 
 FULL: Final = Effort(
-    9, 4000, 50_000, None, None, MANY, 5, Sizes(), Extent(3, 512, vgic.MAX_VCPUS, (16, 18), 32_767)
+    9, 4000, 50_000, 1_000_000, None, None, MANY, 5, Sizes(), Extent(3, 512, vgic.MAX_VCPUS, (16, 18), 32_767)
 )
 QUICK: Final = Effort(
-    1, 40, 500, 1000, 4000, 4096, 1, Sizes((4, 16), (4, 64), (1000, 4000)), Extent(1, 8, 64, (14,), 100)
+    1, 40, 500, 500, 1000, 4000, 4096, 1, Sizes((4, 16), (4, 64), (1000, 4000)), Extent(1, 8, 64, (14,), 100)
 )
 """That everything can be measured, not what it costs."""
 
@@ -130,11 +134,13 @@ def run(
         except NotMeasuredError as reason:
             missing |= dict.fromkeys((BARE, *STARTS), str(reason))
         others |= replays(trace, workload.config, effort.lines, effort.long_calls, folder)
-        measured = medians(ours | others, effort.rounds, progress)
+        rounds = in_turns(ours | others, effort.rounds, progress)
+    measured = {name: median(values) for name, values in rounds.items()}
     for prefix in (IN_CORE, INTERPRETED + IN_CORE, C, QEMU):
-        empty = measured.get(prefix + EMPTY_LOOP.name)
+        empty = rounds.get(prefix + EMPTY_LOOP.name)
         if empty is not None:
-            measured |= {prefix + loop.name: measured[prefix + loop.name] - empty for loop in LOOPS}
+            # Round by round: what the neighbours do meanwhile concerns both.
+            measured |= {prefix + loop.name: median(map(sub, rounds[prefix + loop.name], empty)) for loop in LOOPS}
     curves = []
     if with_curves:
         with TemporaryDirectory() as named:
@@ -162,14 +168,13 @@ def _in_c(workload: Workload, reads: list[int], effort: Effort, stack: ExitStack
     records = Records(workload.operations)
     _same("the C yardstick", workload.name, CMachine(library, workload.config).results(records), reads)
 
-    def mix() -> float:
+    def ready() -> Callable[[], object]:
         machine = CMachine(library, workload.config)
-        begin = thread_time_ns()
-        machine.perform(records)
-        return (thread_time_ns() - begin) / records.count
+        cold_caches()
+        return lambda: machine.perform(records)
 
     found = {C + loop.name: _loop_in_c(library, loop, effort) for loop in (EMPTY_LOOP, *LOOPS)}
-    return {C + MIX: mix, **found}
+    return {C + MIX: long_enough(ready, records.count), **found}
 
 
 def _loop_in_c(library: CDLL, loop: Loop, effort: Effort) -> Timed:
@@ -177,17 +182,11 @@ def _loop_in_c(library: CDLL, loop: Loop, effort: Effort) -> Timed:
     machine.perform(Records((*READY, *loop.before)))
     records = Records(loop.operations * effort.long_calls)
     _same("the C yardstick", loop.name, [machine.perform(records)], [_reads_in_core(loop)])
-
-    def once() -> float:
-        begin = thread_time_ns()
-        machine.perform(records)
-        return (thread_time_ns() - begin) / effort.long_calls
-
-    return once
+    return long_enough(lambda: lambda: machine.perform(records), effort.long_calls)
 
 
 def _in_qemu(workload: Workload, reads: list[int], effort: Effort, stack: ExitStack) -> dict[str, Timed]:
-    guest = stack.enter_context(QemuGuest(effort.long_calls))
+    guest = stack.enter_context(QemuGuest(effort.guest_calls))
     # The first time, QEMU also translates a loop.
     guest.loop(EMPTY_LOOP.letter)
     for loop in LOOPS:

@@ -11,9 +11,25 @@ from statistics import median
 from time import thread_time_ns
 from typing import Final, TypeAlias
 
-__all__ = ["ROUNDS", "NotMeasuredError", "Timed", "in_turns", "medians", "quiet_heap", "timed"]
+__all__ = [
+    "ROUNDS",
+    "NotMeasuredError",
+    "Timed",
+    "cold_caches",
+    "in_turns",
+    "long_enough",
+    "medians",
+    "quiet_heap",
+    "timed",
+]
 
 ROUNDS: Final = 9
+
+_LONG_ENOUGH: Final = 2_000_000
+"""Nanoseconds, of which reading the clock takes little, and an interrupt of the machine's own not much."""
+
+_CACHES: Final = 64 << 20
+"""Bytes, more than the caches of one CPU."""
 
 Timed: TypeAlias = Callable[[], float]
 """Does something once and returns what a unit of it took, in nanoseconds of CPU time."""
@@ -32,6 +48,30 @@ def timed(run: Callable[[int], None], calls: int) -> Timed:
         return (thread_time_ns() - begin) / calls
 
     return once
+
+
+def long_enough(ready: Callable[[], Callable[[], object]], units: int) -> Timed:
+    """What `ready` gives does `units` of something: here, as often as it takes to be timed well.
+
+    `ready` is called each time, and not timed.
+    """
+
+    def once() -> float:
+        done = taken = 0
+        while taken < _LONG_ENOUGH:
+            run = ready()
+            begin = thread_time_ns()
+            run()
+            taken += thread_time_ns() - begin
+            done += units
+        return taken / done
+
+    return once
+
+
+def cold_caches() -> None:
+    """Use memory, so that the caches hold little else: a guest's next access mostly comes after other work."""
+    bytearray(_CACHES)
 
 
 @contextmanager

@@ -116,7 +116,9 @@ class Comparison:
         self, operations: Sequence[Operation], got: Sequence[Outcome], before: int, *, count_excused: bool = False
     ) -> Divergence | None:
         self.told = told = self.judge.perform(operations)
-        self.changes += sum(one[3:] != next_one[3:] for one, next_one in pairwise(told))
+        # What the judge does not see it leaves None.
+        seen = [one[3:] for one in told if any(part is not None for part in one[3:])]
+        self.changes += sum(one != next_one for one, next_one in pairwise(seen))
         for at, (operation, theirs, ours) in enumerate(zip(operations, told, got, strict=True), before):
             excuse = None
             for freedom in self._watching:

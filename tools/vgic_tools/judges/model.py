@@ -20,6 +20,7 @@ from vgic_tools.judges.protocol import (
     Poke,
     SaveRestore,
     Store,
+    may_change,
 )
 
 __all__ = ["FIQ", "IRQ", "ISR_EL1", "ModelJudge"]
@@ -32,8 +33,8 @@ FIQ: Final = 0x40
 class ModelJudge(Model):
     """A `vgic.Gic`, configured as a function says for each machine. It has no devices, and no vCPUs that run.
 
-    Its RAM, as long as `ram_size`, begins at `ram_base`. `after` follows every operation, where another judge needs
-    one to see what came of it. What every vCPU is offered is told where `tells_offers`.
+    Its RAM, as long as `ram_size`, begins at `ram_base`. `after` follows every operation but reads, where
+    another judge needs one to see what came of it. What every vCPU is offered is told where `tells_offers`.
     """
 
     name = "vgic"
@@ -70,9 +71,13 @@ class ModelJudge(Model):
             # Others take a whole queue at once, the model some hundred commands an access.
             while gic.its().queue.unfinished:
                 gic.read(gic.config.its[0] + gits.CREADR.offset, 8)
+        tells_offers = self._tells_offers
         if self._after is not None:
-            self._act(self._after)
-        offers = tuple([gic.highest_pending(cpu) for cpu in self._cpus]) if self._tells_offers else None
+            if may_change(operation):
+                self._act(self._after)
+            else:
+                tells_offers = False
+        offers = tuple([gic.highest_pending(cpu) for cpu in self._cpus]) if tells_offers else None
         signals = self._signals(operation.cpu) if isinstance(operation, Load | Store | Mrs | Msr) else None
         return Outcome(value, 0, undefined, signals, offers)
 

@@ -32,6 +32,7 @@ __all__ = [
     "Poke",
     "SaveRestore",
     "Store",
+    "may_change",
 ]
 
 GIC: Final = -1
@@ -142,6 +143,11 @@ class Outcome(NamedTuple):
             and (self.signals is None or other.signals is None or self.signals == other.signals)
             and (self.offers is None or other.offers is None or self.offers == other.offers)
         )
+
+
+def may_change(operation: Operation) -> bool:
+    """Whether an operation may change what a vCPU is offered: all but reads of a stopped machine may."""
+    return not isinstance(operation, Load | Peek)
 
 
 class Judge(ABC):

@@ -28,6 +28,7 @@ from vgic_tools.judges.protocol import (
     Poke,
     SaveRestore,
     Store,
+    may_change,
 )
 from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
@@ -167,14 +168,17 @@ class StoppedQemu(QemuJudge):
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other."""
         commands: list[str] = []
+        places: list[int] = []
         for operation in operations:
-            commands += [self._command(operation), *self._after]
-        answers = self.qtest.ask(commands)[:: 1 + len(self._after)]
-        loads = [isinstance(operation, Load | Peek) for operation in operations]
-        told = self._traced_offers(len(operations))
+            places.append(len(commands))
+            commands.append(self._command(operation))
+            if may_change(operation):
+                commands += self._after
+        answers = self.qtest.ask(commands)
+        told = iter(self._traced_offers(sum(map(may_change, operations))))
         return [
-            Outcome(value if reads else 0, offers=offers)
-            for value, reads, offers in zip(answers, loads, told, strict=True)
+            Outcome(offers=next(told)) if may_change(operation) else Outcome(answers[place])
+            for operation, place in zip(operations, places, strict=True)
         ]
 
     def _command(self, operation: Operation) -> str:
