@@ -10,8 +10,11 @@ The rules are in specs/identity.md.
 """
 
 from vgic.identity.caches import Cache
+from vgic.identity.check import ClusterVerdict, HostVerdict, check
 from vgic.identity.compare import Comparison, Difference, Pair, compare, compare_hosts, inside
+from vgic.identity.contract import Contract, Implementation
 from vgic.identity.declaring import IdRegister
+from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cluster, Cpu, Host, HostError, Hypervisor, View
 from vgic.identity.registers import REGISTERS
 from vgic.identity.safe_values import Order, SafeValue
@@ -20,17 +23,25 @@ __all__ = [
     "REGISTERS",
     "Cache",
     "Cluster",
+    "ClusterVerdict",
     "Comparison",
+    "Contract",
+    "Cost",
     "Cpu",
     "Difference",
+    "Finding",
     "Host",
     "HostError",
+    "HostVerdict",
     "Hypervisor",
     "IdRegister",
+    "Implementation",
     "Order",
+    "Outcome",
     "Pair",
     "SafeValue",
     "View",
+    "check",
     "compare",
     "compare_hosts",
     "inside",

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Self
 
-from vgic.errors import VgicError
 from vgic.identity.caches import Cache, cache_of
+from vgic.identity.documents import HostError, as_list, as_object, as_registers, as_text, parsed, without_none
 from vgic.identity.registers import SELECTORS, cache_register, is_register
 
 __all__ = ["Cluster", "Cpu", "Host", "HostError", "Hypervisor", "View"]
@@ -19,11 +19,8 @@ FORMAT: Final = "vgic-host"
 VERSION: Final = 1
 
 _BITS: Final = 64
+_GICS: Final = (2, 3, 4)
 _CCIDX_SHIFT: Final = 20
-
-
-class HostError(VgicError):
-    """What describes no host; the message names the place."""
 
 
 class View(Enum):
@@ -105,6 +102,8 @@ class Host:
     """Who read the registers, and where that is published."""
     notes: tuple[str, ...] = field(default=())
     """What else is to be said of the values, a sentence each."""
+    gic: int | None = None
+    """The version of its GIC, 2 to 4; None where that is unknown."""
 
     def __post_init__(self) -> None:
         names = [cluster.name for cluster in self.clusters]
@@ -121,9 +120,11 @@ class Host:
             document["source"] = self.source
         document["view"] = self.view.value
         if self.hypervisor:
-            document["hypervisor"] = _without_none(name=self.hypervisor.name, version=self.hypervisor.version)
+            document["hypervisor"] = without_none(name=self.hypervisor.name, version=self.hypervisor.version)
+        if self.gic is not None:
+            document["gic"] = self.gic
         document["clusters"] = [
-            _without_none(
+            without_none(
                 name=cluster.name,
                 count=cluster.count,
                 registers={name: f"{value:#x}" for name, value in cluster.cpu.registers.items()},
@@ -141,109 +142,58 @@ class Host:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The host that a file describes. Raises HostError that names the place."""
-        try:
-            document = json.loads(text, object_pairs_hook=_unique)
-        except HostError:
-            raise
-        except RecursionError:
-            raise HostError("is nested too deeply") from None
-        except ValueError as error:
-            raise HostError(f"is no JSON: {error}") from None
-        return cls.from_document(document)
+        return cls.from_document(parsed(text))
 
     @classmethod
     def from_document(cls, document: object) -> Self:
         """The host that `document` made. Raises HostError that names the place."""
-        top = _object(document, "the document", {"format", "version", "name", "clusters"}, _OPTIONAL)
+        top = as_object(document, "the document", {"format", "version", "name", "clusters"}, _OPTIONAL)
         if top["format"] != FORMAT or top["version"] != VERSION:
             raise HostError(f"format and version: expected {FORMAT!r} and {VERSION}")
-        view = _text(top.get("view", View.HARDWARE.value), "view")
+        view = as_text(top.get("view", View.HARDWARE.value), "view")
         if view not in (known.value for known in View):
             raise HostError(f"view: {view!r} is none of {', '.join(known.value for known in View)}")
         return cls(
-            name=_text(top["name"], "name"),
-            clusters=tuple(_cluster(entry, f"clusters[{n}]") for n, entry in enumerate(_list(top, "clusters"))),
+            name=as_text(top["name"], "name"),
+            clusters=tuple(_cluster(entry, f"clusters[{n}]") for n, entry in enumerate(as_list(top, "clusters"))),
             view=View(view),
             hypervisor=_hypervisor(top.get("hypervisor")),
-            source=_text(top.get("source", ""), "source"),
-            notes=tuple(_text(note, f"notes[{n}]") for n, note in enumerate(_list(top, "notes"))),
+            gic=_gic(top.get("gic")),
+            source=as_text(top.get("source", ""), "source"),
+            notes=tuple(as_text(note, f"notes[{n}]") for n, note in enumerate(as_list(top, "notes"))),
         )
 
 
-_OPTIONAL: Final = frozenset({"view", "hypervisor", "source", "notes"})
-
-
-def _without_none(**entries: object) -> dict[str, object]:
-    return {key: value for key, value in entries.items() if value is not None}
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise HostError(f"{twice!r} is there twice in one object")
-    return made
-
-
-def _object(value: object, place: str, needed: set[str], optional: frozenset[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise HostError(f"{place}: expected an object")
-    missing = sorted(needed - value.keys())
-    if missing:
-        raise HostError(f"{place}: {missing[0]!r} is missing")
-    unknown = sorted(value.keys() - needed - optional)
-    if unknown:
-        raise HostError(f"{place}: {unknown[0]!r} is unknown")
-    return value
-
-
-def _list(top: Mapping[str, Any], key: str) -> list[Any]:
-    value = top.get(key, [])
-    if not isinstance(value, list):
-        raise HostError(f"{key}: expected a list")
-    return value
-
-
-def _text(value: object, place: str) -> str:
-    if not isinstance(value, str):
-        raise HostError(f"{place}: expected a text")
-    return value
+_OPTIONAL: Final = frozenset({"view", "hypervisor", "gic", "source", "notes"})
 
 
 def _hypervisor(value: object) -> Hypervisor | None:
     if value is None:
         return None
-    entry = _object(value, "hypervisor", {"name"}, frozenset({"version"}))
+    entry = as_object(value, "hypervisor", {"name"}, frozenset({"version"}))
     version = entry.get("version")
     return Hypervisor(
-        _text(entry["name"], "hypervisor.name"),
-        None if version is None else _text(version, "hypervisor.version"),
+        as_text(entry["name"], "hypervisor.name"),
+        None if version is None else as_text(version, "hypervisor.version"),
     )
 
 
+def _gic(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value not in _GICS:
+        raise HostError(f"gic: expected one of {', '.join(map(str, _GICS))}")
+    return value
+
+
 def _cluster(value: object, place: str) -> Cluster:
-    entry = _object(value, place, {"name", "registers"}, frozenset({"count"}))
+    entry = as_object(value, place, {"name", "registers"}, frozenset({"count"}))
     count = entry.get("count")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise HostError(f"{place}.count: expected a number of CPUs")
-    registers = entry["registers"]
-    if not isinstance(registers, dict):
-        raise HostError(f"{place}.registers: expected an object")
-    values = {name: _value(text, f"{place}.registers.{name}") for name, text in registers.items()}
+    values = as_registers(entry["registers"], f"{place}.registers")
     try:
         cpu = Cpu(values)
     except HostError as error:
         raise HostError(f"{place}.registers: {error}") from None
-    return Cluster(_text(entry["name"], f"{place}.name"), cpu, count)
-
-
-_LONGEST: Final = len("0x") + _BITS // 4
-
-
-def _value(value: object, place: str) -> int:
-    if isinstance(value, str) and value.startswith("0x") and len(value) <= _LONGEST:
-        digits = value.removeprefix("0x")
-        if digits and all(digit in "0123456789abcdefABCDEF" for digit in digits):
-            return int(digits, 16)
-    raise HostError(f'{place}: expected a text of hexadecimal digits, such as "0x414fd0b1", of 64 bits at most')
+    return Cluster(as_text(entry["name"], f"{place}.name"), cpu, count)

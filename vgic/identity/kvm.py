@@ -62,7 +62,7 @@ class KvmIdRegisters:
     CLIDR_EL1 and CCSIDR_EL1 need not be among them where KVM makes them. `implementation_ids` is that the VMM has
     enabled KVM_CAP_ARM_WRITABLE_IMP_ID_REGS. `hidden` is what this host's KVM accepts of fields that it then
     clears (`KvmIdVersion.clears`), by register; one that is missing is unknown. Raises HostError where the kernel
-    has no such capability, or CTR_EL0 is unknown.
+    has no such capability.
 
     MTE_frac, and vCPUs with nested virtualisation are not modelled (IDENT-19).
 
@@ -84,19 +84,24 @@ class KvmIdRegisters:
     ) -> None:
         if implementation_ids and not version.implementation_ids:
             raise HostError(f"KVM of Linux {version.name} has no KVM_CAP_ARM_WRITABLE_IMP_ID_REGS")
-        if "CTR_EL0" not in shown:
-            raise HostError("CTR_EL0 is unknown, by which KVM judges what is said of caches")
         self.version = version
         self.implementation_ids = implementation_ids
         self.has_run = False
-        self._ctr = shown["CTR_EL0"]
+        self._known_ctr = ctr = shown.get("CTR_EL0")
         made: dict[str, int] = {}
-        if version.generated_caches:
-            made = {cache_register(selector): generated_ccsidr(self._ctr, selector) for selector in SELECTORS}
-            made["CLIDR_EL1"] = generated_clidr(self._ctr)
+        if version.generated_caches and ctr is not None:
+            made = {cache_register(selector): generated_ccsidr(ctr, selector) for selector in SELECTORS}
+            made["CLIDR_EL1"] = generated_clidr(ctr)
         self._host: dict[str, int] = {**made, **shown}
         self._hidden = hidden or {}
         self._values = dict(self._host)
+
+    @property
+    def _ctr(self) -> int:
+        """The host's CTR_EL0. Raises HostError where it is unknown."""
+        if self._known_ctr is None:
+            raise HostError("CTR_EL0 is unknown, by which KVM judges what is said of caches")
+        return self._known_ctr
 
     def run(self) -> None:
         """KVM_RUN of any vCPU of the VM."""
@@ -182,7 +187,9 @@ class KvmIdRegisters:
     def _has_no_cache(self, register: str) -> bool:
         """True for a CCSIDR_EL1 that CLIDR_EL1 has no cache for, where caches are not made up. Rule IDENT-73."""
         selector = selector_of(register)
-        if selector is None or self.version.generated_caches or "CLIDR_EL1" not in self._host:
+        if selector is None or self.version.generated_caches:
+            return False
+        if register in self._host or "CLIDR_EL1" not in self._host:
             return False
         return not has_cache(self._host["CLIDR_EL1"], selector)
 
@@ -202,7 +209,7 @@ class KvmIdRegisters:
         self._refuse_at_once(register, value)
         value = self._without_own_pmu(register, value)
         clears = self.version.clears.get(register, 0)
-        if not value & clears:
+        if (value ^ self._host[register]) & clears == 0:
             return self._judged(register, value)
         if register in self._hidden:
             is_the_hardwares = value & clears == self._hidden[register] & clears

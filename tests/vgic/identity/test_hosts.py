@@ -23,6 +23,7 @@ M2 = Host(
     Hypervisor("KVM", "6.12"),
     "a source",
     ("a note",),
+    gic=3,
 )
 
 
@@ -54,6 +55,8 @@ def cluster(**entries: object) -> str:
         (changed(version=2), "format and version: expected 'vgic-host' and 1"),
         (changed(view="mine"), "view: 'mine' is none of hardware, guest, user"),
         (changed(view=[]), "view: expected a text"),
+        (changed(gic=1), "gic: expected one of 2, 3, 4"),
+        (changed(gic=[]), "gic: expected one of 2, 3, 4"),
         (changed(more=1), "the document: 'more' is unknown"),
         (changed(notes=[1]), "notes[0]: expected a text"),
         (changed(clusters={}), "clusters: expected a list"),

@@ -208,7 +208,7 @@ def test_what_nobody_knows_is_not_guessed() -> None:
     with pytest.raises(HostError, match="ID_AA64ISAR0_EL1 is unknown of this host"):
         made(KVM_6_12).set("ID_AA64ISAR0_EL1", 0)
     with pytest.raises(HostError, match="CTR_EL0 is unknown"):
-        KvmIdRegisters({}, KVM_6_12)
+        KvmIdRegisters({"CLIDR_EL1": 0}, KVM_6_12).set("CLIDR_EL1", 0)
     with pytest.raises(HostError, match=r"CCSIDR_EL1\[0\]: 0x100000000 does not fit into 32 bits"):
         made(KVM_6_12).set("CCSIDR_EL1[0]", 1 << 32)
 

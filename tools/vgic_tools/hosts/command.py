@@ -13,6 +13,9 @@ from vgic.identity.registers import SELECTORS, cache_register, selector_of
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.hosts.check_command import check_command
+from vgic_tools.hosts.common_command import common_command
+from vgic_tools.hosts.explain_command import explain_command
 from vgic_tools.hosts.reading import examples, read_host
 from vgic_tools.inputs import is_given_once
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
@@ -37,6 +40,10 @@ def host_group() -> None:
     folder in /sys/kernel/debug/kvm), /proc/cpuinfo, or what
     `grep . /sys/devices/system/cpu/cpu*/regs/identification/*` prints.
     """
+
+
+for _command in (check_command, common_command, explain_command):
+    host_group.add_command(_command)
 
 
 @host_group.command("list")
@@ -139,6 +146,8 @@ def _print_head(console: Output, host: Host) -> None:
     listed.add_row("registers", _VIEWS[host.view.value])
     if host.hypervisor:
         listed.add_row("hypervisor", f"{host.hypervisor.name} {host.hypervisor.version or '(version unknown)'}")
+    if host.gic is not None:
+        listed.add_row("GIC", f"version {host.gic}")
     for note in host.notes:
         listed.add_row("note", note)
     console.print(listed)

@@ -2,17 +2,19 @@
 
 import json
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from vgic.identity import Host, HostError
+from vgic.identity import Contract, Host, HostError
+from vgic.identity.contract import CONTRACT_FORMAT
 from vgic_tools.errors import UsageError
 from vgic_tools.hosts.cpuinfo import SYSFS_LINE, from_cpuinfo, from_sysfs
 from vgic_tools.hosts.kvm_files import IDREGS_LINE, from_fingerprint, from_idregs
 from vgic_tools.inputs import read_bytes, read_text, shown_name
 
-__all__ = ["examples", "read_host"]
+__all__ = ["examples", "labelled", "read_host", "read_vm"]
 
 _MOST: Final = 16 << 20
 """Bytes of a file about one host: thousands of CPUs fit into it."""
@@ -44,6 +46,31 @@ def read_host(name: str) -> Host:
         return _host_of(read_text(name, _MOST), shown_name(name))
     except HostError as error:
         raise UsageError(f"{shown_name(name)}: {error}") from error
+
+
+def labelled(names: Sequence[str]) -> dict[str, Host]:
+    """Hosts as `read_host` has them, by what tables call them: the end of a file's name, where that is enough."""
+    short = [Path(name).name.removesuffix(".json") or name for name in names]
+    hosts: dict[str, Host] = {}
+    for name, end in zip(names, short, strict=True):
+        hosts[name if short.count(end) > 1 else shown_name(end)] = read_host(name)
+    return hosts
+
+
+def read_vm(name: str) -> Contract | Host:
+    """The contract of a VM, or the host that has shown it what it has. Reads and raises as `read_host` does."""
+    if name != "-" and not os.path.isfile(name):
+        return read_host(name)
+    text, shown = read_text(name, _MOST), shown_name(name)
+    try:
+        return Contract.from_json(text) if _is_contract(text) else _host_of(text, shown)
+    except HostError as error:
+        raise UsageError(f"{shown}: {error}") from error
+
+
+def _is_contract(text: str) -> bool:
+    """A text that says it is one, however damaged it may be."""
+    return text.lstrip().startswith("{") and f'"{CONTRACT_FORMAT}"' in text
 
 
 def _sysfs_lines(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ SPECS: Final = Path(__file__).parents[3] / "specs"
 CHOICE: Final = "modelled, implementation defined choice"
 
 _HEADING: Final = re.compile(r"### ([A-Z][A-Z0-9]*-\d+) (\S.*)")
+_SOURCE: Final = re.compile(r"Source: *(.*)")
 _STATUS: Final = re.compile(r"Status: *(.*)")
 
 
@@ -27,6 +28,7 @@ class Rule(NamedTuple):
     page: str = ""
     """The file, without its folder."""
     status: str = ""
+    source: str = ""
 
     @property
     def is_choice(self) -> bool:
@@ -41,10 +43,14 @@ def read_rules(folder: Path = SPECS) -> dict[str, Rule]:
 
 
 def _rules_in(path: Path) -> Iterator[Rule]:
-    rule = None
+    rule, source = None, ""
     for line in path.read_text(encoding="utf-8").splitlines():
         if heading := _HEADING.fullmatch(line):
-            rule = Rule(heading[1], heading[2], path.name)
+            rule, source = Rule(heading[1], heading[2], path.name), ""
         elif rule is not None and (status := _STATUS.fullmatch(line)):
-            yield rule._replace(status=status[1])
+            yield rule._replace(status=status[1], source=source)
             rule = None
+        elif told := _SOURCE.fullmatch(line):
+            source = told[1]
+        elif source:
+            source += f" {line}"

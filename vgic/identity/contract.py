@@ -1,0 +1,127 @@
+"""Contracts as plain data: what a VM was promised, wherever it runs; JSON in and out. Rule IDENT-21."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+from vgic.errors import ConfigError
+from vgic.host.capabilities import CpuInterfaceView
+from vgic.identity.documents import HostError, as_boolean, as_list, as_object, as_registers, as_text, parsed
+from vgic.identity.host import Cluster, Cpu, Host
+from vgic.identity.shown import shown_by
+
+__all__ = ["CONTRACT_FORMAT", "Contract", "Implementation"]
+
+CONTRACT_FORMAT: Final = "vgic-contract"
+VERSION: Final = 1
+
+_NEEDED: Final = {"format", "version", "name", "registers"}
+_OPTIONAL: Final = frozenset({"has_run", "writable_implementation_ids", "gic", "targets"})
+_GIC: Final = {"a3v", "priority_bits", "id_bits", "seis"}
+_TARGET: Final = ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1")
+
+
+class Implementation(NamedTuple):
+    """Which CPU it is, as errata are told apart by."""
+
+    midr: int
+    revidr: int
+    aidr: int
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a VM was promised of its CPUs and their GIC."""
+
+    name: str
+    promised: Cpu
+    """The guest's view. A register that is not there is one of which nobody has told what the guest saw."""
+    has_run: bool = False
+    """The guest has seen it: what it saw is settled."""
+    writable_implementation_ids: bool = False
+    """The VMM enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, so that it can write MIDR_EL1, REVIDR_EL1 and AIDR_EL1."""
+    gic: CpuInterfaceView | None = None
+    """The CPU interface of its GICv3; None where it has none, or nobody has told."""
+    targets: tuple[Implementation, ...] = ()
+    """The CPUs that the guest has been told it may run on; none where it goes by its own MIDR_EL1."""
+
+    @classmethod
+    def of_host(cls, host: Host, cluster: Cluster) -> Self:
+        """What a host has shown a VM that started on this cluster, as far as the host's file tells."""
+        name = f"{host.name}, {cluster.name}" if len(host.clusters) > 1 else host.name
+        return cls(name, shown_by(host, cluster))
+
+    def document(self) -> dict[str, Any]:
+        """The contract as what JSON has: `from_document` reads it."""
+        document: dict[str, Any] = {
+            "format": CONTRACT_FORMAT,
+            "version": VERSION,
+            "name": self.name,
+            "has_run": self.has_run,
+            "writable_implementation_ids": self.writable_implementation_ids,
+            "registers": _hexadecimal(self.promised.registers),
+        }
+        if self.gic is not None:
+            document["gic"] = {entry: getattr(self.gic, entry) for entry in sorted(_GIC)}
+        if self.targets:
+            document["targets"] = [_hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
+        return document
+
+    def to_json(self) -> str:
+        """The contract as a file holds it: JSON, ending in a newline."""
+        return json.dumps(self.document(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The contract in a file. Raises HostError that names the place."""
+        return cls.from_document(parsed(text))
+
+    @classmethod
+    def from_document(cls, document: object) -> Self:
+        """The contract that `document` made. Raises HostError that names the place."""
+        top = as_object(document, "the document", _NEEDED, _OPTIONAL)
+        if top["format"] != CONTRACT_FORMAT or top["version"] != VERSION:
+            raise HostError(f"format and version: expected {CONTRACT_FORMAT!r} and {VERSION}")
+        registers = as_registers(top["registers"], "registers")
+        try:
+            promised = Cpu(registers)
+        except HostError as error:
+            raise HostError(f"registers: {error}") from None
+        return cls(
+            name=as_text(top["name"], "name"),
+            promised=promised,
+            has_run=as_boolean(top.get("has_run", False), "has_run"),
+            writable_implementation_ids=as_boolean(
+                top.get("writable_implementation_ids", False), "writable_implementation_ids"
+            ),
+            gic=_gic(top.get("gic")),
+            targets=tuple(_target(entry, f"targets[{n}]") for n, entry in enumerate(as_list(top, "targets"))),
+        )
+
+
+def _hexadecimal(registers: Mapping[str, int]) -> dict[str, str]:
+    return {name: f"{value:#x}" for name, value in registers.items()}
+
+
+def _gic(value: object) -> CpuInterfaceView | None:
+    if value is None:
+        return None
+    entry = as_object(value, "gic", _GIC)
+    for key in ("priority_bits", "id_bits"):
+        if isinstance(entry[key], bool) or not isinstance(entry[key], int):
+            raise HostError(f"gic.{key}: expected a number of bits")
+    try:
+        return CpuInterfaceView(
+            a3v=as_boolean(entry["a3v"], "gic.a3v"),
+            priority_bits=entry["priority_bits"],
+            id_bits=entry["id_bits"],
+            seis=as_boolean(entry["seis"], "gic.seis"),
+        )
+    except ConfigError as error:
+        raise HostError(f"gic: {error}") from None
+
+
+def _target(value: object, place: str) -> Implementation:
+    entry = as_registers(as_object(value, place, set(_TARGET)), place)
+    return Implementation(*(entry[name] for name in _TARGET))

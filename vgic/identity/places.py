@@ -1,0 +1,82 @@
+"""Places of findings: registers in KVM's order, and the fields in which two values of one differ."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from mmio import Field
+from vgic.identity.declaring import IdRegister
+from vgic.identity.parts import cpu_name
+from vgic.identity.registers import REGISTERS, selector_of
+from vgic.identity.safe_values import Order
+
+__all__ = [
+    "LEFT_ALONE",
+    "WHOLE",
+    "differing_fields",
+    "hertz",
+    "in_kvms_order",
+    "is_more",
+    "part_of",
+    "value_words",
+]
+
+LEFT_ALONE: Final = frozenset({"MPIDR_EL1", "CSSELR_EL1", "ICH_VTR_EL2"})
+"""Registers that promise nothing of the kind of CPU: KVM takes any value; the GIC's is judged by its own rules."""
+
+WHOLE: Final = frozenset({"MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "CLIDR_EL1", "DCZID_EL0", "CNTFRQ_EL0"})
+"""Registers whose fields say nothing one by one."""
+
+
+def in_kvms_order(registers: Mapping[str, int]) -> list[str]:
+    """Names in the order of KVM_GET_REG_LIST: caches, then by encoding; those of unknown encoding last."""
+
+    def place(name: str) -> tuple[int, int, str]:
+        selector = selector_of(name)
+        if selector is not None:
+            return (0, selector, name)
+        if name in REGISTERS:
+            return (1, REGISTERS[name].encoding, name)
+        return (2, 0, name)
+
+    return sorted(registers, key=place)
+
+
+def differing_fields(register: IdRegister, one: int, other: int) -> Iterator[Field]:
+    """The fields in which two values of a register differ."""
+    return (field for field in register.layout.fields if (one ^ other) & field.mask)
+
+
+def part_of(name: str, one: int, other: int) -> Iterator[tuple[str, int, int]]:
+    """Where two values differ: fields by name with both values, "reserved" bits, or "" for the whole register."""
+    if name in WHOLE or name not in REGISTERS:
+        yield "", one, other
+        return
+    register = REGISTERS[name]
+    for field in differing_fields(register, one, other):
+        yield field.name, field.extract(one), field.extract(other)
+    if register.layout.reserved_bits_set(one) != register.layout.reserved_bits_set(other):
+        yield "reserved", one, other
+
+
+def is_more(register: IdRegister, field: Field, one: int, other: int) -> bool:
+    """True where the field has an order, and `one` is what `other` cannot stand for."""
+    safe = register.safe_values[field.name]
+    return safe.order is Order.LOWER and safe.of(one, other, field.width) != one
+
+
+def value_words(name: str, field: str, value: int) -> str:
+    """A value as a reader knows it: a CPU by its name, a frequency in MHz, anything else as a number."""
+    if name == "MIDR_EL1" and not field:
+        return cpu_name(value)
+    if name == "CNTFRQ_EL0":
+        return hertz(value)
+    return f"{value:#x}"
+
+
+def hertz(value: int) -> str:
+    """A frequency.
+
+    >>> hertz(54_000_000)
+    '54 MHz'
+    """
+    return f"{value / 1e6:,.6g} MHz"
