@@ -50,8 +50,8 @@ ALL = [
     for cpu, newer in [(cpu, False) for cpu in _CPUS] + [(cpu, True) for cpu in _NEWER_CPUS]
 ]
 
-FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), ("pmu",), ("pmu", "sve"), ("pmu", "sve", "pauth"))
-"""What vCPUs are made with: as Firecracker does, and as QEMU does on CPUs of several ages."""
+FEATURE_SETS: tuple[tuple[str, ...], ...] = ((), tuple(FEATURES))
+"""What vCPUs are made with: nothing, as Firecracker does, or everything, as QEMU does."""
 
 View = dict[tuple[str, ...], Seen]
 """What a host shows a new vCPU, by its features; without those that it does not have."""
@@ -78,16 +78,19 @@ def restored(
 ) -> Iterator[Verdict]:
     """Restore on `host`, which shows `here`, everything that another host showed a vCPU."""
     vcpu = vcpu_in(host, state, features)
+    names = [register_name(number) for number, _ in there.everything]
     wrote = host.ask([vcpu.set(number, value) for number, value in there.everything])
-    read = host.ask([vcpu.get(number) for number, _ in there.everything])
+    read = iter(
+        host.ask([vcpu.get(number) for (number, _), name in zip(there.everything, names, strict=True) if name])
+    )
     model = KvmIdRegisters(here.shown, version, implementation_ids=state.capability, hidden=here.hidden)
     if state.has_run:
         model.run()
     told: list[tuple[str, int, Outcome, int]] = []
-    for (number, value), write, end in zip(there.everything, wrote, read, strict=True):
-        name = register_name(number)
+    for name, (_, value), write in zip(names, there.everything, wrote, strict=True):
         if name is not None:
-            told.append((name, value, Outcome(write.errno, end.value), modelled(model, name, value).errno))
+            kvm = Outcome(write.errno, next(read).value)
+            told.append((name, value, kvm, modelled(model, name, value).errno))
     # What a register holds at the end, when all have been written.
     for name, value, kvm, errno in told:
         yield Verdict(name, value, kvm, Outcome(errno, modelled_value(model, name)))
@@ -118,6 +121,7 @@ def verdicts(places: Sequence[Place], views: dict[Place, View]) -> Iterator[tupl
                     here, there = views[target][features], views[source][features]
                     what = f"{source} -> {target}, {state}, {features}"
                     yield what, list(restored(host, here, there, version, state, features))
+        print(f"restored on {target}", file=sys.stderr, flush=True)
 
 
 def at_hand() -> list[Place]:

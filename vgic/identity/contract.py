@@ -1,13 +1,21 @@
 """Contracts as plain data: what a VM was promised, wherever it runs; JSON in and out. Rule IDENT-21."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 from vgic.errors import ConfigError
 from vgic.host.capabilities import CpuInterfaceView
-from vgic.identity.documents import HostError, as_boolean, as_list, as_object, as_registers, as_text, parsed
+from vgic.identity.documents import (
+    HostError,
+    as_boolean,
+    as_list,
+    as_object,
+    as_registers,
+    as_text,
+    hexadecimal,
+    parsed,
+)
 from vgic.identity.host import Cluster, Cpu, Host
 from vgic.identity.shown import shown_by
 
@@ -60,12 +68,12 @@ class Contract:
             "name": self.name,
             "has_run": self.has_run,
             "writable_implementation_ids": self.writable_implementation_ids,
-            "registers": _hexadecimal(self.promised.registers),
+            "registers": hexadecimal(self.promised.registers),
         }
         if self.gic is not None:
             document["gic"] = {entry: getattr(self.gic, entry) for entry in sorted(_GIC)}
         if self.targets:
-            document["targets"] = [_hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
+            document["targets"] = [hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
         return document
 
     def to_json(self) -> str:
@@ -98,10 +106,6 @@ class Contract:
             gic=_gic(top.get("gic")),
             targets=tuple(_target(entry, f"targets[{n}]") for n, entry in enumerate(as_list(top, "targets"))),
         )
-
-
-def _hexadecimal(registers: Mapping[str, int]) -> dict[str, str]:
-    return {name: f"{value:#x}" for name, value in registers.items()}
 
 
 def _gic(value: object) -> CpuInterfaceView | None:

@@ -5,7 +5,7 @@ are to blame. What KVM takes is read back.
 """
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from vgic.identity.finding import Cost, Finding, Outcome
@@ -46,17 +46,22 @@ def kvm_findings(
     versions: Sequence[KvmIdVersion],
     *,
     hardware: Cpu | None = None,
+    hidden: Mapping[str, int] | None = None,
     implementation_ids: bool = False,
     has_run: bool = False,
 ) -> list[Finding]:
     """What becomes of each register, and of each field that differs, on a host that shows a new vCPU `shown`.
 
-    `hardware` is what the CPUs have, where what KVM shows of them is unknown. `implementation_ids` is that the VMM
+    `hardware` is what the CPUs have, where what KVM shows of them is unknown; `hidden` as for `KvmIdRegisters`.
+    `implementation_ids` is that the VMM
     enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, `has_run` that it writes after a vCPU of the new VM has run. Of
     several `versions`, the findings in which they agree; where they do not, the outcome is unknown. Raises nothing.
     """
     by_version = [
-        (version, list(_Restore(promised, shown, hardware, version, implementation_ids, has_run).findings()))
+        (
+            version,
+            list(_Restore(promised, shown, hardware, hidden, version, implementation_ids, has_run).findings()),
+        )
         for version in versions
     ]
     if len(by_version) == 1:
@@ -103,6 +108,7 @@ class _Restore:
         promised: Cpu,
         shown: Cpu,
         hardware: Cpu | None,
+        hidden: Mapping[str, int] | None,
         version: KvmIdVersion,
         implementation_ids: bool,
         has_run: bool,
@@ -113,7 +119,10 @@ class _Restore:
         self._version = version
         self._no_capability = implementation_ids and not version.implementation_ids
         self._vcpu = KvmIdRegisters(
-            self._shown, version, implementation_ids=implementation_ids and not self._no_capability
+            self._shown,
+            version,
+            implementation_ids=implementation_ids and not self._no_capability,
+            hidden=hidden,
         )
         if has_run:
             self._vcpu.run()

@@ -27,6 +27,8 @@ class KvmIdVersion:
     """ID_AA64PFR0_EL1 without EL0 or EL1, and CTR_EL0 with an L1Ip that Arm took back, are refused at once."""
     settled_by_running: bool
     """Once a vCPU has run, another value is refused with EBUSY."""
+    has_masks: bool = True
+    """There is KVM_ARM_GET_REG_WRITABLE_MASKS."""
     clears: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Fields of each register that are not shown, and may be accepted as the hardware has them: they stay 0."""
 
@@ -51,6 +53,7 @@ KVM_6_1: Final = KvmIdVersion(
     implementation_ids=False,
     refuses_early=False,
     settled_by_running=False,
+    has_masks=False,
 )
 """Linux 6.1, which has no call for masks: as measured."""
 

@@ -13,7 +13,16 @@ from vgic.identity.aarch32_features import AARCH32_REGISTERS
 from vgic.identity.declaring import IdRegister, system_register
 from vgic.layouts.ich import VTR
 
-__all__ = ["FEATURE_REGISTERS", "REGISTERS", "SELECTORS", "cache_register", "is_register", "name_of", "selector_of"]
+__all__ = [
+    "FEATURE_REGISTERS",
+    "REGISTERS",
+    "SELECTORS",
+    "arms_name",
+    "cache_register",
+    "is_register",
+    "name_of",
+    "selector_of",
+]
 
 FEATURE_REGISTERS: Final[tuple[IdRegister, ...]] = (
     features.AA64PFR0,
@@ -75,7 +84,7 @@ _NAMES: Final[Mapping[int, str]] = {
 }
 
 _CACHE: Final = re.compile(r"CCSIDR_EL1\[(0|[1-9]|1[0-3])\]")
-_NAMELESS: Final = re.compile(r"S3_([0-7])_(?:[0-9]|1[0-5])_(?:[0-9]|1[0-5])_[0-7]")
+_NAMELESS: Final = re.compile(r"S3_([0-7])_([0-9]|1[0-5])_([0-9]|1[0-5])_([0-7])")
 
 
 def is_register(name: str) -> bool:
@@ -97,6 +106,16 @@ def name_of(encoding: int) -> str | None:
     if encoding == system_register(3, 0, 0, crm, op2) and 1 <= crm <= 7:
         return f"S3_0_0_{crm}_{op2}"
     return None
+
+
+def arms_name(name: str) -> str:
+    """What Arm calls a register that somebody calls by its encoding; another name as it is.
+
+    >>> arms_name("S3_0_0_4_0"), arms_name("S3_0_0_4_3"), arms_name("CTR_EL0")
+    ('ID_AA64PFR0_EL1', 'S3_0_0_4_3', 'CTR_EL0')
+    """
+    found = _NAMELESS.fullmatch(name)
+    return _NAMES.get(system_register(3, *map(int, found.groups())), name) if found else name
 
 
 def cache_register(selector: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from vgic.identity import Cluster, Cpu, Host, Hypervisor, View
-from vgic.identity.registers import SELECTORS, cache_register, is_register, name_of
+from vgic.identity.registers import SELECTORS, arms_name, cache_register, is_register, name_of
 from vgic_tools.errors import UsageError
 from vgic_tools.judges import kvm_abi
 
@@ -27,7 +27,8 @@ def from_idregs(lines: Iterable[str], name: str) -> Host:
         found = IDREGS_LINE.fullmatch(line.rstrip())
         if not found:
             raise UsageError(f"{name}:{number}: expected the name of a register, a colon, and 16 digits")
-        register = found[1]
+        # Older kernels have no names for newer registers.
+        register = arms_name(found[1])
         if not is_register(register):
             raise UsageError(f"{name}:{number}: {register} is no identification register")
         if register in registers:

@@ -15,13 +15,14 @@ from itertools import islice
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from vgic_tools.judges import child
+from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.building import COMPILER, COMPILER_PACKAGES, built
 from vgic_tools.judges.errors import JudgeError, MissingJudgeError
 
-__all__ = ["QEMU", "Agent", "Answer", "missing_tool"]
+__all__ = ["QEMU", "Agent", "missing_tool"]
 
 QEMU: Final = "qemu-system-aarch64"
 
@@ -40,17 +41,6 @@ _AT_ONCE: Final = 500
 
 _TAIL: Final = 4000
 """Characters of a judge's last words."""
-
-
-class Answer(NamedTuple):
-    """What a command came to."""
-
-    value: int
-    """What the call returned; -1 where it failed."""
-    errno: int
-    """0 unless it failed."""
-    data: bytes = b""
-    more: bytes = b""
 
 
 def missing_tool() -> str | None:
@@ -142,6 +132,9 @@ class Agent:
     def close(self) -> None:
         """End the machine."""
         self._undo.close()
+
+    def pin(self, cpus: Iterable[int]) -> None:
+        """All CPUs of its machine are alike: nothing is to be done."""
 
     def ask(self, command: str) -> Answer:
         """What one command (see agent.c) comes to. Raises JudgeError."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "CAP_ARM_WRITABLE_IMP_ID_REGS",
     "DEVICE_ITS",
+    "DEVICE_V2",
     "DEVICE_V3",
     "FEATURES",
     "MPIDR_EL1",
@@ -79,6 +80,11 @@ class Ioctl(IntEnum):
     HAS_DEVICE_ATTR = _write(0xE3, 24)
 
 
+DEVICE_V2: Final = 5
+"""KVM_DEV_TYPE_ARM_VGIC_V2."""
+V2_DIST: Final = 0
+V2_CPU: Final = 1
+"""Its attributes of the group ADDR."""
 DEVICE_V3: Final = 7
 """KVM_DEV_TYPE_ARM_VGIC_V3."""
 DEVICE_ITS: Final = 8

@@ -19,8 +19,10 @@ from typing import Final, NamedTuple, Self
 
 from vgic.kvm import KvmError
 from vgic_tools.judges import kvm_abi as abi
-from vgic_tools.judges.agent import Agent, Answer
+from vgic_tools.judges.agent import Agent
+from vgic_tools.judges.answers import Answer, Asked
 from vgic_tools.judges.kvm_abi import Exit, Ioctl
+from vgic_tools.judges.native import NativeAgent
 
 __all__ = ["AttrCall", "KvmHost", "LiveDevice", "LiveVcpu", "LiveVm", "Outcome", "RegCall"]
 
@@ -104,8 +106,19 @@ class KvmHost:
     def __init__(
         self, kernel: Path, cpu: str = "cortex-a76", *, qemu: Path | None = None, trace: Sequence[str] = ()
     ) -> None:
-        self.kernel = kernel
-        self.agent = Agent(kernel, cpu, qemu=qemu, trace=trace)
+        self.kernel: Path | None = kernel
+        self._begin(Agent(kernel, cpu, qemu=qemu, trace=trace))
+
+    @classmethod
+    def native(cls) -> Self:
+        """This machine itself. Raises MissingJudgeError that says why it has no KVM to ask."""
+        host = cls.__new__(cls)
+        host.kernel = None
+        host._begin(NativeAgent())
+        return host
+
+    def _begin(self, agent: Asked) -> None:
+        self.agent = agent
         try:
             self._open()
             version = self.agent.ask("file /proc/sys/kernel/osrelease")
@@ -131,9 +144,21 @@ class KvmHost:
         self.agent.ask("reset")
         self._open()
 
-    def create_vm(self, ipa_bits: int = 0) -> "LiveVm":
-        """A VM with this many bits of physical address, 0: as KVM does. Raises KvmError."""
-        return LiveVm(self, self.call(self.file, Ioctl.CREATE_VM, ipa_bits, "creation of a VM"))
+    def pin(self, cpus: Iterable[int]) -> None:
+        """Run what is asked from now on on these CPUs, where not all are alike. Raises MissingJudgeError."""
+        self.agent.pin(cpus)
+
+    def read_file(self, path: str) -> bytes | None:
+        """What a file of the host holds, its first 32 KiB; None where it cannot be read."""
+        answer = self.agent.ask(f"file {path}")
+        return None if answer.errno else answer.data
+
+    def create_vm(self, ipa_bits: int = 0, gic: int | None = abi.DEVICE_V3) -> "LiveVm":
+        """A VM with this many bits of physical address, 0: as KVM does, and this device as its GIC, if any.
+
+        Raises KvmError.
+        """
+        return LiveVm(self, self.call(self.file, Ioctl.CREATE_VM, ipa_bits, "creation of a VM"), gic)
 
     def has(self, feature: str) -> bool:
         """True where its vCPUs can have this feature, see `kvm_abi.FEATURES`."""
@@ -162,14 +187,19 @@ class KvmHost:
 class LiveVm:
     """A VM of a live KVM."""
 
-    def __init__(self, host: KvmHost, file: int) -> None:
+    def __init__(self, host: KvmHost, file: int, gic: int | None = abi.DEVICE_V3) -> None:
         self.host = host
         self.file = file
         self.vcpus: list[LiveVcpu] = []
         self.itses: list[LiveDevice] = []
         self._slots = 0
-        self.gic = self._device(abi.DEVICE_V3)
-        """Its GICv3."""
+        self._gic = None if gic is None else self._device(gic)
+
+    @property
+    def gic(self) -> "LiveDevice":
+        """Its GIC, which it was created with."""
+        assert self._gic is not None
+        return self._gic
 
     def _device(self, kind: int) -> "LiveDevice":
         told = self.host.give(self.file, Ioctl.CREATE_DEVICE, abi.create_device(kind), "creation of a device")
