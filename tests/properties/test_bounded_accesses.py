@@ -149,6 +149,68 @@ def go_through_everything(guest: Crowded) -> None:
     guest.poll()
 
 
+def mapped_and_pending() -> Crowded:
+    """A guest of KVM's whose ITS has mapped every LPI in collection 0, pending at vCPU 0."""
+    guest = Crowded(vgic.KVM, id_bits=17, mapped=False)
+    kept = guest.gic.its().kept
+    assert kept is not None
+    for intid in range(8192, 1 << guest.id_bits):
+        kept.map(0, intid, 0, 0)
+    guest.enable()
+    guest.poll()
+    assert guest.gic.lpis(0).is_pending((1 << guest.id_bits) - 1)
+    guest.steps = 0
+    return guest
+
+
+def goes_to(guest: Crowded, cpu: int) -> bool:
+    kept = guest.gic.its().kept
+    assert kept is not None
+    return {lpi.cpu for lpi in kept.mapped()} == {cpu}
+
+
+@pytest.mark.rule("LPI-29", "ITS-34", "ITS-35")
+def test_what_kvm_keeps_of_every_lpi_changes_in_bounded_parts() -> None:
+    guest = mapped_and_pending()
+    last = (1 << guest.id_bits) - 1
+    assert guest.queue(cw.mapc(0, 1))
+    assert goes_to(guest, 1)
+    assert guest.gic.lpis(1).is_pending(last)
+    assert guest.queue(cw.movall(1, 0))
+    assert goes_to(guest, 0)
+    assert guest.gic.lpis(0).is_pending(last)
+    # Some of them have gone when the guest may do something else, and others have not.
+    guest.ram.write(QUEUE + guest.offset, cw.movall(0, 1))
+    guest.offset += 32
+    guest.write(ITS + 0x88, guest.offset, 8)
+    kept = guest.gic.its().kept
+    assert kept is not None
+    assert [kept.goes_to(1, intid) for intid in (8192, last)] == [True, False]
+    assert guest.queue()
+    assert goes_to(guest, 1)
+    assert guest.queue(cw.mapc(0, 0, valid=False))
+    assert all(lpi.is_cut_off for lpi in kept.mapped())
+    assert STEPS_OF_AN_ACCESS <= guest.steps <= 2 * STEPS_OF_AN_ACCESS
+
+
+@pytest.mark.rule("LPI-29", "ITS-35")
+def test_tables_that_are_taken_away_cut_every_event_off_at_once() -> None:
+    guest = mapped_and_pending()
+    kept = guest.gic.its().kept
+    assert kept is not None
+    guest.write(ITS, 0)
+    guest.write(ITS + 0x108, 0, 8)
+    assert guest.steps < 10
+    # What is mapped from now on is not concerned, in a piece that nobody has looked at since.
+    kept.map(0, 9000, 0, 1)
+    assert [lpi.intid for lpi in kept.mapped() if not lpi.is_cut_off] == [9000]
+    # Nor are those of another ITS.
+    kept.map(1, 9001, 0, 1)
+    guest.write(ITS + 0x108, 1 << 63 | COLLECTIONS | 2 << 8, 8)
+    guest.write(ITS + 0x108, 0, 8)
+    assert [lpi.intid for lpi in kept.mapped() if not lpi.is_cut_off] == [9001]
+
+
 @pytest.mark.rule("LPI-29", "ITS-60")
 @EVERY
 def test_no_access_does_more_than_its_share(profile: vgic.Profile) -> None:

@@ -346,6 +346,7 @@ def test_every_access_is_timed_by_itself_and_the_longest_is_kept(monkeypatch: py
 @pytest.mark.parametrize("profile", worst.PROFILES, ids=lambda profile: profile.name)
 def test_a_guest_on_purpose_has_everything_pending(profile: vgic.Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, tuple[int, bool]] = {}
+    pending_lpis: dict[str, list[bool]] = {}
 
     class Looking(worst._Guest):
         """Looks at the machine before each thing that the guest does."""
@@ -354,6 +355,10 @@ def test_a_guest_on_purpose_has_everything_pending(profile: vgic.Profile, monkey
             if name == "doing" and value and not self.gic.config.its:
                 pending = sum(self.gic.spi(intid).pending for intid in range(32, 32 + worst.SPIS))
                 seen[str(value)] = pending, self.gic.spi(40).target is None
+            if name == "doing" and value and self.gic.config.its:
+                # Far enough apart, and behind those that are taken on the way.
+                views = [self.gic.lpi(cpu, intid) for cpu in range(2) for intid in (8300, 12300, 16383)]
+                pending_lpis[str(value)] = [view.pending for view in views]
             super().__setattr__(name, value)
 
     monkeypatch.setattr(worst, "_Guest", Looking)
@@ -363,6 +368,9 @@ def test_a_guest_on_purpose_has_everything_pending(profile: vgic.Profile, monkey
     lpis = {name.partition(":")[0] for name in found if name.endswith("8,192 LPIs pending")}
     assert {"GICR_CTLR.EnableLPIs", "GICR_INVALLR", "INVALL", "MOVALL", "a full queue of MAPC"} <= lpis
     assert f"ICC_SGI1R, to all: {spis}" in found
+    for doing in ("GICR_INVALLR", "INVALL", "MOVALL"):
+        assert pending_lpis[f"{doing}: 8,192 LPIs pending"] == [True] * 3 + [False] * 3
+    assert pending_lpis["several MOVALL: 8,192 LPIs pending"] == [False] * 3 + [True] * 3
     assert all(time > 0 for time in found.values())
 
 

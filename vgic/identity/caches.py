@@ -1,16 +1,21 @@
-"""Caches: what CCSIDR_EL1 says of one, in which of its two formats, and what KVM shows instead.
+"""Caches: what CCSIDR_EL1 says of one, in which of its two formats, what CLIDR_EL1 says of all, and what KVM shows.
 
-Rules IDENT-3, IDENT-4 and IDENT-5.
+Rules IDENT-3, IDENT-4, IDENT-5, IDENT-33 and IDENT-34.
 """
 
 from typing import Final, NamedTuple
 
-from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, CLIDR, CTR
+from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, CLIDR, CSSELR, CTR
 
-__all__ = ["Cache", "cache_of", "generated_ccsidr", "generated_clidr", "has_cache"]
+__all__ = ["Cache", "cache_of", "claims_idc", "generated_ccsidr", "generated_clidr", "selected", "selectors"]
 
 _OLD_FLAGS: Final = CCSIDR.layout.mask("UNKNOWN")
 _SMALLEST_LINE: Final = 16
+_LEVELS: Final = 7
+_HAS_DATA: Final = (2, 3, 4)
+"""Ctype: data, both apart, unified."""
+_HAS_INSTRUCTIONS: Final = (1, 3)
+"""Ctype: instructions, both apart."""
 
 
 class Cache(NamedTuple):
@@ -53,22 +58,34 @@ def cache_of(value: int, ccidx: bool | None) -> Cache | None:
     return short if short == long else None
 
 
-_INSTRUCTIONS: Final = frozenset({1, 3})
-_DATA: Final = frozenset({2, 3, 4})
+def selected(csselr: int) -> int | None:
+    """The cache that CSSELR_EL1 selects, one of `vgic.identity.registers.SELECTORS`; None for an eighth level.
 
-
-def has_cache(clidr: int, selector: int) -> bool:
-    """True where a CLIDR_EL1 has the cache that CSSELR_EL1 = `selector` selects.
-
-    Behind a level without a cache there is none.
-
-    >>> [selector for selector in range(14) if has_cache(0x0A20_0023, selector)]
-    [0, 1, 2]
+    TnD, which selects the allocation tags of a cache, is left aside as KVM does.
     """
-    level, instructions = selector // 2 + 1, selector & 1
+    fields = CSSELR.layout.decode(csselr)
+    return None if fields["Level"] >= _LEVELS else fields["Level"] << 1 | fields["InD"]
+
+
+def selectors(clidr: int) -> tuple[int, ...]:
+    """What selects the caches that CLIDR_EL1 lists: instructions apart, or data and unified ones.
+
+    >>> selectors(0x82000023)
+    (0, 1, 2)
+    """
+    kinds = CLIDR.layout.decode(clidr)
+    found: list[int] = []
+    for level in range(_LEVELS):
+        kind = kinds[f"Ctype{level + 1}"]
+        found += [2 * level] if kind in _HAS_DATA else []
+        found += [2 * level + 1] if kind in _HAS_INSTRUCTIONS else []
+    return tuple(found)
+
+
+def claims_idc(clidr: int) -> bool:
+    """True where CLIDR_EL1 says that data caches need no cleaning for instructions to see what was written."""
     fields = CLIDR.layout.decode(clidr)
-    kinds = [fields[f"Ctype{number}"] for number in range(1, level + 1)]
-    return all(kinds) and kinds[-1] in (_INSTRUCTIONS if instructions else _DATA)
+    return not fields["LoC"] or not (fields["LoUU"] or fields["LoUIS"])
 
 
 def generated_ccsidr(ctr: int, selector: int) -> int:

@@ -12,9 +12,9 @@ from typing import Final
 
 from mmio import Field
 from vgic.identity import aarch32_features, features, memory_features
-from vgic.identity.caches import generated_ccsidr, generated_clidr, has_cache
+from vgic.identity.caches import claims_idc, generated_ccsidr, generated_clidr, selectors
 from vgic.identity.host import HostError
-from vgic.identity.implementation import CCSIDR, CLIDR, CTR
+from vgic.identity.implementation import CCSIDR, CTR
 from vgic.identity.kvm_versions import KvmIdVersion
 from vgic.identity.registers import REGISTERS, SELECTORS, cache_register, selector_of
 from vgic.kvm.errors import KvmError
@@ -177,10 +177,7 @@ class KvmIdRegisters:
         """Rules IDENT-5 and IDENT-16."""
         if not self.version.generated_caches:
             return self._same(register, value)
-        fields = CLIDR.layout.decode(value)
-        # The places where data and instructions meet tell that data caches need no cleaning for them to.
-        claims_idc = not fields["LoC"] or not (fields["LoUU"] or fields["LoUIS"])
-        if value & _CLIDR_RES0 or (claims_idc and not _CTR.field("IDC").extract(self._ctr)):
+        if value & _CLIDR_RES0 or (claims_idc(value) and not _CTR.field("IDC").extract(self._ctr)):
             raise self._refused(register, value)
         return value
 
@@ -191,7 +188,7 @@ class KvmIdRegisters:
             return False
         if register in self._host or "CLIDR_EL1" not in self._host:
             return False
-        return not has_cache(self._host["CLIDR_EL1"], selector)
+        return selector not in selectors(self._host["CLIDR_EL1"])
 
     def _has_no_aarch32(self) -> bool:
         """Rule IDENT-70. Raises HostError where that is unknown."""

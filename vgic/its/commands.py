@@ -16,7 +16,7 @@ from vgic.its.kept_lpis import KeptLpis
 from vgic.its.tables import CHUNK, Tables
 from vgic.layouts import its_commands
 from vgic.lpis.bank import LpiBank
-from vgic.lpis.work import LPIS_OF_A_STEP, STEPS_OF_AN_ACCESS
+from vgic.lpis.work import STEPS_OF_AN_ACCESS
 
 __all__ = ["Commands", "Targets", "Words"]
 
@@ -98,6 +98,9 @@ class Commands:
         self._kept = targets.kept
         self._work = targets.banks[0].configuration.work
         self._place = 0
+        """Where the command goes on that is unfinished."""
+        self._retargeted = False
+        """It is a MOVALL, and what is kept of each LPI has moved already."""
         self.unfinished = False
         """The last command has to be executed again, and goes on."""
         handlers: dict[str, Callable[[Words], None]] = {
@@ -120,6 +123,7 @@ class Commands:
         """Obey a command, or some of it; the steps that this took (`vgic.lpis.work`). Raises Fault."""
         if not self.unfinished:
             self._place = 0
+            self._retargeted = False
         self.unfinished = False
         steps = self._work.steps
         handler = self._handlers.get(_OPCODE.extract(words))
@@ -153,15 +157,14 @@ class Commands:
             cpu = self._targets.cpu(rdbase)
             self._tables.map_collection(collection, rdbase)
             if self._kept is not None:
-                looks = self._kept.looks + self._kept.retarget(self._its, collection, cpu)
-                self._work.steps += looks // LPIS_OF_A_STEP
+                self._place = self._kept.retarget(self._its, collection, cpu, self._place)
         else:
             if self._choices.mapc_always_checks_target:
                 self._targets.cpu(rdbase)
             self._tables.unmap_collection(collection)
             if self._kept is not None:
-                self._kept.cut_off(self._its, collection)
-                self._work.steps += self._kept.looks // LPIS_OF_A_STEP
+                self._place = self._kept.cut_off(self._its, collection, self._place)
+        self.unfinished = self._place != 0
 
     def _mapti(self, words: Words) -> None:
         self._map_event(words, _PINTID.extract(words))
@@ -284,9 +287,12 @@ class Commands:
     def _movall(self, words: Words) -> None:
         source = self._targets.bank(_RDBASE.extract(words))
         target = self._targets.bank(_RDBASE2.extract(words))
-        if self._kept is not None and not self._place:
-            self._kept.move_all(source.cpu, target.cpu)
-            self._work.steps += self._kept.looks // LPIS_OF_A_STEP
+        if self._kept is not None and not self._retargeted:
+            self._place = self._kept.move_all(source.cpu, target.cpu, self._place)
+            self.unfinished = self._place != 0
+            if self.unfinished:
+                return
+            self._retargeted = True
         self._place = source.move_all(target, self._place)
         self.unfinished = self._place != 0
 

@@ -182,7 +182,7 @@ class Its:
         self.basers[index] = value & table.writable | fixed
         self.tables.describe(table.type, self.basers[index])
         if self.kept is not None and not value & _TABLE_VALID:
-            self.kept.cut_off(self.number)
+            self.kept.cut_off_all(self.number)
 
 
 class _Control(StoredWord[Its]):

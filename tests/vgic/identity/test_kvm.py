@@ -5,7 +5,6 @@ import errno
 import pytest
 
 from vgic.identity import HostError
-from vgic.identity.caches import has_cache
 from vgic.identity.kvm import KvmIdRegisters
 from vgic.identity.kvm_versions import KVM_6_1, KVM_6_12, KVM_7_2, VERSIONS, KvmIdVersion
 from vgic.kvm import KvmError
@@ -254,15 +253,3 @@ def test_6_1_has_the_caches_that_clidr_has() -> None:
     with pytest.raises(HostError, match=r"CCSIDR_EL1\[2\] is unknown of this host"):
         vcpu.get("CCSIDR_EL1[2]")
     made(KVM_6_12).set("CCSIDR_EL1[13]", 2)
-
-
-@pytest.mark.rule("IDENT-73")
-def test_which_caches_a_clidr_has() -> None:
-    def caches(clidr: int) -> list[int]:
-        return [selector for selector in range(14) if has_cache(clidr, selector)]
-
-    assert caches(0x0A20_0023) == [0, 1, 2]  # Split, then unified.
-    assert caches(0x0100_0004) == [0]
-    assert caches(0x0200_0021) == [1, 2]
-    assert caches(0b100_000_010) == [0]  # Nothing is behind a level without a cache.
-    assert caches(0b101) == []

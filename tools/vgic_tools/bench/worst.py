@@ -5,7 +5,7 @@ finds; then one access may make the model look at all of them. Here is a guest t
 Every access that it makes is timed by itself, also those that prepare the next one or ask whether the last is done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from time import thread_time_ns
 from typing import Final, NamedTuple
@@ -210,7 +210,10 @@ def _many_vcpus(cpus: int, longest: dict[str, float]) -> None:
 
 
 def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict[str, float]) -> None:
-    """Every LPI that INTIDs of so many bits have, enabled and pending at the first of two vCPUs."""
+    """Every LPI that INTIDs of so many bits have, enabled and pending at the first of two vCPUs.
+
+    Where an LPI is taken from the pending table only if an event has it (LPI-27), events have them all.
+    """
     tables = _Tables(id_bits)
     ram = bytearray(tables.size)
     lpis = (1 << id_bits) - FIRST_LPI
@@ -231,7 +234,15 @@ def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict
 
     def settled() -> bool:
         busy = [guest.read(base + CTLR, 4) & RWP | guest.read(base + SYNCR, 4) & 1 for base in bases]
-        return not any(busy)
+        # KVM's Redistributor shows nothing of it while it reads the pending table.
+        return not any(busy) and not any(gic.lpis(cpu).busy for cpu in range(_LPI_CPUS))
+
+    queue = _Queue(guest, tables, ram, settled)
+    if profile.its.keeps_lpis:
+        guest.doing = f"MAPC, MAPD, MAPTI of all: {what}"
+        mapping = list(_mapping(tables, lpis))
+        for first in range(0, len(mapping), commands):
+            queue.send(mapping[first : first + commands])
 
     def do(name: str, address: int, size: int, value: int) -> None:
         guest.doing = f"{name}: {what}"
@@ -248,7 +259,6 @@ def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict
         for value in values:
             guest.sysreg_write(0, register, value)
 
-    queue = _Queue(guest, tables, ram, settled)
     for name, sent in {
         "MAPC": [its_commands.encode("MAPC", ICID=cpu, RDbase=cpu, V=1) for cpu in range(_LPI_CPUS)],
         "MAPD, MAPTI": [
@@ -275,6 +285,22 @@ def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict
     do("GICR_CTLR.EnableLPIs off", bases[1] + CTLR, 4, 0)
 
 
+def _mapping(tables: "_Tables", lpis: int) -> Iterator[bytes]:
+    """Commands that map each LPI, in the collection of the first vCPU."""
+    yield its_commands.encode("MAPC", ICID=0, RDbase=0, V=1)
+    for lpi in range(lpis):
+        device, event = divmod(lpi, _EVENTS)
+        if not event:
+            itt = tables.itts + device * _EVENTS * _ENTRY
+            size = _EVENTS.bit_length() - 2
+            yield its_commands.encode("MAPD", DeviceID=1 + device, Size=size, ITT_addr=itt >> 8, V=1)
+        yield its_commands.encode("MAPTI", DeviceID=1 + device, EventID=event, pINTID=FIRST_LPI + lpi, ICID=0)
+
+
+_EVENTS: Final = 4096
+"""Of a device."""
+_ENTRY: Final = 8
+"""Bytes of an entry of a KVM translation table."""
 _SEVERAL: Final = 4
 """Commands, each of which concerns every LPI."""
 
@@ -288,9 +314,11 @@ class _Tables:
         self.itt = _RAM + 2 * K64
         self.queue = _RAM + 4 * K64
         self.configuration = self.queue + QUEUE_SIZE
-        self._pending = self.configuration + (1 << id_bits)
+        self._pending = self.configuration + max(K64, 1 << id_bits)
         self._pending_size = max(K64, 1 << id_bits - 3)
-        self.size = self.pending(_LPI_CPUS) - _RAM
+        self.itts = self.pending(_LPI_CPUS)
+        """Translation tables for all LPIs."""
+        self.size = self.itts + (_ENTRY << id_bits) - _RAM
 
     def pending(self, cpu: int) -> int:
         """The pending table of a vCPU."""

@@ -49,6 +49,7 @@ class _Ram:
         with path.open("w+b") as file:
             file.truncate(_MEBIBYTES << 20)
             self._map = mmap(file.fileno(), _MEBIBYTES << 20)
+        self._words = memoryview(self._map).cast("I")
 
     def read(self, address: int, size: int, /) -> bytes:
         """Bytes of it."""
@@ -57,6 +58,12 @@ class _Ram:
     def write(self, address: int, data: bytes, /) -> None:
         """Replace bytes; eight that are aligned at once."""
         self._map[address - RAM_BASE : address - RAM_BASE + len(data)] = data
+
+    def write_word(self, address: int, value: int) -> None:
+        """Write 32 bits by one store. A slice of four bytes may be written twice, the second time after a vCPU has
+        seen the first and has written something else.
+        """
+        self._words[(address - RAM_BASE) // 4] = value
 
 
 class RunningQemu(QemuJudge):
@@ -158,7 +165,7 @@ class RunningQemu(QemuJudge):
             if cpu == _HOST:
                 self._until(lambda number=number: self._turn() >= number)  # type: ignore[misc]
                 self._qtest.ask([line_of(line, self._cpus) for line in turn if isinstance(line, Line)])
-                self._ram.write(_TURN, (number + 1).to_bytes(4, "little"))
+                self._ram.write_word(_TURN, number + 1)
         for cpu, end in ends:
             self._await(cpu, end)
         return list(self._outcomes(turns))
