@@ -4,11 +4,12 @@
 AArch32 may show anything. ID_AFR0_EL1 has no fields that all implementations share.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from vgic.identity.declaring import IdField, IdRegister, feature, higher, id_register, signed, zero
 
-__all__ = ["AARCH32_REGISTERS", "DFR0"]
+__all__ = ["AARCH32_REGISTERS", "DFR0", "is_aarch32", "without_aarch32"]
 
 
 def _register(name: str, crm: int, op2: int, *fields: IdField) -> IdRegister:
@@ -270,6 +271,20 @@ DFR1: Final = _register(
     signed("MTPMU", "control of multi-threaded PMU events"),
 )
 
+AARCH64_ONLY: Final = 1
+"""ID_AA64PFR0_EL1.EL0 where there is no AArch32."""
+
+
+def without_aarch32(registers: Mapping[str, int]) -> bool:
+    """True where these say that there is no AArch32 at EL0: what is in its registers then means nothing."""
+    return registers.get("ID_AA64PFR0_EL1", 0) & 0xF == AARCH64_ONLY
+
+
+def is_aarch32(name: str) -> bool:
+    """True for the name of one of these registers."""
+    return name in _NAMES
+
+
 AARCH32_REGISTERS: Final = (
     PFR0,
     PFR1,
@@ -293,3 +308,5 @@ AARCH32_REGISTERS: Final = (
     MVFR1,
     MVFR2,
 )
+
+_NAMES: Final = frozenset({"ID_AFR0_EL1", *(register.name for register in AARCH32_REGISTERS)})

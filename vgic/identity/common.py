@@ -113,7 +113,7 @@ class Member:
     def _made(vcpu: KvmIdRegisters, name: str) -> int | None:
         try:
             return vcpu.get(name)
-        except HostError:
+        except (HostError, KvmError):
             return None
 
     def takes(self, name: str, value: int) -> bool:
@@ -127,12 +127,13 @@ class Member:
 
     def _kvm_takes(self, vcpu: KvmIdRegisters, name: str, value: int) -> bool:
         """Raises HostError where nobody knows what KVM says."""
-        before = vcpu.get(name)
         try:
+            before = vcpu.get(name)
             vcpu.set(name, value)
         except KvmError:
             return False
-        taken = vcpu.get(name) == value
+        # Where there is no AArch32, nobody looks at what its registers say.
+        taken = vcpu.get(name) == value or vcpu.ignores(name)
         vcpu.set(name, before)
         return taken
 

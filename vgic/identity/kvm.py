@@ -40,9 +40,6 @@ _CTR: Final = CTR.layout
 _AARCH32: Final = frozenset(known.name for known in aarch32_features.AARCH32_REGISTERS) - {"ID_DFR1_EL1"}
 """What reads as zero and ignores writes where there is no AArch32; ID_DFR1_EL1 and ID_AFR0_EL1 are fixed."""
 
-_AARCH64_ONLY: Final = 1
-"""ID_AA64PFR0_EL1.EL0 where EL0 has no AArch32."""
-
 _PMU: Final[Mapping[str, Field]] = {
     "ID_AA64DFR0_EL1": _DFR0.field("PMUVer"),
     "ID_DFR0_EL1": _AARCH32_DFR0.field("PerfMon"),
@@ -131,6 +128,17 @@ class KvmIdRegisters:
             raise HostError(f"{register}: {value:#x} does not fit into {bits} bits")
         self._values[register] = self._stored(register, value)
 
+    def ignores(self, register: str) -> bool:
+        """True for what takes anything and stays as it is: AArch32's registers where there is none. Rule IDENT-70.
+
+        Raises HostError where that is unknown.
+        """
+        if register not in _AARCH32:
+            return False
+        if "ID_AA64PFR0_EL1" not in self._host:
+            raise HostError("ID_AA64PFR0_EL1 is unknown of this host, whose EL0 tells whether there is AArch32")
+        return aarch32_features.without_aarch32(self._host)
+
     def _stored(self, register: str, value: int) -> int:
         """What KVM stores for a value. Raises as `set` does."""
         if register in _STORED:
@@ -142,7 +150,7 @@ class KvmIdRegisters:
             return self._ccsidr(register, value, selector)
         if register == "CLIDR_EL1":
             return self._clidr(register, value)
-        if register in _AARCH32 and self._has_no_aarch32():
+        if self.ignores(register):
             return self._values[register]
         return self._feature(register, value)
 
@@ -189,12 +197,6 @@ class KvmIdRegisters:
         if register in self._host or "CLIDR_EL1" not in self._host:
             return False
         return selector not in selectors(self._host["CLIDR_EL1"])
-
-    def _has_no_aarch32(self) -> bool:
-        """Rule IDENT-70. Raises HostError where that is unknown."""
-        if "ID_AA64PFR0_EL1" not in self._host:
-            raise HostError("ID_AA64PFR0_EL1 is unknown of this host, whose EL0 tells whether there is AArch32")
-        return _PFR0.field("EL0").extract(self._host["ID_AA64PFR0_EL1"]) == _AARCH64_ONLY
 
     def _same(self, register: str, value: int) -> int:
         if value != self._host[register]:

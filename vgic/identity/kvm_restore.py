@@ -8,12 +8,14 @@ import errno
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from vgic.identity.aarch32_features import is_aarch32, without_aarch32
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cpu, HostError
 from vgic.identity.kvm import KvmIdRegisters
 from vgic.identity.kvm_versions import KvmIdVersion
 from vgic.identity.places import (
     LEFT_ALONE,
+    MEANS_NOTHING,
     WHOLE,
     differing_fields,
     hertz,
@@ -218,6 +220,8 @@ class _Restore:
         """What KVM has accepted."""
         if value == host == read:
             yield Finding(name, "", value, host, Outcome.SAME, "IDENT-11", "the host shows what was promised")
+        elif value != read and is_aarch32(name) and without_aarch32(self._promised):
+            yield Finding(name, "", value, read, Outcome.WEAKER, "IDENT-76", MEANS_NOTHING)
         elif value != read:
             for field, mine, now in part_of(name, value, read):
                 why = f"KVM takes it, and the guest reads {value_words(name, field, now)} from then on"
