@@ -12,8 +12,9 @@ The rules are in specs/identity.md.
 from vgic.identity.caches import Cache
 from vgic.identity.check import ClusterVerdict, HostVerdict, check
 from vgic.identity.compare import Comparison, Difference, Pair, compare, compare_hosts, inside
-from vgic.identity.contract import Contract, Implementation
+from vgic.identity.contract import Contract
 from vgic.identity.declaring import IdRegister
+from vgic.identity.erratum import Implementation
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cluster, Cpu, Host, HostError, Hypervisor, View
 from vgic.identity.registers import REGISTERS

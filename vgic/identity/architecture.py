@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from vgic.identity.aarch32_features import is_aarch32, without_aarch32
-from vgic.identity.contract import Contract, Implementation
+from vgic.identity.contract import Contract
 from vgic.identity.declaring import IdRegister
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cpu, View
@@ -152,8 +152,6 @@ def _known_field(host: Cpu, name: str, field: str) -> int | None:
 def _implementation(contract: Contract, host: Cpu) -> Iterator[Finding]:
     """Which CPU it is: registers that can show anything, and errata that cannot be hidden. Rule IDENT-26."""
     told = contract.promised.registers
-    if contract.targets and "MIDR_EL1" in host.registers:
-        yield _on_the_list(contract, host)
     for name in _IMPLEMENTATION:
         if name not in told:
             continue
@@ -169,20 +167,3 @@ def _implementation(contract: Contract, host: Cpu) -> Iterator[Finding]:
             why = f"the guest can be shown {words}"
             remedy = "" if contract.targets else "a list of both CPUs for the guest, whose errata differ"
             yield Finding(name, "", value, has, Outcome.TRAP, "IDENT-26", why, (trap,), cost, remedy=remedy)
-
-
-def _on_the_list(contract: Contract, host: Cpu) -> Finding:
-    known = [host.registers.get(name) for name in _IMPLEMENTATION]
-    fits = [
-        target
-        for target in contract.targets
-        if all(has is None or has == of_target for has, of_target in zip(known, target, strict=True))
-    ]
-    midr = known[0]
-    if not fits:
-        why = "the host is none of the CPUs that the guest was told of, and would lack their workarounds"
-        return Finding("", "targets", None, midr, Outcome.REFUSED, "IDENT-26", why)
-    if None in known and Implementation(*(has or 0 for has in known)) not in fits:
-        why = "a CPU of this model is on the guest's list; whether it is this very one, nobody has told"
-        return Finding("", "targets", None, midr, Outcome.UNKNOWN, "IDENT-26", why)
-    return Finding("", "targets", midr, midr, Outcome.SAME, "IDENT-26", "the host is on the guest's list")

@@ -9,9 +9,8 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from vgic.identity.finding import Cost, Finding, Outcome
+from vgic.identity.hardware import field_of
 from vgic.identity.host import Cpu
-from vgic.identity.implementation import CLIDR
-from vgic.identity.memory_features import AA64MMFR2
 from vgic.identity.memory_types import Access, Attributes, Cacheability, Hcr, Shareability, resolved
 
 __all__ = [
@@ -151,14 +150,14 @@ def boot_loader(agent: Agent, *, fwb: bool, dc: bool) -> Visibility:
     return visibility(under_kvm(None, Access.DATA, 0, fwb=fwb, hcr=Hcr.DC if dc else 0), agent)
 
 
-_FWB: Final = AA64MMFR2.layout.field("FWB")
+_MMFR2: Final = "ID_AA64MMFR2_EL1"
+_CLIDR: Final = "CLIDR_EL1"
 _MEMORY: Final = "memory with the MMU off"
 _DMA: Final = "DMA"
 
 
 def _fwb(cpu: Cpu) -> int | None:
-    value = cpu.registers.get(AA64MMFR2.name)
-    return None if value is None else _FWB.extract(value)
+    return field_of(cpu, _MMFR2, "FWB")
 
 
 def cacheability_findings(promised: Cpu, host: Cpu, *, coherent_dma: bool | None = None) -> Iterator[Finding]:
@@ -170,12 +169,11 @@ def cacheability_findings(promised: Cpu, host: Cpu, *, coherent_dma: bool | None
     yield from _contradiction(host)
     had, has = _fwb(promised), _fwb(host)
     if had is None or has is None:
-        whose = " and ".join(
-            name for name, value in (("what the guest was shown", had), ("the host", has)) if value is None
-        )
-        why = f"FWB decides whether accesses with the MMU off are Device or Normal, and that of {whose} is unknown"
-        remedy = f"tell {AA64MMFR2.name} of {whose}"
-        yield Finding(AA64MMFR2.name, _FWB.name, had, has, Outcome.UNKNOWN, "IDENT-67", why, remedy=remedy)
+        sides = (("of what the guest was shown", had), ("of the host", has))
+        whose = " and ".join(name for name, value in sides if value is None)
+        why = f"FWB decides whether accesses with the MMU off are Device or Normal, and is unknown {whose}"
+        remedy = f"tell {_MMFR2} {whose}"
+        yield Finding(_MMFR2, "FWB", had, has, Outcome.UNKNOWN, "IDENT-67", why, remedy=remedy)
         return
     if bool(had) == bool(has):
         why = "accesses have the types here that the guest has met so far"
@@ -198,13 +196,18 @@ def _to_fwb(had: int, has: int, coherent_dma: bool | None) -> Iterator[Finding]:
     yield Finding("", _MEMORY, had, has, Outcome.LEAK, "IDENT-67", why)
     if coherent_dma:
         return
+    agent = (
+        "a device that bypasses caches"
+        if coherent_dma is False
+        else "a device that bypasses caches, if there is one,"
+    )
     why = (
-        f"memory that the guest has as not cacheable is {_kind(True)} here, and a device that bypasses caches "
+        f"memory that the guest has as not cacheable is {_kind(True)} here, and {agent} "
         "does not see what the guest has written"
     )
     if coherent_dma is None:
         remedy = "tell whether all devices of the VM are coherent"
-        yield Finding("", _DMA, had, has, Outcome.UNKNOWN, "IDENT-68", f"{why}, if there is one", remedy=remedy)
+        yield Finding("", _DMA, had, has, Outcome.UNKNOWN, "IDENT-68", why, remedy=remedy)
     else:
         attribute = f"{kvm_memattr(Stage2.AS_STAGE_1, fwb=True):#b}"
         remedy = (
@@ -232,12 +235,9 @@ def _from_fwb(had: int, has: int) -> Iterator[Finding]:
 
 def _contradiction(host: Cpu) -> Iterator[Finding]:
     """A host that forces Write-Back and whose data caches need cleaning for instructions. Rule IDENT-69."""
-    clidr = host.registers.get(CLIDR.name)
-    if not _fwb(host) or clidr is None:
-        return
     for name in ("LoUU", "LoUIS"):
-        level = CLIDR.layout.field(name).extract(clidr)
-        if level:
+        level = field_of(host, _CLIDR, name)
+        if level and _fwb(host):
             why = f"a CPU with FEAT_S2FWB has {name} 0, so that one of the host's two registers is not its own"
-            remedy = f"read {CLIDR.name} and {AA64MMFR2.name} of the host again"
-            yield Finding(CLIDR.name, name, None, level, Outcome.UNKNOWN, "IDENT-69", why, remedy=remedy)
+            remedy = f"read {_CLIDR} and {_MMFR2} of the host again"
+            yield Finding(_CLIDR, name, None, level, Outcome.UNKNOWN, "IDENT-69", why, remedy=remedy)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vgic.identity.architecture import contract_findings
+from vgic.identity.chapters import contract_chapters, kvm_chapters
 from vgic.identity.contract import Contract
 from vgic.identity.finding import Finding, Outcome, worst
 from vgic.identity.gic_findings import gic_findings
 from vgic.identity.host import Cluster, Host, View
 from vgic.identity.kvm_restore import kvm_findings
 from vgic.identity.kvm_versions import KvmIdVersion
+from vgic.identity.places import together
 from vgic.identity.shown import hidden_of, kernels_of, shown_by
 
 __all__ = ["ClusterVerdict", "Contrast", "HostVerdict", "Side", "check"]
@@ -19,8 +21,8 @@ __all__ = ["ClusterVerdict", "Contrast", "HostVerdict", "Side", "check"]
 class Side(Enum):
     """In what the two engines differ."""
 
-    KVM_ALONE = "only KVM is in the way of"
-    TAKEN_ALL_THE_SAME = "KVM takes, and the host cannot keep"
+    KVM_ALONE = "KVM does not keep what the architecture would allow"
+    TAKEN_ALL_THE_SAME = "KVM takes what nothing can keep"
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,21 @@ class ClusterVerdict:
         found = [contrast for finding in self.kvm if (contrast := self._contrast(finding))]
         return tuple(sorted(found, key=lambda contrast: list(Side).index(contrast.side)))
 
+    @property
+    def sides(self) -> dict[Side, list[str]]:
+        """The places in which the engines differ, by how."""
+        places: dict[Side, list[str]] = {}
+        for contrast in self.contrasts:
+            places.setdefault(contrast.side, []).append(contrast.kvm.place)
+        return places
+
     def _contrast(self, kvm: Finding) -> Contrast | None:
         contract = _at(self.contract, kvm)
         if contract is None or Outcome.UNKNOWN in (kvm.outcome, contract.outcome):
             return None
         if kvm.outcome in (Outcome.REFUSED, Outcome.CHANGED) and contract.outcome <= Outcome.LEAK:
             return Contrast(Side.KVM_ALONE, kvm, contract)
-        if kvm.outcome <= Outcome.LEAK and contract.outcome is Outcome.REFUSED:
+        if kvm.errno is None and kvm.outcome is not Outcome.CHANGED and contract.outcome is Outcome.REFUSED:
             return Contrast(Side.TAKEN_ALL_THE_SAME, kvm, contract)
         return None
 
@@ -106,7 +116,9 @@ def check(contract: Contract, host: Host, kernel: str | None = None, *, has_run:
 def _on_cluster(
     contract: Contract, host: Host, cluster: Cluster, kernels: tuple[KvmIdVersion, ...], has_run: bool
 ) -> ClusterVerdict:
-    shown = shown_by(host, cluster, kernels[0] if len(kernels) == 1 else None)
+    alike = len(kernels) == 1 or all(kernel.generated_caches for kernel in kernels)
+    shown = shown_by(host, cluster, kernels[0] if alike else None)
+    system = [one.cpu for one in host.clusters]
     kvm = kvm_findings(
         contract.promised,
         shown,
@@ -115,8 +127,15 @@ def _on_cluster(
         hidden=hidden_of(host),
         implementation_ids=contract.writable_implementation_ids,
         has_run=has_run,
+        # What is settled is refused whatever a chapter says of it.
+        chapters=None if has_run else lambda kernel: kvm_chapters(contract, cluster.cpu, kernel, host.view, system),
     )
-    architecture = list(contract_findings(contract, cluster.cpu, host.view))
+    has = shown if host.view is View.GUEST else cluster.cpu
+    # Of one CPU alone, what KVM makes of its caches is as good as told.
+    kinds = system if len(system) > 1 else [has]
+    architecture = together(
+        contract_findings(contract, has, host.view), contract_chapters(contract, has, host.view, kinds)
+    )
     if contract.gic is not None:
         kvm += gic_findings(contract.gic, cluster.cpu, host.gic, kvm=True)
         architecture += gic_findings(contract.gic, cluster.cpu, host.gic, kvm=False)

@@ -12,12 +12,13 @@ from vgic.errors import ConfigError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.identity.architecture import contract_findings
 from vgic.identity.caches import generated_clidr
-from vgic.identity.contract import Contract, Implementation
+from vgic.identity.contract import Contract
 from vgic.identity.declaring import IdRegister
+from vgic.identity.erratum import Implementation
 from vgic.identity.finding import Outcome, worst
 from vgic.identity.host import Cluster, Cpu, Host, HostError, View
 from vgic.identity.kvm import KvmIdRegisters
-from vgic.identity.places import LEFT_ALONE, WHOLE, in_kvms_order
+from vgic.identity.places import LEFT_ALONE, WHOLE, in_kvms_order, reserved_mask, with_part
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.identity.safe_values import SafeValue
 from vgic.identity.shown import hidden_of, kernels_of, shown_by
@@ -211,7 +212,7 @@ def _add_register(found: _Found, name: str, members: Sequence[Member]) -> None:
         _add_whole(found, name, members, sorted(set(values)))
         return
     register = REGISTERS[name]
-    reserved = {register.layout.reserved_bits_set(value) | value & register.layout.ones for value in values}
+    reserved = {value & reserved_mask(register) for value in values}
     if len(reserved) > 1:
         found.impossible.append(Impossible(name, "reserved", _values(name, members), _NOBODY))
         return
@@ -249,9 +250,8 @@ def _stands(safe: SafeValue, value: int, other: int, width: int) -> bool:
 
 
 def _all_take(register: IdRegister, name: str, value: int, members: Sequence[Member]) -> bool:
-    declared = register.layout.field(name)
     return all(
-        member.takes(register.name, member.registers[register.name] & ~declared.mask | value << declared.lsb)
+        member.takes(register.name, with_part(register.name, member.registers[register.name], name, value))
         for member in members
     )
 

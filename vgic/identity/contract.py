@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from vgic.errors import ConfigError
 from vgic.host.capabilities import CpuInterfaceView
@@ -16,26 +16,20 @@ from vgic.identity.documents import (
     hexadecimal,
     parsed,
 )
+from vgic.identity.errata import checked_targets
+from vgic.identity.erratum import Implementation
 from vgic.identity.host import Cluster, Cpu, Host
-from vgic.identity.shown import shown_by
+from vgic.identity.shown import kernels_of, shown_by
 
-__all__ = ["CONTRACT_FORMAT", "Contract", "Implementation"]
+__all__ = ["CONTRACT_FORMAT", "Contract"]
 
 CONTRACT_FORMAT: Final = "vgic-contract"
 VERSION: Final = 1
 
 _NEEDED: Final = {"format", "version", "name", "registers"}
-_OPTIONAL: Final = frozenset({"has_run", "writable_implementation_ids", "gic", "targets"})
+_OPTIONAL: Final = frozenset({"has_run", "writable_implementation_ids", "gic", "targets", "coherent_dma"})
 _GIC: Final = {"a3v", "priority_bits", "id_bits", "seis"}
 _TARGET: Final = ("MIDR_EL1", "REVIDR_EL1", "AIDR_EL1")
-
-
-class Implementation(NamedTuple):
-    """Which CPU it is, as errata are told apart by."""
-
-    midr: int
-    revidr: int
-    aidr: int
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,20 @@ class Contract:
     """The CPU interface of its GICv3; None where it has none, or nobody has told."""
     targets: tuple[Implementation, ...] = ()
     """The CPUs that the guest has been told it may run on; none where it goes by its own MIDR_EL1."""
+    coherent_dma: bool | None = None
+    """No device of the VM bypasses caches; None where nobody has told."""
 
     @classmethod
-    def of_host(cls, host: Host, cluster: Cluster) -> Self:
-        """What a host has shown a VM that started on this cluster, as far as the host's file tells."""
+    def of_host(cls, host: Host, cluster: Cluster, kernel: str | None = None) -> Self:
+        """What a host has shown a VM that has run since it started on this cluster, as far as can be told.
+
+        `kernel` is the version of its Linux, where its file does not tell.
+        """
         name = f"{host.name}, {cluster.name}" if len(host.clusters) > 1 else host.name
-        return cls(name, shown_by(host, cluster))
+        kernels = kernels_of(host, kernel)
+        # Kernels that both make caches make the same.
+        alike = len(kernels) == 1 or all(one.generated_caches for one in kernels)
+        return cls(name, shown_by(host, cluster, kernels[0] if alike else None), has_run=True)
 
     def document(self) -> dict[str, Any]:
         """The contract as what JSON has: `from_document` reads it."""
@@ -72,6 +74,8 @@ class Contract:
         }
         if self.gic is not None:
             document["gic"] = {entry: getattr(self.gic, entry) for entry in sorted(_GIC)}
+        if self.coherent_dma is not None:
+            document["coherent_dma"] = self.coherent_dma
         if self.targets:
             document["targets"] = [hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
         return document
@@ -92,6 +96,7 @@ class Contract:
         if top["format"] != CONTRACT_FORMAT or top["version"] != VERSION:
             raise HostError(f"format and version: expected {CONTRACT_FORMAT!r} and {VERSION}")
         registers = as_registers(top["registers"], "registers")
+        dma = top.get("coherent_dma")
         try:
             promised = Cpu(registers)
         except HostError as error:
@@ -104,7 +109,10 @@ class Contract:
                 top.get("writable_implementation_ids", False), "writable_implementation_ids"
             ),
             gic=_gic(top.get("gic")),
-            targets=tuple(_target(entry, f"targets[{n}]") for n, entry in enumerate(as_list(top, "targets"))),
+            targets=checked_targets(
+                _target(entry, f"targets[{n}]") for n, entry in enumerate(as_list(top, "targets"))
+            ),
+            coherent_dma=None if dma is None else as_boolean(dma, "coherent_dma"),
         )
 
 

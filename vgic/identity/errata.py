@@ -127,12 +127,10 @@ def _listing(listed: Sequence[Implementation], midr: int, host: Cpu) -> Finding:
     if not matching:
         why = f"the guest has not been told that it may run on {_described(own)}"
         return Finding("", _LIST, None, midr, Outcome.REFUSED, "IDENT-55", why, remedy=_TELL)
-    unknown = [name for (name, _), value in zip(_BITS, own, strict=True) if value is None]
+    unknown = " and ".join(name for (name, _), value in zip(_BITS, own, strict=True) if value is None)
     if unknown:
-        why = (
-            f"the guest has been told of {cpu_name(midr)}, and whether of this one hangs on {' and '.join(unknown)}"
-        )
-        remedy = f"tell {' and '.join(unknown)} of the host"
+        why = f"the guest has been told of {cpu_name(midr)}, and whether this host has the same hangs on {unknown}"
+        remedy = f"tell {unknown} of the host"
         return Finding("", _LIST, matching[0].midr, midr, Outcome.UNKNOWN, "IDENT-55", why, remedy=remedy)
     why = f"the guest has been told that it may run on {_described(own)}"
     return Finding("", _LIST, midr, midr, Outcome.SAME, "IDENT-55", why)
@@ -178,13 +176,13 @@ def _of_erratum(erratum: Erratum, cpus: Sequence[Which], host: Cpu, promised: Cp
     if done is not Applies.YES:
         unknown = _unknown(erratum, needed, done, shown)
         if unknown:
-            why = f"{erratum.about}, and whether on this host and unknown to the guest hangs on {unknown}"
+            why = f"{erratum.about}; whether the guest works around what this host needs hangs on {unknown}"
             return Finding("", place, None, None, Outcome.UNKNOWN, "IDENT-56", why, remedy=f"tell {unknown}")
-        why = f"{erratum.about} on this host, and the guest does not work around it"
+        why = f"on this host {erratum.about}, and the guest does not work around it"
         return Finding("", place, None, None, Outcome.REFUSED, "IDENT-56", why, remedy=_TELL)
     if erratum.among(cpus, Quantifier.ANY) is not Applies.YES:
         why = (
-            f"{erratum.about} on this host, and a guest that takes one target on a safe list for all of them, "
+            f"on this host {erratum.about}, and a guest that takes one target on a safe list for all of them, "
             "as Linux does so far, does not work around it"
         )
         remedy = "find out how the guest reads its list, or let all targets be of one kind"

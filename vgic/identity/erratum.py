@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
+from vgic.identity.hardware import field_of
 from vgic.identity.host import Cpu
 from vgic.identity.implementation import MIDR
-from vgic.identity.registers import REGISTERS
 
 __all__ = ["Applies", "Condition", "Erratum", "Implementation", "Quantifier", "Range", "Which", "revision"]
 
@@ -93,10 +93,9 @@ class Condition(NamedTuple):
 
     def holds(self, guest: Cpu) -> Applies:
         """Whether a guest sees it; UNKNOWN where the register is."""
-        value = guest.registers.get(self.register)
-        if value is None:
+        seen = field_of(guest, self.register, self.field)
+        if seen is None:
             return Applies.UNKNOWN
-        seen = REGISTERS[self.register].layout.field(self.field).extract(value)
         return Applies.YES if seen >= self.least else Applies.NO
 
 

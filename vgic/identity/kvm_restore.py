@@ -5,7 +5,7 @@ are to blame. What KVM takes is read back.
 """
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vgic.identity.aarch32_features import is_aarch32, without_aarch32
@@ -22,7 +22,9 @@ from vgic.identity.places import (
     in_kvms_order,
     is_more,
     part_of,
+    together,
     value_words,
+    with_part,
 )
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.kvm.errors import KvmError
@@ -51,21 +53,27 @@ def kvm_findings(
     hidden: Mapping[str, int] | None = None,
     implementation_ids: bool = False,
     has_run: bool = False,
+    chapters: Callable[[KvmIdVersion], Sequence[Finding]] | None = None,
 ) -> list[Finding]:
     """What becomes of each register, and of each field that differs, on a host that shows a new vCPU `shown`.
 
     `hardware` is what the CPUs have, where what KVM shows of them is unknown; `hidden` as for `KvmIdRegisters`.
     `implementation_ids` is that the VMM
     enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, `has_run` that it writes after a vCPU of the new VM has run. Of
-    several `versions`, the findings in which they agree; where they do not, the outcome is unknown. Raises nothing.
+    several `versions`, the findings in which they agree; where they do not, the outcome is unknown. `chapters` tell
+    more of a kernel, see `vgic.identity.chapters`. Raises nothing.
     """
-    by_version = [
-        (
-            version,
-            list(_Restore(promised, shown, hardware, hidden, version, implementation_ids, has_run).findings()),
-        )
-        for version in versions
-    ]
+    by_version = []
+    for version in versions:
+        found = list(_Restore(promised, shown, hardware, hidden, version, implementation_ids, has_run).findings())
+        # What KVM answers is known where it shows a register, whatever else a chapter would have to know.
+        known = {one.register for one in found if one.outcome is not Outcome.UNKNOWN}
+        more = [
+            one
+            for one in (chapters(version) if chapters else ())
+            if one.outcome is not Outcome.UNKNOWN or one.register not in known
+        ]
+        by_version.append((version, together(found, more)))
     if len(by_version) == 1:
         return by_version[0][1]
     return _agreed(by_version)
@@ -138,8 +146,11 @@ class _Restore:
                 yield from self._register(name, self._promised[name])
         for name in _HOSTS_ALONE:
             yield from self._hosts_alone(name)
+        same_ctr = self._promised.get("CTR_EL0") == self._shown.get("CTR_EL0")
+        same_ctr = same_ctr and self._version.generated_caches
         for name in in_kvms_order(self._shown):
-            if name not in self._promised and name not in LEFT_ALONE and name not in _HOSTS_ALONE:
+            made_alike = same_ctr and (name == "CLIDR_EL1" or selector_of(name) is not None)
+            if name not in self._promised and name not in {*LEFT_ALONE, *_HOSTS_ALONE} and not made_alike:
                 why = "nobody has told what the VM was shown there"
                 yield Finding(name, "", None, self._shown[name], Outcome.UNKNOWN, "IDENT-23", why)
 
@@ -222,10 +233,6 @@ class _Restore:
             yield Finding(name, "", value, host, Outcome.SAME, "IDENT-11", "the host shows what was promised")
         elif value != read and is_aarch32(name) and without_aarch32(self._promised):
             yield Finding(name, "", value, read, Outcome.WEAKER, "IDENT-76", MEANS_NOTHING)
-        elif value != read:
-            for field, mine, now in part_of(name, value, read):
-                why = f"KVM takes it, and the guest reads {value_words(name, field, now)} from then on"
-                yield Finding(name, field, mine, now, Outcome.CHANGED, self._rule(name, field, mine), why)
         elif name in _IMPLEMENTATION:
             yield Finding(
                 name,
@@ -239,26 +246,28 @@ class _Restore:
                 cost=Cost.RARE if name != "MIDR_EL1" else Cost.NONE,
             )
         else:
+            changed = {field: now for field, _, now in part_of(name, value, read)}
             for field, mine, has in part_of(name, value, host):
-                yield Finding(
-                    name,
-                    field,
-                    mine,
-                    has,
-                    Outcome.WEAKER,
-                    self._rule(name, field, mine),
-                    _SHOWN,
-                )
+                rule = self._rule(name, field, mine)
+                if field in changed:
+                    now = changed[field]
+                    why = f"KVM takes it, and the guest reads {value_words(name, field, now)} from then on"
+                    yield Finding(name, field, mine, now, Outcome.CHANGED, rule, why)
+                else:
+                    yield Finding(name, field, mine, has, Outcome.WEAKER, rule, _SHOWN)
 
     def _refused(self, name: str, value: int, host: int, number: int | None) -> Iterator[Finding]:
         """Each field, which KVM refuses by itself or takes; the register, where it takes each of them alone."""
         refused: dict[str, int | None] = {}
+        untold: dict[str, str] = {}
         parts = list(part_of(name, value, host))
         for field, mine, _ in parts:
             try:
-                self._vcpu.set(name, self._only(name, field, mine, host))
+                self._vcpu.set(name, with_part(name, host, field, mine))
             except KvmError as error:
                 refused[field] = error.errno
+            except HostError as error:
+                untold[field] = str(error)
             else:
                 # What may be written may be written back, unless it is settled; and then nothing was taken.
                 self._vcpu.set(name, host)
@@ -270,15 +279,10 @@ class _Restore:
                 why, remedy = self._why(name, field, mine, has), self._remedy(name)
                 answer = refused[field]
                 yield Finding(name, field, mine, has, Outcome.REFUSED, rule, why, errno=answer, remedy=remedy)
+            elif field in untold:
+                yield Finding(name, field, mine, has, Outcome.UNKNOWN, rule, untold[field])
             else:
                 yield Finding(name, field, mine, has, Outcome.WEAKER, rule, _SHOWN)
-
-    def _only(self, name: str, field: str, value: int, host: int) -> int:
-        """The host's register with one field as it was promised."""
-        if not field or field == "reserved":
-            return value
-        declared = REGISTERS[name].layout.field(field)
-        return host & ~declared.mask | value << declared.lsb
 
     def _rule(self, name: str, field: str, value: int) -> str:
         if name in _IMPLEMENTATION:

@@ -74,22 +74,26 @@ def _number(version: str) -> tuple[int, int]:
 def shown_by(host: Host, cluster: Cluster, version: KvmIdVersion | None = None) -> Cpu:
     """What KVM shows a new VM that starts on this cluster; a register that nobody can tell is not there.
 
-    Of a host in guest view, what its file has. Of another, which CPU it is and its counter; its CTR_EL0, where the
-    file tells that of every cluster; and what KVM of `version` makes of that, or leaves as the hardware has it.
+    Of a host in guest view, what its file has, and the caches that KVM of `version` makes. Of another, which CPU it
+    is and its counter; its CTR_EL0, where the file tells that of every cluster; and what KVM of `version` makes of
+    that, or leaves as the hardware has it.
     What KVM shows of the features depends on more than the hardware, and is not told.
     """
-    if host.view is View.GUEST:
-        return cluster.cpu
     told = cluster.cpu.registers
-    shown = {name: told[name] for name in _AS_THE_HARDWARE if name in told}
-    ctr = _ctr(host)
-    if ctr is not None:
-        shown["CTR_EL0"] = ctr
+    if host.view is View.GUEST:
+        shown, ctr = dict(told), told.get("CTR_EL0")
+    else:
+        shown = {name: told[name] for name in _AS_THE_HARDWARE if name in told}
+        ctr = _ctr(host)
+        if ctr is not None:
+            shown["CTR_EL0"] = ctr
     if version is not None and not version.generated_caches:
         shown |= {name: value for name, value in told.items() if _is_of_caches(name)}
     elif version is not None and ctr is not None:
-        shown["CLIDR_EL1"] = generated_clidr(ctr)
-        shown |= {cache_register(selector): generated_ccsidr(ctr, selector) for selector in SELECTORS}
+        made = {"CLIDR_EL1": generated_clidr(ctr)}
+        made |= {cache_register(selector): generated_ccsidr(ctr, selector) for selector in SELECTORS}
+        # A VMM may have written others.
+        shown = made | shown
     return Cpu(shown)
 
 

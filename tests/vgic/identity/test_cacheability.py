@@ -122,7 +122,7 @@ def test_what_nobody_has_told_of_fwb_is_unknown() -> None:
     for promised, host, remedy in (
         (None, 1, "tell ID_AA64MMFR2_EL1 of what the guest was shown"),
         (0, None, "tell ID_AA64MMFR2_EL1 of the host"),
-        (None, None, "tell ID_AA64MMFR2_EL1 of what the guest was shown and the host"),
+        (None, None, "tell ID_AA64MMFR2_EL1 of what the guest was shown and of the host"),
     ):
         [finding] = found(promised, host, coherent_dma=True).values()
         assert (finding.place, finding.outcome, finding.remedy) == (place, Outcome.UNKNOWN, remedy)

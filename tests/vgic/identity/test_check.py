@@ -96,6 +96,18 @@ def test_the_field_that_kvm_refuses_is_named_and_no_other() -> None:
 
 
 @pytest.mark.rule("IDENT-23")
+def test_bits_that_no_field_covers_are_blamed_alone() -> None:
+    found = restored(CTR_EL0=A76["CTR_EL0"] - 1 | 1 << 8, CLIDR_EL1=0x02000021 | 1 << 50)
+    told = {finding.place: finding.outcome for finding in found if finding.register in ("CTR_EL0", "CLIDR_EL1")}
+    assert told == {
+        "CTR_EL0.IminLine": Outcome.WEAKER,
+        "CTR_EL0.reserved": Outcome.REFUSED,
+        "CLIDR_EL1": Outcome.REFUSED,
+    }
+    assert at(found, "CTR_EL0.reserved").guest == A76["CTR_EL0"] & 1 << 31 | 1 << 8
+
+
+@pytest.mark.rule("IDENT-23")
 def test_what_kvm_takes_is_read_back() -> None:
     changed = at(restored(ID_AA64DFR0_EL1=A76["ID_AA64DFR0_EL1"] | 0xF00), "ID_AA64DFR0_EL1.PMUVer")
     assert (changed.outcome, changed.guest, changed.host, changed.rule) == (Outcome.CHANGED, 15, 0, "IDENT-12")
@@ -218,18 +230,17 @@ def test_what_a_trap_shows_and_what_nothing_traps() -> None:
 
 
 @pytest.mark.rule("IDENT-26")
-def test_a_list_of_cpus_must_have_the_host() -> None:
-    n1, a76 = Implementation(0x413FD0C1, 0xFF, 0), Implementation(0x414FD0B1, 0, 0)
-    contract = Contract("vm", Cpu({"MIDR_EL1": n1.midr}), targets=(n1, a76))
+def test_another_cpu_can_be_shown_and_has_its_own_errata() -> None:
+    contract = Contract("vm", Cpu({"MIDR_EL1": 0x413FD0C1, "REVIDR_EL1": 0xFF}))
     found = list(contract_findings(contract, Cpu(A76), View.GUEST))
-    assert at(found, "MIDR_EL1").outcome is Outcome.TRAP
-    assert at(found, "targets").outcome is Outcome.SAME
-    without = list(contract_findings(replace(contract, targets=(n1,)), Cpu(A76), View.GUEST))
-    assert at(without, "targets").outcome is Outcome.REFUSED
-    in_part = list(contract_findings(contract, Cpu({"MIDR_EL1": n1.midr}), View.GUEST))
-    assert at(in_part, "targets").outcome is Outcome.UNKNOWN
-    alone = list(contract_findings(replace(contract, targets=()), Cpu(A76), View.GUEST))
-    assert "errata differ" in at(alone, "MIDR_EL1").remedy
+    assert (at(found, "MIDR_EL1").outcome, at(found, "MIDR_EL1").traps) == (Outcome.TRAP, ("VPIDR_EL2",))
+    assert at(found, "REVIDR_EL1").traps == ("HCR_EL2.TID1",)
+    assert "errata differ" in at(found, "MIDR_EL1").remedy
+    n1, a76 = Implementation(0x413FD0C1, 0xFF, 0), Implementation(0x414FD0B1, 0, 0)
+    for targets, outcome in (((n1, a76), Outcome.SAME), ((n1,), Outcome.REFUSED)):
+        listed = replace(contract, targets=targets)
+        [cluster] = check(listed, guest_view(A76)).clusters
+        assert at(list(cluster.contract), "targets").outcome is outcome
 
 
 WITH_A3V = CpuInterfaceView(a3v=True)
@@ -262,12 +273,15 @@ def test_a_gicv3_needs_one_and_what_it_can_do() -> None:
 @pytest.mark.rule("IDENT-28")
 def test_a_verdict_shows_in_what_the_engines_differ() -> None:
     promised = {**A76, "ID_AA64MMFR0_EL1": A76["ID_AA64MMFR0_EL1"] - 0x10, "CNTFRQ_EL0": 25_000_000}
-    verdict = check(Contract("vm", Cpu(promised), gic=WITH_A3V), replace(guest_view(A76), gic=2))
+    host = replace(guest_view(A76), gic=2, view=View.HARDWARE)
+    shown = replace(host, view=View.GUEST)
+    [hardware] = check(Contract("vm", Cpu(promised), has_run=True), host).clusters
+    assert [(one.side, one.kvm.place) for one in hardware.contrasts] == [(Side.TAKEN_ALL_THE_SAME, "CNTVCT_EL0")]
+    verdict = check(Contract("vm", Cpu(promised), has_run=True, gic=WITH_A3V), shown)
     [cluster] = verdict.clusters
     assert verdict.outcome is Outcome.REFUSED
     assert [(contrast.side, contrast.kvm.place) for contrast in cluster.contrasts] == [
         (Side.KVM_ALONE, "ID_AA64MMFR0_EL1.ASIDBits"),
-        (Side.TAKEN_ALL_THE_SAME, "CNTFRQ_EL0"),
     ]
     assert at(list(cluster.kvm), "GIC").outcome is Outcome.REFUSED
 
@@ -277,7 +291,7 @@ def test_which_cluster_decides() -> None:
     big, small = A76, {**A76, "MIDR_EL1": 0x412FD050}
     host = Host("two", (Cluster("A55", Cpu(small)), Cluster("A76", Cpu(big))), View.GUEST, Hypervisor("KVM", "7.2"))
     verdict = check(Contract.of_host(host, host.clusters[1]), host)
-    assert [cluster.outcome for cluster in verdict.clusters] == [Outcome.REFUSED, Outcome.SAME]
+    assert [cluster.outcome <= Outcome.TRAP for cluster in verdict.clusters] == [False, True]
     assert (verdict.outcome, verdict.depends) == (Outcome.REFUSED, True)
     assert not check(Contract("vm", Cpu(A76)), guest_view(A76)).depends
 
@@ -303,14 +317,21 @@ VALUES = st.dictionaries(st.sampled_from(FEATURES), st.integers(0, (1 << 64) - 1
 
 
 @pytest.mark.rule("IDENT-28")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(registers=VALUES, kernel=st.sampled_from(["6.1", "6.12", "7.2", "6.18", None]), view=st.sampled_from(View))
 def test_a_host_can_run_what_it_has_shown(registers: dict[str, int], kernel: str | None, view: View) -> None:
-    """But for values that KVM refuses even of its own, of which no host has one: rules IDENT-12 and IDENT-13."""
+    """But for values that no host has, which are refused even of its own: rules IDENT-12, IDENT-13 and IDENT-40."""
     if "ID_AA64DFR0_EL1" in registers:
-        registers["ID_AA64DFR0_EL1"] = registers["ID_AA64DFR0_EL1"] & ~0xFFF | 8
+        layout = REGISTERS["ID_AA64DFR0_EL1"].layout
+        usual = {"BRPs": 5, "WRPs": 3, "CTX_CMPs": 1, "DebugVer": 8, "PMUVer": 4}
+        fields = layout.decode(registers["ID_AA64DFR0_EL1"])
+        registers["ID_AA64DFR0_EL1"] = layout.encode({**fields, **usual})
     if "ID_AA64PFR0_EL1" in registers:
         registers["ID_AA64PFR0_EL1"] |= 0x11
     host = replace(guest_view(registers, kernel), view=view)
-    verdict = check(Contract.of_host(host, host.clusters[0]), host)
-    assert verdict.outcome in ((Outcome.SAME,) if view is View.GUEST else (Outcome.UNKNOWN,))
+    verdict = check(Contract.of_host(host, host.clusters[0], kernel), host)
+    assert verdict.outcome in (Outcome.SAME, Outcome.UNKNOWN)
+    if view is View.GUEST:
+        [cluster] = verdict.clusters
+        # What memory types hang on is not among these registers.
+        assert {one.register for one in cluster.kvm if one.outcome is Outcome.UNKNOWN} == set()

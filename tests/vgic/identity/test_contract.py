@@ -17,6 +17,7 @@ FULL = Contract(
     writable_implementation_ids=True,
     gic=CpuInterfaceView(a3v=True, priority_bits=5, id_bits=24, seis=False),
     targets=(Implementation(0x413FD0C1, 0xFF, 0), Implementation(0x411FD401, 1, 0)),
+    coherent_dma=False,
 )
 
 
@@ -53,6 +54,7 @@ def gic(**entries: object) -> str:
         (gic(id_bits=True), "gic.id_bits: expected a number of bits"),
         (gic(priority_bits=9), "gic: priority_bits is 4 to 8, not 9"),
         (changed(gic={}), "gic: 'a3v' is missing"),
+        (changed(coherent_dma=0), "coherent_dma: expected true or false"),
         (changed(targets=[{}]), "targets[0]: 'AIDR_EL1' is missing"),
         (
             changed(targets=[{"MIDR_EL1": "0x1", "REVIDR_EL1": "0x1", "AIDR_EL1": 0}]),
@@ -76,7 +78,11 @@ def test_a_guest_view_is_what_the_host_shows() -> None:
     told = {"MIDR_EL1": 1, "ID_AA64PFR0_EL1": 2}
     shown = host(told, view=View.GUEST)
     assert dict(shown_by(shown, shown.clusters[0]).registers) == told
-    assert Contract.of_host(shown, shown.clusters[0]) == Contract("h", Cpu(told))
+    assert Contract.of_host(shown, shown.clusters[0]) == Contract("h", Cpu(told), has_run=True)
+    newer = host(told | {"CTR_EL0": 0x9444C004, "CCSIDR_EL1[1]": 0x203FE01A}, view=View.GUEST, kernel="6.18")
+    caches = Contract.of_host(newer, newer.clusters[0]).promised.registers
+    # What a file tells stays; the rest is what all kernels make that it may be.
+    assert (caches["CLIDR_EL1"], caches["CCSIDR_EL1[0]"], caches["CCSIDR_EL1[1]"]) == (0x02000021, 2, 0x203FE01A)
     two = host(told, told, view=View.GUEST)
     assert Contract.of_host(two, two.clusters[1]).name == "h, c1"
 

@@ -6,6 +6,7 @@ Every access that it makes is timed by itself, also those that prepare the next 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from statistics import median
 from time import thread_time_ns
 from typing import Final, NamedTuple
@@ -240,9 +241,9 @@ def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict
     queue = _Queue(guest, tables, ram, settled)
     if profile.its.keeps_lpis:
         guest.doing = f"MAPC, MAPD, MAPTI of all: {what}"
-        mapping = list(_mapping(tables, lpis))
-        for first in range(0, len(mapping), commands):
-            queue.send(mapping[first : first + commands])
+        mapping = _mapping(tables, lpis)
+        while some := list(islice(mapping, min(commands, _SOME))):
+            queue.send(some)
 
     def do(name: str, address: int, size: int, value: int) -> None:
         guest.doing = f"{name}: {what}"
@@ -276,7 +277,10 @@ def _many_lpis(profile: vgic.Profile, id_bits: int, commands: int, longest: dict
             its_commands.encode("MOVI", DeviceID=0, EventID=0, ICID=1),
             its_commands.encode("DISCARD", DeviceID=0, EventID=0),
         ],
-        "a full queue of MAPC": [its_commands.encode("MAPC", ICID=1, RDbase=1, V=1)] * commands,
+        "several MAPC": [its_commands.encode("MAPC", ICID=0, RDbase=number % 2, V=1) for number in range(_SEVERAL)],
+        # KVM looks at every LPI for each of them.
+        "a full queue of MAPC": [its_commands.encode("MAPC", ICID=1, RDbase=1, V=1)]
+        * (_SEVERAL if profile.its.keeps_lpis else commands),
         "a full queue of errors": [its_commands.encode("INT", DeviceID=5, EventID=9)] * commands,
     }.items():
         guest.doing = f"{name}: {what}"
@@ -301,6 +305,8 @@ _EVENTS: Final = 4096
 """Of a device."""
 _ENTRY: Final = 8
 """Bytes of an entry of a KVM translation table."""
+_SOME: Final = 4096
+"""Commands at a time, where there are so many that a list of all is no small burden to the garbage collector."""
 _SEVERAL: Final = 4
 """Commands, each of which concerns every LPI."""
 

@@ -77,7 +77,7 @@ def check_command(
     """
     try:
         is_given_once(vm, *hosts, *([state] if state else []))
-        contracts = promised(vm, cluster, state, capability=capability)
+        contracts = promised(vm, cluster, state, kernel, capability=capability)
         read = labelled(hosts)
     except UsageError as error:
         fail(error)
@@ -104,10 +104,12 @@ def _print(contracts: list[Contract], verdicts: list[dict[str, HostVerdict]]) ->
         print_verdicts(console, of_vm)
 
 
-def promised(vm: str, cluster: str | None, state: str | None, *, capability: bool) -> list[Contract]:
+def promised(
+    vm: str, cluster: str | None, state: str | None, kernel: str | None, *, capability: bool
+) -> list[Contract]:
     """What a VM was promised; by cluster where it is told by a host with several. Raises UsageError."""
     read = read_vm(vm)
-    contracts = [read] if isinstance(read, Contract) else _of_host(read, cluster)
+    contracts = [read] if isinstance(read, Contract) else _of_host(read, cluster, kernel)
     if cluster is not None and isinstance(read, Contract):
         raise UsageError(f"{vm}: is a contract, which has no clusters")
     if capability:
@@ -123,8 +125,8 @@ def promised(vm: str, cluster: str | None, state: str | None, *, capability: boo
     return [replace(contract, gic=view) for contract in contracts]
 
 
-def _of_host(host: Host, cluster: str | None) -> list[Contract]:
+def _of_host(host: Host, cluster: str | None, kernel: str | None) -> list[Contract]:
     names = [one.name for one in host.clusters]
     if cluster is not None and cluster not in names:
         raise UsageError(f"{host.name}: has no cluster {cluster!r}, but {', '.join(names)}")
-    return [Contract.of_host(host, one) for one in host.clusters if cluster in (None, one.name)]
+    return [Contract.of_host(host, one, kernel) for one in host.clusters if cluster in (None, one.name)]

@@ -17,6 +17,7 @@ from vgic_tools.hosts.capture_command import capture_command
 from vgic_tools.hosts.check_command import check_command
 from vgic_tools.hosts.common_command import common_command
 from vgic_tools.hosts.explain_command import explain_command
+from vgic_tools.hosts.fleet_command import fleet_command
 from vgic_tools.hosts.reading import examples, read_host
 from vgic_tools.inputs import is_given_once
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, complain, fail, print_json
@@ -43,7 +44,7 @@ def host_group() -> None:
     """
 
 
-for _command in (capture_command, check_command, common_command, explain_command):
+for _command in (capture_command, check_command, common_command, explain_command, fleet_command):
     host_group.add_command(_command)
 
 

@@ -44,7 +44,7 @@ def explain_command(
         is_given_once(vm, host, *([state] if state else []))
         read = read_host(host)
         console = stdout()
-        for position, contract in enumerate(promised(vm, cluster, state, capability=capability)):
+        for position, contract in enumerate(promised(vm, cluster, state, kernel, capability=capability)):
             if position:
                 console.print()
             _explain(console, check(contract, read, kernel), field)
