@@ -32,8 +32,9 @@ class ItsVm:
         profile: vgic.Profile = vgic.KVM,
         a3v: bool = False,
         itses: int = 1,
+        ram_size: int = RAM_SIZE,
     ) -> None:
-        self.ram = Ram.zeroed(RAM, RAM_SIZE)
+        self.ram = Ram.zeroed(RAM, ram_size)
         self.profile = profile
         self.a3v = a3v
         self.device = new_device(self.ram, profile=profile, a3v=a3v)

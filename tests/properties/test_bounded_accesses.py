@@ -149,6 +149,14 @@ def go_through_everything(guest: Crowded) -> None:
     guest.poll()
 
 
+@pytest.mark.rule("LPI-29")
+@pytest.mark.parametrize(("bits", "each"), [(b"\0", 1), (b"\xff", 33)], ids=["none pending", "all pending"])
+def test_a_piece_takes_the_steps_that_the_rule_says(bits: bytes, each: int) -> None:
+    guest = Crowded(vgic.ARCH, id_bits=16, bits=bits)
+    guest.write(guest.frame(), 1)
+    assert guest.work - guest.before == each * 14
+
+
 def mapped_and_pending() -> Crowded:
     """A guest of KVM's whose ITS has mapped every LPI in collection 0, pending at vCPU 0."""
     guest = Crowded(vgic.KVM, id_bits=17, mapped=False)

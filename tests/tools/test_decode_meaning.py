@@ -62,6 +62,13 @@ def test_a_register_with_no_number_has_no_intids() -> None:
     assert sentences("GICD_ISENABLER0", "0x400") == []
 
 
+def test_priorities() -> None:
+    assert sentences("GICR_IPRIORITYR3", "0xa0000000") == [
+        "INTIDs 12-14: priority 0x00",
+        "INTID 15: priority 0xa0",
+    ]
+
+
 def test_routes() -> None:
     assert sentences("GICD_IROUTER42", "0x2") == ["INTID 42: to 0.0.0.2"]
     assert sentences("GICD_IROUTER42", "0x2", *MACHINE) == ["INTID 42: to 0.0.0.2 (vCPU 2)"]

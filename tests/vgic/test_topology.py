@@ -1,9 +1,12 @@
 """Topology: which vCPU has which affinity."""
 
+import pickle
+
 import pytest
 
 import vgic
 from vgic import MAX_VCPUS, AffinityError, ConfigError, Topology, VgicError
+from vgic.topology import NO_VCPU, AffinityIndex
 
 
 @pytest.mark.rule("AFF-8")
@@ -29,6 +32,23 @@ def test_any_affinities_may_be_used_and_are_found() -> None:
     assert len(topology) == 3
     assert [topology.find(packed) for packed in topology.affinities] == [0, 1, 2]
     assert topology.find(0) is None
+
+
+@pytest.mark.rule("AFF-7")
+def test_affinities_that_nobody_has_any_more_take_no_room() -> None:
+    index = AffinityIndex(Topology([0, 1, 0x100]))
+    room = total_size(index)
+    for packed in range(0x1_0000, 0x1_8000, 16):
+        index.move({2: packed})
+        assert (index.find(packed), index.find(packed - 16)) == (2, NO_VCPU)
+    index.move({2: 0x100})
+    assert (index.find(0x100), index.find(0)) == (2, 0)
+    assert total_size(index) <= room + 1024
+
+
+def total_size(index: AffinityIndex) -> int:
+    """Bytes of what it keeps by affinity."""
+    return len(pickle.dumps(index._ranges))
 
 
 @pytest.mark.rule("AFF-7")

@@ -75,11 +75,9 @@ def _collection(name: str, its: Its, number: int) -> SavedRegister:
         return 0 if rdbase is None else _VALID | rdbase << _RDBASE_SHIFT
 
     def put(value: int) -> None:
-        # One that the guest mapped stays when it makes the table smaller.
+        # What there was is forgotten before. One that the guest mapped stays when it makes the table smaller.
         if value & _VALID and tables.collections.count and number < 1 << ICID_BITS:
             tables.kept[number] = value >> _RDBASE_SHIFT & _RDBASE_MASK
-        else:
-            tables.kept.pop(number, None)
 
     return SavedRegister(name, _VALID | _RDBASE_MASK << _RDBASE_SHIFT, get, put)
 

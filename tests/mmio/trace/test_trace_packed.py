@@ -192,6 +192,10 @@ def test_tables_that_are_something_else(path: Path, old: bytes, new: bytes) -> N
     header += struct.pack("<I", zlib.crc32(header))
     path.write_bytes(header + bytes(24) + contents[64 : 64 + 24 * len(EVENTS)] + tables)
     assert refused(path).startswith(f"the tables at byte {64 + 24 * len(EVENTS)} are not what this version has: ")
+    # A packed trace has no lines to name.
+    with pytest.raises(TraceError) as error:
+        list(open_trace(path))
+    assert str(error.value) == f"{path}: {error.value.message}"
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,18 @@ def test_every_prefix_after_every_other() -> None:
     assert scanned(lines, block=1) == expected
 
 
+@pytest.mark.parametrize("digit", ["/", ":", "x", "\x7f"])
+@pytest.mark.parametrize("place", range(6))
+def test_a_fraction_that_is_not_of_six_digits(digit: str, place: int) -> None:
+    """After a line of the same stamp, whose beginning the scanner remembers."""
+    fraction = "089797"[:place] + digit + "089797"[place + 1 :]
+    for prefix in ("28.089797Z ", "28.089797:"):
+        good = f"2025-02-28T18:43:{prefix}"
+        bad = good.replace("089797", fraction)
+        lines = [good + SAID, bad + SAID, good + SAID]
+        assert scanned(lines) == parsed(lines)
+
+
 @pytest.mark.parametrize("prefix", ["2025-02-30T18:43:28.089797Z ", "2025-02-30T18:43:28Z "])
 def test_a_time_that_does_not_exist(prefix: str) -> None:
     lines = [SAID, "2025-02-28T18:43:28.089797Z " + SAID, prefix + SAID]

@@ -117,7 +117,17 @@ def test_a_list_has_values_that_fit_and_others_are_told_of() -> None:
 @pytest.mark.rule("IDENT-58")
 @given(st.lists(st.sampled_from(LIST), min_size=1, max_size=9))
 def test_a_guest_learns_the_list_as_it_is(targets: list[Implementation]) -> None:
-    assert discovered(calls(targets=targets).call) == (tuple(targets), "")
+    made: list[tuple[int, ...]] = []
+    there = calls(targets=targets)
+
+    def call(*arguments: int) -> Registers:
+        made.append(arguments)
+        return there.call(*arguments)
+
+    assert discovered(call) == (tuple(targets), "")
+    # Registers that mean nothing are zero.
+    entries = [(DISCOVER_IMPL_CPUS, index, 0, 0) for index in range(len(targets))]
+    assert made == [(CALL_UID, 0, 0, 0), (FEATURES, 0, 0, 0), (DISCOVER_IMPL_VER, 0, 0, 0), *entries]
 
 
 class Wrong:

@@ -8,7 +8,7 @@ from vgic.identity import REGISTERS
 from vgic.identity.caches import Cache, cache_of, generated_ccsidr, generated_clidr
 from vgic.identity.declaring import IdRegister
 from vgic.identity.implementation import CCSIDR, CCSIDR_CCIDX, MIDR
-from vgic.identity.parts import cpu_name
+from vgic.identity.parts import cpu_name, model_of
 from vgic.identity.registers import SELECTORS, cache_register, is_register, name_of, selector_of
 from vgic.identity.safe_values import EXACT, HIGHER, HIGHER_OR_ZERO, LOWER, SIGNED_LOWER, SafeValue
 
@@ -79,11 +79,76 @@ def test_registers_have_names_and_encodings() -> None:
         if name != "CSSELR_EL1":
             assert name_of(register.encoding) == name
     assert name_of(0xC023) == "S3_0_0_4_3"
+    # op0, op1, CRn, CRm and op2, as DDI 0487 has them.
+    assert {register.encoding for register in EVERY if register.name == "CCSIDR_EL1"} == {0b11_001_0000_0000_000}
+    assert REGISTERS["CLIDR_EL1"].encoding == 0b11_001_0000_0000_001
+    assert REGISTERS["CSSELR_EL1"].encoding == 0b11_010_0000_0000_000
+    assert REGISTERS["CTR_EL0"].encoding == 0b11_011_0000_0000_001
+    assert REGISTERS["DCZID_EL0"].encoding == 0b11_011_0000_0000_111
+    assert REGISTERS["CNTFRQ_EL0"].encoding == 0b11_011_1110_0000_000
+    assert REGISTERS["MIDR_EL1"].encoding == 0b11_000_0000_0000_000
+    assert REGISTERS["MPIDR_EL1"].encoding == 0b11_000_0000_0000_101
+    assert REGISTERS["REVIDR_EL1"].encoding == 0b11_000_0000_0000_110
+    assert REGISTERS["AIDR_EL1"].encoding == 0b11_001_0000_0000_111
     assert name_of(0xC009) == "ID_PFR1_EL1"
     assert name_of(0x8004) is None
     assert [selector_of(cache_register(selector)) for selector in SELECTORS] == list(SELECTORS)
     assert not any(map(is_register, ("CCSIDR_EL1[14]", "CCSIDR_EL1[02]", "CCSIDR_EL1", "\x1b[31m", "SCTLR_EL1")))
     assert is_register("ID_PFR0_EL1")
+
+
+# As Linux and lscpu have them: implementers, and of each the numbers and names of parts.
+MAKERS = {
+    0x41: "Arm",
+    0x42: "Broadcom",
+    0x43: "Cavium",
+    0x46: "Fujitsu",
+    0x48: "HiSilicon",
+    0x4E: "NVIDIA",
+    0x50: "APM",
+    0x51: "Qualcomm",
+    0x61: "Apple",
+    0x6D: "Microsoft",
+    0xC0: "Ampere",
+}
+NAMES = {
+    0x41: (
+        "d03 Cortex-A53, d04 Cortex-A35, d05 Cortex-A55, d07 Cortex-A57, d08 Cortex-A72, d09 Cortex-A73, "
+        "d0b Cortex-A76, d0c Neoverse N1, d0d Cortex-A77, d0e Cortex-A76AE, d40 Neoverse V1, d41 "
+        "Cortex-A78, d42 Cortex-A78AE, d44 Cortex-X1, d46 Cortex-A510, d47 Cortex-A710, d48 Cortex-X2, "
+        "d49 Neoverse N2, d4b Cortex-A78C, d4c Cortex-X1C, d4d Cortex-A715, d4e Cortex-X3, d4f Neoverse "
+        "V2, d80 Cortex-A520, d81 Cortex-A720, d82 Cortex-X4, d83 Neoverse V3AE, d84 Neoverse V3, d85 "
+        "Cortex-X925, d87 Cortex-A725, d89 Cortex-A720AE, d8b C1-Pro, d8c C1-Ultra, d8e Neoverse N3, d90 "
+        "C1-Premium"
+    ),
+    0x42: "100 Brahma-B53, 516 Vulcan",
+    0x43: (
+        "0a1 ThunderX, 0a2 ThunderX 81XX, 0a3 ThunderX 83XX, 0af ThunderX2, 0b1 OcteonTX2 98XX, 0b2 "
+        "OcteonTX2 96XX, 0b3 OcteonTX2 95XX, 0b4 OcteonTX2 95XXN, 0b5 OcteonTX2 95XXMM, 0b6 OcteonTX2 "
+        "95XXO"
+    ),
+    0x46: "001 A64FX",
+    0x48: "d01 Kunpeng 920, d02 HIP09",
+    0x4E: "004 Carmel",
+    0x50: "000 X-Gene",
+    0x51: "001 Oryon, 801 Kryo 2XX Silver, 803 Kryo 3XX Silver, 804 Kryo 4XX Gold, 805 Kryo 4XX Silver",
+    0x61: (
+        "022 M1 Icestorm, 023 M1 Firestorm, 024 M1 Pro Icestorm, 025 M1 Pro Firestorm, 038 M2 Max "
+        "Blizzard, 039 M2 Max Avalanche"
+    ),
+    0x6D: "d49 Azure Cobalt 100",
+    0xC0: "ac3 AmpereOne, ac4 AmpereOne AC04",
+}
+
+
+@pytest.mark.rule("IDENT-1")
+@pytest.mark.parametrize("implementer", NAMES, ids=hex)
+def test_parts_have_the_names_that_others_give_them(implementer: int) -> None:
+    for item in NAMES[implementer].split(", "):
+        number, _, name = item.partition(" ")
+        midr = implementer << 24 | 0xF << 16 | int(number, 16) << 4
+        assert cpu_name(midr) == f"{MAKERS[implementer]} {name} r0p0"
+        assert model_of(name) == midr
 
 
 @pytest.mark.rule("IDENT-1")
@@ -150,6 +215,7 @@ def test_the_caches_of_the_m2(value: int, sets: int, ways: int, line: int, kib: 
 @pytest.mark.rule("IDENT-3")
 def test_the_format_of_64_bits() -> None:
     assert cache_of(0x3FF0000003A, None) == cache_of(0x3FF0000003A, True) == Cache(1024, 8, 64)
+    assert cache_of(0x1_0000_001A, None) == Cache(2, 4, 64)
 
 
 @pytest.mark.rule("IDENT-3")

@@ -150,6 +150,8 @@ def test_which_cpu_it_is_can_be_written_with_the_capability() -> None:
     assert answer(vcpu, "MIDR_EL1", 1 << 32) == "EBUSY"
     with pytest.raises(HostError, match=r"KVM of Linux 6\.12 has no KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"):
         made(KVM_6_12, capability=True)
+    with pytest.raises(HostError, match=r"KVM of Linux 6\.1 has no KVM_CAP_ARM_WRITABLE_IMP_ID_REGS"):
+        made(KVM_6_1, capability=True)
 
 
 @NEW

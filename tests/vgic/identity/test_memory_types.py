@@ -124,6 +124,12 @@ def effective(name: str, shareability: Shareability) -> str:
     return "OUTER" if " " not in name or name == "NC NC" else shareability.name
 
 
+@pytest.mark.rule("IDENT-60")
+def test_controls_are_where_the_manual_has_them() -> None:
+    assert {bit.name: bit.bit_length() - 1 for bit in Sctlr} == {"M": 0, "C": 2, "I": 12}
+    assert {bit.name: bit.bit_length() - 1 for bit in Hcr} == {"VM": 0, "DC": 12, "CD": 32, "ID": 33, "FWB": 46}
+
+
 @pytest.mark.rule("IDENT-62", "IDENT-63")
 @pytest.mark.parametrize("fwb", [False, True])
 @pytest.mark.parametrize("memattr", range(16))

@@ -116,6 +116,8 @@ BAD: list[tuple[str, bytes, ItsError, int]] = [
     ("all zero", bytes(32), ItsError.UNKNOWN_COMMAND, 0),
     ("device", encode("MAPD", DeviceID=0x1_0000, V=1), ItsError.DEVICE_OUT_OF_RANGE, 0x01_0801),
     ("device to unmap", encode("MAPD", DeviceID=0x1_0000), ItsError.DEVICE_OUT_OF_RANGE, 0x01_0801),
+    # Both at once: which device it is comes first.
+    ("device and size", encode("MAPD", DeviceID=0x1_0000, Size=16, V=1), ItsError.DEVICE_OUT_OF_RANGE, 0x01_0801),
     ("size", encode("MAPD", DeviceID=DEVICE, Size=16, V=1), ItsError.SIZE_OUT_OF_RANGE, 0x01_0802),
     ("processor", encode("MAPC", ICID=9, RDbase=4, V=1), ItsError.PROCESSOR_OUT_OF_RANGE, 0x01_0902),
     ("device of event", encode("MAPTI", DeviceID=9, pINTID=8192), ItsError.DEVICE_UNMAPPED, 0x01_0A04),

@@ -164,6 +164,9 @@ def test_the_first_run_tells_three_causes_apart_and_kills_the_vm(missing: str, n
     refused(errno.EIO, setting(device, Group.CTRL, Control.INIT))
     refused(errno.EIO, lambda: device.get_attr(Group.NR_IRQS, 0))
     refused(errno.EIO, lambda: device.has_attr(Group.NR_IRQS, 0))
+    refused(errno.EIO, device.create_vcpu)
+    refused(errno.EIO, device.create_its)
+    refused(errno.EIO, lambda: device.signal_msi(GICD, 0))
 
 
 @pytest.mark.rule("KVM-7")

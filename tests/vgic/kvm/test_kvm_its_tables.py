@@ -153,16 +153,17 @@ def test_what_cannot_be_reached_is_left_alone() -> None:
 
 
 @pytest.mark.rule("KVM-54")
-def test_a_table_that_ram_ends_within_is_saved_as_far_as_it_goes() -> None:
-    tables = Tables()
+@pytest.mark.parametrize("last", [31, 15], ids=["at a page's end", "within a page"])
+def test_a_table_that_ram_ends_within_is_saved_as_far_as_it_goes(last: int) -> None:
     table = RAM + RAM_SIZE - 0x100
+    tables = Tables(ItsVm(ram_size=table + 8 * (last + 1) - RAM))
     tables.driver.send("MAPD", DeviceID=3, Size=5, ITT_addr=table >> 8, V=1)
-    for event in (1, 31):
+    for event in (1, last):
         tables.driver.map_event(3, event, cpu=1)
     tables.save()
-    assert tables.word(table + 8) == ite(30, 8192, 1)
+    assert tables.word(table + 8) == ite(last - 1, 8192, 1)
     tables.restore()
-    assert tables.vm.gic.its().translate(3, 31) == Translation(8193, 1, 1)
+    assert tables.vm.gic.its().translate(3, last) == Translation(8193, 1, 1)
 
 
 @pytest.mark.rule("KVM-54")

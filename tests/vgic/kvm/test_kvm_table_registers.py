@@ -21,6 +21,10 @@ def test_without_an_its_they_keep_what_is_written() -> None:
     vm.set_redist(PROPBASER, 0x80D)
     assert vm.redist(PROPBASER) == 0x58D  # inner shareable for outer, inner write-back for device
     assert vm.gic.read(vm.gic.redistributor_bases[0] + PROPBASER, 8) == 0
+    # One half of 32 bits has nothing to do with the other.
+    vm.set_redist(PROPBASER + 4, 1)
+    vm.set_redist(PROPBASER, 0x80D)
+    assert (vm.redist(PROPBASER), vm.redist(PROPBASER + 4)) == (0x58D, 1)
     arch = Vm(profile=vgic.ARCH)  # type: ignore[arg-type]
     arch.set_redist(PENDBASER, 0xFFFF_FFFF)
     assert arch.redist(PENDBASER) == 0

@@ -249,6 +249,21 @@ def test_every_lpi_pending_at_once(profile: vgic.Profile) -> None:
 
 
 @pytest.mark.rule("LPI-23")
+def test_pieces_without_a_pending_lpi_are_given_back() -> None:
+    gic = vgic.Gic(vgic.Config(Topology([0]), lpis=True), memory=vgic.Ram.zeroed(RAM, 0x2_0000))
+    base = gic.redistributor_bases[0]
+    gic.write(base + GICR.PROPBASER, 8, RAM | 15)
+    gic.write(base + GICR.PENDBASER, 8, RAM + 0x1_0000)
+    gic.write(base, 4, ENABLE_LPIS)
+    bank = gic.lpis(0)
+    for intid in range(8192, 65_536, 4096):
+        assert bank.make_pending(intid)
+        assert bank.clear_pending(intid)
+    # One is kept: what has just been taken mostly comes again.
+    assert [number << 12 for number in bank.pieces] == [61_440]
+
+
+@pytest.mark.rule("LPI-23")
 def test_an_lpi_takes_one_byte_once_configuration_is_needed() -> None:
     gic = vgic.Gic(vgic.Config(Topology([0]), lpis=True), memory=vgic.Ram.zeroed(RAM, 0x2_0000))
     base = gic.redistributor_bases[0]
@@ -300,6 +315,8 @@ def test_a_view_shows_and_drives_an_lpi() -> None:
     assert (view.enabled, view.priority) == (True, 0x80)
     assert view.clear_pending()
     assert not view.pending
+    # Still by the configuration that was read when it became pending.
+    assert (view.enabled, view.priority) == (True, 0x80)
     other = guest.gic.lpi(1, 8192 + 6)
     guest.configure(8192 + 6, 0x40, enabled=False)
     assert (other.enabled, other.priority) == (False, 0x40)
