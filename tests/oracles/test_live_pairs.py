@@ -22,7 +22,7 @@ def test_every_verdict_of_every_ordered_pair() -> None:
         kernel_at_hand(place.kernel)
     found = tally(verdicts(PLACES, {}))
     assert not found.wrong
-    assert found.compared > 2500
+    assert found.compared > 1700
     assert found.refused > 300
     assert found.changed > 30
 
