@@ -7,11 +7,12 @@ feature that the hardware lacks cannot be shown. Rules IDENT-24 and IDENT-25.
 from collections.abc import Iterator
 from typing import Final
 
+from vgic.identity.aarch32_features import is_aarch32, without_aarch32
 from vgic.identity.contract import Contract
 from vgic.identity.declaring import IdRegister
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cpu, View
-from vgic.identity.places import LEFT_ALONE, hertz, in_kvms_order, part_of, value_words
+from vgic.identity.places import LEFT_ALONE, MEANS_NOTHING, hertz, in_kvms_order, part_of, value_words
 from vgic.identity.registers import REGISTERS, selector_of
 
 __all__ = ["contract_findings"]
@@ -63,6 +64,8 @@ def contract_findings(contract: Contract, host: Cpu, view: View) -> Iterator[Fin
             yield Finding(name, "", value, has, Outcome.SAME, "IDENT-24", "the host has what was promised")
         elif _is_of_caches(name):
             yield _shown_instead(name, value, has)
+        elif is_aarch32(name) and without_aarch32(contract.promised.registers):
+            yield Finding(name, "", value, has, Outcome.WEAKER, "IDENT-76", MEANS_NOTHING)
         elif has is None:
             why = "nobody has told what the host has there"
             yield Finding(name, "", value, None, Outcome.UNKNOWN, "IDENT-24", why)

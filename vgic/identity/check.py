@@ -13,7 +13,7 @@ from vgic.identity.host import Cluster, Host, View
 from vgic.identity.kvm_restore import kvm_findings
 from vgic.identity.kvm_versions import KvmIdVersion
 from vgic.identity.places import together
-from vgic.identity.shown import shown_by, versions_like
+from vgic.identity.shown import hidden_of, kernels_of, shown_by
 
 __all__ = ["ClusterVerdict", "Contrast", "HostVerdict", "Side", "check"]
 
@@ -104,8 +104,7 @@ def check(contract: Contract, host: Host, kernel: str | None = None, *, has_run:
     `kernel` is the version of its Linux where its file does not tell; where that is None too, what all the measured
     kernels agree on. `has_run`: the VMM writes registers after a vCPU of the new VM has run. Raises nothing.
     """
-    told = host.hypervisor.version if host.hypervisor else None
-    kernels = versions_like(told or kernel)
+    kernels = kernels_of(host, kernel)
     return HostVerdict(
         contract,
         host,
@@ -125,6 +124,7 @@ def _on_cluster(
         shown,
         kernels,
         hardware=cluster.cpu if host.view is View.HARDWARE else None,
+        hidden=hidden_of(host),
         implementation_ids=contract.writable_implementation_ids,
         has_run=has_run,
         # What is settled is refused whatever a chapter says of it.

@@ -21,7 +21,7 @@ from vgic.identity.kvm import KvmIdRegisters
 from vgic.identity.places import LEFT_ALONE, WHOLE, in_kvms_order, reserved_mask, with_part
 from vgic.identity.registers import REGISTERS, selector_of
 from vgic.identity.safe_values import SafeValue
-from vgic.identity.shown import shown_by, versions_like
+from vgic.identity.shown import hidden_of, kernels_of, shown_by
 from vgic.kvm.errors import KvmError
 
 __all__ = ["Common", "Forced", "Impossible", "Member", "common", "members_of"]
@@ -82,8 +82,7 @@ class Member:
 
     def __init__(self, host: Host, cluster: Cluster, kernel: str | None, *, implementation_ids: bool) -> None:
         self.name = f"{host.name}, {cluster.name}" if len(host.clusters) > 1 else host.name
-        told = host.hypervisor.version if host.hypervisor else None
-        kernels = versions_like(told or kernel)
+        kernels = kernels_of(host, kernel)
         shown = shown_by(host, cluster, kernels[0] if len(kernels) == 1 else None)
         self._view = host.view
         self._cpu = cluster.cpu
@@ -93,6 +92,7 @@ class Member:
                 shown.registers,
                 version,
                 implementation_ids=implementation_ids and version.implementation_ids,
+                hidden=hidden_of(host),
             )
             for version in kernels
         ]
@@ -133,7 +133,8 @@ class Member:
             vcpu.set(name, value)
         except KvmError:
             return False
-        taken = vcpu.get(name) == value
+        # Where there is no AArch32, nobody looks at what its registers say.
+        taken = vcpu.get(name) == value or vcpu.ignores(name)
         vcpu.set(name, before)
         return taken
 

@@ -1,17 +1,25 @@
 """Contracts as plain data: what a VM was promised, wherever it runs; JSON in and out. Rule IDENT-21."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from vgic.errors import ConfigError
 from vgic.host.capabilities import CpuInterfaceView
-from vgic.identity.documents import HostError, as_boolean, as_list, as_object, as_registers, as_text, parsed
+from vgic.identity.documents import (
+    HostError,
+    as_boolean,
+    as_list,
+    as_object,
+    as_registers,
+    as_text,
+    hexadecimal,
+    parsed,
+)
 from vgic.identity.errata import checked_targets
 from vgic.identity.erratum import Implementation
 from vgic.identity.host import Cluster, Cpu, Host
-from vgic.identity.shown import shown_by, versions_like
+from vgic.identity.shown import kernels_of, shown_by
 
 __all__ = ["CONTRACT_FORMAT", "Contract"]
 
@@ -49,8 +57,7 @@ class Contract:
         `kernel` is the version of its Linux, where its file does not tell.
         """
         name = f"{host.name}, {cluster.name}" if len(host.clusters) > 1 else host.name
-        told = host.hypervisor.version if host.hypervisor else None
-        kernels = versions_like(told or kernel)
+        kernels = kernels_of(host, kernel)
         # Kernels that both make caches make the same.
         alike = len(kernels) == 1 or all(one.generated_caches for one in kernels)
         return cls(name, shown_by(host, cluster, kernels[0] if alike else None), has_run=True)
@@ -63,14 +70,14 @@ class Contract:
             "name": self.name,
             "has_run": self.has_run,
             "writable_implementation_ids": self.writable_implementation_ids,
-            "registers": _hexadecimal(self.promised.registers),
+            "registers": hexadecimal(self.promised.registers),
         }
         if self.gic is not None:
             document["gic"] = {entry: getattr(self.gic, entry) for entry in sorted(_GIC)}
         if self.coherent_dma is not None:
             document["coherent_dma"] = self.coherent_dma
         if self.targets:
-            document["targets"] = [_hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
+            document["targets"] = [hexadecimal(dict(zip(_TARGET, target, strict=True))) for target in self.targets]
         return document
 
     def to_json(self) -> str:
@@ -107,10 +114,6 @@ class Contract:
             ),
             coherent_dma=None if dma is None else as_boolean(dma, "coherent_dma"),
         )
-
-
-def _hexadecimal(registers: Mapping[str, int]) -> dict[str, str]:
-    return {name: f"{value:#x}" for name, value in registers.items()}
 
 
 def _gic(value: object) -> CpuInterfaceView | None:

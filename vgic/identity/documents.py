@@ -9,7 +9,17 @@ from typing import Any, Final
 
 from vgic.errors import VgicError
 
-__all__ = ["HostError", "as_boolean", "as_list", "as_object", "as_registers", "as_text", "parsed", "without_none"]
+__all__ = [
+    "HostError",
+    "as_boolean",
+    "as_list",
+    "as_object",
+    "as_registers",
+    "as_text",
+    "hexadecimal",
+    "parsed",
+    "without_none",
+]
 
 _BITS: Final = 64
 _LONGEST: Final = len("0x") + _BITS // 4
@@ -90,6 +100,11 @@ def _value(value: object, place: str) -> int:
         if digits and all(digit in "0123456789abcdefABCDEF" for digit in digits):
             return int(digits, 16)
     raise HostError(f'{place}: expected a text of hexadecimal digits, such as "0x414fd0b1", of 64 bits at most')
+
+
+def hexadecimal(values: Mapping[str, int]) -> dict[str, str]:
+    """Values of registers by name, as `as_registers` reads them."""
+    return {name: f"{value:#x}" for name, value in values.items()}
 
 
 def without_none(**entries: object) -> dict[str, object]:

@@ -10,7 +10,16 @@ from enum import Enum
 from typing import Any, Final, Self
 
 from vgic.identity.caches import Cache, cache_of
-from vgic.identity.documents import HostError, as_list, as_object, as_registers, as_text, parsed, without_none
+from vgic.identity.documents import (
+    HostError,
+    as_list,
+    as_object,
+    as_registers,
+    as_text,
+    hexadecimal,
+    parsed,
+    without_none,
+)
 from vgic.identity.registers import SELECTORS, cache_register, is_register
 
 __all__ = ["Cluster", "Cpu", "Host", "HostError", "Hypervisor", "View"]
@@ -88,6 +97,19 @@ class Hypervisor:
     """"KVM", for one."""
     version: str | None = None
     """Of Linux, for KVM: "6.12.117". None where that is unknown."""
+    writable: Mapping[str, int] | None = None
+    """The bits of each register that KVM lets a VMM change; one that is left out has none. None: not told."""
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """What KVM accepts of fields that it does not show, by register, 0 nothing; one that is left out is unknown."""
+
+    def document(self) -> dict[str, object]:
+        """What a host's document has of it."""
+        return without_none(
+            name=self.name,
+            version=self.version,
+            writable=None if self.writable is None else hexadecimal(self.writable),
+            hidden=hexadecimal(self.hidden) or None,
+        )
 
 
 @dataclass(frozen=True)
@@ -120,14 +142,14 @@ class Host:
             document["source"] = self.source
         document["view"] = self.view.value
         if self.hypervisor:
-            document["hypervisor"] = without_none(name=self.hypervisor.name, version=self.hypervisor.version)
+            document["hypervisor"] = self.hypervisor.document()
         if self.gic is not None:
             document["gic"] = self.gic
         document["clusters"] = [
             without_none(
                 name=cluster.name,
                 count=cluster.count,
-                registers={name: f"{value:#x}" for name, value in cluster.cpu.registers.items()},
+                registers=hexadecimal(cluster.cpu.registers),
             )
             for cluster in self.clusters
         ]
@@ -170,12 +192,23 @@ _OPTIONAL: Final = frozenset({"view", "hypervisor", "gic", "source", "notes"})
 def _hypervisor(value: object) -> Hypervisor | None:
     if value is None:
         return None
-    entry = as_object(value, "hypervisor", {"name"}, frozenset({"version"}))
-    version = entry.get("version")
+    entry = as_object(value, "hypervisor", {"name"}, frozenset({"version", "writable", "hidden"}))
+    version, writable = entry.get("version"), entry.get("writable")
     return Hypervisor(
         as_text(entry["name"], "hypervisor.name"),
         None if version is None else as_text(version, "hypervisor.version"),
+        None if writable is None else _bits(writable, "hypervisor.writable"),
+        _bits(entry.get("hidden", {}), "hypervisor.hidden"),
     )
+
+
+def _bits(value: object, place: str) -> dict[str, int]:
+    """Bits of registers by name."""
+    registers = as_registers(value, place)
+    unknown = next((name for name in registers if not is_register(name)), None)
+    if unknown is not None:
+        raise HostError(f"{place}: {unknown} is no identification register")
+    return registers
 
 
 def _gic(value: object) -> int | None:

@@ -5,15 +5,17 @@ are to blame. What KVM takes is read back.
 """
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from vgic.identity.aarch32_features import is_aarch32, without_aarch32
 from vgic.identity.finding import Cost, Finding, Outcome
 from vgic.identity.host import Cpu, HostError
 from vgic.identity.kvm import KvmIdRegisters
 from vgic.identity.kvm_versions import KvmIdVersion
 from vgic.identity.places import (
     LEFT_ALONE,
+    MEANS_NOTHING,
     WHOLE,
     differing_fields,
     hertz,
@@ -48,20 +50,22 @@ def kvm_findings(
     versions: Sequence[KvmIdVersion],
     *,
     hardware: Cpu | None = None,
+    hidden: Mapping[str, int] | None = None,
     implementation_ids: bool = False,
     has_run: bool = False,
     chapters: Callable[[KvmIdVersion], Sequence[Finding]] | None = None,
 ) -> list[Finding]:
     """What becomes of each register, and of each field that differs, on a host that shows a new vCPU `shown`.
 
-    `hardware` is what the CPUs have, where what KVM shows of them is unknown. `implementation_ids` is that the VMM
+    `hardware` is what the CPUs have, where what KVM shows of them is unknown; `hidden` as for `KvmIdRegisters`.
+    `implementation_ids` is that the VMM
     enables KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, `has_run` that it writes after a vCPU of the new VM has run. Of
     several `versions`, the findings in which they agree; where they do not, the outcome is unknown. `chapters` tell
     more of a kernel, see `vgic.identity.chapters`. Raises nothing.
     """
     by_version = []
     for version in versions:
-        found = list(_Restore(promised, shown, hardware, version, implementation_ids, has_run).findings())
+        found = list(_Restore(promised, shown, hardware, hidden, version, implementation_ids, has_run).findings())
         # What KVM answers is known where it shows a register, whatever else a chapter would have to know.
         known = {one.register for one in found if one.outcome is not Outcome.UNKNOWN}
         more = [
@@ -114,6 +118,7 @@ class _Restore:
         promised: Cpu,
         shown: Cpu,
         hardware: Cpu | None,
+        hidden: Mapping[str, int] | None,
         version: KvmIdVersion,
         implementation_ids: bool,
         has_run: bool,
@@ -124,7 +129,10 @@ class _Restore:
         self._version = version
         self._no_capability = implementation_ids and not version.implementation_ids
         self._vcpu = KvmIdRegisters(
-            self._shown, version, implementation_ids=implementation_ids and not self._no_capability
+            self._shown,
+            version,
+            implementation_ids=implementation_ids and not self._no_capability,
+            hidden=hidden,
         )
         if has_run:
             self._vcpu.run()
@@ -183,8 +191,8 @@ class _Restore:
             yield from self._unknown(name, value)
             return
         except KvmError as error:
-            why = "KVM has no such register on this host"
-            yield Finding(name, "", value, None, Outcome.REFUSED, "IDENT-23", why, errno=error.errno)
+            why = "the host has no such cache, and its KVM no such register"
+            yield Finding(name, "", value, None, Outcome.REFUSED, "IDENT-73", why, errno=error.errno)
             return
         try:
             self._vcpu.set(name, value)
@@ -223,6 +231,8 @@ class _Restore:
         """What KVM has accepted."""
         if value == host == read:
             yield Finding(name, "", value, host, Outcome.SAME, "IDENT-11", "the host shows what was promised")
+        elif value != read and is_aarch32(name) and without_aarch32(self._promised):
+            yield Finding(name, "", value, read, Outcome.WEAKER, "IDENT-76", MEANS_NOTHING)
         elif name in _IMPLEMENTATION:
             yield Finding(
                 name,

@@ -1,11 +1,13 @@
 """What differs between kernels in how KVM answers a write of an identification register, as data.
 
-Rules IDENT-10 to IDENT-18. The masks are those that KVM_ARM_GET_REG_WRITABLE_MASKS told.
+Rules IDENT-10 to IDENT-18, and IDENT-70 to IDENT-73. The masks are those that KVM_ARM_GET_REG_WRITABLE_MASKS told.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+from vgic.identity.aarch32_features import AARCH32_REGISTERS
 
 __all__ = ["KVM_6_1", "KVM_6_12", "KVM_7_2", "VERSIONS", "KvmIdVersion"]
 
@@ -25,6 +27,23 @@ class KvmIdVersion:
     """ID_AA64PFR0_EL1 without EL0 or EL1, and CTR_EL0 with an L1Ip that Arm took back, are refused at once."""
     settled_by_running: bool
     """Once a vCPU has run, another value is refused with EBUSY."""
+    has_masks: bool = True
+    """There is KVM_ARM_GET_REG_WRITABLE_MASKS."""
+    clears: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Fields of each register that are not shown, and may be accepted as the hardware has them: they stay 0."""
+
+
+_AARCH32_FIXED: Final = "ID_DFR1_EL1"
+_AARCH32: Final[Mapping[str, int]] = {
+    register.name: 0xFFFF_FFFF for register in AARCH32_REGISTERS if register.name != _AARCH32_FIXED
+}
+"""What KVM_ARM_GET_REG_WRITABLE_MASKS tells of AArch32's registers, of 6.12 and 7.2 alike."""
+
+_MPAM: Final[Mapping[str, int]] = {
+    "ID_AA64PFR0_EL1": 0x0000_0F00_0000_0000,
+    "ID_AA64PFR1_EL1": 0x0000_0000_000F_0000,
+}
+"""MPAM and MPAM_frac."""
 
 
 KVM_6_1: Final = KvmIdVersion(
@@ -34,6 +53,7 @@ KVM_6_1: Final = KvmIdVersion(
     implementation_ids=False,
     refuses_early=False,
     settled_by_running=False,
+    has_masks=False,
 )
 """Linux 6.1, which has no call for masks: as measured."""
 
@@ -54,11 +74,13 @@ KVM_6_12: Final = KvmIdVersion(
         "ID_AA64MMFR2_EL1": 0xF0FF_000F_F00F_FFFF,
         "ID_AA64MMFR3_EL1": 0x0000_0000_000F_0F0F,
         "CTR_EL0": 0x0000_0000_300F_000F,
+        **_AARCH32,
     },
     generated_caches=True,
     implementation_ids=False,
     refuses_early=False,
     settled_by_running=True,
+    clears=_MPAM,
 )
 """Linux 6.12."""
 
@@ -81,11 +103,13 @@ KVM_7_2: Final = KvmIdVersion(
         "ID_AA64MMFR3_EL1": 0x0000_0000_000F_0FFF,
         "ID_AA64MMFR4_EL1": 0x0000_0000_00F0_0000,
         "CTR_EL0": 0x0000_0000_300F_C00F,
+        **_AARCH32,
     },
     generated_caches=True,
     implementation_ids=True,
     refuses_early=True,
     settled_by_running=True,
+    clears={**_MPAM, "ID_AA64MMFR2_EL1": 0x0000_0000_0F00_0000},
 )
 """Linux 7.2."""
 

@@ -14,6 +14,7 @@ _ALL: Final = (1 << 64) - 1
 
 __all__ = [
     "LEFT_ALONE",
+    "MEANS_NOTHING",
     "WHOLE",
     "differing_fields",
     "hertz",
@@ -31,6 +32,8 @@ LEFT_ALONE: Final = frozenset({"MPIDR_EL1", "CSSELR_EL1", "ICH_VTR_EL2"})
 
 WHOLE: Final = frozenset({"MIDR_EL1", "REVIDR_EL1", "AIDR_EL1", "CLIDR_EL1", "DCZID_EL0", "CNTFRQ_EL0"})
 """Registers whose fields say nothing one by one."""
+
+MEANS_NOTHING: Final = "the VM was promised no AArch32, and what it reads of it means nothing"
 
 
 def in_kvms_order(registers: Mapping[str, int]) -> list[str]:

@@ -1,19 +1,28 @@
 """The identification registers, by name and by encoding.
 
 A register is called by Arm's name, CCSIDR_EL1 with what CSSELR_EL1 selects: "CCSIDR_EL1[2]". Those whose fields are
-not declared here, AArch32's among them, have a name and a value all the same, and so has one that Arm has not named
-yet: "S3_0_0_4_3".
+not declared here have a name and a value all the same, and so has one that Arm has not named yet: "S3_0_0_4_3".
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from vgic.identity import features, implementation, memory_features
+from vgic.identity.aarch32_features import AARCH32_REGISTERS
 from vgic.identity.declaring import IdRegister, system_register
 from vgic.layouts.ich import VTR
 
-__all__ = ["FEATURE_REGISTERS", "REGISTERS", "SELECTORS", "cache_register", "is_register", "name_of", "selector_of"]
+__all__ = [
+    "FEATURE_REGISTERS",
+    "REGISTERS",
+    "SELECTORS",
+    "arms_name",
+    "cache_register",
+    "is_register",
+    "name_of",
+    "selector_of",
+]
 
 FEATURE_REGISTERS: Final[tuple[IdRegister, ...]] = (
     features.AA64PFR0,
@@ -50,6 +59,7 @@ REGISTERS: Final[Mapping[str, IdRegister]] = {
         implementation.CLIDR,
         implementation.CSSELR,
         *FEATURE_REGISTERS,
+        *AARCH32_REGISTERS,
         implementation.CNTFRQ,
         _VTR,
     )
@@ -60,18 +70,12 @@ SELECTORS: Final = range(14)
 """What CSSELR_EL1 can select: seven levels, each a data or unified cache and an instruction cache."""
 
 
-def _named(crm: int, *names: str) -> Iterable[tuple[str, int]]:
-    return ((f"{name}_EL1", system_register(3, 0, 0, crm, op2)) for op2, name in enumerate(names) if name)
-
-
-_OPAQUE: Final[Mapping[str, int]] = dict(
-    (
-        *_named(1, "ID_PFR0", "ID_PFR1", "ID_DFR0", "ID_AFR0", "ID_MMFR0", "ID_MMFR1", "ID_MMFR2", "ID_MMFR3"),
-        *_named(2, "ID_ISAR0", "ID_ISAR1", "ID_ISAR2", "ID_ISAR3", "ID_ISAR4", "ID_ISAR5", "ID_MMFR4", "ID_ISAR6"),
-        *_named(3, "MVFR0", "MVFR1", "MVFR2", "", "ID_PFR2", "ID_DFR1", "ID_MMFR5"),
-        *_named(5, "", "", "ID_AA64DFR2", "", "ID_AA64AFR0", "ID_AA64AFR1"),
-    )
-)
+_OPAQUE: Final[Mapping[str, int]] = {
+    "ID_AFR0_EL1": system_register(3, 0, 0, 1, 3),
+    "ID_AA64DFR2_EL1": system_register(3, 0, 0, 5, 2),
+    "ID_AA64AFR0_EL1": system_register(3, 0, 0, 5, 4),
+    "ID_AA64AFR1_EL1": system_register(3, 0, 0, 5, 5),
+}
 """Registers of which the name is known, but not the fields."""
 
 _NAMES: Final[Mapping[int, str]] = {
@@ -80,7 +84,7 @@ _NAMES: Final[Mapping[int, str]] = {
 }
 
 _CACHE: Final = re.compile(r"CCSIDR_EL1\[(0|[1-9]|1[0-3])\]")
-_NAMELESS: Final = re.compile(r"S3_([0-7])_(?:[0-9]|1[0-5])_(?:[0-9]|1[0-5])_[0-7]")
+_NAMELESS: Final = re.compile(r"S3_([0-7])_([0-9]|1[0-5])_([0-9]|1[0-5])_([0-7])")
 
 
 def is_register(name: str) -> bool:
@@ -102,6 +106,16 @@ def name_of(encoding: int) -> str | None:
     if encoding == system_register(3, 0, 0, crm, op2) and 1 <= crm <= 7:
         return f"S3_0_0_{crm}_{op2}"
     return None
+
+
+def arms_name(name: str) -> str:
+    """What Arm calls a register that somebody calls by its encoding; another name as it is.
+
+    >>> arms_name("S3_0_0_4_0"), arms_name("S3_0_0_4_3"), arms_name("CTR_EL0")
+    ('ID_AA64PFR0_EL1', 'S3_0_0_4_3', 'CTR_EL0')
+    """
+    found = _NAMELESS.fullmatch(name)
+    return _NAMES.get(system_register(3, *map(int, found.groups())), name) if found else name
 
 
 def cache_register(selector: int) -> str:

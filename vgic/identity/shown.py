@@ -8,10 +8,10 @@ from vgic.identity.caches import generated_ccsidr, generated_clidr
 from vgic.identity.compare import safe_value
 from vgic.identity.host import Cluster, Cpu, Host, View
 from vgic.identity.implementation import CLIDR, CTR
-from vgic.identity.kvm_versions import VERSIONS, KvmIdVersion
+from vgic.identity.kvm_versions import KVM_6_12, KVM_7_2, VERSIONS, KvmIdVersion
 from vgic.identity.registers import SELECTORS, cache_register, selector_of
 
-__all__ = ["shown_by", "versions_like"]
+__all__ = ["hidden_of", "kernels_of", "shown_by", "versions_like"]
 
 _IMPLEMENTATION_IDS_SINCE: Final = (6, 15)
 """The Linux that got KVM_CAP_ARM_WRITABLE_IMP_ID_REGS."""
@@ -41,6 +41,26 @@ def versions_like(version: str | None) -> tuple[KvmIdVersion, ...]:
         return (below[-1],)
     capability = asked >= _IMPLEMENTATION_IDS_SINCE
     return tuple(replace(neighbour, implementation_ids=capability) for neighbour in (below[-1], above[0]))
+
+
+def kernels_of(host: Host, kernel: str | None = None) -> tuple[KvmIdVersion, ...]:
+    """The measured kernels that a host's is like, with the masks that its file has. Rule IDENT-74.
+
+    `kernel` is the version of its Linux where the file does not tell.
+    """
+    hypervisor = host.hypervisor
+    known = versions_like((hypervisor.version if hypervisor else None) or kernel)
+    if hypervisor is None or hypervisor.writable is None:
+        return known
+    told = hypervisor.writable
+    # A kernel that tells masks is like none that does not.
+    telling = [version for version in known if version.has_masks] or [KVM_6_12, KVM_7_2]
+    return tuple(replace(version, writable=told, implementation_ids="MIDR_EL1" in told) for version in telling)
+
+
+def hidden_of(host: Host) -> Mapping[str, int]:
+    """What a host's KVM accepts of fields that it does not show, as far as its file tells."""
+    return host.hypervisor.hidden if host.hypervisor else {}
 
 
 def _number(version: str) -> tuple[int, int]:

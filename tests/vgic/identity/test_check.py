@@ -124,6 +124,13 @@ def test_what_no_vmm_writes_is_the_hosts() -> None:
     assert "25 MHz, and its clock goes at 62.5 MHz, 2.5 times the rate" in at(found, "CNTFRQ_EL0").why
 
 
+@pytest.mark.rule("IDENT-73")
+def test_a_cache_that_linux_6_1_does_not_have_is_refused() -> None:
+    found = kvm_findings(Cpu({"CCSIDR_EL1[2]": 2}), Cpu({**A76, "CLIDR_EL1": 3}), [KVM_6_1])
+    refused = at(found, "CCSIDR_EL1[2]")
+    assert (refused.outcome, refused.errno, refused.rule) == (Outcome.REFUSED, errno.ENOENT, "IDENT-73")
+
+
 @pytest.mark.rule("IDENT-23")
 def test_writes_after_a_vcpu_has_run() -> None:
     promised = Cpu({**A76, "ID_AA64MMFR0_EL1": A76["ID_AA64MMFR0_EL1"] - 1})

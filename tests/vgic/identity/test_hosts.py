@@ -153,7 +153,7 @@ def test_a_difference_tells_what_is_safe_for_all() -> None:
     cpus = [Cpu({"ID_AA64MMFR1_EL1": value}) for value in (0x0100_0002, 0x0000_0001, 0x0000_0000)]
     found = {item.field: (item.values, item.safe) for item in compare(cpus).differences}
     assert found == {"SpecSEI": ((1, 0, 0), 1), "HAFDBS": ((2, 1, 0), 0)}
-    [unnamed] = compare([Cpu({"ID_PFR0_EL1": 1}), Cpu({"ID_PFR0_EL1": 2})]).differences
+    [unnamed] = compare([Cpu({"ID_AFR0_EL1": 1}), Cpu({"ID_AFR0_EL1": 2})]).differences
     assert (unnamed.field, unnamed.values, unnamed.safe) == ("", (1, 2), None)
     [reserved] = compare([Cpu({"DCZID_EL0": 4}), Cpu({"DCZID_EL0": 0x104})]).differences
     assert (reserved.field, reserved.values) == ("reserved", (0, 0x100))

@@ -210,7 +210,48 @@ def test_what_nobody_knows_is_not_guessed() -> None:
         made(KVM_6_12).set("ID_AA64ISAR0_EL1", 0)
     with pytest.raises(HostError, match="CTR_EL0 is unknown"):
         KvmIdRegisters({"CLIDR_EL1": 0}, KVM_6_12).set("CLIDR_EL1", 0)
-    with pytest.raises(HostError, match="ID_PFR0_EL1 is not modelled"):
-        made(KVM_6_12, ID_PFR0_EL1=0).set("ID_PFR0_EL1", 0)
     with pytest.raises(HostError, match=r"CCSIDR_EL1\[0\]: 0x100000000 does not fit into 32 bits"):
         made(KVM_6_12).set("CCSIDR_EL1[0]", 1 << 32)
+
+
+NV = 0x0200_0000
+
+
+@pytest.mark.rule("IDENT-72")
+def test_what_is_hidden_is_accepted_as_the_hardware_has_it() -> None:
+    shown = SHOWN["ID_AA64MMFR2_EL1"]
+    for ran in (False, True):
+        vcpu = KvmIdRegisters(SHOWN, KVM_7_2, hidden={"ID_AA64MMFR2_EL1": NV})
+        if ran:
+            vcpu.run()
+        vcpu.set("ID_AA64MMFR2_EL1", shown | NV)
+        assert vcpu.get("ID_AA64MMFR2_EL1") == shown
+        assert answer(vcpu, "ID_AA64MMFR2_EL1", shown | NV >> 1) == ("EBUSY" if ran else "EINVAL")
+        lacking = KvmIdRegisters(SHOWN, KVM_7_2, hidden={"ID_AA64MMFR2_EL1": 0})
+        assert answer(lacking, "ID_AA64MMFR2_EL1", shown | NV) == "EINVAL"
+    # Linux 6.12 shows it, and so it cannot differ.
+    older = KvmIdRegisters({**SHOWN, "ID_AA64MMFR2_EL1": shown | NV}, KVM_6_12, hidden={})
+    assert answer(older, "ID_AA64MMFR2_EL1", shown | NV) == "0"
+    assert answer(older, "ID_AA64MMFR2_EL1", shown) == "EINVAL"
+
+
+@NEW
+@pytest.mark.rule("IDENT-72")
+def test_what_is_hidden_is_not_guessed(version: KvmIdVersion) -> None:
+    shown, mpam = SHOWN["ID_AA64PFR0_EL1"], 1 << 40
+    with pytest.raises(HostError, match="ID_AA64PFR0_EL1: what KVM does not show of this host is unknown"):
+        made(version).set("ID_AA64PFR0_EL1", shown | mpam)
+    # The rest is refused whatever the hardware has.
+    assert answer(made(version), "ID_AA64PFR0_EL1", shown + (1 << 24) | mpam) == "EINVAL"
+
+
+@pytest.mark.rule("IDENT-73")
+def test_6_1_has_the_caches_that_clidr_has() -> None:
+    vcpu = made(KVM_6_1)
+    for selector in (3, 4, 13):
+        with pytest.raises(KvmError) as refused:
+            vcpu.set(f"CCSIDR_EL1[{selector}]", 2)
+        assert refused.value.errno == errno.ENOENT
+    with pytest.raises(HostError, match=r"CCSIDR_EL1\[2\] is unknown of this host"):
+        vcpu.get("CCSIDR_EL1[2]")
+    made(KVM_6_12).set("CCSIDR_EL1[13]", 2)

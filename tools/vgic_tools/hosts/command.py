@@ -13,6 +13,7 @@ from vgic.identity.registers import SELECTORS, cache_register, selector_of
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
+from vgic_tools.hosts.capture_command import capture_command
 from vgic_tools.hosts.check_command import check_command
 from vgic_tools.hosts.common_command import common_command
 from vgic_tools.hosts.explain_command import explain_command
@@ -43,7 +44,7 @@ def host_group() -> None:
     """
 
 
-for _command in (check_command, common_command, explain_command, fleet_command):
+for _command in (capture_command, check_command, common_command, explain_command, fleet_command):
     host_group.add_command(_command)
 
 

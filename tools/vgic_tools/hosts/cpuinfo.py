@@ -1,14 +1,14 @@
 """What Linux tells its programs of its CPUs: /proc/cpuinfo, and the identification registers in sysfs."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vgic.identity import Cluster, Cpu, Host, View
 from vgic.identity.implementation import MIDR
 from vgic_tools.errors import UsageError
 
-__all__ = ["SYSFS_LINE", "from_cpuinfo", "from_sysfs"]
+__all__ = ["SYSFS_LINE", "from_cpuinfo", "from_sysfs", "ranges"]
 
 _MIDR_FIELDS: Final = {
     "CPU implementer": "Implementer",
@@ -107,12 +107,11 @@ def _clusters(cpus: Mapping[int, dict[str, int]], name: str) -> tuple[Cluster, .
     for number in sorted(cpus):
         alike.setdefault(tuple(sorted(cpus[number].items())), []).append(number)
     return tuple(
-        Cluster(f"cpu{_ranges(numbers)}", Cpu(dict(registers)), len(numbers))
-        for registers, numbers in alike.items()
+        Cluster(f"cpu{ranges(numbers)}", Cpu(dict(registers)), len(numbers)) for registers, numbers in alike.items()
     )
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """Ascending numbers as Linux writes them: "0-3,8"."""
     parts: list[list[int]] = []
     for number in numbers:

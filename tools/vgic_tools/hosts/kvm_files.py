@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from vgic.identity import Cluster, Cpu, Host, Hypervisor, View
-from vgic.identity.registers import SELECTORS, cache_register, is_register, name_of
+from vgic.identity.registers import SELECTORS, arms_name, cache_register, is_register, name_of
 from vgic_tools.errors import UsageError
 from vgic_tools.judges import kvm_abi
 
-__all__ = ["IDREGS_LINE", "from_fingerprint", "from_idregs"]
+__all__ = ["IDREGS_LINE", "from_fingerprint", "from_idregs", "register_name"]
 
 IDREGS_LINE: Final = re.compile(r"\s*(?:SYS_)?([A-Z][A-Z0-9_]{1,31}):\s*([0-9a-f]{16})")
 """A line of idregs: the name in 20 columns, a colon, a tab, 16 hexadecimal digits."""
@@ -27,7 +27,8 @@ def from_idregs(lines: Iterable[str], name: str) -> Host:
         found = IDREGS_LINE.fullmatch(line.rstrip())
         if not found:
             raise UsageError(f"{name}:{number}: expected the name of a register, a colon, and 16 digits")
-        register = found[1]
+        # Older kernels have no names for newer registers.
+        register = arms_name(found[1])
         if not is_register(register):
             raise UsageError(f"{name}:{number}: {register} is no identification register")
         if register in registers:
@@ -54,7 +55,7 @@ def from_fingerprint(document: dict[str, Any], name: str) -> Host:
         place = f"{name}: guest_cpu_config.reg_modifiers[{number}]"
         if not isinstance(modifier, dict):
             raise UsageError(f"{place}: expected an object")
-        register = _register(_matching(modifier.get("addr"), _ID, f"{place}.addr"))
+        register = register_name(int(_matching(modifier.get("addr"), _ID, f"{place}.addr"), 16))
         bits = _matching(modifier.get("bitmap"), _BITMAP, f"{place}.bitmap")
         if register is None or "x" in bits:
             continue
@@ -77,9 +78,8 @@ def _matching(value: object, pattern: re.Pattern[str], place: str) -> str:
     raise UsageError(f"{place}: expected {what}")
 
 
-def _register(text: str) -> str | None:
+def register_name(kvm_id: int) -> str | None:
     """The identification register that KVM knows by this id; None where it is another."""
-    kvm_id = int(text, 16)
     selector = kvm_id - kvm_abi.cache_register(0)
     if selector in SELECTORS:
         return cache_register(selector)

@@ -15,13 +15,14 @@ from itertools import islice
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from vgic_tools.judges import child
+from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.building import COMPILER, COMPILER_PACKAGES, built
 from vgic_tools.judges.errors import JudgeError, MissingJudgeError
 
-__all__ = ["QEMU", "Agent", "Answer", "missing_tool"]
+__all__ = ["QEMU", "Agent", "missing_tool"]
 
 QEMU: Final = "qemu-system-aarch64"
 
@@ -40,17 +41,6 @@ _AT_ONCE: Final = 500
 
 _TAIL: Final = 4000
 """Characters of a judge's last words."""
-
-
-class Answer(NamedTuple):
-    """What a command came to."""
-
-    value: int
-    """What the call returned; -1 where it failed."""
-    errno: int
-    """0 unless it failed."""
-    data: bytes = b""
-    more: bytes = b""
 
 
 def missing_tool() -> str | None:
@@ -96,10 +86,13 @@ class Agent:
 
     Raises MissingJudgeError where QEMU or the compiler is not there, JudgeError where the kernel does not start or
     the agent does not answer. Leaving the context ends everything, and so does the end of this process.
-    `trace` are arguments of QEMU for recordings of the host's own GIC.
+    `qemu` is another than the system's, with its files beside it (see `qemus`); `trace` are arguments of QEMU for
+    recordings of the host's own GIC.
     """
 
-    def __init__(self, kernel: Path, cpu: str = "cortex-a76", *, trace: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kernel: Path, cpu: str = "cortex-a76", *, qemu: Path | None = None, trace: Sequence[str] = ()
+    ) -> None:
         missing = missing_tool()
         if missing is not None:
             raise MissingJudgeError(missing)
@@ -114,7 +107,8 @@ class Agent:
             self._console, theirs = socket.socketpair()
             undo.callback(self._console.close)
             self._console.setblocking(False)
-            command = [QEMU, *_MACHINE, "-cpu", cpu]
+            command = [QEMU] if qemu is None else [str(qemu), "-L", str(qemu.parent.parent / "share/qemu")]
+            command += [*_MACHINE, "-cpu", cpu]
             command += [
                 "-object",
                 f"memory-backend-file,id=window,share=on,mem-path={folder}/window,size={_WINDOW}",
@@ -138,6 +132,9 @@ class Agent:
     def close(self) -> None:
         """End the machine."""
         self._undo.close()
+
+    def pin(self, cpus: Iterable[int]) -> None:
+        """All CPUs of its machine are alike: nothing is to be done."""
 
     def ask(self, command: str) -> Answer:
         """What one command (see agent.c) comes to. Raises JudgeError."""

@@ -4,16 +4,21 @@ Source: Linux, include/uapi/linux/kvm.h and arch/arm64/include/uapi/asm/kvm.h; t
 """
 
 import struct
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 __all__ = [
     "CAP_ARM_WRITABLE_IMP_ID_REGS",
     "DEVICE_ITS",
+    "DEVICE_V2",
     "DEVICE_V3",
+    "FEATURES",
     "MPIDR_EL1",
     "PC",
+    "REGISTERS_OF_MASKS",
     "Exit",
+    "Feature",
     "Ioctl",
     "X",
     "cache_register",
@@ -24,9 +29,13 @@ __all__ = [
     "exit_of",
     "irq_level",
     "line",
+    "mask_range",
     "msi",
     "no_memory_region",
     "one_reg",
+    "register_list",
+    "registers_listed",
+    "size_of",
     "system_register",
     "u64",
 ]
@@ -62,12 +71,20 @@ class Ioctl(IntEnum):
     SET_ONE_REG = _write(0xAC, 16)
     ARM_VCPU_INIT = _write(0xAE, 32)
     ARM_PREFERRED_TARGET = _read(0xAF, 32)
+    GET_REG_LIST = _both(0xB0, 8)
+    ARM_GET_REG_WRITABLE_MASKS = _read(0xB6, 64)
+    ARM_VCPU_FINALIZE = _write(0xC2, 4)
     CREATE_DEVICE = _both(0xE0, 12)
     SET_DEVICE_ATTR = _write(0xE1, 24)
     GET_DEVICE_ATTR = _write(0xE2, 24)
     HAS_DEVICE_ATTR = _write(0xE3, 24)
 
 
+DEVICE_V2: Final = 5
+"""KVM_DEV_TYPE_ARM_VGIC_V2."""
+V2_DIST: Final = 0
+V2_CPU: Final = 1
+"""Its attributes of the group ADDR."""
 DEVICE_V3: Final = 7
 """KVM_DEV_TYPE_ARM_VGIC_V3."""
 DEVICE_ITS: Final = 8
@@ -77,6 +94,8 @@ POINTER_OF_ATTR: Final = 16
 """Where a kvm_device_attr points at its value."""
 POINTER_OF_REG: Final = 8
 """Where a kvm_one_reg does."""
+POINTER_OF_MASKS: Final = 0
+"""Where a reg_mask_range does."""
 
 CAP_ARM_WRITABLE_IMP_ID_REGS: Final = 239
 """KVM_CAP_ARM_WRITABLE_IMP_ID_REGS, for `enable_cap`."""
@@ -87,6 +106,32 @@ POWER_OFF: Final = 1 << 0
 """KVM_ARM_VCPU_POWER_OFF, among its features."""
 PSCI_0_2: Final = 1 << 2
 """KVM_ARM_VCPU_PSCI_0_2."""
+
+
+class Feature(NamedTuple):
+    """What a vCPU has only where its VMM asks for it."""
+
+    bits: int
+    """Among its features."""
+    extensions: tuple[int, ...]
+    """KVM_CAP_*, for CHECK_EXTENSION: the host has it where all are there."""
+    finalize: int = 0
+    """What ARM_VCPU_FINALIZE is told before its registers are there; 0: nothing."""
+
+
+FEATURES: Final[Mapping[str, Feature]] = {
+    "pmu": Feature(1 << 3, (126,)),
+    "sve": Feature(1 << 4, (170,), finalize=4),
+    "pauth": Feature(1 << 5 | 1 << 6, (171, 172)),
+}
+"""KVM_ARM_VCPU_PMU_V3, _SVE, _PTRAUTH_ADDRESS and _GENERIC."""
+
+VCPU_PMU: Final = 0
+"""KVM_ARM_VCPU_PMU_V3_CTRL, a group of attributes of a vCPU."""
+VCPU_PMU_IRQ: Final = 0
+VCPU_PMU_INIT: Final = 1
+PMU_IRQ: Final = 23
+"""The INTID of the PMU that Arm's servers have (BSA)."""
 
 _REGISTER: Final = 0x6030_0000_0000_0000
 """A register of 64 bits of an arm64 vCPU."""
@@ -127,6 +172,36 @@ def device_attr(group: int, attr: int) -> bytes:
 def one_reg(register: int) -> bytes:
     """A kvm_one_reg that points nowhere yet."""
     return struct.pack("<QQ", register, 0)
+
+
+REGISTERS_OF_MASKS: Final = tuple(
+    _REGISTER | _SYSTEM | 3 << 14 | op1 << 11 | crm << 3 | op2
+    for op1 in (0, 1, 3)
+    for crm in range(8)
+    for op2 in range(8)
+)
+"""The ids of the registers that ARM_GET_REG_WRITABLE_MASKS has a mask of, 64 bits each, in their order."""
+
+
+def register_list(room: int) -> bytes:
+    """A kvm_reg_list with room for so many ids."""
+    return struct.pack("<Q", room) + bytes(8 * room)
+
+
+def registers_listed(data: bytes) -> tuple[int, tuple[int, ...]]:
+    """How many ids there are, and those that a kvm_reg_list holds."""
+    (count,) = struct.unpack_from("<Q", data)
+    return count, struct.unpack_from(f"<{min(count, len(data) // 8 - 1)}Q", data, 8)
+
+
+def mask_range() -> bytes:
+    """A reg_mask_range that points nowhere yet."""
+    return bytes(64)
+
+
+def size_of(register: int) -> int:
+    """Bytes of a register, by its id."""
+    return 1 << (register >> 52 & 0xF)
 
 
 def create_device(kind: int) -> bytes:

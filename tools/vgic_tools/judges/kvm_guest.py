@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from vgic.kvm import Control, Group
 from vgic.kvm.uapi import Address, ItsAddress
 from vgic_tools.judges import kvm_abi as abi
-from vgic_tools.judges.agent import Answer
+from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import ENTRY, LEAVE, RAM, RAM_SIZE, Guest, Operation, Result
 from vgic_tools.judges.kvm_host import KvmHost

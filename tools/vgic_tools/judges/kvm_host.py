@@ -11,6 +11,7 @@ A call that KVM refuses raises `KvmError`, as the façade's do. Many attributes 
 """
 
 import errno
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +19,10 @@ from typing import Final, NamedTuple, Self
 
 from vgic.kvm import KvmError
 from vgic_tools.judges import kvm_abi as abi
-from vgic_tools.judges.agent import Agent, Answer
+from vgic_tools.judges.agent import Agent
+from vgic_tools.judges.answers import Answer, Asked
 from vgic_tools.judges.kvm_abi import Exit, Ioctl
+from vgic_tools.judges.native import NativeAgent
 
 __all__ = ["AttrCall", "KvmHost", "LiveDevice", "LiveVcpu", "LiveVm", "Outcome", "RegCall"]
 
@@ -100,9 +103,22 @@ def _checked(answer: Answer, what: str) -> Answer:
 class KvmHost:
     """A machine that runs KVM: this kernel, on a CPU of this model; a context manager. See `Agent`."""
 
-    def __init__(self, kernel: Path, cpu: str = "cortex-a76", *, trace: Sequence[str] = ()) -> None:
-        self.kernel = kernel
-        self.agent = Agent(kernel, cpu, trace=trace)
+    def __init__(
+        self, kernel: Path, cpu: str = "cortex-a76", *, qemu: Path | None = None, trace: Sequence[str] = ()
+    ) -> None:
+        self.kernel: Path | None = kernel
+        self._begin(Agent(kernel, cpu, qemu=qemu, trace=trace))
+
+    @classmethod
+    def native(cls) -> Self:
+        """This machine itself. Raises MissingJudgeError that says why it has no KVM to ask."""
+        host = cls.__new__(cls)
+        host.kernel = None
+        host._begin(NativeAgent())
+        return host
+
+    def _begin(self, agent: Asked) -> None:
+        self.agent = agent
         try:
             self._open()
             version = self.agent.ask("file /proc/sys/kernel/osrelease")
@@ -128,9 +144,28 @@ class KvmHost:
         self.agent.ask("reset")
         self._open()
 
-    def create_vm(self, ipa_bits: int = 0) -> "LiveVm":
-        """A VM with this many bits of physical address, 0: as KVM does. Raises KvmError."""
-        return LiveVm(self, self.call(self.file, Ioctl.CREATE_VM, ipa_bits, "creation of a VM"))
+    def pin(self, cpus: Iterable[int]) -> None:
+        """Run what is asked from now on on these CPUs, where not all are alike. Raises MissingJudgeError."""
+        self.agent.pin(cpus)
+
+    def read_file(self, path: str) -> bytes | None:
+        """What a file of the host holds, its first 32 KiB; None where it cannot be read."""
+        answer = self.agent.ask(f"file {path}")
+        return None if answer.errno else answer.data
+
+    def create_vm(self, ipa_bits: int = 0, gic: int | None = abi.DEVICE_V3) -> "LiveVm":
+        """A VM with this many bits of physical address, 0: as KVM does, and this device as its GIC, if any.
+
+        Raises KvmError.
+        """
+        return LiveVm(self, self.call(self.file, Ioctl.CREATE_VM, ipa_bits, "creation of a VM"), gic)
+
+    def has(self, feature: str) -> bool:
+        """True where its vCPUs can have this feature, see `kvm_abi.FEATURES`."""
+        return all(
+            self.agent.ask(f"call {self.file:x} {Ioctl.CHECK_EXTENSION:x} {extension:x}").value > 0
+            for extension in abi.FEATURES[feature].extensions
+        )
 
     def ask(self, calls: Iterable[AttrCall | RegCall]) -> list[Outcome]:
         """What each of the calls comes to; all are sent before the first is answered."""
@@ -152,14 +187,19 @@ class KvmHost:
 class LiveVm:
     """A VM of a live KVM."""
 
-    def __init__(self, host: KvmHost, file: int) -> None:
+    def __init__(self, host: KvmHost, file: int, gic: int | None = abi.DEVICE_V3) -> None:
         self.host = host
         self.file = file
         self.vcpus: list[LiveVcpu] = []
         self.itses: list[LiveDevice] = []
         self._slots = 0
-        self.gic = self._device(abi.DEVICE_V3)
-        """Its GICv3."""
+        self._gic = None if gic is None else self._device(gic)
+
+    @property
+    def gic(self) -> "LiveDevice":
+        """Its GIC, which it was created with."""
+        assert self._gic is not None
+        return self._gic
 
     def _device(self, kind: int) -> "LiveDevice":
         told = self.host.give(self.file, Ioctl.CREATE_DEVICE, abi.create_device(kind), "creation of a device")
@@ -170,8 +210,13 @@ class LiveVm:
         self.itses.append(self._device(abi.DEVICE_ITS))
         return self.itses[-1]
 
-    def create_vcpu(self, mpidr: int | None = None, *, vcpu_id: int | None = None) -> "LiveVcpu":
-        """KVM_CREATE_VCPU and KVM_ARM_VCPU_INIT, with this MPIDR_EL1 unless None. Raises KvmError."""
+    def create_vcpu(
+        self, mpidr: int | None = None, *, vcpu_id: int | None = None, features: Sequence[str] = ()
+    ) -> "LiveVcpu":
+        """KVM_CREATE_VCPU and KVM_ARM_VCPU_INIT, with this MPIDR_EL1 unless None. Raises KvmError.
+
+        `features` are names in `kvm_abi.FEATURES`.
+        """
         number = len(self.vcpus) if vcpu_id is None else vcpu_id
         file = self.host.call(self.file, Ioctl.CREATE_VCPU, number, f"creation of vCPU {number}")
         vcpu = LiveVcpu(self.host, file, number)
@@ -180,8 +225,14 @@ class LiveVm:
             self.file, Ioctl.ARM_PREFERRED_TARGET, bytes(abi.VCPU_INIT_SIZE), "the preferred target"
         )
         kind = int.from_bytes(target.data[:4], "little")
-        init = (kind | abi.PSCI_0_2 << 32).to_bytes(abi.VCPU_INIT_SIZE, "little")
+        wanted = [abi.FEATURES[name] for name in features]
+        bits = abi.PSCI_0_2 | sum(feature.bits for feature in wanted)
+        init = (kind | bits << 32).to_bytes(abi.VCPU_INIT_SIZE, "little")
         self.host.give(file, Ioctl.ARM_VCPU_INIT, init, f"init of vCPU {number}")
+        for feature in wanted:
+            if feature.finalize:
+                what = feature.finalize.to_bytes(4, "little")
+                self.host.give(file, Ioctl.ARM_VCPU_FINALIZE, what, f"the end of the init of vCPU {number}")
         if mpidr is not None:
             vcpu.set_reg(abi.MPIDR_EL1, mpidr)
         return vcpu
@@ -221,6 +272,16 @@ class LiveVm:
         message = abi.msi(address, data, device_id)
         return self.host.give(self.file, Ioctl.SIGNAL_MSI, message, f"MSI {data:#x}").value
 
+    def writable_masks(self) -> dict[int, int] | None:
+        """The bits of identification registers that a VMM can change, by KVM's id; None where KVM does not tell."""
+        masks = bytes(8 * len(abi.REGISTERS_OF_MASKS))
+        command = _link(self.file, Ioctl.ARM_GET_REG_WRITABLE_MASKS, abi.mask_range(), abi.POINTER_OF_MASKS, masks)
+        answer = self.host.agent.ask(command)
+        if answer.errno:
+            return None
+        told = struct.unpack(f"<{len(abi.REGISTERS_OF_MASKS)}Q", answer.more)
+        return {register: mask for register, mask in zip(abi.REGISTERS_OF_MASKS, told, strict=True) if mask}
+
     def enable_cap(self, capability: int, argument: int = 0) -> None:
         """KVM_ENABLE_CAP. Raises KvmError."""
         cap = abi.enable_cap(capability, argument)
@@ -256,6 +317,23 @@ class LiveVcpu:
         if outcome.errno:
             raise KvmError(outcome.errno, f"register {call.register:#x}: KVM refuses")
         return outcome.value
+
+    def init_pmu(self) -> None:
+        """Set up the PMU, which is among its features, when the GIC is initialised. Raises KvmError."""
+        attributes = LiveDevice(self.host, self.file)
+        attributes.set_attr(abi.VCPU_PMU, abi.VCPU_PMU_IRQ, abi.PMU_IRQ)
+        attributes.set_attr(abi.VCPU_PMU, abi.VCPU_PMU_INIT)
+
+    def registers(self) -> tuple[int, ...]:
+        """KVM_GET_REG_LIST: the ids of its registers, in KVM's order. Raises KvmError."""
+        answer = self.host.agent.ask(self._list(0))
+        if answer.errno == errno.E2BIG:
+            room, _ = abi.registers_listed(answer.data)
+            answer = self.host.agent.ask(self._list(room))
+        return abi.registers_listed(_checked(answer, f"the registers of vCPU {self.id}").data)[1]
+
+    def _list(self, room: int) -> str:
+        return f"give {self.file:x} {Ioctl.GET_REG_LIST:x} {abi.register_list(room).hex()}"
 
     def run(self, milliseconds: int = RUN_MILLISECONDS) -> Exit | None:
         """KVM_RUN: why the vCPU left its guest, None where the time was over first. Raises KvmError."""
