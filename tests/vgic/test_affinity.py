@@ -87,3 +87,4 @@ def test_no_view_loses_a_bit(packed: int) -> None:
     assert affinity.from_irouter(affinity.to_irouter(packed)) == packed
     assert affinity.from_text(affinity.text(packed)) == packed
     assert affinity.sgi_cluster(aff3 << 48 | aff2 << 32 | aff1 << 16) == packed >> 8
+    assert affinity.to_sgi_cluster(packed >> 8) == aff3 << 48 | aff2 << 32 | aff1 << 16

@@ -6,6 +6,7 @@ import vgic
 from guest import Guest
 from offsets import BANK, GICD
 from vgic import ARCH, KVM, QEMU, QEMU_10_0
+from vgic.layouts import gicd, gicr
 
 PROFILES = pytest.mark.parametrize("profile", [ARCH, KVM, QEMU], ids=lambda profile: profile.name)
 ALL = 0xFFFF_FFFF
@@ -22,6 +23,16 @@ def test_ctlr_has_two_enables_and_two_bits_that_are_one(profile: vgic.Profile) -
     assert guest.gicd(GICD.CTLR) == 0x51
     guest.set_gicd(GICD.CTLR, 0)
     assert guest.gicd(GICD.CTLR) == 0x50
+
+
+@pytest.mark.rule("DIST-18")
+def test_priorities_are_bytes_with_arms_names() -> None:
+    for layouts in (gicd.GICD, gicr.SGI_BASE):
+        # Where SGIs and PPIs would be without affinity routing, the Distributor's is RAZ/WI.
+        [layout] = [layout for layout in layouts if layout.name.endswith("_IPRIORITYR") and layout.writable]
+        assert [(field.name, field.lsb) for field in layout.fields] == [
+            (f"offset_{number}B", 8 * number) for number in (3, 2, 1, 0)
+        ]
 
 
 @pytest.mark.rule("DIST-2")

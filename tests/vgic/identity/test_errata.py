@@ -108,6 +108,8 @@ def test_a_bit_of_revidr_mends_the_last_revision_alone() -> None:
         (Implementation(0x411FD461, 1 << 25, 0), {"Arm 2441009"}, {"Arm 2658417"}),
         (Implementation(0x411FD462, 0, 0), {"Spectre v2"}, {"Arm 2441009", "Arm 2658417", "Spectre BHB"}),
         (A55, set(), {"Spectre v2", "Spectre v4", "Spectre BHB"}),
+        (Implementation(0x431F0A11, 0, 0), {"Cavium 27456", "Cavium 30115"}, set()),
+        (Implementation(0x431F0A12, 0, 0), {"Cavium 30115"}, {"Cavium 27456"}),
     ],
 )
 def test_what_known_cpus_have(which: Implementation, has_it: set[str], free_of_it: set[str]) -> None:

@@ -47,6 +47,25 @@ def device(profile: vgic.Profile, a3v: bool) -> VgicV3Device:
     return VgicV3Device(HostCapabilities(a3v=not a3v), profile=profile, a3v=a3v, one_of_n=False)
 
 
+@pytest.mark.rule("KVM-61")
+def test_a_vm_can_have_what_kvms_profile_has_not() -> None:
+    found = []
+    for choices in ({}, {"one_of_n": True}, {"a3v": True}, {"rss": True}, {"lpis": False}):
+        vm = VgicV3Device(HostCapabilities(a3v=True), **choices)
+        vm.create_vcpu()
+        vm.set_attr(Group.CTRL, Control.INIT)
+        features = vm.gic.config.features
+        found.append((features.one_of_n, features.a3v, features.rss, features.lpis))
+    usual = (vgic.KVM.features.one_of_n, vgic.KVM.features.a3v, vgic.KVM.features.rss, vgic.KVM.features.lpis)
+    assert found[0] == usual
+    assert found[1:] == [
+        (True, *usual[1:]),
+        (usual[0], True, *usual[2:]),
+        (*usual[:2], True, usual[3]),
+        (*usual[:3], False),
+    ]
+
+
 def started(profile: vgic.Profile, a3v: bool) -> VgicV3Device:
     vm = device(profile, a3v)
     for cpu in range(CPUS):

@@ -242,6 +242,19 @@ def test_an_its_has_its_registers_before_init_of_the_gic() -> None:
     assert device.gic.its().queue.cbaser == held
 
 
+@pytest.mark.rule("KVM-46")
+def test_an_its_has_its_registers_before_there_is_a_vcpu() -> None:
+    device = bare(0)
+    its = device.create_its()
+    its.set_attr(Group.ADDR, ItsAddress.ITS, ITS)
+    its.set_attr(Group.ITS_REGS, CBASER, 1 << 63 | 0x4000_0000)
+    held = reg(its, CBASER)
+    device.create_vcpu()
+    device.set_attr(Group.CTRL, Control.INIT)
+    assert reg(its, CBASER) == held
+    assert held & 1 << 63
+
+
 @pytest.mark.rule("KVM-47")
 @pytest.mark.parametrize("profile", [vgic.KVM, vgic.ARCH], ids=lambda profile: profile.name)
 def test_reset_is_the_state_at_creation_but_for_valid_alone(profile: vgic.Profile) -> None:
