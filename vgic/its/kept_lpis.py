@@ -15,12 +15,14 @@ from sortedcontainers import SortedDict
 
 from vgic.its.errors import Fault, ItsError
 from vgic.lpis.bank import LpiBank, MappedLpis
-from vgic.lpis.work import LOOKS_OF_A_STEP, LPIS_OF_A_STEP, STEPS_OF_AN_ACCESS
+from vgic.lpis.work import LOOKS_OF_A_STEP, STEPS_OF_AN_ACCESS
 
 __all__ = ["KeptLpi", "KeptLpis"]
 
 _PIECE_BITS: Final = 10
 """Bits of an INTID within a piece; no LPI is in piece 0."""
+_MOVES_OF_A_STEP: Final = 4
+"""So many pending LPIs go from one vCPU to another in a step."""
 _CPU: Final = 0xFFFF
 _COLLECTION_SHIFT: Final = 16
 _CUT_OFF: Final = 0x1_0000_0000
@@ -172,7 +174,7 @@ class KeptLpis(MappedLpis):
                 before = words[intid] & _CPU
                 words[intid] = wanted | cpu
                 self._banks[before].move(intid, self._banks[cpu])
-            self._work.steps += len(moved) // LPIS_OF_A_STEP
+            self._work.steps += len(moved) // _MOVES_OF_A_STEP
             number = self._next(number + 1)
         return number
 

@@ -55,9 +55,9 @@ class LpiBank(ActivationBank):
 
     __slots__ = (
         "_choices",
-        "_empty",
         "_leaving",
         "_left",
+        "_spare",
         "configuration",
         "cpu",
         "enabled",
@@ -101,8 +101,8 @@ class LpiBank(ActivationBank):
         """Those that are yet to be written to the pending table, since LPIs have been disabled."""
         self._left: dict[int, int] = {}
         """What is left to be done, by piece; the last is done first."""
-        self._empty = 0
-        """The piece that was the last to lose its only LPI, and is kept, since there may soon be another."""
+        self._spare: Piece | None = None
+        """The last one that lost its only LPI, for the next that is needed: there is one soon, and it is 4 KiB."""
 
     # What the registers are.
 
@@ -425,7 +425,13 @@ class LpiBank(ActivationBank):
         """A piece, of which nothing may be pending yet."""
         piece = self.pieces.get(number)
         if piece is None:
-            piece = self.pieces[number] = Piece(number, self.priority_mask)
+            piece = self._spare
+            if piece is None:
+                piece = Piece(number, self.priority_mask)
+            else:
+                self._spare = None
+                piece.first = number * PIECE
+            self.pieces[number] = piece
         return piece
 
     def _hold(self, intid: int, byte: int) -> None:
@@ -442,11 +448,8 @@ class LpiBank(ActivationBank):
         before = piece.head
         piece.drop(intid & IN_PIECE)
         self._offer(piece.head, before)
-        if not piece.count and self._empty != intid >> PIECE_BITS:
-            last = self.pieces.get(self._empty)
-            if last is not None and not last.count:
-                del self.pieces[self._empty]
-            self._empty = intid >> PIECE_BITS
+        if not piece.count:
+            self._spare = self.pieces.pop(intid >> PIECE_BITS)
 
     def _offer(self, key: i64, before: i64) -> None:
         """Have this the best LPI of a piece in the pending queue, where there was another before."""

@@ -259,8 +259,11 @@ def test_pieces_without_a_pending_lpi_are_given_back() -> None:
     for intid in range(8192, 65_536, 4096):
         assert bank.make_pending(intid)
         assert bank.clear_pending(intid)
-    # One is kept: what has just been taken mostly comes again.
-    assert [number << 12 for number in bank.pieces] == [61_440]
+        assert not bank.pieces
+        assert not bank.is_pending(intid)
+    # What is kept of one is nothing to another.
+    assert bank.make_pending(9000)
+    assert bank.pending == {9000: bank.configuration_of(9000)}
 
 
 @pytest.mark.rule("LPI-23")
