@@ -88,6 +88,20 @@ def test_the_counter_blocks_between_gravitons() -> None:
     assert any(line.startswith("CNTVCT_EL0 121.875 MHz 1,000 MHz no") for line in shown)
 
 
+def test_what_was_said_of_fleets_on_the_list() -> None:
+    """Another CPU, another frequency; of AmpereOne's what was published is Altra's, and the note says so."""
+    shown = lines(run("check", "altra", "ampereone", "ampereone-ac04"))
+    assert any(line.startswith("CNTVCT_EL0 25 MHz 1,000 MHz no") for line in shown)
+    assert sum(line.startswith("CNTVCT_EL0") for line in shown) == 1
+    assert "note: 25 MHz is what was published; Armv8.6 wants 1 GHz" in shown
+    for pair in (("ampereone-ac04", "grace"), ("grace", "ampereone-ac04")):
+        shown = lines(run("check", *pair))
+        # Both count at 1 GHz; a VMM that may write MIDR_EL1 leaves the errata.
+        assert not any(line.startswith("CNT") for line in shown)
+        assert any(line.startswith("MIDR_EL1") and " no, EINVAL " in line for line in shown)
+        assert any(line.startswith("errata: ") for line in shown)
+
+
 def test_caches_of_which_the_same_is_said_take_one_line() -> None:
     shown = lines(run("check", "apple-m2-max", "a64fx", "--cluster", "Blizzard", "--kernel", "6.12"))
     assert any(line.startswith("CCSIDR_EL1 of 14 caches 0x2 0x4 no, EINVAL") for line in shown)

@@ -140,7 +140,7 @@ def _on_cluster(
         kvm += gic_findings(contract.gic, cluster.cpu, host.gic, kvm=True)
         architecture += gic_findings(contract.gic, cluster.cpu, host.gic, kvm=False)
     if not _features_compared(contract.promised.registers, cluster.cpu.registers):
-        why = "of no ID register is it known both what the VM was promised and what the host has"
+        why = "no ID register is known both of the VM and of the host, so that none was compared"
         unknown = Finding("", "features", None, None, Outcome.UNKNOWN, "IDENT-28", why)
         kvm.append(unknown)
         architecture.append(unknown)
