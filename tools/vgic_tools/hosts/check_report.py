@@ -113,7 +113,7 @@ def _print_contrasts(console: Output, cluster: ClusterVerdict) -> None:
 def _answer(finding: Finding | None, notes: dict[str, int]) -> Text:
     """A word, and the number of the sentence that says why."""
     if finding is None:
-        return Text("")
+        return styled("", "")
     mark = notes.setdefault(sentence(finding), len(notes) + 1)
     return styled(f"{answer_words(finding)} ({mark})", STYLES[finding.outcome])
 
