@@ -98,12 +98,13 @@ class Hostile:
     def saturate(self) -> None:
         """Have every LPI mapped, and pending at every vCPU, and every collection mapped."""
         self.behave()
-        self.map_every_lpi()
-        self.fill_pending_tables()
+        # While few LPIs are mapped: KVM's profile looks at each of them for every MAPC.
         for its in range(len(ITSES)):
             self.start(its)
             for first in range(0, COLLECTIONS_MAPPED, 1024):
                 self.queue(its, [cw.mapc(collection, 0) for collection in range(first, first + 1024)])
+        self.map_every_lpi()
+        self.fill_pending_tables()
 
     def map_every_lpi(self) -> None:
         """By one ITS after the other, a device's translation table at a time."""
@@ -146,7 +147,8 @@ class Hostile:
             self.low[at : at + len(command)] = command
             start = (start + len(command)) % 0x1_0000
         self.write(ITSES[its] + 0x88, 8, start)
-        for _ in range(8):
+        # KVM's profile looks at every LPI for each MAPC, in several accesses.
+        for _ in range(20 * len(commands)):
             if self.read(ITSES[its] + 0x90, 8) == start:
                 break
 
