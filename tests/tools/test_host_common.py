@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from vgic.identity import Contract
 from vgic_tools.cli import main
+from vgic_tools.rules.book import SPECS
 
 
 def run(*words: str) -> Result:
@@ -50,8 +51,15 @@ def test_a_field_is_explained_with_its_rule_and_source() -> None:
         "ID_AA64MMFR2_EL1.FWB, bits [43:40]: stage 2 can force write-back",
         "the VMM gets EINVAL",
         "why KVM lets no VMM change this field",
-        "rule IDENT-11 A field may be what is safe beside the host's (specs/identity.md)",
-        "source Linux KVM, KVM_ARM_GET_REG_WRITABLE_MASKS: measured on 6.12 and 7.2",
+        # Its sentence and source are in the specs, which are not installed with the package.
+        *(
+            (
+                "rule IDENT-11 A field may be what is safe beside the host's (specs/identity.md)",
+                "source Linux KVM, KVM_ARM_GET_REG_WRITABLE_MASKS: measured on 6.12 and 7.2",
+            )
+            if SPECS.is_dir()
+            else ("rule IDENT-11",)
+        ),
         "can be kept by traps",
         "traps HCR_EL2.TID3, rarely",
     ):
