@@ -16,4 +16,4 @@ def test_model_and_reference_agree(guest: type[RandomGuest], examples: int) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("guest", [RandomGuest, RandomKvmGuest, RandomQemuGuest])
 def test_model_and_reference_agree_for_long(guest: type[RandomGuest]) -> None:
-    run(guest, 1_000)
+    run(guest, 2_000)
