@@ -157,6 +157,26 @@ def test_a_piece_takes_the_steps_that_the_rule_says(bits: bytes, each: int) -> N
     assert guest.work - guest.before == each * 14
 
 
+@pytest.mark.rule("LPI-29")
+@pytest.mark.parametrize("profile", [vgic.ARCH, vgic.KVM], ids=lambda profile: profile.name)
+def test_a_command_that_is_written_over_an_unfinished_one_begins_anew(profile: vgic.Profile) -> None:
+    guest = Crowded(profile, id_bits=19)
+    # Pending at both vCPUs: it takes several accesses to put them together.
+    guest.ram.write(CONFIGURATION + (1 << 19) + 0x1_0000, b"\xff" * 0x1_0000)
+    guest.enable()
+    guest.poll()
+    guest.queue(cw.mapc(0, 0), cw.mapc(1, 1))
+    at = guest.offset
+    guest.ram.write(QUEUE + at, cw.movall(0, 1))
+    guest.write(ITS + 0x88, at + 32, 8)
+    assert guest.gic.its().queue.creadr == at, "MOVALL has been finished at once"
+    guest.ram.write(QUEUE + at, cw.mapc(2, 1))
+    for _ in range(20):
+        guest.read(ITS + 0x90, 8)
+    assert guest.gic.its().queue.creadr == at + 32
+    assert not guest.gic.its().queue.unfinished
+
+
 def mapped_and_pending() -> Crowded:
     """A guest of KVM's whose ITS has mapped every LPI in collection 0, pending at vCPU 0."""
     guest = Crowded(vgic.KVM, id_bits=17, mapped=False)

@@ -97,8 +97,10 @@ class Commands:
         self._intid_end = 1 << intid_bits
         self._kept = targets.kept
         self._work = targets.banks[0].configuration.work
+        self._under_way: Words = ()
+        """The command that was executed last."""
         self._place = 0
-        """Where the command goes on that is unfinished."""
+        """Where it goes on, if it is unfinished."""
         self._retargeted = False
         """It is a MOVALL, and what is kept of each LPI has moved already."""
         self.unfinished = False
@@ -121,7 +123,9 @@ class Commands:
 
     def execute(self, words: Words) -> int:
         """Obey a command, or some of it; the steps that this took (`vgic.lpis.work`). Raises Fault."""
-        if not self.unfinished:
+        # A guest may write another command over one that is unfinished.
+        if not self.unfinished or words != self._under_way:
+            self._under_way = words
             self._place = 0
             self._retargeted = False
         self.unfinished = False
