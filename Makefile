@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo host-pairs kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
+.PHONY: demo docs host-pairs kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,6 +100,9 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 	$(BIN)/vgic affinity mismatch --jobs 1
+
+docs: $(VENV)/dev ## Build the documentation site, into build/site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean: ## Remove everything that can be made again.
 	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results mutants-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
