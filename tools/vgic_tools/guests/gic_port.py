@@ -1,0 +1,127 @@
+"""The GIC as the machine's CPUs and devices reach it: counted, timed and, where somebody wants it, recorded."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+
+import vgic
+from mmio.address_map import Region
+from vgic.intids import SPURIOUS
+
+__all__ = ["GicPort"]
+
+_IAR = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
+_SGI = (vgic.ICC_SGI0R_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1)
+
+
+class Tape:
+    """Takes note of what the GIC is told, and of what it answers; this one does not."""
+
+    def access(self, address: int, size: int, value: int, write: bool, cpu: int) -> None:
+        """A load or store of a frame."""
+
+    def sysreg(self, cpu: int, register: int, value: int, write: bool) -> None:
+        """An access to a register of the CPU interface; before a write, after a read."""
+
+    def line(self, cpu: int | None, intid: int, level: bool) -> None:
+        """An input line changes; `cpu` is None for an SPI."""
+
+    def reset(self, cpu: int) -> None:
+        """A PE is reset."""
+
+    def message(self, device_id: int, event_id: int) -> None:
+        """A device writes to the ITS."""
+
+
+class GicPort:
+    """What an adapter asks of `vgic.Gic`, with the same names and meanings."""
+
+    def __init__(self, gic: vgic.Gic, tape: Tape | None = None) -> None:
+        self.gic = gic
+        self.tape = tape or Tape()
+        self.nanoseconds = 0
+        """Time spent in the GIC."""
+        self.taken: Counter[tuple[int, int]] = Counter()
+        """How often each (vCPU, INTID) was acknowledged."""
+        self.sgi_writes = 0
+        """Writes of registers that generate SGIs."""
+        self.spi_lines: dict[int, bool] = {}
+        self.accesses = 0
+
+    @property
+    def map(self) -> Iterator[Region]:
+        """The regions of the GIC's frames."""
+        return iter(self.gic.map)
+
+    def mpidr(self, cpu: int) -> int:
+        """MPIDR_EL1 of a vCPU."""
+        return self.gic.mpidr(cpu)
+
+    def read(self, address: int, size: int, cpu: int) -> int:
+        """A guest's load."""
+        start = perf_counter_ns()
+        value = self.gic.read(address, size, cpu)
+        self.nanoseconds += perf_counter_ns() - start
+        self.accesses += 1
+        self.tape.access(address, size, value, False, cpu)
+        return value
+
+    def write(self, address: int, size: int, value: int, cpu: int) -> None:
+        """A guest's store."""
+        self.tape.access(address, size, value, True, cpu)
+        start = perf_counter_ns()
+        self.gic.write(address, size, value, cpu)
+        self.nanoseconds += perf_counter_ns() - start
+        self.accesses += 1
+
+    def mrs(self, cpu: int, register: int) -> int | None:
+        """A guest's MRS; None where it is UNDEFINED."""
+        start = perf_counter_ns()
+        value = self.gic.mrs(cpu, register)
+        self.nanoseconds += perf_counter_ns() - start
+        if value is not None:
+            self.accesses += 1
+            if register in _IAR and value < SPURIOUS - 3 or value is not None and value > SPURIOUS:
+                self.taken[cpu, value] += 1
+            self.tape.sysreg(cpu, register, value, False)
+        return value
+
+    def msr(self, cpu: int, register: int, value: int) -> bool:
+        """A guest's MSR; False where it is UNDEFINED."""
+        if not self.gic.sysreg_defined(register, True):
+            return False
+        self.tape.sysreg(cpu, register, value, True)
+        self.sgi_writes += register in _SGI
+        start = perf_counter_ns()
+        taken = self.gic.msr(cpu, register, value)
+        self.nanoseconds += perf_counter_ns() - start
+        self.accesses += 1
+        return taken
+
+    def reset_cpu(self, cpu: int) -> None:
+        """PSCI CPU_ON."""
+        self.tape.reset(cpu)
+        self.gic.reset_cpu(cpu)
+
+    def ppi_line(self, cpu: int, intid: int) -> Callable[[bool], None]:
+        """The input line of a PPI."""
+        interrupt = self.gic.ppi(cpu, intid)
+        return self._line(cpu, intid, interrupt)
+
+    def spi_line(self, intid: int) -> Callable[[bool], None]:
+        """The input line of an SPI."""
+        return self._line(None, intid, self.gic.spi(intid))
+
+    def _line(self, cpu: int | None, intid: int, interrupt: vgic.Interrupt) -> Callable[[bool], None]:
+        last = False
+
+        def told(level: bool) -> None:
+            nonlocal last
+            if level != last:
+                last = level
+                self.tape.line(cpu, intid, level)
+                start = perf_counter_ns()
+                interrupt.set_level(level)
+                self.nanoseconds += perf_counter_ns() - start
+
+        return told

@@ -1,0 +1,125 @@
+"""The machine: CPUs, GIC, timers, RAM and devices, at the addresses of QEMU's virt."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from mmap import mmap
+from typing import Final
+
+from unicorn import UC_PROT_ALL, Uc
+
+import vgic
+from vgic.adapters.unicorn import new_engine
+from vgic_tools.guests.clock import Clock
+from vgic_tools.guests.counters import TimerSites
+from vgic_tools.guests.cpu import GuestCpu
+from vgic_tools.guests.gic_port import GicPort, Tape
+from vgic_tools.guests.scheduler import Scheduler
+from vgic_tools.guests.seams import Device, PsciResult
+from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
+
+__all__ = ["ITS_BASE", "RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
+
+RAM_BASE: Final = 0x4000_0000
+ITS_BASE: Final = 0x0808_0000
+UART_BASE: Final = 0x0900_0000
+RTC_BASE: Final = 0x0901_0000
+UART_SPI: Final = 33
+RTC_SPI: Final = 34
+DEVICE_SIZE: Final = 0x1000
+
+
+class GuestMachine:
+    """CPUs that share RAM, and what is around them. It is the `Power` that PSCI asks, and the GIC's line sink.
+
+    `config` is the GIC's; `ram` bytes of RAM begin at `RAM_BASE`. `sites` tell where the kernel accesses its timers.
+    """
+
+    def __init__(
+        self,
+        config: vgic.Config,
+        ram: int,
+        sites: TimerSites | None = None,
+        tape: Tape | None = None,
+        build: Callable[[vgic.LineSink, vgic.GuestMemory], vgic.Gic] | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.ram = mmap(-1, ram)
+        self.memory = vgic.Ram(RAM_BASE, self.ram)
+        self.cpus: list[GuestCpu] = []
+        gic = vgic.Gic(config, self, None, self.memory) if build is None else build(self, self.memory)
+        self.gic = GicPort(gic, tape)
+        self.devices: dict[str, Device] = {}
+        self.ended: str | None = None
+        """Why the guest has ended the machine."""
+        self.psci: Callable[[int, int, Sequence[int]], PsciResult] = _no_psci
+        """Firmware's answer to HVC and SMC."""
+        self._held = ctypes.c_char.from_buffer(self.ram)
+        for number in range(len(config.topology)):
+            uc = new_engine()
+            uc.mem_map_ptr(RAM_BASE, ram, UC_PROT_ALL, ctypes.addressof(self._held))
+            lines = (self.gic.ppi_line(number, PHYSICAL_PPI), self.gic.ppi_line(number, VIRTUAL_PPI))
+            cpu = GuestCpu(number, uc, self.gic, Timers(self.clock, *lines), self._call_psci, sites)
+            self.cpus.append(cpu)
+        for cpu in self.cpus:
+            cpu.share_memory([other for other in self.cpus if other is not cpu])
+        self.scheduler = Scheduler(self.clock, self.cpus)
+        gic.wake_all()
+
+    def add_device(self, name: str, base: int, size: int, device: Device) -> None:
+        """A device at physical address `base`, seen by every CPU; its state is kept under `name`."""
+        self.devices[name] = device
+
+        def read(_: Uc, offset: int, width: int, __: object) -> int:
+            return device.read(offset, width)
+
+        def write(_: Uc, offset: int, width: int, value: int, __: object) -> None:
+            device.write(offset, width, value)
+
+        for cpu in self.cpus:
+            cpu.uc.mmio_map(base, size, read, None, write, None)
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """The GIC's outputs have changed."""
+        self.cpus[cpu].set_lines(irq, fiq)
+
+    def run(self, stop: Callable[[], bool]) -> bool:
+        """Run until the guest ends the machine or `stop` says so; False where nothing can happen any more."""
+        return self.scheduler.run(lambda: self.ended is not None or stop())
+
+    def _call_psci(self, cpu: int, function: int, arguments: Sequence[int]) -> PsciResult:
+        return self.psci(cpu, function, arguments)
+
+    # Power: what PSCI asks.
+
+    def turn_on(self, cpu: int, entry: int, context: int) -> None:
+        """PSCI CPU_ON."""
+        target = self.cpus[cpu]
+        target.timers.reset()
+        target.reset(entry, context)
+
+    def turn_off(self, cpu: int) -> None:
+        """PSCI CPU_OFF."""
+        self.cpus[cpu].turn_off()
+
+    def is_on(self, cpu: int) -> bool:
+        """True of a CPU that runs or waits for an interrupt."""
+        return self.cpus[cpu].on
+
+    def system_off(self) -> None:
+        """PSCI SYSTEM_OFF."""
+        self._end("the guest has switched itself off")
+
+    def system_reset(self) -> None:
+        """PSCI SYSTEM_RESET: this machine begins nothing anew."""
+        self._end("the guest has asked for a reset")
+
+    def _end(self, why: str) -> None:
+        self.ended = why
+        for cpu in self.cpus:
+            cpu.turn_off()
+
+
+def _no_psci(cpu: int, function: int, arguments: Sequence[int]) -> PsciResult:
+    """NOT_SUPPORTED."""
+    return PsciResult((1 << 64) - 1)
