@@ -81,7 +81,7 @@ class GicPort:
         self.nanoseconds += perf_counter_ns() - start
         if value is not None:
             self.accesses += 1
-            if register in _IAR and value < SPURIOUS - 3 or value is not None and value > SPURIOUS:
+            if register in _IAR and not SPURIOUS - 3 <= value <= SPURIOUS:
                 self.taken[cpu, value] += 1
             self.tape.sysreg(cpu, register, value, False)
         return value
