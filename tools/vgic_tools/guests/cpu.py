@@ -59,7 +59,10 @@ class GuestCpu(UnicornCpu):
         self._psci = psci
         self._syndromes = Syndromes(uc)
         self._counters = CounterHooks(uc, sites, self._timer_register)
-        self._numbers = {_X0 + number: number for number in range(29)} | {UC_ARM64_REG_X29: 29, UC_ARM64_REG_X30: 30}
+        self._numbers = {_X0 + number: number for number in range(29)} | {
+            UC_ARM64_REG_X29: 29,
+            UC_ARM64_REG_X30: 30,
+        }
 
     def share_memory(self, others: "list[GuestCpu]") -> None:
         """These CPUs have to hear of what this one invalidates. Where there are none, nothing needs to trap."""
@@ -144,7 +147,9 @@ class GuestCpu(UnicornCpu):
         return True
 
     def _call_psci(self) -> None:
-        result = self._psci(self.number, self.read_x(0) & 0xFFFF_FFFF, [self.read_x(number) for number in (1, 2, 3)])
+        result = self._psci(
+            self.number, self.read_x(0) & 0xFFFF_FFFF, [self.read_x(number) for number in (1, 2, 3)]
+        )
         if result.returns:
             self.write_x(0, result.value)
 

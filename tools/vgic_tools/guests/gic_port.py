@@ -7,30 +7,12 @@ from time import perf_counter_ns
 import vgic
 from mmio.address_map import Region
 from vgic.intids import SPURIOUS
+from vgic_tools.guests.tape import Tape
 
 __all__ = ["GicPort"]
 
 _IAR = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
 _SGI = (vgic.ICC_SGI0R_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1)
-
-
-class Tape:
-    """Takes note of what the GIC is told, and of what it answers; this one does not."""
-
-    def access(self, address: int, size: int, value: int, write: bool, cpu: int) -> None:
-        """A load or store of a frame."""
-
-    def sysreg(self, cpu: int, register: int, value: int, write: bool) -> None:
-        """An access to a register of the CPU interface; before a write, after a read."""
-
-    def line(self, cpu: int | None, intid: int, level: bool) -> None:
-        """An input line changes; `cpu` is None for an SPI."""
-
-    def reset(self, cpu: int) -> None:
-        """A PE is reset."""
-
-    def message(self, device_id: int, event_id: int) -> None:
-        """A device writes to the ITS."""
 
 
 class GicPort:
@@ -45,7 +27,6 @@ class GicPort:
         """How often each (vCPU, INTID) was acknowledged."""
         self.sgi_writes = 0
         """Writes of registers that generate SGIs."""
-        self.spi_lines: dict[int, bool] = {}
         self.accesses = 0
 
     @property
@@ -63,16 +44,16 @@ class GicPort:
         value = self.gic.read(address, size, cpu)
         self.nanoseconds += perf_counter_ns() - start
         self.accesses += 1
-        self.tape.access(address, size, value, False, cpu)
+        self.tape.access(address, size, value, False)
         return value
 
     def write(self, address: int, size: int, value: int, cpu: int) -> None:
         """A guest's store."""
-        self.tape.access(address, size, value, True, cpu)
         start = perf_counter_ns()
         self.gic.write(address, size, value, cpu)
         self.nanoseconds += perf_counter_ns() - start
         self.accesses += 1
+        self.tape.access(address, size, value, True)
 
     def mrs(self, cpu: int, register: int) -> int | None:
         """A guest's MRS; None where it is UNDEFINED."""
@@ -102,6 +83,13 @@ class GicPort:
         """PSCI CPU_ON."""
         self.tape.reset(cpu)
         self.gic.reset_cpu(cpu)
+
+    def msi(self, device_id: int, event_id: int) -> None:
+        """A device writes to GITS_TRANSLATER."""
+        self.tape.message(device_id, event_id)
+        start = perf_counter_ns()
+        self.gic.msi(device_id, event_id)
+        self.nanoseconds += perf_counter_ns() - start
 
     def ppi_line(self, cpu: int, intid: int) -> Callable[[bool], None]:
         """The input line of a PPI."""

@@ -9,12 +9,15 @@ from unicorn import UC_PROT_ALL, Uc
 
 import vgic
 from vgic.adapters.unicorn import new_engine
+from vgic.layouts import gicr
+from vgic.layouts.its_commands import COMMAND_SIZE
 from vgic_tools.guests.clock import Clock
 from vgic_tools.guests.counters import TimerSites
 from vgic_tools.guests.cpu import GuestCpu
-from vgic_tools.guests.gic_port import GicPort, Tape
+from vgic_tools.guests.gic_port import GicPort
 from vgic_tools.guests.scheduler import Scheduler
 from vgic_tools.guests.seams import Device, PsciResult
+from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
 
 __all__ = ["ITS_BASE", "RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
@@ -26,6 +29,29 @@ RTC_BASE: Final = 0x0901_0000
 UART_SPI: Final = 33
 RTC_SPI: Final = 34
 DEVICE_SIZE: Final = 0x1000
+
+
+class WatchedRam:
+    """RAM of which the tape is told when the ITS fetches a command."""
+
+    def __init__(self, base: int, ram: mmap, tape: Tape) -> None:
+        self._ram = vgic.Ram(base, ram)
+        self._tape = tape
+
+    def is_ram(self, address: int, size: int) -> bool:
+        """True within the RAM."""
+        return self._ram.is_ram(address, size)
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes from `address` on; nothing but a command has 32 of them."""
+        data = self._ram.read(address, size)
+        if size == COMMAND_SIZE:
+            self._tape.fetched(address, data)
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store `data` from `address` on."""
+        self._ram.write(address, data)
 
 
 class GuestMachine:
@@ -40,15 +66,14 @@ class GuestMachine:
         ram: int,
         sites: TimerSites | None = None,
         tape: Tape | None = None,
-        build: Callable[[vgic.LineSink, vgic.GuestMemory], vgic.Gic] | None = None,
     ) -> None:
         self.config = config
+        self.tape = tape or Tape()
         self.clock = Clock()
         self.ram = mmap(-1, ram)
-        self.memory = vgic.Ram(RAM_BASE, self.ram)
+        self.memory = WatchedRam(RAM_BASE, self.ram, self.tape)
         self.cpus: list[GuestCpu] = []
-        gic = vgic.Gic(config, self, None, self.memory) if build is None else build(self, self.memory)
-        self.gic = GicPort(gic, tape)
+        self.gic = GicPort(vgic.Gic(config, self, self.tape, self.memory), self.tape)
         self.devices: dict[str, Device] = {}
         self.ended: str | None = None
         """Why the guest has ended the machine."""
@@ -64,7 +89,12 @@ class GuestMachine:
         for cpu in self.cpus:
             cpu.share_memory([other for other in self.cpus if other is not cpu])
         self.scheduler = Scheduler(self.clock, self.cpus)
-        gic.wake_all()
+
+    def play_firmware(self, entry: int, context: int = 0) -> None:
+        """Do what firmware does before an OS runs: wake the Redistributors, and start the first CPU."""
+        for number, base in enumerate(self.gic.gic.redistributor_bases):
+            self.gic.write(base + gicr.WAKER.offset, 4, 0, number)
+        self.turn_on(0, entry, context)
 
     def add_device(self, name: str, base: int, size: int, device: Device) -> None:
         """A device at physical address `base`, seen by every CPU; its state is kept under `name`."""
