@@ -1,8 +1,8 @@
 """The machine's one clock: an instruction of any CPU is a tick, so that two runs are the same.
 
-Nobody tells how many instructions of a slice were executed when a register is read in its midst. So each look at the
-clock makes it go on by some ticks, which also shortens the time that guests spend polling it. A CPU that has executed
-its whole slice is charged all of it, one that was stopped by something a part.
+Nobody tells how many instructions of a slice were executed when a register is read in its midst. So each look at
+the clock makes it go on by some ticks, which also shortens the time that guests spend polling it. A CPU that has
+executed its whole slice is charged all of it, one that was stopped by something half.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """Traps of the counters and timers, which Unicorn has, but by its host's clock and with writes left out.
 
-Nothing architectural traps them from EL1, so that their instructions are hooked. A hook on every MRS and MSR costs as
-much time as the whole boot. So only those at which a kernel accesses its timers are hooked, found in its image, as
-soon as it is known where it runs; and all outside the image.
+Nothing architectural traps the virtual ones from EL1, so that their instructions are hooked. A hook on every MRS and
+MSR costs as much time as the whole boot. So only those at which a kernel accesses its timers are hooked, found in its
+image, as soon as it is known where it runs; and all outside the image.
 """
 
 import ctypes
@@ -62,7 +62,7 @@ class CounterHooks:
         """Only the instructions that matter are hooked."""
 
     def locate(self, pc: int) -> bool:
-        """Hook less, if `pc`, a virtual address in the kernel, shows where it runs. True: translated code is stale."""
+        """Hook less, if `pc`, a virtual address, shows where the kernel runs. True: translated code is stale."""
         if self.narrow or self._sites is None or not pc & _KERNEL:
             return False
         physical = ctypes.c_uint64()

@@ -1,7 +1,7 @@
 """A CPU of the machine: a Unicorn engine with what Unicorn leaves out.
 
-Exceptions are delivered with their syndromes, HVC and SMC go to PSCI, counters and timers to the machine's clock, and
-what one CPU invalidates, of translations and of code, becomes stale in the others, too.
+Exceptions are delivered with their syndromes, HVC and SMC go to PSCI, counters and timers to the machine's clock,
+and what one CPU invalidates, of translations and of code, becomes stale in the others, too.
 """
 
 from collections.abc import Callable, Sequence

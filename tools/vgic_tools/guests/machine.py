@@ -57,7 +57,7 @@ class WatchedRam:
 class GuestMachine:
     """CPUs that share RAM, and what is around them. It is the `Power` that PSCI asks, and the GIC's line sink.
 
-    `config` is the GIC's; `ram` bytes of RAM begin at `RAM_BASE`. `sites` tell where the kernel accesses its timers.
+    `config` is the GIC's; `ram` bytes of RAM begin at `RAM_BASE`. `sites` tell where a kernel accesses its timers.
     """
 
     def __init__(

@@ -33,9 +33,9 @@ class GenericTimer:
     """CNTx_CTL, CNTx_CVAL and CNTx_TVAL of one timer."""
 
     def __init__(self, line: Line) -> None:
-        self.control = 0
+        self.control: int = 0
         """ENABLE and IMASK."""
-        self.compare = 0
+        self.compare: int = 0
         self.level = False
         """Of the line, as it was last told."""
         self._line = line
