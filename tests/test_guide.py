@@ -5,6 +5,7 @@ import io
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -81,6 +82,38 @@ def test_the_blocks_are_those_that_are_run_or_need_what_is_not_here() -> None:
     languages = {language for page in PAGES for language, _ in blocks(page)}
     assert languages == {"python", "console", "sh"}
     assert sum(language == "console" for page in PAGES for language, _ in blocks(page)) >= 15
+
+
+@pytest.fixture
+def examples_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the examples for other hosts."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return shutil.copytree(ROOT / "specs" / "examples" / "elsewhere", tmp_path / "elsewhere")
+
+
+def run(example: Path, status: int = 0) -> str:
+    command = [sys.executable, example.name]
+    done = subprocess.run(command, cwd=example.parent, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(find_spec("qiling") is None, reason="qiling is not installed")
+def test_the_recipe_for_qiling(examples_elsewhere: Path) -> None:
+    printed = run(examples_elsewhere / "qiling_frames.py")
+    assert printed == "GICD_PIDR2 0x3b, GICD_CTLR 0x53, ICC_PMR_EL1 0xf8\n"
+
+
+@pytest.mark.skipif(
+    find_spec("cocotb_tools") is None or shutil.which("iverilog") is None,
+    reason="cocotb or iverilog is not installed",
+)
+@pytest.mark.parametrize(("seen", "status"), [("enabled", 0), ("enabled & ~32'h10", 1)])
+def test_the_scoreboard_notices_a_fault_of_the_design(examples_elsewhere: Path, seen: str, status: int) -> None:
+    design = examples_elsewhere / "toy_gic.v"
+    design.write_text(design.read_text().replace("spi & enabled", f"spi & {seen}"))
+    printed = run(examples_elsewhere / "cocotb_scoreboard.py", status)
+    assert f"PASS={1 - status} FAIL={status}" in printed
 
 
 @pytest.mark.parametrize(
