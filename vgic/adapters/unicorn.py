@@ -319,8 +319,15 @@ class UnicornCpu:
         """UC_HOOK_INTR: an instruction that Unicorn does not execute."""
         if number == UNDEFINED and self._perform():
             return
-        if self._on_exception is None or not self._on_exception(self, number):
+        if not self.other_exception(number):
             self.enter(SYNCHRONOUS, UNKNOWN_REASON)
+
+    def other_exception(self, number: int) -> bool:
+        """An exception that is not the GIC's, with its number in UC_HOOK_INTR; False: the guest finds it UNDEFINED.
+
+        PC is where the guest would return to. This one asks `on_exception`.
+        """
+        return self._on_exception is not None and self._on_exception(self, number)
 
     def _perform(self) -> bool:
         """Perform the instruction at PC, if it is WFI or an access that the CPU interface takes."""

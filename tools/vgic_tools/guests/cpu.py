@@ -49,7 +49,7 @@ class GuestCpu(UnicornCpu):
     def __init__(
         self, number: int, uc: Uc, gic: GicAccess, timers: Timers, psci: PsciCall, sites: TimerSites | None
     ) -> None:
-        super().__init__(number, uc, gic, GuestCpu._other)
+        super().__init__(number, uc, gic, None)
         self.timers = timers
         self.others: list[GuestCpu] = []
         self.masked_slices = 0
@@ -58,7 +58,7 @@ class GuestCpu(UnicornCpu):
         self.stale_code = False
         self._psci = psci
         self._syndromes = Syndromes(uc)
-        self._counters = CounterHooks(uc, sites, self._timer_register)
+        self.counters = CounterHooks(uc, sites, self._timer_register)
         self._numbers = {_X0 + number: number for number in range(29)} | {
             UC_ARM64_REG_X29: 29,
             UC_ARM64_REG_X30: 30,
@@ -76,7 +76,7 @@ class GuestCpu(UnicornCpu):
         if self.stale_code:
             self.flush_code()
         stopped = super().run(instructions)
-        self._counters.raise_failure()
+        self.counters.raise_failure()
         return stopped
 
     def flush_translations(self) -> None:
@@ -89,13 +89,13 @@ class GuestCpu(UnicornCpu):
         self.stale_code = False
         self.uc.ctl_flush_tb()
 
-    def _other(self, number: int) -> bool:
+    def other_exception(self, number: int) -> bool:
         """An exception that is not the GIC's."""
         if number in (_HVC, _SMC):
             self._call_psci()
             return True
         pc = self.pc
-        if self._counters.locate(pc):
+        if self.counters.locate(pc):
             self.stale_code = True
             self.stop()
         if number == UNDEFINED and self._trapped(pc):

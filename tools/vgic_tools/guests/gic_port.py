@@ -93,23 +93,15 @@ class GicPort:
 
     def ppi_line(self, cpu: int, intid: int) -> Callable[[bool], None]:
         """The input line of a PPI."""
-        interrupt = self.gic.ppi(cpu, intid)
-        return self._line(cpu, intid, interrupt)
+        return lambda level: self._drive(cpu, self.gic.ppi(cpu, intid), level)
 
     def spi_line(self, intid: int) -> Callable[[bool], None]:
         """The input line of an SPI."""
-        return self._line(None, intid, self.gic.spi(intid))
+        return lambda level: self._drive(None, self.gic.spi(intid), level)
 
-    def _line(self, cpu: int | None, intid: int, interrupt: vgic.Interrupt) -> Callable[[bool], None]:
-        last = False
-
-        def told(level: bool) -> None:
-            nonlocal last
-            if level != last:
-                last = level
-                self.tape.line(cpu, intid, level)
-                start = perf_counter_ns()
-                interrupt.set_level(level)
-                self.nanoseconds += perf_counter_ns() - start
-
-        return told
+    def _drive(self, cpu: int | None, interrupt: vgic.Interrupt, level: bool) -> None:
+        if level != interrupt.level:
+            self.tape.line(cpu, interrupt.intid, level)
+            start = perf_counter_ns()
+            interrupt.set_level(level)
+            self.nanoseconds += perf_counter_ns() - start

@@ -57,7 +57,8 @@ class WatchedRam:
 class GuestMachine:
     """CPUs that share RAM, and what is around them. It is the `Power` that PSCI asks, and the GIC's line sink.
 
-    `config` is the GIC's; `ram` bytes of RAM begin at `RAM_BASE`. `sites` tell where a kernel accesses its timers.
+    `config` is the GIC's, and `state` the one that it begins in; `ram` bytes of RAM begin at `RAM_BASE`. `sites`
+    tell where a kernel accesses its timers.
     """
 
     def __init__(
@@ -66,14 +67,20 @@ class GuestMachine:
         ram: int,
         sites: TimerSites | None = None,
         tape: Tape | None = None,
+        state: vgic.State | None = None,
     ) -> None:
         self.config = config
+        self.sites = sites
         self.tape = tape or Tape()
         self.clock = Clock()
         self.ram = mmap(-1, ram)
         self.memory = WatchedRam(RAM_BASE, self.ram, self.tape)
         self.cpus: list[GuestCpu] = []
-        self.gic = GicPort(vgic.Gic(config, self, self.tape, self.memory), self.tape)
+        gic = vgic.Gic(config, self, self.tape, self.memory)
+        if state is not None:
+            gic.restore(state.data)
+        self.gic = GicPort(gic, self.tape)
+        self.tape.follow(gic)
         self.devices: dict[str, Device] = {}
         self.ended: str | None = None
         """Why the guest has ended the machine."""
@@ -111,7 +118,19 @@ class GuestMachine:
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
         """The GIC's outputs have changed."""
-        self.cpus[cpu].set_lines(irq, fiq)
+        # While a state is restored, there is nobody yet.
+        if self.cpus:
+            self.cpus[cpu].set_lines(irq, fiq)
+
+    def replace_gic(
+        self, carry: "Callable[[vgic.Gic, vgic.LineSink, vgic.Observer, vgic.GuestMemory], vgic.Gic]"
+    ) -> None:
+        """Go on with another GIC in the state of the present one, which `carry` makes; lines keep their levels."""
+        self.gic.gic = carry(self.gic.gic, self, self.tape, self.memory)
+        self.tape.follow(self.gic.gic)
+        for cpu in self.cpus:
+            cpu.timers.tell_lines(self.clock.now)
+            cpu.irq, cpu.fiq = self.gic.gic.outputs(cpu.number)
 
     def run(self, stop: Callable[[], bool]) -> bool:
         """Run until the guest ends the machine or `stop` says so; False where nothing can happen any more."""

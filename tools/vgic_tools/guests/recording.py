@@ -39,11 +39,12 @@ _OPERANDS: Final = {
 
 
 class Recording(Tape):
-    """Writes the trace of `gic`; `now` tells the time in nanoseconds."""
+    """Writes a trace."""
 
-    def __init__(self, writer: NativeWriter, now: Callable[[], int]) -> None:
+    def __init__(self, writer: NativeWriter) -> None:
         self._writer = writer
-        self._now = now
+        self.now: Callable[[], int] = lambda: 0
+        """Tells the time in nanoseconds."""
         self._gic: vgic.Gic
         self._owners: dict[int, int] = {}
         self._refused = False
@@ -57,7 +58,7 @@ class Recording(Tape):
         """A load or store of a frame."""
         refused, self._refused = self._refused, False
         device, owner, offset = self._place(address)
-        self._writer.write(Access(0, self._now(), None, device, owner, offset, size, value, write, False, refused))
+        self._writer.write(Access(0, self.now(), None, device, owner, offset, size, value, write, False, refused))
 
     def _place(self, address: int) -> tuple[str, int | None, int]:
         """Kind of frame, whose, and the offset in it."""
@@ -76,7 +77,7 @@ class Recording(Tape):
 
     def sysreg(self, cpu: int, register: int, value: int, write: bool) -> None:
         """An access to the CPU interface; SGIs with all that they reach, where an event can say that."""
-        pe, now = self._gic.affinity(cpu), self._now()
+        pe, now = self._gic.affinity(cpu), self.now()
         if register == vgic.ICC_SGI1R_EL1 and not value & _RANGE_SELECTOR:
             intid, cluster = value >> 24 & 0xF, affinity.sgi_cluster(value)
             self._writer.write(Sgi(0, now, cpu, pe, intid, value & _IRM != 0, cluster, value & 0xFFFF))
@@ -88,20 +89,20 @@ class Recording(Tape):
     def line(self, cpu: int | None, intid: int, level: bool) -> None:
         """An input line."""
         owner = None if cpu is None else self._gic.affinity(cpu)
-        self._writer.write(Line(0, self._now(), None, owner, intid, level))
+        self._writer.write(Line(0, self.now(), None, owner, intid, level))
 
     def reset(self, cpu: int) -> None:
         """A reset of a PE."""
-        self._writer.write(CpuReset(0, self._now(), cpu, f"cpu{cpu}"))
+        self._writer.write(CpuReset(0, self.now(), cpu, f"cpu{cpu}"))
 
     def message(self, device_id: int, event_id: int) -> None:
         """An MSI."""
-        self._writer.write(Message(0, self._now(), None, device_id, gits.TRANSLATER.offset, 4, event_id))
+        self._writer.write(Message(0, self.now(), None, device_id, gits.TRANSLATER.offset, 4, event_id))
 
     def fetched(self, address: int, command: bytes) -> None:
         """A command of the ITS."""
         base = self._gic.its(0).queue.base
-        opcode, now = command[0], self._now()
+        opcode, now = command[0], self.now()
         self._writer.write(CommandStart(0, now, None, (address - base) // its_commands.COMMAND_SIZE, opcode))
         layout = its_commands.COMMANDS.get(opcode)
         if layout is None:

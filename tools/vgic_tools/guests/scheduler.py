@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from vgic_tools.guests.clock import Clock
+from vgic_tools.guests.clock import FREQUENCY, Clock
 from vgic_tools.guests.cpu import GuestCpu
 
 __all__ = ["Scheduler"]
@@ -29,6 +29,9 @@ class Scheduler:
         self.cpus = cpus
         self.instructions = [0] * len(cpus)
         self.turns = 0
+        self.pause: Callable[[float | None], None] | None = None
+        """Called while all CPUs wait, with the seconds until a timer is due, None where none is: somebody may have
+        something to say to the guest. Without it, such times pass at once."""
 
     def round(self) -> bool:
         """A turn for each CPU that has something to do; False where none has."""
@@ -71,8 +74,12 @@ class Scheduler:
         return min(deadlines, default=None)
 
     def sleep(self) -> bool:
-        """All CPUs wait: go on to when the next timer is due. False where there is none."""
+        """All CPUs wait: go on to when the next timer is due. False where nothing will ever happen."""
         deadline = self.deadline()
+        if self.pause is not None:
+            self.pause(None if deadline is None else max(0, deadline - self.clock.now) / FREQUENCY)
+            if deadline is None or any(cpu.ready for cpu in self.cpus):
+                return True
         if deadline is None:
             return False
         self.clock.skip_to(deadline)

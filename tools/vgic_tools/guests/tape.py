@@ -1,13 +1,16 @@
 """What takes note of all that the GIC of a machine is told and answers; this one does not."""
 
 from mmio import IllegalAccess
-from vgic import IllegalSysReg
+from vgic import Gic, IllegalSysReg
 
 __all__ = ["Tape"]
 
 
 class Tape:
     """Told of each operation by the `GicPort`; and the GIC's observer."""
+
+    def follow(self, gic: Gic) -> None:
+        """The GIC that will be told of; before anything happens to it."""
 
     def access(self, address: int, size: int, value: int, write: bool) -> None:
         """A load or store of a frame has been done."""

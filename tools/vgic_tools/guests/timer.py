@@ -3,7 +3,7 @@
 EL1's physical and virtual timer; CNTVOFF_EL2 is 0, so that both counters show the machine's clock.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from vgic import sysreg
 from vgic_tools.guests.clock import Clock
@@ -121,6 +121,12 @@ class Timers:
             timer.control = timer.compare = 0
         self.update(0)
 
+    def tell_lines(self, now: int) -> None:
+        """Tell the lines their levels, to somebody who does not know them."""
+        for timer in (self.physical, self.virtual):
+            timer.level = False
+        self.update(now)
+
     def save(self) -> dict[str, object]:
         """Plain data."""
         return {
@@ -128,10 +134,9 @@ class Timers:
             for name, timer in (("physical", self.physical), ("virtual", self.virtual))
         }
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Take what `save` made; the levels of the lines are told anew."""
         for name, timer in (("physical", self.physical), ("virtual", self.virtual)):
-            control, compare = state[name]  # type: ignore[misc]
-            timer.control, timer.compare = control, compare
-            timer.level = False
-        self.update(self._clock.now)
+            control, compare = state[name]
+            timer.control, timer.compare = int(control), int(compare)
+        self.tell_lines(self._clock.now)
