@@ -1,6 +1,6 @@
 """Programs for a bare machine that try its GIC from within, and say in plain lines what they did.
 
-Each is an ELF program for QEMU's virt machine or one with the same addresses; it ends with `PASS name` or `FAIL name`,
+Each is an ELF program for QEMU's virt machine or one with the same addresses; it ends with PASS or FAIL and its name,
 and switches the machine off. They are kept built, so that running them needs no cross compiler; `python -m
 vgic_tools.guests.programs` builds them anew.
 """
