@@ -24,15 +24,16 @@ def run(program: Path, cpus: int) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("cpus", [1, 3])
+@pytest.mark.parametrize("cpus", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_what_is_kept_passes_on_qemu(name: str, cpus: int, tmp_path: Path) -> None:
     program = tmp_path / f"{name}.elf"
     program.write_bytes(kept(name))
     said = run(program, cpus)
-    assert said[:cpus] == [f"CPU {cpu} is 0.0.0.{cpu}" for cpu in range(cpus)]
+    assert said[0] == f"{name}: {cpus} CPUs"
     assert said[-1] == f"PASS {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER} is not installed")
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_built_from_the_source_says_the_same(name: str, tmp_path: Path) -> None:

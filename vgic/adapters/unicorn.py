@@ -100,8 +100,8 @@ _EXTERNAL: Final = {
 }
 _EXTERNAL_ISS: Final = 1 << 25 | 1 << 10 | 0x10
 
-# Stores of one register without writeback: (mask, value) of the instruction. STR and STRB, with each kind of offset,
-# and STLR.
+# Stores of one register without writeback, (mask, value) of the instruction: STR, STRB and STRH with each kind of
+# offset, and STLR.
 _PLAIN_STORES: Final = (
     (0x3FC0_0000, 0x3900_0000),
     (0x3FE0_0C00, 0x3800_0000),

@@ -1,8 +1,8 @@
 """Programs for a bare machine that try its GIC from within, and say in plain lines what they did.
 
-Each is an ELF program for QEMU's virt machine or one with the same addresses; it ends with PASS or FAIL and its name,
-and switches the machine off. They are kept built, so that running them needs no cross compiler; `python -m
-vgic_tools.guests.programs` builds them anew.
+Each is an ELF program for QEMU's virt machine, or one with the same addresses; its last words are PASS or FAIL and its
+name, and it switches the machine off. They are kept built, so that running them needs no cross compiler;
+`python -m vgic_tools.guests.programs` builds them anew.
 """
 
 import shutil
@@ -15,16 +15,18 @@ from vgic_tools.errors import UsageError
 
 __all__ = ["NAMES", "build", "kept"]
 
-NAMES: Final = ("sgi", "timer", "spi", "priority", "eoi", "power", "lpi")
+NAMES: Final = ("sgis", "timers", "spis", "priorities", "deactivation", "cpus", "lpis")
 """What there is; the start of each source says what it tries."""
 
 COMPILER: Final = "aarch64-linux-gnu-gcc"
 
 _OPTIONS: Final = (
-    *("-O1", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-builtin", "-fno-stack-protector"),
-    # With the MMU off, all memory is device memory: no unaligned accesses, and no exclusives.
-    *("-fno-pic", "-mgeneral-regs-only", "-mstrict-align", "-mno-outline-atomics", "-nostdlib", "-static", "-s"),
-    *("-Wl,--build-id=none", "-Wl,-z,max-page-size=4096", "-T", "guest.ld", "start.S", "guest.c"),
+    *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-nostdlib", "-static"),
+    *("-fno-pic", "-no-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"),
+    # With the MMU off, all memory is device memory: no access is unaligned.
+    *("-mgeneral-regs-only", "-mstrict-align"),
+    *("-Wl,-n,-s,--build-id=none,--no-warn-rwx-segments", "-Wl,-z,max-page-size=4096"),
+    *("-T", "guest.ld", "start.S", "guest.c"),
 )
 
 

@@ -1,269 +1,286 @@
-/* See guest.h. */
+/* What guest.h declares. */
+#include <stdarg.h>
 
 #include "guest.h"
 
-#include <stdarg.h>
-
-enum { WAKER = 0x14, GICR_TYPER = 0x08, SGI_FRAME = 0x10000, FRAMES = 0x20000, CALL = 15, EOI_MODE = 2 };
-
 struct cpu cpus[MOST_CPUS];
-u32 cpu_count;
+unsigned cpu_count;
+void (*volatile handler)(unsigned intid);
 
-static u32 failures;
+extern void enter(void);
 
-void start_secondary(void);
+static unsigned failures;
+static void (*volatile posted[MOST_CPUS])(void);
+static volatile bool attends[MOST_CPUS];
 
-/* Saying. */
+enum { KINDS = 1100 }; /* INTIDs that are counted: those below 1020, and some LPIs */
+static volatile uint32_t counts[MOST_CPUS][KINDS];
 
-static void put(char character) { store(UART, character); }
-
-static void put_number(u64 value, u32 base) {
-    char digits[20];
-    int count = 0;
-    do {
-        digits[count++] = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value);
-    while (count)
-        put(digits[--count]);
+/* The compiler asks for these. */
+void *memset(void *to, int value, unsigned long size)
+{
+	for (unsigned long i = 0; i < size; i++)
+		((volatile char *)to)[i] = value;
+	return to;
 }
 
-void say(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    for (; *format; format++) {
-        if (*format != '%') {
-            put(*format);
-            continue;
-        }
-        switch (*++format) {
-        case 'u':
-            put_number(va_arg(arguments, u32), 10);
-            break;
-        case 'x':
-            put_number(va_arg(arguments, u64), 16);
-            break;
-        case 's':
-            for (const char *text = va_arg(arguments, const char *); *text; text++)
-                put(*text);
-            break;
-        case 'a': {
-            u64 affinity = va_arg(arguments, u64);
-            put_number(affinity >> 32 & 0xFF, 10);
-            for (int shift = 16; shift >= 0; shift -= 8) {
-                put('.');
-                put_number(affinity >> shift & 0xFF, 10);
-            }
-        }
-        }
-    }
-    put('\n');
-    va_end(arguments);
+static void put(char c) { write32(UART, (uint8_t)c); }
+
+static void number(uint64_t value, unsigned base)
+{
+	char text[24];
+	int length = 0;
+	do
+		text[length++] = "0123456789abcdef"[value % base];
+	while (value /= base);
+	while (length)
+		put(text[--length]);
 }
 
-void check(bool right, const char *what) {
-    if (!right) {
-        failures++;
-        say("  wrong: %s", what);
-    }
+static void say_list(const char *format, va_list list)
+{
+	for (; *format; format++) {
+		if (*format != '%') {
+			put(*format);
+			continue;
+		}
+		switch (*++format) {
+		case 'u':
+			number(va_arg(list, unsigned), 10);
+			break;
+		case 'x':
+			number(va_arg(list, uint64_t), 16);
+			break;
+		case 's':
+			for (const char *text = va_arg(list, const char *); *text; text++)
+				put(*text);
+		}
+	}
+	put('\n');
 }
 
-static void finish(void) {
-    say("%s %s", failures ? "FAIL" : "PASS", name);
-    psci(PSCI_SYSTEM_OFF, 0, 0, 0);
+void say(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	say_list(format, list);
+	va_end(list);
 }
 
-/* CPUs. */
-
-u32 me(void) { return SYSREG_READ("tpidr_el1"); }
-
-u64 psci(u64 function, u64 first, u64 second, u64 third) {
-    register u64 x0 __asm__("x0") = function;
-    register u64 x1 __asm__("x1") = first;
-    register u64 x2 __asm__("x2") = second;
-    register u64 x3 __asm__("x3") = third;
-    __asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) :: "memory");
-    return x0;
+bool check(bool holds, const char *format, ...)
+{
+	va_list list;
+	for (const char *mark = holds ? "ok    " : "WRONG "; *mark; mark++)
+		put(*mark);
+	va_start(list, format);
+	say_list(format, list);
+	va_end(list);
+	failures += !holds;
+	return holds;
 }
 
-u64 counter(void) {
-    __asm__ volatile("isb");
-    return SYSREG_READ("cntvct_el0");
+void skip(const char *why) { say("skip  %s", why); }
+
+int64_t psci(uint32_t function, uint64_t a, uint64_t b, uint64_t c)
+{
+	register uint64_t x0 asm("x0") = function;
+	register uint64_t x1 asm("x1") = a;
+	register uint64_t x2 asm("x2") = b;
+	register uint64_t x3 asm("x3") = c;
+	asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3) : : "memory");
+	return x0;
 }
 
-u64 frequency(void) { return SYSREG_READ("cntfrq_el0"); }
-
-bool wait_for(volatile u32 *count, u32 least) {
-    u64 start = counter();
-    while (*count < least)
-        if (counter() - start > frequency())
-            return false;
-    return true;
+static void finish(void)
+{
+	say(failures ? "FAIL %s" : "PASS %s", name);
+	psci(SYSTEM_OFF, 0, 0, 0);
 }
 
-void pause_shortly(void) {
-    u64 start = counter();
-    while (counter() - start < frequency() / 1000)
-        ;
+void unexpected(uint64_t esr, uint64_t elr, uint64_t far)
+{
+	check(false, "an exception that nobody expects: ESR %x, ELR %x, FAR %x", esr, elr, far);
+	finish();
 }
 
-void turn_on(u32 cpu) {
-    cpus[cpu].ready = false;
-    psci(PSCI_CPU_ON, cpus[cpu].affinity, (u64)start_secondary, cpu);
-    u64 start = counter();
-    while (!cpus[cpu].ready)
-        if (counter() - start > frequency()) {
-            check(false, "a CPU that is turned on begins");
-            finish();
-        }
+uint64_t mpidr_of(uint32_t affinity) { return (uint64_t)(affinity >> 24) << 32 | (affinity & 0xffffff); }
+
+/* Every Redistributor, in the order of their frames; the number of this CPU. */
+unsigned find_cpus(void)
+{
+	uint64_t mpidr = MRS(mpidr_el1) & 0xff00ffffff, typer, frame = GICR;
+	unsigned own = 0;
+	do {
+		typer = read64(frame + GICR_TYPER);
+		cpus[cpu_count] = (struct cpu){ frame, typer >> 32 };
+		if (mpidr_of(typer >> 32) == mpidr)
+			own = cpu_count;
+		frame += typer & 1 << 1 ? 0x40000 : 0x20000; /* of GICv4: with two frames for virtual LPIs */
+	} while (!(typer & 1 << 4) && ++cpu_count < MOST_CPUS);
+	cpu_count++;
+	return own;
 }
 
-void on(u32 cpu, void (*what)(void)) {
-    if (cpu == me()) {
-        what();
-        return;
-    }
-    cpus[cpu].call = what;
-    send_sgi(CALL, cpus[cpu].affinity);
-    u64 start = counter();
-    while (cpus[cpu].call)
-        if (counter() - start > frequency()) {
-            say("  CPU %u does not do what it is asked to", cpu);
-            check(false, "every CPU answers");
-            finish();
-        }
+void cpu_begins(void)
+{
+	uint64_t base = cpus[me()].redistributor, sgis = base + SGI_BASE;
+	write32(base + GICR_WAKER, 0);
+	while (read32(base + GICR_WAKER) & 1 << 2)
+		;
+	write32(sgis + GICD_IGROUPR, ~0u);
+	write32(sgis + GICD_ICENABLER, ~0u);
+	write32(sgis + GICD_ICPENDR, ~0u);
+	write32(sgis + GICD_ICACTIVER, ~0u);
+	write32(sgis + GICD_ISENABLER, 0xffff);
+	for (unsigned i = 0; i < 32; i += 4)
+		write32(sgis + GICD_IPRIORITYR + i, NORMAL * 0x01010101u);
+	MSR(ICC_SRE_EL1, MRS(ICC_SRE_EL1) | 1); /* SRE */
+	MSR(ICC_PMR_EL1, 0xf0);
+	MSR(ICC_BPR1_EL1, 0);
+	MSR(ICC_CTLR_EL1, 0);			      /* EOImode is 0 */
+	MSR(ICC_IGRPEN1_EL1, 1);
+	unmask();
 }
 
-static void serve(void) {
-    struct cpu *self = &cpus[me()];
-    for (;;) {
-        __asm__ volatile("msr daifset, #2");
-        if (!self->call)
-            __asm__ volatile("wfi");
-        __asm__ volatile("msr daifclr, #2; isb");
-        if (self->call) {
-            self->call();
-            self->call = 0;
-        }
-    }
+void attend(void)
+{
+	unsigned self = me();
+	cpu_begins();
+	attends[self] = true;
+	for (;;) {
+		mask();
+		if (!posted[self])
+			asm volatile("wfi");
+		unmask();
+		if (posted[self]) {
+			posted[self]();
+			posted[self] = 0;
+		}
+	}
 }
 
-/* The GIC. */
-
-void set_up_cpu_interface(void) {
-    struct cpu *self = &cpus[me()];
-    SYSREG_WRITE(ICC_SRE, 7);
-    store(self->frame + WAKER, 0);
-    while (load(self->frame + WAKER) & 4)
-        ;
-    store(self->frame + SGI_FRAME + IGROUPR, 0xFFFFFFFF);
-    store(self->frame + SGI_FRAME + ISENABLER, 0xFFFF);
-    SYSREG_WRITE(ICC_CTLR, 0);
-    SYSREG_WRITE(ICC_BPR1, 0);
-    SYSREG_WRITE(ICC_PMR, 0xF8);
-    SYSREG_WRITE(ICC_IGRPEN1, 1);
+int64_t turn_on(unsigned cpu)
+{
+	attends[cpu] = false;
+	posted[cpu] = 0;
+	int64_t told = psci(CPU_ON, mpidr_of(cpus[cpu].affinity), (uint64_t)enter, cpu);
+	if (told == 0 && !EVENTUALLY(attends[cpu])) {
+		check(false, "CPU %u, turned on, enters", cpu);
+		finish();
+	}
+	return told;
 }
 
-static u64 registers_of(u32 cpu, u32 intid) {
-    return intid < FIRST_SPI ? cpus[cpu].frame + SGI_FRAME : GICD;
+void post_to(unsigned cpu, void (*function)(void))
+{
+	posted[cpu] = function;
+	send_sgi(cpus[cpu].affinity, CALL);
 }
 
-void set_priority(u32 cpu, u32 intid, u32 priority) {
-    *(volatile uint8_t *)(registers_of(cpu, intid) + IPRIORITYR + intid) = priority;
+void run_on(unsigned cpu, void (*function)(void))
+{
+	if (cpu == me())
+		return function();
+	post_to(cpu, function);
+	if (!EVENTUALLY(!posted[cpu])) {
+		check(false, "CPU %u does what it is told", cpu);
+		finish();
+	}
 }
 
-void set_bit(u32 cpu, u32 registers, u32 intid) {
-    store(registers_of(cpu, intid) + registers + intid / 32 * 4, 1U << intid % 32);
+void wait(uint64_t microseconds)
+{
+	uint64_t end = now() + ticks(microseconds);
+	while (now() < end)
+		;
 }
 
-bool is_set(u32 cpu, u32 registers, u32 intid) {
-    return load(registers_of(cpu, intid) + registers + intid / 32 * 4) >> intid % 32 & 1;
+static unsigned kind(unsigned intid) { return intid >= FIRST_LPI ? 1024 + (intid - FIRST_LPI) % 64 : intid; }
+
+void take_interrupt(void)
+{
+	unsigned intid = MRS(ICC_IAR1_EL1);
+	if (kind(intid) < KINDS)
+		counts[me()][kind(intid)]++;
+	if (intid >= 1020 && intid < FIRST_LPI)
+		return;
+	if (handler && intid != CALL)
+		handler(intid);
+	MSR(ICC_EOIR1_EL1, intid);
+	if (intid == CALL && MRS(ICC_CTLR_EL1) & EOI_MODE)
+		MSR(ICC_DIR_EL1, intid);
 }
 
-void set_edge(u32 intid, bool edge) {
-    u64 address = GICD + ICFGR + intid / 16 * 4;
-    u32 bit = 2U << intid % 16 * 2;
-    store(address, edge ? load(address) | bit : load(address) & ~bit);
+uint32_t taken(unsigned cpu, unsigned intid) { return counts[cpu][kind(intid)]; }
+
+uint32_t taken_by_all(unsigned intid)
+{
+	uint32_t sum = 0;
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+		sum += taken(cpu, intid);
+	return sum;
 }
 
-/* Aff0 [3:0] is a bit of the list, [7:4] the range. */
-void send_sgi(u32 intid, u64 affinity) {
-    u64 aff0 = affinity & 0xFF;
-    SYSREG_WRITE(ICC_SGI1R, (affinity >> 32 & 0xFF) << 48 | aff0 >> 4 << 44 | (affinity >> 16 & 0xFF) << 32 |
-                                (u64)intid << 24 | (affinity >> 8 & 0xFF) << 16 | 1UL << (aff0 & 15));
+uint32_t taken_by_others(unsigned cpu, unsigned intid) { return taken_by_all(intid) - taken(cpu, intid); }
+
+void forget(void)
+{
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+		for (unsigned i = 0; i < KINDS; i++)
+			counts[cpu][i] = 0;
 }
 
-void send_sgi_to_others(u32 intid) { SYSREG_WRITE(ICC_SGI1R, 1UL << 40 | (u64)intid << 24); }
-
-void end_of(u32 intid) { SYSREG_WRITE(ICC_EOIR1, intid); }
-
-void forget(void) {
-    for (u32 cpu = 0; cpu < cpu_count; cpu++) {
-        for (u32 intid = 0; intid < MOST_INTIDS; intid++)
-            cpus[cpu].taken[intid] = 0;
-        cpus[cpu].lpis = 0;
-    }
+void send_sgis(uint32_t cluster, unsigned range, uint16_t list, unsigned intid)
+{
+	uint64_t aff1 = cluster >> 8 & 0xff, aff2 = cluster >> 16 & 0xff, aff3 = cluster >> 24;
+	uint64_t value = aff3 << 48 | (uint64_t)range << 44 | aff2 << 32 | (uint64_t)intid << 24 | aff1 << 16 | list;
+	MSR(ICC_SGI1R_EL1, value);
 }
 
-void take_interrupt(void) {
-    u32 cpu = me(), intid = SYSREG_READ(ICC_IAR1);
-    if (intid == SPURIOUS)
-        return;
-    if (intid >= FIRST_LPI)
-        cpus[cpu].last_lpi = intid;
-    if (intid == CALL) {
-        end_of(intid);
-        if (SYSREG_READ(ICC_CTLR) & EOI_MODE)
-            SYSREG_WRITE(ICC_DIR, intid);
-        return;
-    }
-    handle(cpu, intid);
-    if (intid >= FIRST_LPI)
-        cpus[cpu].lpis++;
-    else
-        cpus[cpu].taken[intid]++;
+void send_sgi(uint32_t affinity, unsigned intid)
+{
+	send_sgis(affinity, (affinity & 0xff) / 16, 1 << affinity % 16, intid);
 }
 
-void take_exception(u64 esr, u64 elr, u64 far) {
-    say("  an exception that nobody expects: ESR_EL1 %x, ELR_EL1 %x, FAR_EL1 %x", esr, elr, far);
-    failures++;
-    finish();
+bool per_cpu(unsigned intid) { return intid < 32; }
+
+static uint64_t registers_of(unsigned cpu, unsigned intid)
+{
+	return per_cpu(intid) ? cpus[cpu].redistributor + SGI_BASE : GICD;
 }
 
-static void find_cpus(void) {
-    u64 self = SYSREG_READ("mpidr_el1") & 0xFF00FFFFFF, typer;
-    u64 frame = GICR;
-    u32 others = 1;
-    do {
-        typer = load64(frame + GICR_TYPER);
-        u64 affinity = (typer >> 56) << 32 | (typer >> 32 & 0xFFFFFF);
-        u32 cpu = affinity == self ? 0 : others++;
-        cpus[cpu].affinity = affinity;
-        cpus[cpu].frame = frame;
-        cpu_count++;
-        frame += FRAMES;
-    } while (!(typer >> 4 & 1) && cpu_count < MOST_CPUS);
+bool bit_of(unsigned cpu, uint32_t registers, unsigned intid)
+{
+	return read32(registers_of(cpu, intid) + registers + intid / 32 * 4) >> intid % 32 & 1;
 }
 
-void begin(u32 cpu) {
-    if (cpu == 0) {
-        find_cpus();
-        /* ARE before the groups: what SPIs are routed by must not change while they are forwarded. */
-        store(GICD + CTLR, 0x10);
-        store(GICD + CTLR, 0x13);
-        u32 words = (load(GICD + TYPER) & 31) + 1;
-        for (u32 word = 1; word < words; word++)
-            store(GICD + IGROUPR + 4 * word, 0xFFFFFFFF);
-    }
-    set_up_cpu_interface();
-    cpus[cpu].ready = true;
-    if (cpu)
-        serve();
-    __asm__ volatile("msr daifclr, #2; isb");
-    for (u32 other = 1; other < cpu_count; other++)
-        turn_on(other);
-    for (u32 each = 0; each < cpu_count; each++)
-        say("CPU %u is %a", each, cpus[each].affinity);
-    test();
-    finish();
+void set_bit(unsigned cpu, uint32_t registers, unsigned intid)
+{
+	write32(registers_of(cpu, intid) + registers + intid / 32 * 4, 1u << intid % 32);
+}
+
+void set_priority(unsigned cpu, unsigned intid, uint8_t priority)
+{
+	write8(registers_of(cpu, intid) + GICD_IPRIORITYR + intid, priority);
+}
+
+void route(unsigned intid, uint64_t to) { write64(GICD + GICD_IROUTER + 8 * intid, to); }
+
+void begin(void)
+{
+	say("%s: %u CPUs", name, cpu_count);
+	write32(GICD + GICD_CTLR, 0);
+	write32(GICD + GICD_CTLR, 0x13); /* ARE and Group 1 by either view: one Security state, or the Non-secure */
+	unsigned lines = (read32(GICD + GICD_TYPER) & 31) + 1;
+	for (unsigned i = 1; i < lines; i++) {
+		write32(GICD + GICD_IGROUPR + 4 * i, ~0u);
+		for (unsigned j = 0; j < 32; j += 4)
+			write32(GICD + GICD_IPRIORITYR + 32 * i + j, NORMAL * 0x01010101u);
+	}
+	cpu_begins();
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+		if (cpu != me() && !check(turn_on(cpu) == 0, "CPU %u, of affinity %x, is on", cpu, (uint64_t)cpus[cpu].affinity))
+			finish();
+	test();
+	finish();
 }

@@ -1,103 +1,93 @@
-// Where CPUs begin, and where exceptions go. The MMU stays off.
-
-    .section .text.start, "ax"
-    .global _start, start_secondary
-
+/*
+ * Where CPUs enter, at EL1 with the MMU off and interrupts masked, and where exceptions do.
+ * TPIDR_EL1 has the number of the CPU.
+ */
+	.section .text.start, "ax"
+	.globl _start
 _start:
-    mov x0, #0
-start_secondary:                    // x0: the number of the CPU, which PSCI CPU_ON was given
-    mov x19, x0
-    adrp x1, stacks
-    add x1, x1, :lo12:stacks
-    add x2, x0, #1
-    add x1, x1, x2, lsl #13
-    mov sp, x1
-    msr tpidr_el1, x0
-    adrp x1, vectors
-    add x1, x1, :lo12:vectors
-    msr vbar_el1, x1
-    mov x1, #3 << 20                // no trap of SIMD: the compiler may use it
-    msr cpacr_el1, x1
-    isb
-    cbnz x0, 1f
-    adrp x1, bss_start
-    add x1, x1, :lo12:bss_start
-    adrp x2, bss_end
-    add x2, x2, :lo12:bss_end
-0:  cmp x1, x2
-    b.hs 1f
-    str xzr, [x1], #8
-    b 0b
-1:  mov x0, x19
-    bl begin
-2:  wfi
-    b 2b
+	mov	x0, #0
+	bl	set_up
+	bl	find_cpus		/* returns the number of this one */
+	bl	set_up
+	bl	begin
+1:	b	1b
 
-    .macro save
-    sub sp, sp, #208
-    stp x0, x1, [sp]
-    stp x2, x3, [sp, #16]
-    stp x4, x5, [sp, #32]
-    stp x6, x7, [sp, #48]
-    stp x8, x9, [sp, #64]
-    stp x10, x11, [sp, #80]
-    stp x12, x13, [sp, #96]
-    stp x14, x15, [sp, #112]
-    stp x16, x17, [sp, #128]
-    stp x18, x29, [sp, #144]
-    mrs x0, elr_el1
-    mrs x1, spsr_el1
-    stp x30, x0, [sp, #160]
-    str x1, [sp, #176]
-    .endm
+	.globl enter
+enter:					/* X0: the number, as PSCI's context */
+	bl	set_up
+	bl	attend
+1:	b	1b
 
-    .macro load
-    ldp x30, x0, [sp, #160]
-    ldr x1, [sp, #176]
-    msr elr_el1, x0
-    msr spsr_el1, x1
-    ldp x2, x3, [sp, #16]
-    ldp x4, x5, [sp, #32]
-    ldp x6, x7, [sp, #48]
-    ldp x8, x9, [sp, #64]
-    ldp x10, x11, [sp, #80]
-    ldp x12, x13, [sp, #96]
-    ldp x14, x15, [sp, #112]
-    ldp x16, x17, [sp, #128]
-    ldp x18, x29, [sp, #144]
-    ldp x0, x1, [sp]
-    add sp, sp, #208
-    .endm
+set_up:
+	adr	x1, vectors
+	msr	vbar_el1, x1
+	msr	tpidr_el1, x0
+	adrp	x1, stacks
+	add	x1, x1, :lo12:stacks
+	add	x2, x0, #1
+	add	x1, x1, x2, lsl #12
+	mov	sp, x1
+	isb
+	ret
 
-interrupt:
-    save
-    bl take_interrupt
-    load
-    eret
+	/* 20 registers that C may change, and what a nested exception changes. */
+	.macro	interrupted function
+	stp	x0, x1, [sp, #-192]!
+	stp	x2, x3, [sp, #16]
+	stp	x4, x5, [sp, #32]
+	stp	x6, x7, [sp, #48]
+	stp	x8, x9, [sp, #64]
+	stp	x10, x11, [sp, #80]
+	stp	x12, x13, [sp, #96]
+	stp	x14, x15, [sp, #112]
+	stp	x16, x17, [sp, #128]
+	stp	x18, x30, [sp, #144]
+	mrs	x0, elr_el1
+	mrs	x1, spsr_el1
+	stp	x0, x1, [sp, #160]
+	bl	\function
+	ldp	x0, x1, [sp, #160]
+	msr	elr_el1, x0
+	msr	spsr_el1, x1
+	ldp	x2, x3, [sp, #16]
+	ldp	x4, x5, [sp, #32]
+	ldp	x6, x7, [sp, #48]
+	ldp	x8, x9, [sp, #64]
+	ldp	x10, x11, [sp, #80]
+	ldp	x12, x13, [sp, #96]
+	ldp	x14, x15, [sp, #112]
+	ldp	x16, x17, [sp, #128]
+	ldp	x18, x30, [sp, #144]
+	ldp	x0, x1, [sp], #192
+	eret
+	.endm
 
-unexpected:
-    mrs x0, esr_el1
-    mrs x1, elr_el1
-    mrs x2, far_el1
-    bl take_exception
-    b .
+	.macro	vector target
+	.balign	0x80
+	b	\target
+	.endm
 
-    .macro entry to
-    .balign 128
-    b \to
-    .endm
-
-    .balign 2048
+	.balign	0x800
 vectors:
-    .rept 5
-    entry unexpected
-    .endr
-    entry interrupt                 // IRQ, from this Exception level with its own stack pointer
-    .rept 10
-    entry unexpected
-    .endr
+	.rept	4
+	vector	unexpected_exception
+	.endr
+	vector	unexpected_exception
+	vector	irq
+	vector	unexpected_exception
+	vector	unexpected_exception
+	.rept	8
+	vector	unexpected_exception
+	.endr
 
-    .section .bss.stacks, "aw", @nobits
-    .balign 4096
-stacks:
-    .skip 0x2000 * 16
+irq:	interrupted take_interrupt
+
+unexpected_exception:
+	mrs	x0, esr_el1
+	mrs	x1, elr_el1
+	mrs	x2, far_el1
+	b	unexpected
+
+	.bss
+	.balign	4096
+stacks:	.space	4096 * 32
