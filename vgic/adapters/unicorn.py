@@ -100,6 +100,15 @@ _EXTERNAL: Final = {
 }
 _EXTERNAL_ISS: Final = 1 << 25 | 1 << 10 | 0x10
 
+# Stores of one register without writeback, (mask, value) of the instruction: STR, STRB and STRH with each kind of
+# offset, and STLR.
+_PLAIN_STORES: Final = (
+    (0x3FC0_0000, 0x3900_0000),
+    (0x3FE0_0C00, 0x3800_0000),
+    (0x3FE0_0C00, 0x3820_0800),
+    (0x3FE0_8000, 0x0880_8000),
+)
+
 ExceptionHandler = Callable[["UnicornCpu", int], bool]
 """Is told of an exception that is not the GIC's, with its number in UC_HOOK_INTR; False: it is UNDEFINED."""
 
@@ -193,6 +202,10 @@ class UnicornCpu:
         self.irq = self.fiq = False
         """The outputs of the GIC."""
         self._on_exception = on_exception
+        self._running = False
+        self._loading = self._storing = False
+        self._stored = False
+        """Emulation ends behind a store whose effects are all there, but at which Unicorn leaves PC."""
         self._word = ctypes.create_string_buffer(4)
         self._xs = [Registers(uc, [_x(number)]) for number in range(31)]
         self._pc = Registers(uc, [UC_ARM64_REG_PC])
@@ -211,12 +224,34 @@ class UnicornCpu:
 
     def _map_frames(self, base: int, size: int) -> None:
         gic, cpu = self.gic, self.number
+        self.map_device(
+            base,
+            size,
+            lambda offset, width: gic.read(base + offset, width, cpu),
+            lambda offset, width, value: gic.write(base + offset, width, value, cpu),
+        )
+
+    def map_device(
+        self, base: int, size: int, load: Callable[[int, int], int], store: Callable[[int, int, int], None]
+    ) -> None:
+        """A device at physical address `base`: told loads (offset, bytes) and stores (offset, bytes, value).
+
+        What it does may change the GIC's outputs.
+        """
 
         def read(_: Uc, offset: int, width: int, __: object) -> int:
-            return gic.read(base + offset, width, cpu)
+            self._loading = True
+            try:
+                return load(offset, width)
+            finally:
+                self._loading = False
 
         def write(_: Uc, offset: int, width: int, value: int, __: object) -> None:
-            gic.write(base + offset, width, value, cpu)
+            self._storing = True
+            try:
+                store(offset, width, value)
+            finally:
+                self._storing = False
 
         self.uc.mmio_map(base, size, read, None, write, None)
 
@@ -269,16 +304,32 @@ class UnicornCpu:
         if not self.ready:
             return True
         self.take_interrupt()
-        self.stopped = False
+        self.stopped = self._stored = False
+        self._running = True
         try:
             self.uc.emu_start(self.pc, _NOWHERE, count=instructions)
         except UcError as error:
             self._external_abort(error)
             return True
+        finally:
+            self._running = False
+        if self._stored:
+            self.pc += 4
         return self.stopped
 
     def stop(self) -> None:
-        """End the slice, after the present instruction."""
+        """End the slice, after the present instruction; after all of it where that is a load from a device."""
+        if not self._running:
+            return
+        # Unicorn stops at an access to a device with PC there, and would do the access again. A plain store needs
+        # nothing but another PC. Registers that others change are not written yet: they let the slice go on.
+        if self._storing:
+            word = self.word(self.pc)
+            if not any(word & mask == value for mask, value in _PLAIN_STORES):
+                return
+            self._stored = True
+        elif self._loading:
+            return
         self.stopped = True
         self.uc.emu_stop()
 

@@ -52,6 +52,12 @@ def test_the_kernel_is_told_its_memory_its_initrd_and_its_command_line() -> None
     assert "linux,initrd-start" not in tree(vgic.Config(SPARSE), DEVICES._replace(initrd=None))["chosen"].properties
 
 
+@pytest.mark.parametrize("arguments", ["", " "])
+def test_a_command_line_may_be_empty(arguments: str) -> None:
+    chosen = tree(vgic.Config(SPARSE), DEVICES._replace(arguments=arguments))["chosen"]
+    assert ("bootargs" in chosen.properties) == bool(arguments)
+
+
 def test_a_command_line_with_control_characters_is_refused() -> None:
     with pytest.raises(UsageError, match=r"'quiet\\n'"):
         device_tree(vgic.Config(SPARSE), DEVICES._replace(arguments="quiet\n"))

@@ -52,8 +52,8 @@ def device_tree(config: vgic.Config, devices: Devices) -> bytes:
     # Here, so that whoever has no use for it needs no fdt.
     from fdt import FDT
 
-    if not devices.arguments.isprintable():
-        raise UsageError(f"a kernel's command line has no control characters: {devices.arguments!r}")
+    if not (devices.arguments.isprintable() and devices.arguments.isascii()):
+        raise UsageError(f"a kernel's command line is of printable ASCII characters: {devices.arguments!r}")
     tree = FDT()
     _describe(tree.root, _machine(config, devices))
     blob: bytes = tree.to_dtb(version=17)
@@ -126,7 +126,9 @@ def _machine(config: vgic.Config, devices: Devices) -> dict[str, Value]:
 
 
 def _chosen(devices: Devices) -> dict[str, Value]:
-    chosen: dict[str, Value] = {"stdout-path": f"/pl011@{devices.uart:x}", "bootargs": devices.arguments}
+    chosen: dict[str, Value] = {"stdout-path": f"/pl011@{devices.uart:x}"}
+    if devices.arguments:
+        chosen["bootargs"] = devices.arguments
     if devices.initrd is not None:
         chosen["linux,initrd-start"] = _number(devices.initrd.start)
         chosen["linux,initrd-end"] = _number(devices.initrd.stop)

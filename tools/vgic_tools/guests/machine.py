@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Final
 
-from unicorn import UC_PROT_ALL, Uc
+from unicorn import UC_PROT_ALL
 
 import vgic
 from vgic.adapters.unicorn import new_engine
@@ -106,15 +106,8 @@ class GuestMachine:
     def add_device(self, name: str, base: int, size: int, device: Device) -> None:
         """A device at physical address `base`, seen by every CPU; its state is kept under `name`."""
         self.devices[name] = device
-
-        def read(_: Uc, offset: int, width: int, __: object) -> int:
-            return device.read(offset, width)
-
-        def write(_: Uc, offset: int, width: int, value: int, __: object) -> None:
-            device.write(offset, width, value)
-
         for cpu in self.cpus:
-            cpu.uc.mmio_map(base, size, read, None, write, None)
+            cpu.map_device(base, size, device.read, device.write)
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
         """The GIC's outputs have changed."""

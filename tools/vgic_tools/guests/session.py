@@ -50,7 +50,11 @@ class Session:
 
     def run(self) -> End:
         """Run until something of `End` has come about."""
-        if not self.machine.run(self._over):
+        alive = self.machine.run(self._over)
+        # The guest's last words may be what was waited for.
+        if self.script is not None and self.script.done:
+            return End.HEARD
+        if not alive:
             return End.STUCK
         return End.OFF if self._end is None else self._end
 
