@@ -18,7 +18,7 @@ _ERASED: Final = b"\xff"
 
 
 class Flash:
-    """Both banks, with `firmware` from a file called `name` in the first. Raises UsageError where it has no room."""
+    """Both banks, with `firmware` from a file called `name` in the first. Raises UsageError without room."""
 
     def __init__(self, firmware: bytes, name: str) -> None:
         if not firmware:
