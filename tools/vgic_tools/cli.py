@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "decode": "vgic_tools.decode.command:decode_command",
     "host": "vgic_tools.hosts.command:host_group",
     "its": "vgic_tools.its:its_command",
-    "map": "vgic_tools.map:map_command",
+    "map": "vgic_tools.machines.map:map_command",
     "replay": "vgic_tools.replay.command:replay_command",
     "rules": "vgic_tools.rules.command:rules_command",
     "state": "vgic_tools.state:state_group",

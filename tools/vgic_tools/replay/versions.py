@@ -9,7 +9,7 @@ import vgic
 from mmio.trace import Access, Event, TraceReader
 from vgic.layouts import gicd
 from vgic.profiles import QEMU_VERSIONS
-from vgic_tools.machine import Machine, machine_from_document, machine_from_options
+from vgic_tools.machines.machine import Machine, machine_from_document, machine_from_options
 
 __all__ = ["as_recorded", "recorded_machine"]
 

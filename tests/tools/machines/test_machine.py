@@ -9,7 +9,7 @@ import pytest
 import recorded_guests
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.machine import Machine, machine_from_options
+from vgic_tools.machines.machine import Machine, machine_from_options
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
 

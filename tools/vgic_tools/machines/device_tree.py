@@ -12,8 +12,8 @@ import vgic
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic_tools.errors import UsageError
-from vgic_tools.flat_tree import Node, TreeError, read_tree
 from vgic_tools.inputs import read_bytes, shown_name
+from vgic_tools.machines.flat_tree import Node, TreeError, read_tree
 
 __all__ = ["config_from_device_tree"]
 

@@ -14,7 +14,7 @@ from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import shown_name
-from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
+from vgic_tools.machines.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
 from vgic_tools.terminal import note
 
 __all__ = [
@@ -141,7 +141,7 @@ def machine_from_options(
         if qemu_cmdline is not None:
             config, origin = config_from_qemu_cmdline(qemu_cmdline), shown_name(qemu_cmdline)
         elif dtb is not None:
-            from vgic_tools.device_tree import config_from_device_tree
+            from vgic_tools.machines.device_tree import config_from_device_tree
 
             config, origin = config_from_device_tree(dtb, QEMU_SPIS), shown_name(dtb)
         elif affinities is not None:

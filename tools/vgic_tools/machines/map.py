@@ -9,7 +9,7 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts import gicr
 from vgic_tools.console import stdout, table
 from vgic_tools.errors import UsageError
-from vgic_tools.machine import machine_from_options, machine_options
+from vgic_tools.machines.machine import machine_from_options, machine_options
 from vgic_tools.memory import measure_memory
 from vgic_tools.terminal import fail
 

@@ -12,10 +12,10 @@ import pytest
 
 import recorded_guests
 import vgic
-from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
+from vgic_tools.machines.device_tree import config_from_device_tree
 
-TREES = Path(__file__).parents[1] / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 
 
 @pytest.fixture
