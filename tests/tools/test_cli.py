@@ -110,7 +110,7 @@ def test_files_that_are_none(trace: Path) -> None:
     [
         (
             [],
-            "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE, --cpus N or",
+            "say which machine it is: --machine FILE (the recording's QEMU command line, its device tree, MADT",
         ),
         (["--cpus", "4", "--qemu-cmdline", CMDLINE], "--qemu-cmdline and --cpus both say which vCPUs there are"),
         (["--qemu-cmdline", DTB], f"{DTB}: not text"),

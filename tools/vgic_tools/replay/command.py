@@ -11,7 +11,7 @@ from mmio import MapError
 from mmio.trace import TraceError, TraceReader
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machines.machine import Machine, machine_options
+from vgic_tools.machines.machine import Machine, machine_files, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result
@@ -46,7 +46,7 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
     """
     try:
-        is_given_once(trace, options["qemu_cmdline"], options["dtb"])
+        is_given_once(trace, *machine_files(options))
         with opened_trace(trace) as reader:
             result = _replayed(reader, keep_going, host_a3v, options)
     except (UsageError, TraceError, ReplayError, MapError) as error:

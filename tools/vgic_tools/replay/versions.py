@@ -28,7 +28,8 @@ def recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine
     """
     if "machine" in reader.metadata and not any(options.values()):
         return machine_from_document(reader.metadata["machine"], reader.path)
-    machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+    usual = vgic.QEMU if reader.format == "qemu" else vgic.ARCH
+    machine = machine_from_options(**options, default_profile=usual)  # type: ignore[arg-type]  # click's names
     return machine if options["profile"] else as_recorded(machine, reader)
 
 
