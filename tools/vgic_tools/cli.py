@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "compare": "vgic_tools.compare.command:compare_command",
     "convert": "vgic_tools.convert:convert_command",
     "decode": "vgic_tools.decode.command:decode_command",
+    "exits": "vgic_tools.exits.command:exits_command",
     "host": "vgic_tools.hosts.command:host_group",
     "its": "vgic_tools.its:its_command",
     "map": "vgic_tools.machines.map:map_command",

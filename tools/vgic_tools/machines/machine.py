@@ -137,11 +137,12 @@ def machine_from_options(
     its: tuple[str, ...] = (),
     machine: Path | None = None,
     default_cpus: int | None = None,
+    default_machine: Machine | None = None,
     default_profile: vgic.Profile = vgic.ARCH,
 ) -> Machine:
     """The machine that the options describe; `default_profile` is for a file that does not tell whose GIC it is.
 
-    Raises UsageError where they name none and there is no `default_cpus`, or contradict each other.
+    Raises UsageError where they name none and there is no default, or contradict each other.
     """
     sources = {
         "--machine": machine is not None,
@@ -176,6 +177,8 @@ def machine_from_options(
             number = cpus if cpus is not None else default_cpus or 1
             config = vgic.Config(vgic.Topology.clusters(number, 16))
             origin = "--cpus" if cpus is not None else "the defaults"
+        elif default_machine is not None:
+            config, origin = default_machine.config, default_machine.origin
         else:
             raise UsageError(
                 "say which machine it is: --machine FILE (the recording's QEMU command line, its device tree, MADT"
