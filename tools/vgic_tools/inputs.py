@@ -14,7 +14,16 @@ from mmio.unpacking import UnpackError, unpacked
 from vgic import State, StateError
 from vgic_tools.errors import UsageError
 
-__all__ = ["is_given_once", "kept", "opened_trace", "read_bytes", "read_state", "read_text", "shown_name"]
+__all__ = [
+    "STANDARD_INPUT",
+    "is_given_once",
+    "kept",
+    "opened_trace",
+    "read_bytes",
+    "read_state",
+    "read_text",
+    "shown_name",
+]
 
 STANDARD_INPUT: Final = "-"
 

@@ -17,6 +17,9 @@ _LARGEST: Final = 1 << 26
 _TREE: Final = b"\xd0\x0d\xfe\xed"
 _TABLE: Final = b"APIC"
 
+_FOUND: Final = b"GICv3: CPU0: found redistributor "
+"""In the kernel log of every boot that has found a GICv3."""
+
 _KINDS: Final = "a QEMU command line, a device tree blob, an ACPI MADT or a kernel log (dmesg)"
 
 
@@ -36,13 +39,17 @@ def machine_from_file(path: Path, profile: vgic.Profile) -> Described:
     return _described(read_bytes(path, _LARGEST), path, profile)
 
 
-def describes_machine(path: Path) -> bool:
-    """True where the file is of a known kind, whether its machine can be modelled or not."""
+def describes_machine(path: Path) -> int | None:
+    """How much a file of a known kind says of a machine, 0 the most; None for one that says nothing."""
     try:
         data = read_bytes(path, _LARGEST)
     except UsageError:
-        return False
-    return data.startswith((_TREE, _TABLE)) or bool(_qemu_words(data)) or _kernel_log(data) is not None
+        return None
+    if _qemu_words(data):
+        return 0
+    if data.startswith((_TREE, _TABLE)):
+        return 1 if data.startswith(_TREE) else 2
+    return 3 if _FOUND in data else None
 
 
 def _described(data: bytes, path: Path, profile: vgic.Profile) -> Described:
