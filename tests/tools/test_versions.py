@@ -12,8 +12,8 @@ import vgic
 from mmio.trace import Event, open_trace, read_qemu
 from qemu_log import NAME, awake, dist, virt
 from vgic_tools.cli import main
-from vgic_tools.machine import Machine
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay.versions import as_recorded
 
 NEWER = "linux612_smp4_its_qemu10"

@@ -1,5 +1,6 @@
 """`vgic replay`: a recording drives the model, and what it recorded is compared."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from mmio import MapError
 from mmio.trace import TraceError, TraceReader
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machine import Machine, machine_options
+from vgic_tools.machines.machine import Machine, machine_files, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result
@@ -25,7 +26,7 @@ __all__ = ["replay_command"]
 
 
 @click.command("replay", short_help="Compare a recorded guest with the model, access by access.")
-@click.argument("trace", metavar="TRACE")
+@click.argument("traces", metavar="TRACE...", nargs=-1, required=True)
 @machine_options
 @click.option("--keep-going", is_flag=True, help="Replay to the end and count every divergence by register.")
 @click.option("--json", "as_data", is_flag=True, help="Print the result as JSON.")
@@ -34,7 +35,26 @@ __all__ = ["replay_command"]
     type=click.Choice(["0", "1"]),
     help="Count the exits that a host with this A3V takes so that the guest sees its own.",
 )
-def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Of many traces, replay N at a time. Default: CPUs."
+)
+@click.option("--junit", metavar="FILE", help="Write what came of each trace as JUnit's XML, for a CI.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep what came of each trace in this file as soon as it is there, and do not do again what is in it.",
+)
+def replay_command(
+    traces: tuple[str, ...],
+    keep_going: bool,
+    as_data: bool,
+    host_a3v: str | None,
+    jobs: int | None,
+    junit: str | None,
+    results: Path | None,
+    **options: object,
+) -> None:
     """Replay a trace through the model and compare every outcome that it recorded.
 
     TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or compressed (gzip, bzip2, xz or
@@ -42,11 +62,24 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     one did not, 2 where the input cannot be used, or what it shows depends on something that is not modelled or
     not recorded.
 
+    Of several traces, or a folder of them, each is replayed in a process of its own, and shown on a line. Where no
+    option says which machine it is, a file beside the trace does: a QEMU command line, device tree, MADT or dmesg.
+
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
+    vgic replay traces/ --jobs 4 --junit replay.xml --results replay.jsonl
     """
+    trace = traces[0]
+    if len(traces) > 1 or jobs or junit or results or os.path.isdir(trace):
+        from vgic_tools.replay.batch_command import replay_many
+
+        if host_a3v is not None:
+            fail(UsageError("--host-a3v counts the exits of one trace"))
+        replay_many(
+            traces, options, keep_going=keep_going, jobs=jobs, junit=junit, results=results, as_data=as_data
+        )
     try:
-        is_given_once(trace, options["qemu_cmdline"], options["dtb"])
+        is_given_once(trace, *machine_files(options))
         with opened_trace(trace) as reader:
             result = _replayed(reader, keep_going, host_a3v, options)
     except (UsageError, TraceError, ReplayError, MapError) as error:

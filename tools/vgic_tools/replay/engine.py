@@ -54,7 +54,7 @@ from vgic.host.trap_plan import TrapPlan
 from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe

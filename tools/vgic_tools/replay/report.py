@@ -11,7 +11,7 @@ from vgic_tools.fields import difference_table
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.result import Divergence, Result
 
-__all__ = ["as_json", "print_report"]
+__all__ = ["as_json", "divergence_json", "print_divergence", "print_report"]
 
 _INTERRUPT_TYPES = ("SGI", "PPI", "SPI", "LPI")
 _MOST_PES = 16
@@ -38,7 +38,7 @@ def print_report(console: Output, result: Result) -> None:
         console.print(styled("note:", "yellow"), note)
     if result.first is not None:
         console.print()
-        _print_divergence(console, result, result.first)
+        print_divergence(console, result.trace, result.first)
     console.print()
     console.print(*_verdict(result), sep="")
 
@@ -97,8 +97,9 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _print_divergence(console: Output, result: Result, divergence: Divergence) -> None:
-    where = f"{result.trace}:{divergence.event.line}"
+def print_divergence(console: Output, trace: str, divergence: Divergence) -> None:
+    """A divergence with what led to it."""
+    where = f"{trace}:{divergence.event.line}"
     pe = f", vCPU {divergence.place}" if divergence.place else ""
     console.print(styled(where, "bold red"), f"{pe}: ", styled(divergence.what, "bold"), sep="")
     console.print(f"  expected {divergence.expected}")
@@ -137,11 +138,12 @@ def as_json(result: Result) -> dict[str, object]:
         "exits": None if result.exits is None else dict(result.exits),
         "accepted_not_predicted": dict(result.accepted),
         "notes": list(result.notes),
-        "first_divergence": None if first is None else _divergence_json(first),
+        "first_divergence": None if first is None else divergence_json(first),
     }
 
 
-def _divergence_json(divergence: Divergence) -> dict[str, object]:
+def divergence_json(divergence: Divergence) -> dict[str, object]:
+    """A divergence as plain data for `json.dump`."""
     layout = divergence.layout
     return {
         "line": divergence.event.line,
