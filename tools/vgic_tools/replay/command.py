@@ -16,10 +16,12 @@ from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.versions import recorded_machine
+from vgic_tools.report.outputs import Outputs, origin, output_options
 from vgic_tools.terminal import BAD_INPUT, DIFFERENT, fail, print_json
 
 if TYPE_CHECKING:
     from vgic.host.trap_plan import TrapPlan
+    from vgic_tools.report.recorder import Recorder
 
 __all__ = ["replay_command"]
 
@@ -34,7 +36,20 @@ __all__ = ["replay_command"]
     type=click.Choice(["0", "1"]),
     help="Count the exits that a host with this A3V takes so that the guest sees its own.",
 )
-def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | None, **options: object) -> None:
+@output_options
+@click.pass_context
+def replay_command(
+    context: click.Context,
+    /,
+    trace: str,
+    keep_going: bool,
+    as_data: bool,
+    host_a3v: str | None,
+    perfetto: Path | None,
+    vcd: Path | None,
+    html: Path | None,
+    **options: object,
+) -> None:
     """Replay a trace through the model and compare every outcome that it recorded.
 
     TRACE is a QEMU log (-trace 'gicv3_*' -D FILE) or a native trace, plain or compressed (gzip, bzip2, xz or
@@ -44,11 +59,15 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
 
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
+    vgic replay trace.log.gz --qemu-cmdline cmd.txt --html report.html --perfetto boot.pftrace
     """
+    outputs = Outputs(perfetto, vcd, html)
     try:
         is_given_once(trace, options["qemu_cmdline"], options["dtb"])
         with opened_trace(trace) as reader:
-            result = _replayed(reader, keep_going, host_a3v, options)
+            result, recorder = _replayed(reader, keep_going, host_a3v, outputs, options)
+            if recorder is not None:
+                outputs.write(result, recorder, origin(context, trace))
     except (UsageError, TraceError, ReplayError, MapError) as error:
         fail(error)
     if as_data:
@@ -63,13 +82,16 @@ def replay_command(trace: str, keep_going: bool, as_data: bool, host_a3v: str | 
     sys.exit(BAD_INPUT if result.undecided else DIFFERENT if result.diverged else 0)
 
 
-def _replayed(reader: TraceReader, keep_going: bool, host_a3v: str | None, options: dict[str, object]) -> Result:
+def _replayed(
+    reader: TraceReader, keep_going: bool, host_a3v: str | None, outputs: Outputs, options: dict[str, object]
+) -> "tuple[Result, Recorder | None]":
     machine = recorded_machine(reader, options)
+    recorder = outputs.recorder(machine.config)
     with progress(Path(reader.path).name, reader.total_bytes, lambda: reader.bytes_read) as advance:
         traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
-        result = replay(reader, reader.path, machine, keep_going, advance, traps)
+        result = replay(reader, reader.path, machine, keep_going, advance, traps, watcher=recorder)
     result.notes.extend(reader.warnings)
-    return result
+    return result, recorder
 
 
 def _host_plan(machine: Machine, a3v: bool) -> "TrapPlan":

@@ -24,7 +24,7 @@ class Watcher(Protocol):
         """The model has taken it."""
 
     def generates(self, sgi: int) -> None:
-        """The model generates an SGI now, whose event was the `sgi`-th, from 0: its deliveries were to come first."""
+        """The model generates an SGI now, which was event `sgi`, from 0: its deliveries had to come first."""
 
     def generated(self) -> None:
         """The SGI is pending where it goes to. The event that came last is still to be taken."""

@@ -59,7 +59,9 @@ class _Event(NamedTuple):
     """Of a TrackEvent."""
 
 
-def write_perfetto(file: BinaryIO, timeline: Timeline, title: str, divergence: tuple[int, str] | None = None) -> None:
+def write_perfetto(
+    file: BinaryIO, timeline: Timeline, title: str, divergence: tuple[int, str] | None = None
+) -> None:
     """Write a timeline; `title` says what it is of, and `divergence` when and what."""
     tracks = _Tracks(file)
     events: list[_Event] = []
@@ -125,7 +127,10 @@ def _vcpu(tracks: _Tracks, timeline: Timeline, cpu: int, affinity: str) -> Itera
         if any(levels & output for _, levels in timeline.outputs[cpu]):
             yield from _levels(timeline.outputs[cpu], output, tracks.add(name, parent), name, "output")
     track = tracks.add(
-        "waiting", parent, counter=True, description="Interrupts that are pending, enabled and forwarded to the vCPU."
+        "waiting",
+        parent,
+        counter=True,
+        description="Interrupts that are pending, enabled and forwarded to the vCPU.",
     )
     for time, count in timeline.waiting[cpu]:
         yield _event(time, _VALUE_CHANGED, track, "", "", number(_COUNTER_VALUE, count))

@@ -92,8 +92,8 @@ class Timeline:
     outputs: list[Changes] = field(default_factory=list)
     """By vCPU: `IRQ` and `FIQ`."""
     waiting: list[Changes] = field(default_factory=list)
-    """By vCPU: how many interrupts are pending, enabled and forwarded to it. LPIs that are configured near each other
-    count as one."""
+    """By vCPU: how many interrupts are pending, enabled and forwarded to it. Several LPIs whose configuration bytes
+    are near each other count as one."""
     handled: list[list[Handled]] = field(default_factory=list)
     """By vCPU, by `start`."""
     lines: dict[Interrupt, Changes] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Timeline:
 
     def __post_init__(self) -> None:
         for signals in (self.outputs, self.waiting, self.handled):
-            signals.extend([] for _ in self.cpus)  # type: ignore[attr-defined]
+            signals.extend([] for _ in self.cpus)
 
     def time_of(self, event: Event) -> int:
         """When an event was. One without a time, where others have one, counts as the first."""
