@@ -92,7 +92,7 @@ def test_outputs_lines_and_what_waits() -> None:
     assert found.told("input lines/SPI 42") == [(5_000, "B high")]
     assert len(found.told("input lines/PPI 27 of 1.0.0.0")) == 4
     counters = [track.name for track in found.tracks.values() if track.HasField("counter")]
-    assert counters == ["waiting"]
+    assert counters == ["waiting", "waiting"]
 
 
 def test_the_divergence_and_what_is_idle() -> None:

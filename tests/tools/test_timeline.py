@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 import vgic
-from mmio.trace import Event, read_qemu
+from mmio.trace import Event, Outputs, read_qemu
 from qemu_log import NAME, awake, delivery, dist, icc, ppi, redist, reset, sgi, spi, virt
 from recorded_guests import events, machine
 from vgic_tools.replay import Result, replay
 from vgic_tools.report.recorder import Recorder
-from vgic_tools.report.timeline import ANY, IRQ, Handled, Interrupt, Timeline
+from vgic_tools.report.timeline import ANY, FIQ, IRQ, Handled, Interrupt, Timeline
 
 
 def watched(lines: Iterable[str], cpus: int = 1, timed: bool = False) -> Timeline:
@@ -130,23 +132,35 @@ def test_routes_and_accesses() -> None:
     assert [to for _, to in recorder.timeline.routes[42]] == [ANY]
 
 
-def test_a_real_guest_is_seen_as_its_recorder_saw_it() -> None:
-    """The recording has the outputs, too: whatever the model showed is there, in that order."""
-    trace = events("linux_smp4_noits", "full")
-    recorder = Recorder(machine("linux_smp4_noits").config)
-    watched_result = replay(trace, NAME, machine("linux_smp4_noits"), watcher=recorder)
-    assert watched_result == replay(trace, NAME, machine("linux_smp4_noits"))
-    timeline = recorder.timeline
-    counts = watched_result.acknowledged
-    assert [sum(counts[name, kind] for kind in ("SGI", "PPI", "SPI")) for name in timeline.cpus] == [
-        len(handled) for handled in timeline.handled
-    ]
-    assert sum(timeline.sent().values()) == watched_result.compared["SGI deliveries"]
-    assert {number for cpu in timeline.handled for one in cpu for number in one.sgis} == set(
-        range(len(timeline.sgis))
-    )
-    for handled in timeline.handled:
+@pytest.mark.parametrize("recording", ["linux_smp1_its", pytest.param("linux_smp4_noits", marks=pytest.mark.slow)])
+def test_a_real_guest_is_seen_as_its_recorder_saw_it(recording: str) -> None:
+    """The recording has the outputs, too: the model's change as often, in that order and at about that time."""
+    trace = events(recording, "full")
+    recorder = Recorder(machine(recording).config)
+    result, timeline = replay(trace, NAME, machine(recording), watcher=recorder), recorder.timeline
+    assert result == replay(trace, NAME, machine(recording))
+    for cpu, outputs in enumerate(timeline.outputs):
+        seen: list[tuple[int, int]] = []
+        for event in trace:
+            if isinstance(event, Outputs) and event.cpu == timeline_cpu(recording, cpu):
+                levels = event.irq * IRQ + event.fiq * FIQ
+                if levels != (seen[-1][1] if seen else 0):
+                    seen.append((timeline.time_of(event), levels))
+        assert [levels for _, levels in outputs] == [levels for _, levels in seen]
+        late = sorted(abs(ours - theirs) for (ours, _), (theirs, _) in zip(outputs, seen, strict=True))
+        assert late[len(late) // 2] < 20_000
+    for cpu, handled in enumerate(timeline.handled):
+        taken = sum(count for (name, _), count in result.acknowledged.items() if name == timeline.cpus[cpu])
+        assert len(handled) == taken
         assert all(one.end is None or one.end >= one.start for one in handled)
+    assert sum(timeline.sent().values()) == result.compared["SGI deliveries"]
+    arrived = {number for handled in timeline.handled for one in handled for number in one.sgis}
+    assert arrived == set(range(len(timeline.sgis)))
     for signals in (timeline.outputs, timeline.waiting, timeline.lines.values()):
         for signal in signals:
             assert [time for time, _ in signal] == sorted(time for time, _ in signal)
+
+
+def timeline_cpu(recording: str, cpu: int) -> int:
+    """The packed affinity of a vCPU."""
+    return machine(recording).config.topology.affinities[cpu]

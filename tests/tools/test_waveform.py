@@ -54,7 +54,9 @@ def test_a_vcpu() -> None:
 
 
 def test_lines_and_what_is_idle() -> None:
-    vcd = read(small_timeline())
+    timeline = small_timeline()
+    timeline.sgis.clear()
+    vcd = read(timeline)
     assert numbers(vcd, "lines.spi42") == [(0, 0), (5_000, 1)]
     assert numbers(vcd, "lines.ppi27_vcpu1") == [(0, 0), (10_000, 1), (20_000, 0), (75_000, 1), (76_000, 0)]
     assert not [name for name in vcd.references_to_ids if name.startswith("vcpu0")]

@@ -1,6 +1,5 @@
 """The files that `vgic replay` writes beside its result."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -109,6 +108,8 @@ def origin(context: click.Context, trace: str) -> dict[str, str]:
 
 
 def _digest(path: str) -> str:
+    import hashlib
+
     if path == "-":
         return "not known: it came from a pipe"
     try:

@@ -69,9 +69,8 @@ def write_perfetto(
     whole = tracks.add(f"{title}{clock}")
     if divergence is not None:
         events.append(_event(divergence[0], _INSTANT, whole, f"divergence: {divergence[1]}", "divergence"))
-    for cpu, affinity in enumerate(timeline.cpus):
-        if timeline.outputs[cpu] or timeline.waiting[cpu] or timeline.handled[cpu]:
-            events += _vcpu(tracks, timeline, cpu, affinity)
+    for cpu in timeline.busy():
+        events += _vcpu(tracks, timeline, cpu)
     if timeline.lines:
         group = tracks.add("input lines")
         for line in sorted(timeline.lines, key=lambda line: (line.intid, line.cpu or 0)):
@@ -108,9 +107,9 @@ class _Tracks:
         self._file.write(message(_PACKET, content + number(_SEQUENCE, 1)))
 
 
-def _vcpu(tracks: _Tracks, timeline: Timeline, cpu: int, affinity: str) -> Iterator[_Event]:
+def _vcpu(tracks: _Tracks, timeline: Timeline, cpu: int) -> Iterator[_Event]:
     """The tracks of a vCPU."""
-    parent = tracks.add(f"vCPU {cpu} ({affinity})")
+    parent = tracks.add(f"vCPU {cpu} ({timeline.cpus[cpu]})")
     track = tracks.add(
         "interrupts", parent, description="From ICC_IAR to ICC_EOIR; one that preempts another is inside it."
     )

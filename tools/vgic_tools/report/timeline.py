@@ -114,6 +114,12 @@ class Timeline:
             return 0 if event.time is None else max(event.time - self.origin, 0)
         return max(event.line * LINE_TIME - self.origin, 0)
 
+    def busy(self) -> list[int]:
+        """The vCPUs that have anything to show."""
+        senders = {sgi.sender for sgi in self.sgis}
+        signals = zip(self.outputs, self.waiting, self.handled, strict=True)
+        return [cpu for cpu, shown in enumerate(signals) if any(shown) or cpu in senders]
+
     def sent(self) -> Counter[tuple[int, int]]:
         """How many SGIs went from which vCPU to which."""
         return Counter((sgi.sender, receiver) for sgi in self.sgis for receiver in sgi.receivers)

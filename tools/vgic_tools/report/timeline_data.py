@@ -44,9 +44,11 @@ def timeline_data(timeline: Timeline, divergence: int | None, most: int = MOST) 
     def span(start: int, until: int | None) -> int:
         return _NEVER if until is None or until > end else ticks(until) - ticks(start)
 
+    busy = set(timeline.busy())
     cpus = [
         {
             "name": f"{number}: {affinity}",
+            "busy": number in busy,
             "handled": differences(
                 (one.start, span(one.start, one.end), one.intid, one.depth) for one in timeline.handled[number]
             ),

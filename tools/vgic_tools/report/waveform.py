@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from vgic_tools.errors import UsageError
 from vgic_tools.report.timeline import FIQ, IRQ, Changes, Handled, Timeline
 from vgic_tools.report.words import interrupt_name
+from vgic_tools.terminal import visible
 
 if TYPE_CHECKING:
     from vcd.writer import Variable
@@ -35,7 +36,7 @@ def write_vcd(file: TextIO, timeline: Timeline, title: str) -> None:
     from vcd import VCDWriter
 
     clock = "" if timeline.timed else "; a line of the trace counts as 1 us"
-    comment = f"{title}{clock}".encode("ascii", "replace").decode().replace("$", "?")
+    comment = f"{visible(title)}{clock}".encode("ascii", "replace").decode().replace("$", "?")
     with VCDWriter(file, timescale="1 ns", version="vgic", comment=comment) as writer:
         changes: list[tuple[int, Variable[int | str], int | str]] = []
 
@@ -47,15 +48,14 @@ def write_vcd(file: TextIO, timeline: Timeline, title: str) -> None:
 
         # Viewers sort by name.
         digits = len(str(len(timeline.cpus) - 1))
-        for cpu, affinity in enumerate(timeline.cpus):
-            handled = timeline.handled[cpu]
-            if timeline.outputs[cpu] or timeline.waiting[cpu] or handled:
-                scope = f"vcpu{cpu:0{digits}d}_aff_{affinity.replace('.', '_')}"
-                add(scope, "irq", 1, 0, [(time, levels & IRQ and 1) for time, levels in timeline.outputs[cpu]])
-                add(scope, "fiq", 1, 0, [(time, levels & FIQ) for time, levels in timeline.outputs[cpu]])
-                add(scope, "intid", _INTID_BITS, _NO_INTID, [(time, intid) for time, intid, _ in _in_hand(handled)])
-                add(scope, "depth", 8, 0, [(time, min(depth, 255)) for time, _, depth in _in_hand(handled)])
-                add(scope, "waiting", 32, 0, timeline.waiting[cpu])
+        for cpu in timeline.busy():
+            handled, outputs = timeline.handled[cpu], timeline.outputs[cpu]
+            scope = f"vcpu{cpu:0{digits}d}_aff_{timeline.cpus[cpu].replace('.', '_')}"
+            add(scope, "irq", 1, 0, [(time, levels & IRQ and 1) for time, levels in outputs])
+            add(scope, "fiq", 1, 0, [(time, levels & FIQ) for time, levels in outputs])
+            add(scope, "intid", _INTID_BITS, _NO_INTID, [(time, intid) for time, intid, _ in _in_hand(handled)])
+            add(scope, "depth", 8, 0, [(time, min(depth, 255)) for time, _, depth in _in_hand(handled)])
+            add(scope, "waiting", 32, 0, timeline.waiting[cpu])
         for line, signal in sorted(timeline.lines.items(), key=lambda item: (item[0].intid, item[0].cpu or 0)):
             of = "" if line.cpu is None else f"_vcpu{line.cpu:0{digits}d}"
             add("lines", f"{interrupt_name(line.intid).lower().replace(' ', '')}{of}", 1, 0, signal)

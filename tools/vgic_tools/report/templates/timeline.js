@@ -42,7 +42,7 @@
     const add = (lane) => { lane.y = height; height += lane.h + GAP; lanes.push(lane); };
     data.cpus.forEach((cpu, number) => {
       cpu.lane = null;
-      if (idle || cpu.handled.length || cpu.outputs.length || cpu.waiting.length)
+      if (idle || cpu.busy)
         add(cpu.lane = { cpu, number, name: cpu.name, h: cpu.depth * SLICE + STRIP + GRAPH });
     });
     for (const line of data.lines) if (idle || line.times.length) add({ line, name: line.name, h: LINE });
