@@ -22,10 +22,11 @@ def executed(path: Path) -> NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
         client = NotebookClient(
-            notebook, timeout=int(PATIENCE), resources={"metadata": {"path": path.parent}}, record_timing=False
+            notebook,
+            timeout=int(PATIENCE),
+            resources={"metadata": {"path": path.parent}},
+            record_timing=False,
         )
-        # Nobody else on this machine is to hear them.
-        client.create_kernel_manager().transport = "ipc"
         client.execute()
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
