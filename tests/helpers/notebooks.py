@@ -13,7 +13,7 @@ from sessions import PATIENCE
 
 __all__ = ["NOTEBOOKS", "executed", "shown"]
 
-NOTEBOOKS: Final = sorted((Path(__file__).parents[2] / "tools" / "examples").glob("*.ipynb"))
+NOTEBOOKS: Final = sorted((Path(__file__).parents[2] / "specs" / "examples").glob("*.ipynb"))
 
 
 def executed(path: Path) -> NotebookNode:
