@@ -28,13 +28,17 @@ class Shown(NamedTuple):
 
 
 def shown(page: Path, script: str = "", width: int = 1200) -> Shown:
-    """Open a page, and then run a script in it. It has no network."""
+    """Open a page, and then run a script in it, which has two seconds that pass in no time. It has no network."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "page.html"
         copy.write_text(page.read_text("utf-8").replace("</body>", f"<script>{script}</script></body>"), "utf-8")
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-        command += [f"--user-data-dir={folder}/profile", f"--window-size={width},900", "--virtual-time-budget=2000"]
+        command += [
+            f"--user-data-dir={folder}/profile",
+            f"--window-size={width},900",
+            *(["--virtual-time-budget=2000"] if script else []),
+        ]
         command += ["--proxy-server=127.0.0.1:9", "--dump-dom", copy.as_uri()]
         done = subprocess.run(
             command,

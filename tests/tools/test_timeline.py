@@ -60,7 +60,8 @@ def test_times_are_those_of_the_trace_and_never_go_back() -> None:
     assert timeline.origin == 100_000_001_000
     assert timeline.handled[0][0].start == us(1)
     stamped = [f"7@{200 - at}.000000:{line}" for at, line in enumerate(lines)]
-    timeline, _ = of_events(read_qemu(enumerate(stamped, 1), NAME), 1)
+    timeline, _ = of_events(read_qemu(enumerate(["warning: no time here", *stamped], 1), NAME), 1)
+    assert timeline.timed
     assert timeline.handled[0][0].start == timeline.duration == 0
 
 

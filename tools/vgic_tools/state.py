@@ -86,13 +86,14 @@ def show_command(context: click.Context, file: str, wanted: str | None, html: Pa
 
 
 def _write_page(context: click.Context, state: State, file: str, html: Path) -> None:
-    from vgic_tools.report.outputs import origin, write_page
+    from vgic_tools.report.outputs import Outputs, origin, write_page
     from vgic_tools.report.state_page import state_page
 
     vm = state.data["vm"]
     words = {key: text for key, text in _vm_texts(vm).items() if not key.startswith("affinities")}
     words = {"vCPUs": f"{len(vm['affinities'])}: {', '.join(vm['affinities'])}"} | words
     try:
+        Outputs(html=html).check(file)
         write_page(html, state_page(state, words, f"State of {shown_name(file)}", origin(context, file)))
     except UsageError as error:
         fail(error)

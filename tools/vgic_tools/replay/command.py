@@ -64,6 +64,7 @@ def replay_command(
     outputs = Outputs(perfetto, vcd, html)
     try:
         is_given_once(trace, options["qemu_cmdline"], options["dtb"])
+        outputs.check(trace, options["qemu_cmdline"], options["dtb"])
         with opened_trace(trace) as reader:
             result, recorder = _replayed(reader, keep_going, host_a3v, outputs, options)
             if recorder is not None:

@@ -44,6 +44,17 @@ class Outputs:
     vcd: Path | None = None
     html: Path | None = None
 
+    def check(self, *inputs: object) -> None:
+        """Raise UsageError where a file would replace another one, or an input of the command."""
+        names = [("--perfetto", self.perfetto), ("--vcd", self.vcd), ("--html", self.html)]
+        taken = {Path(str(name)).resolve(): "an input" for name in inputs if name is not None}
+        for option, path in names:
+            if path is not None:
+                where = path.resolve()
+                if where in taken:
+                    raise UsageError(f"{option} {path}: is {taken[where]} of this command, too")
+                taken[where] = "another output"
+
     def recorder(self, config: "Config") -> "Recorder | None":
         """What records for them; None where there are none.
 

@@ -102,6 +102,8 @@ class Recorder:
     def _time(self, event: Event) -> int:
         timeline = self.timeline
         if not self._started:
+            if isinstance(event, Text):
+                return 0  # Whatever a recorder says before it records.
             self._started = True
             timeline.timed = event.time is not None
             timeline.origin = event.line * LINE_TIME if event.time is None else event.time
