@@ -4,6 +4,7 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
@@ -48,15 +49,28 @@ def state_group() -> None:
     metavar="REGISTER",
     help="Show the fields of this register; without a device, of every one.",
 )
-def show_command(file: str, wanted: str | None) -> None:
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="Write a web page instead (needs the extra vgic[report]).",
+)
+@click.pass_context
+def show_command(context: click.Context, file: str, wanted: str | None, html: Path | None) -> None:
     """Show what a state file holds, device by device. A register that is not listed is zero.
 
     \b
     vgic state show vm.state
     vgic state show vm.state --fields GICR[1].GICR_WAKER
+    vgic state show vm.state --html vm.html
     """
+    if html is not None and wanted is not None:
+        fail(UsageError("--html shows every register: leave --fields out"))
     state, console = _read(file), stdout()
     registers = state.data["registers"]
+    if html is not None:
+        _write_page(context, state, file, html)
+        return
     if wanted is not None:
         _show_fields(console, registers, wanted)
         return
@@ -69,6 +83,20 @@ def show_command(file: str, wanted: str | None) -> None:
             if device_of(name) == device:
                 shown.add_row(name, f"{value:#x}", describe(name, value))
         console.print(shown)
+
+
+def _write_page(context: click.Context, state: State, file: str, html: Path) -> None:
+    from vgic_tools.report.outputs import Outputs, origin, write_page
+    from vgic_tools.report.state_page import state_page
+
+    vm = state.data["vm"]
+    words = {key: text for key, text in _vm_texts(vm).items() if not key.startswith("affinities")}
+    words = {"vCPUs": f"{len(vm['affinities'])}: {', '.join(vm['affinities'])}"} | words
+    try:
+        Outputs(html=html).check(file)
+        write_page(html, state_page(state, words, f"State of {shown_name(file)}", origin(context, file)))
+    except UsageError as error:
+        fail(error)
 
 
 @state_group.command("diff")

@@ -59,6 +59,19 @@ class Result:
     undecided: str = ""
     """Why the result says nothing about the model: what is not modelled, or not recorded. "" where it does."""
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from mmio.notebook import html_table
+
+        if self.undecided:
+            verdict = f"no verdict: {self.undecided}"
+        elif self.diverged:
+            verdict = f"diverged: {self.divergences.total():,} of {self.compared.total():,} values differ"
+        else:
+            verdict = f"no divergence: {self.compared.total():,} recorded values came out the same"
+        rows = [(name, f"{count:,}", self.divergences[name] or "") for name, count in self.compared.most_common()]
+        return html_table(f"{self.trace}: {verdict}", ("outcome", "compared", "different"), rows)
+
     @property
     def diverged(self) -> bool:
         """True where anything differs."""

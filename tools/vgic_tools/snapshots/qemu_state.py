@@ -1,8 +1,8 @@
 """The GIC of a VM in a migration stream of QEMU, as a state of the model.
 
-QEMU, hw/intc/arm_gicv3_common.c: what each field holds was read there and measured, in streams and in the trace of
-the same run. Bitmaps have a bit for each INTID, 32 to a word; the first word is empty, since each CPU keeps its private
-interrupts.
+QEMU, hw/intc/arm_gicv3_common.c: what each field holds was read there, and measured in streams and in the traces of
+the same runs. Bitmaps have a bit for each INTID, 32 to a word; the first word is empty, since each CPU keeps its
+private interrupts.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,8 @@
 """QEMU's migration streams: `migrate "exec:cat > vm.mig"`, or what libvirt has saved.
 
 The sections of the RAM are read one after the other. Devices come behind them: those that are asked for are found
-by name, and decoded by the stream's own description at its end, which tells each field of the version that wrote it.
-Where there is none (suppress-vmdesc), the layouts of QEMU 7.2 are taken.
+by name, and decoded by the stream's own description at its end, which tells each field of the version that wrote
+it. Where there is none (suppress-vmdesc), the layouts of QEMU 7.2 are taken.
 """
 
 import json
