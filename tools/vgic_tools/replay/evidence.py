@@ -252,8 +252,8 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
         return f"line {seen.nmi} makes interrupts NMIs, which are not modelled, and touch what is offered first"
     if seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
         return (
-            f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and its"
-            " redistributors are further apart"
+            f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and"
+            " its redistributors are further apart"
         )
     # What is missing so far may come; then it was recorded, and is missing where it should be.
     while (missing := seen.missing(divergence)) and (later := next(following, None)) is not None:
