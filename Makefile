@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo host-pairs kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
+.PHONY: demo docs host-pairs kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,8 +61,14 @@ $(COMPILED)/installed: $(BUILT_FROM)
 	VGIC_COMPILE=1 $(COMPILED)/bin/pip install --quiet --disable-pip-version-check '.[dev]'
 	@touch $@
 
+# Tests of what is never compiled, or of what is put around it: on the compiled core they would show nothing new.
+NEVER_COMPILED := tests/faults tests/vgic/identity tests/vgic/host $(wildcard tests/tools/test_host_*.py \
+	tests/tools/test_mutants*.py tests/tools/test_affinity_*.py) $(addprefix tests/oracles/test_live_,caches.py \
+	capture.py common.py debug.py errata.py hypercalls.py identity.py pairs.py)
+
 test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER)
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) \
+		$(addprefix --ignore=,$(NEVER_COMPILED))
 
 test-pythons: ## Run the tests of the library on the other Pythons that are supported, where they are installed.
 	.ci/pythons
@@ -94,6 +100,9 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 	$(BIN)/vgic affinity mismatch --jobs 1
+
+docs: $(VENV)/dev ## Build the documentation site, into build/site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean: ## Remove everything that can be made again.
 	rm -rf $(VENV) $(COMPILED) .venv-3.* bench-results mutants-results build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
