@@ -208,17 +208,16 @@ def test_a_browser_draws_a_boot_at_once(booted: Path) -> None:
     document.getElementById("idle").click(); press("in"); press("left"); press("out"); press("right");
     press("find");
     const pen = document.getElementById("canvas").getContext("2d", {willReadFrequently: true});
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      const {data} = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
-      const colours = new Set();
-      for (let i = 0; i < data.length; i += 4) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
-      document.body.dataset.colours = colours.size;
-    }));
+    const {data} = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
+    const colours = new Set();
+    for (let i = 0; i < data.length; i += 4) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+    document.body.dataset.colours = colours.size;
     """
     found = shown(booted, script)
     assert found.console == []
     assert found.ready >= 0
     assert "PPI 27, taken by" in found.document
+    assert re.search(r'id="range">[\d.]+ s to [\d.]+ s: [\d.]+ ms<', found.document)
     colours = re.search(r'data-colours="(\d+)"', found.document)
     assert colours is not None
     assert int(colours[1]) > 10
