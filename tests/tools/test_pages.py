@@ -90,6 +90,7 @@ def test_a_boot(booted: Path) -> None:
     assert "vgic replay" in said["provenance"]
     assert re.search(r"its SHA-256\s+[0-9a-f]{64}\s", said["provenance"])
     assert "divergence" not in said
+    assert 'data-do="divergence"' not in booted.read_text("utf-8")
     assert booted.stat().st_size < 400_000
 
 
@@ -105,6 +106,7 @@ def test_a_divergence_and_its_context(tmp_path: Path) -> None:
     assert "line of 0.0.0.0 PPI 27 goes high" in said
     assert page_said["verdict"].startswith("diverged: 1 of ")
     assert json.loads(page_said["data"])["divergence"] is not None
+    assert 'data-do="divergence"' in page.read_text("utf-8")
 
 
 def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
