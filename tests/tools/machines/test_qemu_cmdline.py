@@ -7,7 +7,7 @@ import pytest
 import recorded_guests
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 
 LOW, HIGH = vgic.RedistributorRegion(0x080A_0000, 123), vgic.RedistributorRegion(0x40_0000_0000, 512)
 

@@ -12,10 +12,10 @@ import pytest
 
 import recorded_guests
 import vgic
-from vgic_tools.device_tree import config_from_device_tree
 from vgic_tools.errors import UsageError
+from vgic_tools.machines.device_tree import config_from_device_tree
 
-TREES = Path(__file__).parents[1] / "trees"
+TREES = Path(__file__).parents[2] / "trees"
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def test_recordings(recording: str, cpus: int) -> None:
     assert config.topology.affinities == vgic.Topology.qemu(cpus).affinities
 
 
+def test_redistributors_further_apart_than_they_need_to_be(path: Path) -> None:
+    made = tree()
+    made.set_property("redistributor-stride", [0, 0x4_0000], "/gic")
+    made.set_property("#redistributor-regions", 1, "/gic")
+    made.set_property("reg", [0, 0x2F00_0000, 0, 0x1_0000, 0, 0x2F10_0000, 0, 0x20_0000], "/gic")
+    gic = vgic.Gic(config_from_device_tree(write(path, made), 32))
+    assert gic.redistributor_bases == [0x2F10_0000, 0x2F14_0000]
+
+
 def test_affinities_and_regions(path: Path) -> None:
     config = config_from_device_tree(write(path, tree()), 32)
     assert config.topology.affinities == (0, 0x0102_0304)
@@ -119,8 +128,8 @@ def test_several_its(path: Path) -> None:
             "its@0 has no reg",
         ),
         (
-            lambda made: made.set_property("redistributor-stride", [0, 0x4_0000], "/gic"),
-            "redistributor-stride 0x40000: only 0x20000 is modelled",
+            lambda made: made.set_property("redistributor-stride", [0, 0x2_8000], "/gic"),
+            "redistributor-stride 0x28000 is no multiple of 0x10000 that has room for a redistributor",
         ),
         (
             lambda made: made.set_property("#redistributor-regions", 4, "/gic"),

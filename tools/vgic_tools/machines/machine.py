@@ -14,12 +14,13 @@ from vgic.state.document import config_of, from_document, to_document
 from vgic.state.saving import describe
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import shown_name
-from vgic_tools.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
+from vgic_tools.machines.qemu_cmdline import QEMU_SPIS, config_from_qemu_cmdline, virt_regions
 from vgic_tools.terminal import note
 
 __all__ = [
     "Machine",
     "machine_document",
+    "machine_files",
     "machine_from_document",
     "machine_from_options",
     "machine_options",
@@ -66,6 +67,13 @@ def machine_options(command: CommandT) -> CommandT:
     """Give a click command the options that describe a machine; they come as keyword arguments."""
     options = [
         click.option(
+            "--machine",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The machine that this file describes: a QEMU command line, a device tree blob, an ACPI MADT, or"
+            " the kernel log (dmesg) of a Linux on it; - is standard input.",
+        ),
+        click.option(
             "--qemu-cmdline",
             type=click.Path(path_type=Path),
             metavar="FILE",
@@ -84,8 +92,8 @@ def machine_options(command: CommandT) -> CommandT:
         click.option(
             "--profile",
             type=click.Choice(list(vgic.PROFILES)),
-            help="Whose choices the GIC makes. Default: qemu where a QEMU command line or device tree is given,"
-            " else arch.",
+            help="Whose choices the GIC makes. Default: qemu where a QEMU command line or device tree is given, or"
+            " a trace that QEMU made; else arch.",
         ),
         click.option(
             "--spis",
@@ -110,6 +118,11 @@ def machine_options(command: CommandT) -> CommandT:
     return command
 
 
+def machine_files(options: Mapping[str, object]) -> list[object]:
+    """The files among the options that describe a machine."""
+    return [options["machine"], options["qemu_cmdline"], options["dtb"]]
+
+
 def machine_from_options(
     *,
     qemu_cmdline: Path | None,
@@ -122,13 +135,17 @@ def machine_from_options(
     gicd_base: str | None,
     redistributors: tuple[str, ...],
     its: tuple[str, ...] = (),
+    machine: Path | None = None,
     default_cpus: int | None = None,
+    default_machine: Machine | None = None,
+    default_profile: vgic.Profile = vgic.ARCH,
 ) -> Machine:
-    """The machine that the options describe.
+    """The machine that the options describe; `default_profile` is that where nothing tells whose GIC it is.
 
-    Raises UsageError where they name none and there is no `default_cpus`, or contradict each other.
+    Raises UsageError where they name none and there is no default, or contradict each other.
     """
     sources = {
+        "--machine": machine is not None,
         "--qemu-cmdline": qemu_cmdline is not None,
         "--dtb": dtb is not None,
         "--cpus": cpus is not None,
@@ -137,11 +154,21 @@ def machine_from_options(
     given = [name for name, present in sources.items() if present]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} both say which vCPUs there are; give one")
+    named = default_profile if profile is None else vgic.profile_named(profile)
     try:
-        if qemu_cmdline is not None:
+        if machine is not None:
+            from vgic_tools.machines.files import machine_from_file
+
+            described = machine_from_file(machine, named)
+            config, origin = described.config, shown_name(machine)
+            if not described.tells_distributor and gicd_base is None:
+                origin += (
+                    f" (which does not tell the distributor's address: {config.gicd_base:#x} unless --gicd-base)"
+                )
+        elif qemu_cmdline is not None:
             config, origin = config_from_qemu_cmdline(qemu_cmdline), shown_name(qemu_cmdline)
         elif dtb is not None:
-            from vgic_tools.device_tree import config_from_device_tree
+            from vgic_tools.machines.device_tree import config_from_device_tree
 
             config, origin = config_from_device_tree(dtb, QEMU_SPIS), shown_name(dtb)
         elif affinities is not None:
@@ -150,15 +177,19 @@ def machine_from_options(
             number = cpus if cpus is not None else default_cpus or 1
             config = vgic.Config(vgic.Topology.clusters(number, 16))
             origin = "--cpus" if cpus is not None else "the defaults"
+        elif default_machine is not None:
+            config, origin = default_machine.config, default_machine.origin
         else:
             raise UsageError(
-                "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE,"
-                " --cpus N or --affinities A,B,..."
+                "say which machine it is: --machine FILE (the recording's QEMU command line, its device tree, MADT"
+                " or dmesg), --cpus N or --affinities A,B,..."
             )
         changes: dict[str, object] = {}
-        if profile is not None:
-            changes["profile"] = vgic.profile_named(profile)
-            if changes["profile"] in QEMU_VERSIONS and qemu_cmdline is None and dtb is None:
+        listed = affinities is not None or cpus is not None or default_machine is None
+        counted = listed and machine is None and qemu_cmdline is None and dtb is None
+        if profile is not None or counted:
+            changes["profile"] = named
+            if named in QEMU_VERSIONS and counted:
                 changes["spis"] = QEMU_SPIS
                 changes["redistributor_regions"] = virt_regions(len(config.topology))
         if spis is not None:

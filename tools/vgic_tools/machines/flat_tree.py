@@ -29,6 +29,9 @@ _DEEPEST: Final = 64
 
 _CELL: Final = 4
 
+_LONGEST: Final = 256
+"""Bytes of a name; the specification allows 31, and some firmware more."""
+
 
 class TreeError(ValueError):
     """The data is no device tree blob, or a damaged one; the message says what is wrong."""
@@ -114,9 +117,9 @@ def _read(data: bytes) -> Node:
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
     """A text that ends in a zero, and where the cell behind it starts."""
-    end = data.find(b"\0", at)
+    end = data.find(b"\0", at, at + _LONGEST)
     if end < 0:
-        raise TreeError("it ends early")
+        raise TreeError("it ends early, or within a name")
     return data[at:end].decode("utf-8", "replace"), _aligned(end + 1)
 
 

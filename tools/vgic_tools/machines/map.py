@@ -1,5 +1,7 @@
 """`vgic map`: where a machine's registers are."""
 
+from pathlib import Path
+
 import click
 
 import vgic
@@ -9,22 +11,32 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts import gicr
 from vgic_tools.console import stdout, table
 from vgic_tools.errors import UsageError
-from vgic_tools.machine import machine_from_options, machine_options
+from vgic_tools.machines.machine import machine_from_options, machine_options
 from vgic_tools.memory import measure_memory
 from vgic_tools.terminal import fail
 
 __all__ = ["map_command"]
 
 
-@click.command("map")
+@click.command("map", short_help="Show a machine's address map and redistributors.")
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
 @machine_options
 @click.option("--memory", is_flag=True, help="Also measure what the machine takes, a vCPU and an SPI.")
-def map_command(memory: bool, **options: object) -> None:
+def map_command(file: Path | None, memory: bool, **options: object) -> None:
     """Show a machine's address map and redistributors.
 
-    The machine has 4 vCPUs, and the addresses of QEMU's virt machine, unless told.
+    FILE describes the machine, as with --machine. Without it, or another option that says otherwise, the machine
+    has 4 vCPUs, and the addresses of QEMU's virt machine.
+
+    \b
+    vgic map /sys/firmware/acpi/tables/APIC
+    vgic map dmesg.txt --gicd-base 0x2f000000
     """
     try:
+        if file is not None:
+            if options["machine"] is not None:
+                raise UsageError("FILE and --machine both say which machine it is; give one")
+            options["machine"] = file
         machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]  # click's names
         gic = vgic.Gic(machine.config)
     except (UsageError, MapError, vgic.VgicError) as error:

@@ -8,10 +8,10 @@ from typing import Final
 
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.inputs import read_text
+from vgic_tools.inputs import read_text, shown_name
 from vgic_tools.numbers import number
 
-__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "virt_config", "virt_regions"]
+__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "config_of_words", "virt_config", "virt_regions", "words_of"]
 
 QEMU_SPIS: Final = 256
 """SPIs of QEMU's virt machine."""
@@ -47,7 +47,22 @@ def config_from_qemu_cmdline(path: Path) -> vgic.Config:
     Comment lines start with #. Raises UsageError where the file is no such command line, or describes a GIC that
     is not modelled, naming the option.
     """
-    options = _options(path)
+    shown = shown_name(path)
+    try:
+        words = words_of(read_text(path, _MOST))
+    except ValueError as error:
+        raise UsageError(f"{shown}: not a command line: {error}") from error
+    if not words:
+        raise UsageError(f"{shown}: not a QEMU command line")
+    return config_of_words(words, shown)
+
+
+def config_of_words(words: list[str], path: str) -> vgic.Config:
+    """The GIC of the machine that the words of a QEMU command line describe; `path` names it in errors.
+
+    Raises UsageError as `config_from_qemu_cmdline` does.
+    """
+    options = _options(words)
     machine = _properties(options.get("machine", ""), "type")
     kind = machine.get("type", "")
     if not kind.startswith("virt"):
@@ -108,16 +123,17 @@ def virt_regions(cpus: int) -> tuple[vgic.RedistributorRegion, ...]:
     return (LOW_REGION,) if cpus <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
 
 
-def _options(path: Path) -> dict[str, str]:
-    text = read_text(path, _MOST)
+def words_of(text: str) -> list[str]:
+    """The words of a QEMU command line; empty for a text that is none. Raises ValueError for an open quote."""
     lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("#")]
-    try:
-        # A backslash continues a line, as in a shell.
-        words = shlex.split(" ".join(line.removesuffix("\\") for line in lines))
-    except ValueError as error:
-        raise UsageError(f"{path}: not a command line: {error}") from error
-    if not words or "qemu" not in words[0]:
-        raise UsageError(f"{path}: not a QEMU command line")
+    first = next((line.split() for line in lines if line.strip()), [""])
+    if "qemu" not in first[0] or len(text) > _MOST:
+        return []
+    # A backslash continues a line, as in a shell.
+    return shlex.split(" ".join(line.removesuffix("\\") for line in lines))
+
+
+def _options(words: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word.startswith("-"):

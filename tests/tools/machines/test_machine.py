@@ -9,7 +9,7 @@ import pytest
 import recorded_guests
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.machine import Machine, machine_from_options
+from vgic_tools.machines.machine import Machine, machine_from_options
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
 
@@ -114,7 +114,7 @@ def test_options_change_what_a_file_says() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE,"),
+        ({}, "say which machine it is: --machine FILE (the recording's QEMU command line, "),
         ({"cpus": 4, "dtb": Path("x")}, "--dtb and --cpus both say which vCPUs there are; give one"),
         ({"cpus": 0}, "a VM has 1 to 65536 vCPUs, not 0"),
         ({"cpus": 65_537}, "a VM has 1 to 65536 vCPUs, not 65537"),
