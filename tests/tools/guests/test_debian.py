@@ -22,7 +22,7 @@ from vgic_tools.guests.machine import ITS_BASE, UART_SPI
 from vgic_tools.guests.session import End, Session
 from vgic_tools.inputs import read_bytes
 from vgic_tools.judges.errors import MissingJudgeError
-from vgic_tools.qemu_cmdline import GICD_BASE
+from vgic_tools.machines.qemu_cmdline import GICD_BASE
 
 SPARSE = vgic.Topology.from_text(["0.0.0.0", "1.1.2.3", "128.0.7.15", "255.255.255.15"])
 RAM = 0x1000_0000
