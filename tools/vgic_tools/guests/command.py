@@ -48,7 +48,9 @@ __all__ = ["boot_command"]
 )
 @click.option("--limit", type=click.FloatRange(min=0, min_open=True), help="Seconds of the guest that are enough.")
 @click.option("--record", metavar="TRACE", help="Record what the GIC is told and answers, for vgic replay.")
-@click.option("--save-at", type=(float, click.Path(path_type=Path)), metavar="SECONDS FILE", help="Save, and end.")
+@click.option(
+    "--save-at", type=(float, click.Path(path_type=Path)), metavar="SECONDS FILE", help="Save the machine then."
+)
 @click.option("--resume", type=click.Path(path_type=Path), metavar="FILE", help="Go on with a saved machine.")
 @click.option("--through-kvm", is_flag=True, help="Carry the GIC of --resume through KVM's device attributes.")
 @click.option("--json", "as_data", is_flag=True, help="Print the summary as JSON, and no console.")
@@ -57,8 +59,8 @@ def boot_command(**options: object) -> None:
 
     On a terminal its console is yours; Ctrl-A x leaves. With --expect it runs by itself. Seconds are the guest's
     own: the same run is the same each time. Exits with 0 where the guest does what was expected, or ends the
-    machine where nothing was; with 1 where it does not, or makes no progress: where every CPU is, is shown then;
-    and with 2 where something cannot be used.
+    machine where nothing was; with 1 where it does not, or makes no progress, and says where every CPU is; with 2
+    where something cannot be used.
 
     \b
     vgic boot --debian --cpus 4 --aff3 1

@@ -85,8 +85,8 @@ class _Run:
             tape.now = lambda: self._machine.clock.now * _NANOSECONDS
         script = Script(wanted.expect, wanted.send, self._board.uart.receive) if wanted.expect else None
         self._keyboard = Keyboard(self._board.uart.receive)
-        save_at = None if wanted.save_at is None else wanted.save_at[0]
-        self._session = Session(self._machine, script, wanted.patience, wanted.limit, save_at, self._after_round)
+        saving = None if wanted.save_at is None else (wanted.save_at[0], self._save)
+        self._session = Session(self._machine, script, wanted.patience, wanted.limit, saving, self._after_round)
 
     def _sent(self, byte: int) -> None:
         self._output.append(byte)
@@ -99,6 +99,12 @@ class _Run:
         self._rounds += 1
         if self._interactive and self._rounds % _ROUNDS == 0:
             self._look()
+
+    def _save(self) -> None:
+        assert self._wanted.save_at is not None
+        self._show()
+        save_machine(self._machine, self._wanted.save_at[1])
+        note(f"saved: {self._machine.clock.seconds:.6f} s")
 
     def _show(self) -> None:
         if not self._wanted.as_data:
@@ -131,9 +137,6 @@ class _Run:
         taken = time.process_time() - busy
         self._show()
         wanted = self._wanted
-        if end is End.SAVE:
-            assert wanted.save_at is not None
-            save_machine(self._machine, wanted.save_at[1])
         good = self._good(end)
         script = self._session.script
         missed = None if script is None else script.waits_for
@@ -144,7 +147,7 @@ class _Run:
         return good
 
     def _good(self, end: End | None) -> bool:
-        if end is None or end in (End.HEARD, End.SAVE):
+        if end is None or end is End.HEARD:
             return True
         if end is End.OFF:
             # What was expected was not heard.

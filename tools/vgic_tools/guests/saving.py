@@ -35,8 +35,14 @@ _QUICKLY: Final = 1
 
 
 def save_machine(machine: GuestMachine, path: Path) -> None:
-    """Write the state of a machine between two rounds. Raises UsageError where it cannot be written."""
+    """Write the state of a machine between two rounds. Raises UsageError where it cannot be written.
+
+    It goes on with empty TLBs, as one does that is restored.
+    """
     gic = machine.gic.gic
+    for cpu in machine.cpus:
+        cpu.flush_translations()
+        cpu.flush_code()
     document = {
         "version": VERSION,
         "engine": _engine(),

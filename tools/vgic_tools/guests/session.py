@@ -15,7 +15,6 @@ class End(Enum):
 
     OFF = "the guest has ended the machine"
     HEARD = "all that was expected has been heard"
-    SAVE = "the time has come to save the machine"
     STUCK = "every CPU waits for an interrupt, and no timer is armed"
     SILENT = "the guest has said nothing for too long"
     LATE = "the guest has had all the time that it was given"
@@ -30,7 +29,7 @@ class Session:
         script: Script | None = None,
         patience: float | None = None,
         limit: float | None = None,
-        save_at: float | None = None,
+        saving: tuple[float, Callable[[], None]] | None = None,
         after_round: Callable[[], None] = lambda: None,
     ) -> None:
         self.machine = machine
@@ -38,7 +37,8 @@ class Session:
         self._after_round = after_round
         self._patience = _ticks(patience)
         self._limit = _ticks(limit)
-        self._save_at = _ticks(save_at)
+        # When, and what to do then.
+        self._saving = None if saving is None else (saving[0] * FREQUENCY, saving[1])
         self._heard = machine.clock.now
         self._end: End | None = None
 
@@ -60,10 +60,11 @@ class Session:
 
     def _over(self) -> bool:
         now = self.machine.clock.now
+        if self._saving is not None and now >= self._saving[0]:
+            save, self._saving = self._saving[1], None
+            save()
         if self.script is not None and self.script.done:
             self._end = End.HEARD
-        elif self._save_at is not None and now >= self._save_at:
-            self._end = End.SAVE
         elif self._limit is not None and now >= self._limit:
             self._end = End.LATE
         elif self._patience is not None and now >= self._heard + self._patience:
