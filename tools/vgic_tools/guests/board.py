@@ -8,6 +8,7 @@ from vgic import affinity
 from vgic_tools.errors import UsageError
 from vgic_tools.guests.counters import TimerSites
 from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.guests.flash import FLASH_BASE, Flash
 from vgic_tools.guests.loader import Program, place_initrd, program_in
 from vgic_tools.guests.machine import RAM_BASE, UART_BASE, UART_SPI, GuestMachine
 from vgic_tools.guests.psci import Psci
@@ -30,6 +31,8 @@ class Load(NamedTuple):
     initrd_name: str = ""
     arguments: str = ""
     """The kernel's command line."""
+    firmware: bool = False
+    """`kernel` is firmware: it goes into flash memory, where the first CPU begins, and loads what it likes."""
 
 
 class Board:
@@ -70,11 +73,28 @@ class Board:
         machine.memory.write(tree_at, tree)
         machine.play_firmware(program.entry, tree_at)
 
+    def start_firmware(self, load: Load) -> None:
+        """Put firmware into flash memory and start the first CPU. Raises UsageError where it does not fit."""
+        machine = self.machine
+        # Maps the engines' memory: they have to be gone before it is.
+        self._flash = Flash(load.kernel, load.kernel_name)
+        for cpu in machine.cpus:
+            self._flash.map_into(cpu.uc)
+        ram = range(RAM_BASE, RAM_BASE + len(machine.ram))
+        devices = Devices(ram, UART_BASE, UART_SPI, arguments=load.arguments)
+        # As QEMU does: firmware finds it at the start of RAM, and in X0.
+        machine.memory.write(RAM_BASE, device_tree(machine.config, devices))
+        machine.play_firmware(FLASH_BASE, RAM_BASE)
+
     @classmethod
     def loaded(
         cls, config: vgic.Config, ram: int, load: Load, sent: Callable[[int], None], tape: Tape | None = None
     ) -> "Board":
         """A machine that is about to execute the first instruction. Raises UsageError."""
+        if load.firmware:
+            board = cls(config, ram, sent, None, tape)
+            board.start_firmware(load)
+            return board
         program = program_in(load.kernel, load.kernel_name, range(RAM_BASE, RAM_BASE + ram - _TREE_ROOM))
         sites = None
         if program.wants_device_tree:

@@ -21,6 +21,9 @@ __all__ = ["boot_command"]
 @click.option(
     "--kernel", type=click.Path(path_type=Path), help="An arm64 Linux kernel, ELF program or flat binary."
 )
+@click.option(
+    "--firmware", type=click.Path(path_type=Path), help="Firmware such as U-Boot, for flash memory at address 0."
+)
 @click.option("--initrd", type=click.Path(path_type=Path), help="The kernel's initial RAM file system.")
 @click.option("--append", default="", help="More of the kernel's command line.")
 @click.option(

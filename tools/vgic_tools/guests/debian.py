@@ -1,26 +1,25 @@
-"""Debian's kernel and busybox, fetched into the cache, and a small initial RAM file system of them."""
+"""Debian's kernel, busybox and U-Boot, fetched into the cache, and a small initial RAM file system."""
 
 import gzip
 import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from vgic_tools.errors import UsageError
 from vgic_tools.initramfs import archive, console, directory, program
 from vgic_tools.judges.apt import Apt, check_tools
+from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.kernels import SUITES, cache_folder, fetch_kernel
 
-__all__ = ["KERNELS", "fetch_kernel", "fetched_busybox", "initramfs"]
+__all__ = ["KERNELS", "fetch_kernel", "fetched_busybox", "fetched_firmware", "initramfs"]
 
 KERNELS: Final = tuple(SUITES)
 """The kernels of Debian that can be fetched, by name."""
 
-_PACKAGE: Final = "busybox-static"
 _SUITE: Final = "bookworm"
-_PROGRAMS: Final = ("./bin/busybox", "./usr/bin/busybox")
 
 _INIT: Final = """\
 #!/bin/busybox sh
@@ -46,32 +45,41 @@ poweroff -f
 def fetched_busybox() -> bytes:
     """Debian's busybox for arm64, linked statically; fetched unless it is in the cache.
 
-    Raises UsageError where it cannot be had.
+    Raises MissingJudgeError where it cannot be had.
     """
-    kept = cache_folder() / f"busybox-{_SUITE}"
+    return _fetched("busybox", "busybox-static", "./bin/busybox", "./usr/bin/busybox")
+
+
+def fetched_firmware() -> bytes:
+    """Debian's U-Boot for QEMU's virt; fetched unless it is in the cache. Raises MissingJudgeError likewise."""
+    return _fetched("u-boot", "u-boot-qemu", "./usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def _fetched(kept_as: str, package: str, *names: str) -> bytes:
+    """The file of a package that has one of these names."""
+    kept = cache_folder() / f"{kept_as}-{_SUITE}"
     if not kept.is_file():
-        check_tools("busybox for arm64")
+        check_tools(f"Debian's {package}")
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fetching-", dir=kept.parent) as place:
-            package = Apt(Path(place), _SUITE, "arm64").download(_PACKAGE)
-            unpacked = _unpacked(package)
+            unpacked = _unpacked(Apt(Path(place), _SUITE, "arm64").download(package), names)
             # Whole or not at all: another process may be fetching it, too.
             unpacked.rename(kept)
     return kept.read_bytes()
 
 
-def _unpacked(package: Path) -> Path:
+def _unpacked(package: Path, names: Collection[str]) -> Path:
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         with tarfile.open(fileobj=process.stdout, mode="r|") as files:
             for member in files:
-                content = files.extractfile(member) if member.name in _PROGRAMS else None
+                content = files.extractfile(member) if member.name in names else None
                 if content is not None:
-                    whole = package.with_name("busybox")
+                    whole = package.with_name("whole")
                     with whole.open("wb") as file:
                         shutil.copyfileobj(content, file)
                     return whole
-    raise UsageError(f"Debian's {_PACKAGE} of {_SUITE} has no busybox in it")
+    raise MissingJudgeError(f"{package.name} of {_SUITE} has none of {', '.join(names)} in it")
 
 
 def initramfs(busybox: bytes, script: str | None = None) -> bytes:

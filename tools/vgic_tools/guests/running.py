@@ -45,6 +45,8 @@ def run(wanted: Wanted) -> bool:
 
 
 def _load(wanted: Wanted) -> Load:
+    if wanted.firmware is not None:
+        return Load(read_bytes(wanted.firmware), shown_name(wanted.firmware), firmware=True)
     if wanted.debian is not None:
         from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, initramfs
         from vgic_tools.judges.errors import MissingJudgeError

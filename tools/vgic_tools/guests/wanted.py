@@ -36,6 +36,7 @@ class Wanted:
     ram: int
     """Bytes."""
     kernel: Path | None
+    firmware: Path | None
     initrd: Path | None
     append: str
     debian: str | None
@@ -55,6 +56,7 @@ class Wanted:
         cls,
         *,
         kernel: Path | None,
+        firmware: Path | None,
         initrd: Path | None,
         append: str,
         debian: bool,
@@ -78,17 +80,20 @@ class Wanted:
         as_data: bool,
     ) -> "Wanted":
         """From the options. Raises UsageError, and vgic's errors for a machine that cannot be."""
-        sources = [
-            name for name, given in (("--kernel", kernel), ("--debian", debian), ("--resume", resume)) if given
-        ]
+        asked = {"--kernel": kernel, "--firmware": firmware, "--debian": debian, "--resume": resume}
+        sources = [name for name, given in asked.items() if given]
         if len(sources) != 1:
             raise UsageError(
                 f"{' and '.join(sources)} both say what to run; give one"
                 if sources
-                else "say what to run: --kernel FILE, --debian, or --resume FILE of a saved machine"
+                else "say what to run: --kernel FILE, --firmware FILE, --debian, or --resume FILE, a saved machine"
             )
         if len(send) > len(expect):
             raise UsageError(f"the {len(send)}. --send has no --expect to follow: there are {len(expect)}")
+        if firmware is not None:
+            for option, given in (("--initrd", initrd), ("--append", append), ("--save-at", save_at)):
+                if given:
+                    raise UsageError(f"{option} does not go with --firmware, which is all in flash memory")
         if through_kvm and resume is None:
             raise UsageError("--through-kvm is for the GIC of --resume")
         packed = _topology(cpus, topology, affinities, aff3)
@@ -99,6 +104,7 @@ class Wanted:
             config=config,
             ram=_size(ram),
             kernel=kernel,
+            firmware=firmware,
             initrd=initrd,
             append=append,
             debian=debian_kernel if debian else None,

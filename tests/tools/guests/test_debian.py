@@ -1,0 +1,115 @@
+"""What Debian has runs on the machine: Linux on CPUs of mixed Aff3, and U-Boot. Skipped where it cannot be had."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("unicorn")
+
+import vgic
+from vgic_tools.cli import main
+from vgic_tools.errors import UsageError
+from vgic_tools.guests.board import Board, Load
+from vgic_tools.guests.console_script import Script
+from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, initramfs
+from vgic_tools.guests.flash import Flash
+from vgic_tools.guests.machine import ITS_BASE, UART_SPI
+from vgic_tools.guests.session import End, Session
+from vgic_tools.inputs import read_bytes
+from vgic_tools.judges.errors import MissingJudgeError
+from vgic_tools.machines.qemu_cmdline import GICD_BASE
+
+SPARSE = vgic.Topology.from_text(["0.0.0.0", "1.1.2.3", "128.0.7.15", "255.255.255.15"])
+RAM = 0x1000_0000
+
+T = TypeVar("T")
+
+
+def fetched(fetch: Callable[[], T]) -> T:
+    """What Debian has; without it the test is skipped."""
+    try:
+        return fetch()
+    except MissingJudgeError as error:
+        pytest.skip(str(error))
+
+
+def test_an_initial_ram_file_system_is_the_same_each_time() -> None:
+    assert initramfs(b"busybox", "true") == initramfs(b"busybox", "true")
+    assert initramfs(b"busybox", "true") != initramfs(b"busybox")
+
+
+def test_firmware_that_flash_memory_has_no_room_for_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"big\.bin: has 67,108,865 bytes; flash memory has 67,108,864"):
+        Flash(bytes(0x400_0001), "big.bin")
+    with pytest.raises(UsageError, match=r"none\.bin: is empty"):
+        Flash(b"", "none.bin")
+
+
+@pytest.mark.slow
+def test_u_boot_reaches_its_prompt_and_answers(tmp_path: Path) -> None:
+    firmware = tmp_path / "u-boot.bin"
+    firmware.write_bytes(fetched(fetched_firmware))
+    words = ("--expect", "=> ", "--send", "version", "--expect", "U-Boot 20", "--expect", "=> ", "--limit", "30")
+    result = CliRunner().invoke(main, ["boot", "--firmware", str(firmware), "--cpus", "2", "--aff3", "1", *words])
+    assert result.exit_code == 0, result.output
+
+
+SCRIPT = """\
+uart=$(sed -n 's/^ *\\([0-9]*\\):.*uart-pl011.*/\\1/p' /proc/interrupts)
+printf 'first> '; read line
+cat /proc/interrupts
+echo 8 > /proc/irq/$uart/smp_affinity
+printf 'second> '; read line
+cat /proc/interrupts
+echo 0 > /sys/devices/system/cpu/cpu2/online
+echo "online: $(cat /sys/devices/system/cpu/online)"
+echo 1 > /sys/devices/system/cpu/cpu2/online
+echo "online: $(cat /sys/devices/system/cpu/online)"
+for job in 1 2 3 4; do (seq $((job * 1000)) | md5sum > /tmp/$job) & done
+wait
+cat /tmp/1 /tmp/2 /tmp/3 /tmp/4
+"""
+
+
+def counts(said: str, name: str) -> list[list[int]]:
+    """The lines of /proc/interrupts with that name: how often each CPU has taken it."""
+    lines = [line.split() for line in said.splitlines() if re.search(name, line)]
+    return [[int(count) for count in line[1:5]] for line in lines if len(line) > 5 and line[0].endswith(":")]
+
+
+@pytest.mark.slow
+def test_linux_moves_interrupts_and_cpus_go_and_come_with_mixed_aff3() -> None:
+    said = bytearray()
+    initrd = initramfs(fetched(fetched_busybox), SCRIPT)
+    kernel = read_bytes(fetched(lambda: fetch_kernel("6.1")))
+    arguments = "console=ttyAMA0 quiet cryptomgr.notests panic=-1"
+    load = Load(kernel, "vmlinuz", initrd, "initrd.gz", arguments)
+
+    def sent(byte: int) -> None:
+        said.append(byte)
+        session.hear(byte)
+
+    board = Board.loaded(vgic.Config(SPARSE, its=(ITS_BASE,)), RAM, load, sent)
+    script = Script(("first> ", "second> ", "reboot: Power down"), ("one", "two"), board.uart.receive)
+    session = Session(board.machine, script, limit=60.0)
+    end = session.run()
+    text = said.decode(errors="replace")
+    assert end is End.HEARD, text
+    # Timers and IPIs are taken by every CPU.
+    assert all(count > 0 for count in counts(text, "arch_timer")[-1]), text
+    assert all(count > 0 for count in counts(text, "Rescheduling|Function call")[-1]), text
+    before, after = counts(text, "uart-pl011")
+    assert before[0] > 0 == before[3], text
+    # The kernel wrote GICD_IROUTER with Aff3, and what came next went there.
+    assert after[0] == before[0], text
+    assert after[3] > 0, text
+    assert board.machine.gic.gic.read(GICD_BASE + 0x6000 + 8 * UART_SPI, 8) == SPARSE.mpidr(3) & 0xFF_00FF_FFFF
+    assert [line for line in text.splitlines() if line.startswith("online: ")] == ["online: 0-1,3", "online: 0-3"]
+    for job in range(1, 5):
+        numbers = "".join(f"{number}\n" for number in range(1, job * 1000 + 1))
+        assert hashlib.md5(numbers.encode()).hexdigest() in text
