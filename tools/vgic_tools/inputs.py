@@ -11,7 +11,6 @@ from typing import BinaryIO, Final
 
 from mmio.trace import TraceError, TraceReader, open_trace
 from mmio.unpacking import UnpackError, unpacked
-from vgic import State, StateError
 from vgic_tools.errors import UsageError
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "kept",
     "opened_trace",
     "read_bytes",
-    "read_state",
     "read_text",
     "shown_name",
 ]
@@ -78,20 +76,6 @@ def read_text(name: str | os.PathLike[str], most: int = _MOST) -> str:
         return read_bytes(name, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{shown_name(name)}: not text") from error
-
-
-def read_state(name: str | os.PathLike[str], shown: str | None = None) -> State:
-    """The saved VM in a file, which messages call `shown`.
-
-    Raises UsageError as `read_bytes` does, and where it holds none.
-    """
-    shown = shown or shown_name(name)
-    try:
-        return State.from_bytes(_contents(name))
-    except StateError as error:
-        raise UsageError(f"{shown}: {error}") from error
-    except OSError as error:
-        raise UsageError(f"{shown}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager

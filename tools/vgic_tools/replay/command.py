@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,11 @@ __all__ = ["replay_command"]
     metavar="FILE",
     help="Keep what came of each trace in this file as soon as it is there, and do not do again what is in it.",
 )
+@click.option(
+    "--final-state",
+    metavar="FILE",
+    help="Compare the state at the end with this snapshot: a state file, or a migration stream of QEMU.",
+)
 @output_options
 @click.pass_context
 def replay_command(
@@ -59,6 +65,7 @@ def replay_command(
     jobs: int | None,
     junit: str | None,
     results: Path | None,
+    final_state: str | None,
     perfetto: Path | None,
     vcd: Path | None,
     html: Path | None,
@@ -78,6 +85,7 @@ def replay_command(
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
     vgic replay traces/ --jobs 4 --junit replay.xml --results replay.jsonl
     vgic replay trace.log.gz --qemu-cmdline cmd.txt --html report.html --perfetto boot.pftrace
+    vgic replay trace.log.gz --qemu-cmdline cmd.txt --final-state vm.mig
     """
     trace = traces[0]
     outputs = Outputs(perfetto, vcd, html)
@@ -86,17 +94,18 @@ def replay_command(
 
         if host_a3v is not None:
             fail(UsageError("--host-a3v counts the exits of one trace"))
-        if any((perfetto, vcd, html)):
-            fail(UsageError("--perfetto, --vcd and --html show one trace"))
+        if any((perfetto, vcd, html, final_state)):
+            fail(UsageError("--perfetto, --vcd, --html and --final-state are about one trace"))
         replay_many(
             traces, options, keep_going=keep_going, jobs=jobs, junit=junit, results=results, as_data=as_data
         )
     try:
         machine_inputs = machine_files(options)
-        is_given_once(trace, *machine_inputs)
-        outputs.check(trace, *machine_inputs)
+        is_given_once(trace, final_state, *machine_inputs)
+        outputs.check(trace, final_state, *machine_inputs)
+        at_end = None if final_state is None else _comparison(final_state)
         with opened_trace(trace) as reader:
-            result, recorder = _replayed(reader, keep_going, host_a3v, outputs, options)
+            result, recorder = _replayed(reader, keep_going, host_a3v, outputs, options, at_end)
             if recorder is not None:
                 outputs.write(result, recorder, origin(context, trace))
     except (UsageError, TraceError, ReplayError, MapError) as error:
@@ -114,15 +123,29 @@ def replay_command(
 
 
 def _replayed(
-    reader: TraceReader, keep_going: bool, host_a3v: str | None, outputs: Outputs, options: dict[str, object]
+    reader: TraceReader,
+    keep_going: bool,
+    host_a3v: str | None,
+    outputs: Outputs,
+    options: dict[str, object],
+    at_end: Callable[[Result, vgic.Gic], None] | None,
 ) -> "tuple[Result, Recorder | None]":
     machine = recorded_machine(reader, options)
     recorder = outputs.recorder(machine.config)
     with progress(Path(reader.path).name, reader.total_bytes, lambda: reader.bytes_read) as advance:
         traps = None if host_a3v is None else _host_plan(machine, host_a3v == "1")
-        result = replay(reader, reader.path, machine, keep_going, advance, traps, watcher=recorder)
+        result = replay(reader, reader.path, machine, keep_going, advance, traps, watcher=recorder, at_end=at_end)
     result.notes.extend(reader.warnings)
     return result, recorder
+
+
+def _comparison(snapshot: str) -> Callable[[Result, vgic.Gic], None]:
+    """What compares the state at the end with a snapshot. Raises UsageError where that cannot be used."""
+    from vgic_tools.replay.final_state import compare_final_state
+    from vgic_tools.snapshots.files import read_snapshot
+
+    state = read_snapshot(snapshot).state
+    return lambda result, gic: compare_final_state(result, gic, state)
 
 
 def _host_plan(machine: Machine, a3v: bool) -> "TrapPlan":

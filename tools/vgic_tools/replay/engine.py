@@ -93,14 +93,15 @@ def replay(
     traps: TrapPlan | None = None,
     migrate: Callable[[vgic.Gic], vgic.State | None] | None = None,
     watcher: Watcher | None = None,
+    at_end: Callable[[Result, vgic.Gic], None] | None = None,
 ) -> Result:
     """Replay a trace on a machine. With an ITS, it is gone through twice.
 
     Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
     `traps`, counts the accesses that a host would trap by that plan. `migrate` is asked before every event; where
     it returns a state, the rest is replayed on a new GIC in that state. A `watcher` sees every event, which makes
-    objects of all of them: that replay is slower. Raises
-    ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
+    objects of all of them: that replay is slower. `at_end` is given the result and the GIC. Raises ReplayError for
+    an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
     lpis = None
     if len(machine.config.its) > 1:
@@ -134,6 +135,8 @@ def replay(
             if progress is not None and index & 0xFFF == 0xFFF:
                 progress()
     run.finish()
+    if at_end is not None:
+        run.show(at_end)
     return run.result
 
 
@@ -212,6 +215,10 @@ class _Replay(RecordSink):
                 self._its.follow(self._gic)
             self._evaluations.follow(self._gic)
             self._findings.follow(self._gic)
+
+    def show(self, to: Callable[[Result, vgic.Gic], None]) -> None:
+        """Show the result and the GIC."""
+        to(self.result, self._gic)
 
     def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """Take the next event; True where it diverged and that is the end."""

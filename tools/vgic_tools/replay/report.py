@@ -10,11 +10,13 @@ from vgic_tools.console import Output, styled, table
 from vgic_tools.fields import difference_table
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.result import Divergence, Result
+from vgic_tools.state_words import difference
 
 __all__ = ["as_json", "divergence_json", "print_divergence", "print_report"]
 
 _INTERRUPT_TYPES = ("SGI", "PPI", "SPI", "LPI")
 _MOST_PES = 16
+_MOST_REGISTERS = 40
 
 
 def print_report(console: Output, result: Result) -> None:
@@ -39,6 +41,9 @@ def print_report(console: Output, result: Result) -> None:
     if result.first is not None:
         console.print()
         print_divergence(console, result.trace, result.first)
+    if result.final_differences:
+        console.print()
+        console.print(_final(result))
     console.print()
     console.print(*_verdict(result), sep="")
 
@@ -52,6 +57,16 @@ def _verdict(result: Result) -> tuple[Text, str]:
     different = result.divergences.total()
     stopped = "; stopped there, --keep-going counts them all" if result.stopped else ""
     return styled("diverged", "bold red"), f": {different:,} of {compared:,} values differ{stopped}"
+
+
+def _final(result: Result) -> Table:
+    shown = table("final state", "snapshot", "model", "difference", right=("snapshot", "model"))
+    for item in result.final_differences[:_MOST_REGISTERS]:
+        expected, got = f"{item.expected:#x}", f"{item.got:#x}"
+        shown.add_row(item.register, expected, got, difference(item.register, item.expected, item.got))
+    if len(result.final_differences) > _MOST_REGISTERS:
+        shown.add_row(f"{len(result.final_differences) - _MOST_REGISTERS} more", "", "", "")
+    return shown
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:
@@ -138,6 +153,10 @@ def as_json(result: Result) -> dict[str, object]:
         "exits": None if result.exits is None else dict(result.exits),
         "accepted_not_predicted": dict(result.accepted),
         "notes": list(result.notes),
+        "final_state": [
+            {"register": item.register, "expected": item.expected, "got": item.got}
+            for item in result.final_differences
+        ],
         "first_divergence": None if first is None else divergence_json(first),
     }
 

@@ -3,13 +3,14 @@
 The layouts of QEMU 7.2 (measured: equal to the streams' own descriptions). Descriptions have the form of those.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 __all__ = ["FIXED"]
 
-Description = Mapping[str, object]
+Description: TypeAlias = Mapping[str, Any]
+"""As a stream's own description has it."""
 
 _WORDS: Final = 32
 _INTIDS: Final = 1020
@@ -62,31 +63,50 @@ _SHIFT: Final[Description] = {
 }
 
 
-def _gic(_: int) -> Iterator[Description]:
-    """For each number of CPUs, and each choice of subsections: only one of them ends where the section does."""
-    names = ("group", "grpmod", "enabled", "pending", "active", "level", "edge_trigger")
-    fields = [
-        _field("gicd_ctlr", 4),
-        _field("gicd_statusr", 4, 2),
-        *(_field(name, 4, _WORDS) for name in names),
-        _field("gicd_ipriority", 1, _INTIDS),
-        _field("gicd_irouter", 8, _INTIDS),
-        _field("gicd_nsacr", 4, 64),
-    ]
-    for cpus in range(1, _MOST_CPUS + 1):
-        for virtual, sre, fourth in product((False, True), repeat=3):
-            chosen = [part for part, there in ((_VIRTUAL, virtual), (_SRE, sre), (_GICV4, fourth)) if there]
-            cpu = {"name": "cpu", "struct": _cpu(chosen)}
-            yield {
-                "fields": [*fields, *({**cpu, "index": index} for index in range(cpus))],
-                "subsections": [_SHIFT],
-            }
+_WITH_INTIDS: Final = [
+    _field("gicd_ctlr", 4),
+    _field("gicd_statusr", 4, 2),
+    *(
+        _field(name, 4, _WORDS)
+        for name in ("group", "grpmod", "enabled", "pending", "active", "level", "edge_trigger")
+    ),
+    _field("gicd_ipriority", 1, _INTIDS),
+    _field("gicd_irouter", 8, _INTIDS),
+    _field("gicd_nsacr", 4, 64),
+]
+
+Ends: TypeAlias = Callable[[int], bool]
+"""Whether a device that has so many bytes ends where its section does."""
 
 
-def _its(_: int) -> Iterator[Description]:
+def _gic(ends: Ends) -> Description | None:
+    """Of all numbers of CPUs, and all choices of their subsections, the one that ends where the section does."""
+    shared = _bytes({"fields": _WITH_INTIDS, "subsections": [_SHIFT]})
+    for virtual, sre, fourth in product((False, True), repeat=3):
+        chosen = [part for part, there in ((_VIRTUAL, virtual), (_SRE, sre), (_GICV4, fourth)) if there]
+        cpu = _cpu(chosen)
+        each = _bytes(cpu)
+        for cpus in range(1, _MOST_CPUS + 1):
+            if ends(shared + cpus * each):
+                of_cpus = [{"name": "cpu", "struct": cpu, "index": index} for index in range(cpus)]
+                return {"fields": [*_WITH_INTIDS, *of_cpus], "subsections": [_SHIFT]}
+    return None
+
+
+def _its(_: Ends) -> Description:
     numbers = [_field("ctlr", 4), _field("iidr", 4), _field("cbaser", 8), _field("cwriter", 8), _field("creadr", 8)]
-    yield {"fields": [*numbers, _field("baser", 8, 8)]}
+    return {"fields": [*numbers, _field("baser", 8, 8)]}
 
 
-FIXED: Final[Mapping[str, Callable[[int], Iterator[Description]]]] = {"arm_gicv3": _gic, "arm_gicv3_its": _its}
-"""By the name of a device and its version: the layouts that it may have."""
+def _bytes(description: Description) -> int:
+    """How many a structure has, with its subsections: each begins with a mark, its name, and its version."""
+    total = 0
+    for field in description["fields"]:
+        total += field["size"] * field.get("array_len", 1)
+    for part in description.get("subsections", ()):
+        total += 1 + 1 + len(part["vmsd_name"]) + 4 + _bytes(part)
+    return total
+
+
+FIXED: Final[Mapping[str, Callable[[Ends], Description | None]]] = {"arm_gicv3": _gic, "arm_gicv3_its": _its}
+"""By the name of a device: its layout, None where none ends where its section does."""

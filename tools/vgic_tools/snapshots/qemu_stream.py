@@ -7,7 +7,7 @@ it. Where there is none (suppress-vmdesc), the layouts of QEMU 7.2 are taken.
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vgic_tools.snapshots.errors import SnapshotError
@@ -71,26 +71,21 @@ class Stream:
                 continue
             section = Reader(self.data, at - 4).u32()
             reader = Reader(self.data, at + len(head))
-            reader.u32()
-            version = reader.u32()
-            return self._decoded(name, section, version, reader)
+            reader.skip(8)
+            return self._decoded(name, section, reader)
         return None
 
-    def _decoded(self, name: str, section: int, version: int, reader: Reader) -> Fields:
+    def _decoded(self, name: str, section: int, reader: Reader) -> Fields:
         description = self._descriptions.get(name)
+        start, footer = reader.at, bytes([_FOOTER]) + section.to_bytes(4, "big")
         if description is None:
             if self._descriptions or name not in FIXED:
                 raise SnapshotError(f"the stream does not describe its device {name}")
-            layouts: Iterable[Description] = FIXED[name](version)
-        else:
-            layouts = [description]
-        start = reader.at
-        for layout in layouts:
-            reader.at = start
-            fields = _structure(reader, layout, 0)
-            if reader.at + 5 <= len(self.data) and (reader.u8(), reader.u32()) == (_FOOTER, section):
-                return fields
-        raise SnapshotError(f"the device {name}, at byte {start:#x}, does not end where its fields do")
+            description = FIXED[name](lambda size: self.data[start + size : start + size + 5] == footer)
+        fields = _structure(reader, description, 0) if description is not None else {}
+        if description is None or reader.take(5) != footer:
+            raise SnapshotError(f"the device {name}, at byte {start:#x}, does not end where its fields do")
+        return fields
 
     def _read_ram(self, reader: Reader) -> int:
         """Read up to the last part of the RAM; where the devices begin."""
