@@ -90,6 +90,7 @@ def test_a_boot(booted: Path) -> None:
     assert "vgic replay" in said["provenance"]
     assert re.search(r"its SHA-256\s+[0-9a-f]{64}\s", said["provenance"])
     assert "divergence" not in said
+    assert 'data-do="divergence"' not in booted.read_text("utf-8")
     assert booted.stat().st_size < 400_000
 
 
@@ -105,6 +106,7 @@ def test_a_divergence_and_its_context(tmp_path: Path) -> None:
     assert "line of 0.0.0.0 PPI 27 goes high" in said
     assert page_said["verdict"].startswith("diverged: 1 of ")
     assert json.loads(page_said["data"])["divergence"] is not None
+    assert 'data-do="divergence"' in page.read_text("utf-8")
 
 
 def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
@@ -208,17 +210,16 @@ def test_a_browser_draws_a_boot_at_once(booted: Path) -> None:
     document.getElementById("idle").click(); press("in"); press("left"); press("out"); press("right");
     press("find");
     const pen = document.getElementById("canvas").getContext("2d", {willReadFrequently: true});
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      const {data} = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
-      const colours = new Set();
-      for (let i = 0; i < data.length; i += 4) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
-      document.body.dataset.colours = colours.size;
-    }));
+    const {data} = pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height);
+    const colours = new Set();
+    for (let i = 0; i < data.length; i += 4) colours.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+    document.body.dataset.colours = colours.size;
     """
     found = shown(booted, script)
     assert found.console == []
     assert found.ready >= 0
     assert "PPI 27, taken by" in found.document
+    assert re.search(r'id="range">[\d.]+ s to [\d.]+ s: [\d.]+ ms<', found.document)
     colours = re.search(r'data-colours="(\d+)"', found.document)
     assert colours is not None
     assert int(colours[1]) > 10

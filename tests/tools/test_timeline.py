@@ -59,10 +59,10 @@ def test_times_are_those_of_the_trace_and_never_go_back() -> None:
     assert timeline.timed
     assert timeline.origin == 100_000_001_000
     assert timeline.handled[0][0].start == us(1)
-    stamped = [f"7@{200 - at}.000000:{line}" for at, line in enumerate(lines)]
+    stamped = [f"7@{200 + at if at < START else 203}.000000:{line}" for at, line in enumerate(lines)]
     timeline, _ = of_events(read_qemu(enumerate(["warning: no time here", *stamped], 1), NAME), 1)
     assert timeline.timed
-    assert timeline.handled[0][0].start == timeline.duration == 0
+    assert timeline.handled[0][0].start == timeline.duration == (START - 1) * 10**9
 
 
 def test_one_that_preempts_is_inside_the_other() -> None:
@@ -114,8 +114,10 @@ def test_sgis_are_taken_where_they_were_delivered() -> None:
 
 def test_a_reset_ends_what_a_pe_has_in_hand() -> None:
     lines = [*awake(), ppi(0, 27, 1), take(0, 27), reset("0x1"), icc("write", "PMR", 0, 0xF0)]
-    [handled] = watched(lines).handled[0]
-    assert handled.end == us(3)
+    lines += [icc("write", "IGRPEN1", 0, 1), ppi(0, 26, 1), take(0, 26), end(0, 26)]
+    first, second = watched(lines).handled[0]
+    assert (first.intid, first.end) == (27, us(3))
+    assert (second.intid, second.depth, second.end) == (26, 0, us(7))
 
 
 def test_routes_and_accesses() -> None:

@@ -22,6 +22,7 @@ __all__ = ["Commands", "main"]
 COMMANDS: Final = {
     "affinity": "vgic_tools.affinity.command:affinity_group",
     "bench": "vgic_tools.bench.command:bench_command",
+    "boot": "vgic_tools.guests.command:boot_command",
     "compare": "vgic_tools.compare.command:compare_command",
     "convert": "vgic_tools.convert:convert_command",
     "decode": "vgic_tools.decode.command:decode_command",

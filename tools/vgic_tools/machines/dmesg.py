@@ -11,6 +11,7 @@ from typing import Final
 import vgic
 from vgic import affinity
 from vgic.config import DEFAULT_SPIS, MAX_SPIS
+from vgic.profiles import QEMU_VERSIONS
 from vgic.topology import MAX_VCPUS
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.frames import regions_of_frames
@@ -66,8 +67,8 @@ def is_dmesg(text: str) -> bool:
     return _DRIVER.search(text) is not None
 
 
-def config_from_dmesg(text: str, profile: vgic.Profile) -> vgic.Config:
-    """The GIC that a Linux has found, with the distributor where `Config` puts it.
+def config_from_dmesg(text: str, profile: vgic.Profile, virt_spis: int) -> vgic.Config:
+    """The GIC that a Linux has found, with the distributor where `Config` puts it; QEMU's virt has `virt_spis`.
 
     Raises MachineFileError where no line tells of a GICv3's redistributors.
     """
@@ -85,10 +86,18 @@ def config_from_dmesg(text: str, profile: vgic.Profile) -> vgic.Config:
     told = DEFAULT_SPIS if boot.spis is None else boot.spis
     return vgic.Config(
         topology=vgic.Topology(packed for packed, _ in cpus),
-        # What the guest sees, and what there is: QEMU 7.2 shows 32 too few.
-        spis=min(told + 32 * profile.unreported_spi_words, MAX_SPIS),
+        spis=_spis(told, profile, virt_spis),
         profile=profile,
         redistributor_regions=regions_of_frames(base for _, base in cpus),
         rss=boot.rss if profile.features.rss else None,
         its=tuple(boot.services),
     )
+
+
+def _spis(told: int, profile: vgic.Profile, virt_spis: int) -> int:
+    """The SPIs that there are, where a guest was told of so many: some versions of QEMU leave the last ones out."""
+    if profile not in QEMU_VERSIONS:
+        return told
+    if virt_spis in (told + 32 * version.unreported_spi_words for version in QEMU_VERSIONS):
+        return virt_spis
+    return min(told + 32 * profile.unreported_spi_words, MAX_SPIS)

@@ -68,7 +68,7 @@ def _described(data: bytes, path: Path, profile: vgic.Profile) -> Described:
         if (log := _kernel_log(data)) is not None:
             from vgic_tools.machines.dmesg import config_from_dmesg
 
-            return Described(config_from_dmesg(log, profile), tells_distributor=False)
+            return Described(config_from_dmesg(log, profile, QEMU_SPIS), tells_distributor=False)
     except (MachineFileError, vgic.VgicError) as error:
         raise UsageError(f"{shown}: {error}") from error
     raise UsageError(f"{shown}: describes no machine: expected {_KINDS}")

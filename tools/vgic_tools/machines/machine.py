@@ -140,7 +140,7 @@ def machine_from_options(
     default_machine: Machine | None = None,
     default_profile: vgic.Profile = vgic.ARCH,
 ) -> Machine:
-    """The machine that the options describe; `default_profile` is for a file that does not tell whose GIC it is.
+    """The machine that the options describe; `default_profile` is that where nothing tells whose GIC it is.
 
     Raises UsageError where they name none and there is no default, or contradict each other.
     """
@@ -185,9 +185,11 @@ def machine_from_options(
                 " or dmesg), --cpus N or --affinities A,B,..."
             )
         changes: dict[str, object] = {}
-        if profile is not None:
+        listed = affinities is not None or cpus is not None or default_machine is None
+        counted = listed and machine is None and qemu_cmdline is None and dtb is None
+        if profile is not None or counted:
             changes["profile"] = named
-            if named in QEMU_VERSIONS and machine is None and qemu_cmdline is None and dtb is None:
+            if named in QEMU_VERSIONS and counted:
                 changes["spis"] = QEMU_SPIS
                 changes["redistributor_regions"] = virt_regions(len(config.topology))
         if spis is not None:

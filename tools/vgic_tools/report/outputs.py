@@ -115,7 +115,10 @@ def origin(context: click.Context, trace: str) -> dict[str, str]:
     """
     from vgic_tools.provenance import provenance
 
-    return {"input": trace, "its SHA-256": _digest(trace), **provenance(context)}
+    told = provenance(context)
+    # "The machine" is the guest's, on these pages.
+    told["computer"] = told.pop("machine")
+    return {"input": trace, "its SHA-256": _digest(trace), **told}
 
 
 def _digest(path: str) -> str:

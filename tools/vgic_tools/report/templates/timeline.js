@@ -6,7 +6,7 @@
   const byId = (id) => document.getElementById(id);
   const [lanesBox, canvas, overview] = [byId("lanes"), byId("canvas"), byId("overview")];
   const context = canvas.getContext("2d");
-  const SLICE = 14, STRIP = 4, GRAPH = 12, LINE = 12, GAP = 6, RULER = 22, MOST_FLOWS = 400;
+  const SLICE = 14, STRIP = 4, GRAPH = 12, LINE = 12, GAP = 6, RULER = 22, FLOW_ROOM = 12, SENT_BEFORE = 64;
   const end = Math.max(data.end, 1);
   let view = [0, end], colours = {}, lanes = [], height = 0, width = 0, labels = 0, queued = false;
 
@@ -177,9 +177,11 @@
   }
 
   function flows(scrolled) {
+    const inSight = after(data.sgis, 5, view[0]), last = after(data.sgis, 5, view[1]);
+    // More arrows than that are a thicket.
+    if (last - inSight > (width - labels) / FLOW_ROOM) return;
     // Those sent before, too, which may be taken in sight.
-    const first = Math.max(after(data.sgis, 5, view[0]) - MOST_FLOWS, 0), last = after(data.sgis, 5, view[1]);
-    if (last - first > 2 * MOST_FLOWS) return;
+    const first = Math.max(inSight - SENT_BEFORE, 0);
     context.strokeStyle = context.fillStyle = colours.flow; context.lineWidth = 1.2;
     for (let i = first; i < last; i++) {
       const [time, sender, receiver, , delay] = data.sgis.slice(5 * i, 5 * i + 5);
@@ -270,7 +272,8 @@
     byId("told").textContent = `${timeText(t, 6)}, ${lane.name}${said}`;
   }
 
-  const actions = { in: () => zoom(.5), out: () => zoom(2), left: () => move(-.5), right: () => move(.5), all: () => show(0, end), find };
+  const actions = { in: () => zoom(.5), out: () => zoom(2), left: () => move(-.5), right: () => move(.5), all: () => show(0, end), find,
+    divergence: () => show(data.divergence - end / 1000, data.divergence + end / 1000) };
   for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
   byId("intid").addEventListener("keydown", (event) => { if (event.key === "Enter") find(); });
   byId("idle").addEventListener("change", arrange);
