@@ -18,7 +18,9 @@ from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
 from vgic_tools.numbers import number
-from vgic_tools.snapshots.files import is_snapshot, read_snapshot
+from vgic_tools.snapshots.debugfs import ItsDump
+from vgic_tools.snapshots.files import is_snapshot, read_saved
+from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.terminal import DIFFERENT, fail
 
 __all__ = ["its_command"]
@@ -41,8 +43,8 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
     commands that mapped and unmapped it. STATE is a saved VM, a state file or a migration stream of QEMU, which has
-    the guest's RAM: what is mapped in it is shown, as far as that RAM is there. Either may be compressed; - is
-    standard input.
+    the guest's RAM: what is mapped in it is shown, as far as that RAM is there; or a KVM host's vgic-its-state.
+    Each may be compressed; - is standard input.
 
     Exits with 0; with 1 where an MSI or an LPI that was taken has no mapping, a mapped event goes nowhere, or the
     queue is stalled; with 2 where the input cannot be used.
@@ -75,7 +77,13 @@ def _is_state(path: str) -> bool:
 
 
 def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
-    snapshot = read_snapshot(path, name)
+    snapshot = read_saved(path, name)
+    if isinstance(snapshot, ItsDump):
+        from vgic_tools.snapshots.debugfs_report import print_its_dump
+
+        return print_its_dump(stdout(), name, snapshot)
+    if not isinstance(snapshot, Snapshot):
+        raise UsageError(f"{name}: a vgic-state of a KVM host has no ITS: vgic-its-state@ADDRESS beside it has")
     memory = snapshot.memory
     if images or memory is None:
         memory = RamRegions([_ram(image) for image in images])

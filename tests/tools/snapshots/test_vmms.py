@@ -10,15 +10,15 @@ from damage import survivors
 from vgic import State
 from vgic.kvm import VgicV3Device
 from vgic_tools.snapshots.cloud_hypervisor import (
-    is_cloud_hypervisor,
     snapshot_of_cloud_hypervisor,
     values_of_cloud_hypervisor,
 )
-from vgic_tools.snapshots.crosvm import is_crosvm, snapshot_of_crosvm, values_of_crosvm
+from vgic_tools.snapshots.crosvm import snapshot_of_crosvm, values_of_crosvm
 from vgic_tools.snapshots.errors import SnapshotError
-from vgic_tools.snapshots.firecracker import is_firecracker, snapshot_of_firecracker, values_of_firecracker
+from vgic_tools.snapshots.firecracker import snapshot_of_firecracker, values_of_firecracker
 from vgic_tools.snapshots.kvm_values import KvmValues, snapshot_of_values
 from vgic_tools.snapshots.snapshot import Snapshot
+from vgic_tools.snapshots.vmms import is_cloud_hypervisor, is_crosvm, is_firecracker
 from vmm_files import VCPUS, cloud_hypervisor, crosvm, firecracker, vm
 
 NOT_KEPT = ("overlooked", "unrouted", "active_mpidr")

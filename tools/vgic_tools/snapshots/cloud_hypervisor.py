@@ -14,9 +14,8 @@ from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.kvm_values import KvmValues, Words, snapshot_of_values, sysreg_words
 from vgic_tools.snapshots.snapshot import Snapshot
 
-__all__ = ["is_cloud_hypervisor", "snapshot_of_cloud_hypervisor", "values_of_cloud_hypervisor"]
+__all__ = ["snapshot_of_cloud_hypervisor", "values_of_cloud_hypervisor"]
 
-_TOLD_WITHIN: Final = 1 << 16
 _DEVICE: Final = "gic-v3-its"
 _GICD_BASE: Final = 0x08FF_0000
 _ITS_SIZE: Final = 0x2_0000
@@ -24,15 +23,6 @@ _PER_32_SPIS: Final = 81
 _PER_VCPU: Final = 7 + 17
 _MOST_VCPUS: Final = 512
 _DEEPEST: Final = 32
-
-
-def is_cloud_hypervisor(start: bytes) -> bool:
-    """True where a file that begins like this is a state.json."""
-    return (
-        start.lstrip()[:1] == b"{"
-        and b'"snapshot' in start[:_TOLD_WITHIN]
-        and b'"format": "vgic-' not in start[:32]
-    )
 
 
 def snapshot_of_cloud_hypervisor(data: bytes) -> Snapshot:

@@ -13,20 +13,13 @@ from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.kvm_values import KvmValues, snapshot_of_values
 from vgic_tools.snapshots.snapshot import Snapshot
 
-__all__ = ["is_crosvm", "snapshot_of_crosvm", "values_of_crosvm"]
+__all__ = ["snapshot_of_crosvm", "values_of_crosvm"]
 
-_KEY: Final = b"cpu_specific"
-_TOLD_WITHIN: Final = 64
 _GICD_BASE: Final = 0x3FFF_0000
 _SPIS: Final = 32
 _MOST_VCPUS: Final = 512
 _DISTRIBUTOR_WORDS: Final = 0x1_0000 // 4
 _REDISTRIBUTOR_WORDS: Final = 0x2_0000 // 4
-
-
-def is_crosvm(start: bytes) -> bool:
-    """True where a file that begins like this is one."""
-    return start[:1] >= b"\xa0" and any(key in start[:_TOLD_WITHIN] for key in (_KEY, b"dist_regs"))
 
 
 def snapshot_of_crosvm(data: bytes) -> Snapshot:

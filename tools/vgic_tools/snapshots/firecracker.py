@@ -15,10 +15,9 @@ from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.kvm_values import KvmValues, Words, snapshot_of_values, sysreg_words
 from vgic_tools.snapshots.snapshot import Snapshot
 
-__all__ = ["is_firecracker", "snapshot_of_firecracker", "values_of_firecracker"]
+__all__ = ["snapshot_of_firecracker", "values_of_firecracker"]
 
 _BEGINS: Final = "GicState {"
-_TOLD_WITHIN: Final = 1 << 16
 _GICD_BASE: Final = 0x3FFF_0000
 _ITS_SIZE: Final = 0x2_0000
 _MOST_VCPUS: Final = 512
@@ -28,12 +27,6 @@ _PER_32_SPIS: Final = 81
 _TOKEN: Final = re.compile(r'\s*(?:([A-Za-z_]\w*)|(\d{1,20})\b|("(?:[^"\\]|\\.)*")|([][{}(),:]))', re.ASCII)
 
 Value: TypeAlias = "int | str | list[Value] | dict[str, Value] | None"
-
-
-def is_firecracker(start: bytes) -> bool:
-    """True where a file that begins like this is such a text."""
-    head = start[:_TOLD_WITHIN]
-    return b"GicState {" in head or (b"MicrovmState {" in head and b"VmState {" in head)
 
 
 def snapshot_of_firecracker(data: bytes) -> Snapshot:
