@@ -23,7 +23,7 @@ from vgic_tools.snapshots.files import is_snapshot, read_saved
 from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.terminal import DIFFERENT, fail
 
-__all__ = ["its_command"]
+__all__ = ["guest_ram", "its_command"]
 
 _FIRST: Final = 1 << 16
 """Bytes of a file that tell what it is."""
@@ -86,7 +86,7 @@ def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
         raise UsageError(f"{name}: a vgic-state of a KVM host has no ITS: vgic-its-state@ADDRESS beside it has")
     memory = snapshot.memory
     if images or memory is None:
-        memory = RamRegions([_ram(image) for image in images])
+        memory = guest_ram(images)
     gic = snapshot.state.build(memory=memory)
     if not gic.config.its:
         raise UsageError(f"{name}: the VM has no ITS")
@@ -95,6 +95,11 @@ def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
     walks = [Walk(gic, index) for index in range(len(gic.config.its))]
     fits = [print_walk(console, name, walk) for walk in walks]
     return all(fits)
+
+
+def guest_ram(images: Sequence[str]) -> RamRegions:
+    """The RAM in files, each FILE@ADDRESS. Raises UsageError, or ConfigError where they overlap."""
+    return RamRegions([_ram(image) for image in images])
 
 
 def _ram(image: str) -> Ram:

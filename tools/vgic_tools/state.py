@@ -180,6 +180,13 @@ def _diff_dumps(one: Dump, other: Dump) -> None:
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--order", metavar="LOG", help="Check a VMM's log of KVM calls instead of a state.")
 @click.option(
+    "--ram",
+    "images",
+    multiple=True,
+    metavar="FILE@ADDRESS",
+    help="The guest's RAM from this address on, to look for the tables of its ITS; may be given several times.",
+)
+@click.option(
     "--host-vtr", metavar="VALUE", help="ICH_VTR_EL2 of the host; the other options say what differs from it."
 )
 @click.option("--host-a3v/--host-no-a3v", default=None, help="The host has affinity level 3.")
@@ -190,6 +197,7 @@ def _diff_dumps(one: Dump, other: Dump) -> None:
 def check_command(
     file: str | None,
     order: str | None,
+    images: tuple[str, ...],
     host_vtr: str | None,
     host_a3v: bool | None,
     host_priority_bits: int | None,
@@ -206,6 +214,7 @@ def check_command(
 
     \b
     vgic state check vm.state --host-vtr 0x90180003 --host-no-a3v
+    vgic state check state.json --ram memory-ranges@0x40000000
     vgic state check --order vmm.log
     """
     if (file is None) == (order is None):
@@ -216,14 +225,15 @@ def check_command(
     assert file is not None
     snapshot, console = _read(file), stdout()
     state = snapshot.state
-    for finding in snapshot.findings:
+    findings = [*snapshot.findings, *_missing_tables(snapshot, images)]
+    for finding in findings:
         console.print(styled("finding:", "yellow"), finding)
     asked = any(
         option is not None
         for option in (host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
     )
-    if snapshot.findings and not asked:
-        sys.exit(DIFFERENT)
+    if (findings or images) and not asked:
+        sys.exit(DIFFERENT if findings else 0)
     try:
         host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
         # A state that no VM can have is not worth asking about.
@@ -232,8 +242,19 @@ def check_command(
     except (UsageError, VgicError) as error:
         fail(error)
     _print_plan(console, plan)
-    if snapshot.findings or not plan.possible or _kvm_refuses(plan):
+    if findings or not plan.possible or _kvm_refuses(plan):
         sys.exit(DIFFERENT)
+
+
+def _missing_tables(snapshot: Snapshot, images: tuple[str, ...]) -> list[str]:
+    from vgic_tools.its import guest_ram
+    from vgic_tools.snapshots.tables import missing_tables
+
+    try:
+        memory = guest_ram(images) if images else snapshot.memory
+    except (UsageError, VgicError) as error:
+        fail(error)
+    return [] if memory is None else list(missing_tables(snapshot.state.data["registers"], memory))
 
 
 def _check_order(log: str) -> None:

@@ -38,8 +38,8 @@ def why_not(item: Listed, dump: Dump) -> list[str]:
         ]
     return [
         f"on the list of vCPU {item.queued if item.queued is not None else item.target}: it arrives when that runs,"
-        f" with ICC_IGRPEN{item.group}_EL1 on, ICC_PMR_EL1 and the running priority above {item.priority:#x} as numbers, and"
-        " IRQs not masked"
+        f" with ICC_IGRPEN{item.group}_EL1 on, ICC_PMR_EL1 and the running priority above {item.priority:#x} as"
+        " numbers, and interrupts not masked"
     ]
 
 
