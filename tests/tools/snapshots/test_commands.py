@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from vmm_files import cloud_hypervisor, vm
 
 from vgic_tools.cli import main
 from vgic_tools.snapshots.tables import missing_tables
+from vmm_files import cloud_hypervisor, vm
 
 DUMP = Path(__file__).parents[2] / "snapshots" / "kvm_6.12_vgic-state.txt"
 ITS = """Device ID: 0x8, Event ID Range: [0 - 31]
@@ -91,7 +91,7 @@ class Pages:
         self.at = at
 
     def is_ram(self, address: int, size: int) -> bool:
-        return 0x8000_0000 <= address and address + size <= 0x9000_0000
+        return address >= 0x8000_0000 and address + size <= 0x9000_0000
 
     def read(self, address: int, size: int) -> bytes:
         return b"".join(b"\1" if address + index == self.at else b"\0" for index in range(size))
@@ -105,8 +105,8 @@ def test_tables_that_are_not_in_the_memory_are_missed() -> None:
     registers = {"GITS[0].GITS_BASER0": valid, "GITS[0].GITS_CREADR": 0x40}
     assert list(missing_tables(registers, Pages(0x8002_1FFF))) == []
     assert list(missing_tables(registers, Pages(0x8002_2000))) == [
-        "the table of GITS_BASER0, at 0x80020000, is empty, though the ITS has carried out commands: its mappings are"
-        " lost"
+        "the table of GITS_BASER0, at 0x80020000, is empty, though the ITS has carried out commands: its mappings"
+        " are lost"
     ]
     elsewhere = registers | {"GITS[0].GITS_BASER0": 1 << 63 | 0x7002_0000}
     assert [finding.split(",")[2][:21] for finding in missing_tables(elsewhere, Pages(0))] == [
