@@ -15,6 +15,7 @@ from qemu_log import awake, dist, icc, ppi, spi
 from small_timeline import small_timeline
 from vgic_tools.cli import main
 from vgic_tools.replay import Result as Replayed
+from vgic_tools.replay.result import Difference
 from vgic_tools.report.replay_page import replay_page
 from vgic_tools.report.timeline_data import timeline_data
 
@@ -111,6 +112,7 @@ def test_a_divergence_and_its_context(tmp_path: Path) -> None:
 
 def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     result = Replayed(EVIL, EVIL, notes=[EVIL], undecided=EVIL)
+    result.final_differences.append(Difference(EVIL, 1, 2))
     result.inputs[EVIL] = result.compared[EVIL] = result.accepted[EVIL] = 1
     timeline = small_timeline()
     timeline.cpus = [EVIL, EVIL]
@@ -123,6 +125,13 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
     text = path.read_text("utf-8")
     assert not [raw for raw in ("alert(1)</script>", "\x1b", "\u202e", "<b>&#34;", '<b>"') if raw in text]
     assert json.loads(page.said["data"])["cpus"][0]["name"] == f"0: {EVIL}"
+
+
+def test_a_page_shows_where_the_state_at_the_end_differs(tmp_path: Path) -> None:
+    result = Replayed("boot.log", "a machine", final_differences=[Difference("GICD_ISENABLER1", 0xF, 0xE)])
+    path = tmp_path / "boot.html"
+    path.write_text(replay_page(result, small_timeline(), "A boot", {}), "utf-8")
+    assert "GICD_ISENABLER1 0xf 0xe INTID 32 1 -> 0" in " ".join(page_of(path).said["final"].split())
 
 
 def test_times_of_a_page_are_differences() -> None:
@@ -193,6 +202,7 @@ def test_a_state(tmp_path: Path) -> None:
     state, html = a_state(tmp_path / "vm.state"), tmp_path / "vm.html"
     assert run("state", "show", state, "--html", html).exit_code == 0
     said = page_of(html).said
+    assert "A saved VM. A register" in html.read_text("utf-8")
     assert "4: 0.0.0.0, 0.0.0.1, 0.0.0.2, 0.0.0.3" in said["vm"]
     assert "vCPU 1 (0.0.0.1)" in said["waiting"]
     assert "INTID 34: pending; " in said["waiting"]

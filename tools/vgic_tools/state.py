@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from vgic import State, VgicError
+from vgic import VgicError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic.state.saving import VmDescription
@@ -87,7 +87,7 @@ def show_command(context: click.Context, file: str, wanted: str | None, html: Pa
     snapshot, state = saved, saved.state
     registers = state.data["registers"]
     if html is not None:
-        _write_page(context, state, file, html)
+        _write_page(context, snapshot, file, html)
         return
     if wanted is not None:
         _show_fields(console, registers, wanted)
@@ -116,16 +116,16 @@ def _print_dump(console: Output, name: str, saved: Dump | ItsDump) -> None:
         print_its_dump(console, name, saved)
 
 
-def _write_page(context: click.Context, state: State, file: str, html: Path) -> None:
+def _write_page(context: click.Context, snapshot: Snapshot, file: str, html: Path) -> None:
     from vgic_tools.report.outputs import Outputs, origin, write_page
     from vgic_tools.report.state_page import state_page
 
-    vm = state.data["vm"]
+    vm = snapshot.state.data["vm"]
     words = {key: text for key, text in _vm_texts(vm).items() if not key.startswith("affinities")}
     words = {"vCPUs": f"{len(vm['affinities'])}: {', '.join(vm['affinities'])}"} | words
     try:
         Outputs(html=html).check(file)
-        write_page(html, state_page(state, words, f"State of {shown_name(file)}", origin(context, file)))
+        write_page(html, state_page(snapshot, words, f"State of {shown_name(file)}", origin(context, file)))
     except UsageError as error:
         fail(error)
 

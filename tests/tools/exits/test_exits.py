@@ -140,6 +140,9 @@ def test_reads_of_what_was_written_are_compared(trace: Trace) -> None:
     trace.read(GICR1 + 0x8, 1 << 32 | 1 << 8 | 1 << 4, 8)
     told = result(trace.done())
     assert told["compared"] == {"GICD_ISENABLER": 1, "GICD_IROUTER": 1, "GICR_TYPER": 1}
+    # A read is two lines, and one access.
+    counts = {(item["register"], item["access"]): item["count"] for item in told["accesses"]}
+    assert (counts["GICD_ISENABLER", "read"], counts["GICD_IROUTER", "write"]) == (1, 1)
     assert (told["divergences"], told["undecided"]) == ({}, None)
 
 

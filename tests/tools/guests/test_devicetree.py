@@ -4,8 +4,8 @@ import pytest
 
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.flat_tree import Node, read_tree
 from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.machines.flat_tree import Node, read_tree
 
 DEVICES = Devices(
     range(0x4000_0000, 0x4800_0000), 0x0900_0000, 33, range(0x4200_0000, 0x4200_1234), "console=ttyAMA0"

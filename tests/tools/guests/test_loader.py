@@ -27,7 +27,7 @@ def image(text_offset: int = 0, size: int = 0x10000, flags: int = 0b1010) -> byt
 
 
 def zboot(kernel: bytes, how: bytes = b"gzip") -> bytes:
-    packed = gzip.compress(kernel)
+    packed = gzip.compress(kernel, mtime=0)
     return b"MZ\0\0zimg" + struct.pack("<II8x32s", 64, len(packed), how).ljust(56, b"\0") + packed
 
 
@@ -81,6 +81,7 @@ def test_anything_else_is_a_flat_binary() -> None:
         (elf()[:40], "ends within the header"),
         (b"\x27\x05\x19\x56" + bytes(80), "an image for U-Boot"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_loaded_is_refused_by_name(data: bytes, reason: str) -> None:
     with pytest.raises(UsageError, match=reason) as refused:

@@ -56,9 +56,9 @@ def boot_command(**options: object) -> None:
     """Boot a guest on CPUs of Unicorn, with this GIC, at the addresses of QEMU's virt machine.
 
     On a terminal its console is yours; Ctrl-A x leaves. With --expect it runs by itself. Seconds are the guest's
-    own: the same run is the same each time. Exits with 0 where the guest does what was expected, or ends the machine
-    where nothing was; with 1 where it does not, or makes no progress: where every CPU is, is shown then; and with 2
-    where something cannot be used.
+    own: the same run is the same each time. Exits with 0 where the guest does what was expected, or ends the
+    machine where nothing was; with 1 where it does not, or makes no progress: where every CPU is, is shown then;
+    and with 2 where something cannot be used.
 
     \b
     vgic boot --debian --cpus 4 --aff3 1

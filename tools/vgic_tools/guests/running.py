@@ -20,7 +20,7 @@ from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.terminal_line import Keyboard, raw_terminal
 from vgic_tools.guests.wanted import Wanted
 from vgic_tools.inputs import read_bytes, shown_name
-from vgic_tools.machine import Machine, machine_document
+from vgic_tools.machines.machine import Machine, machine_document
 from vgic_tools.terminal import complain, note, pass_on, print_json
 
 __all__ = ["run"]

@@ -16,8 +16,8 @@ SHORTEST: Final = 64
 
 # While a guest masks an interrupt that waits, turns are short, so that it is taken soon after it is unmasked. They
 # differ in length: equal ones could all end at the same place of a loop, and never where it is unmasked. A loop
-# around WFI unmasks it for a few instructions only, and every turn that is longer ends at the WFI: between such ones
-# are turns of every small length.
+# around WFI unmasks it for a few instructions only, and every turn that is longer ends at the WFI: between
+# such ones are turns of every small length.
 _MASKED: Final = [
     *(length for small in range(1, 17) for length in (small, 67)),
     *(7, 67, 23, 41, 11, 61, 31, 53, 13, 47, 19, 37, 29, 59, 17, 43),

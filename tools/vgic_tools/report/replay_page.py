@@ -13,6 +13,7 @@ from vgic_tools.report.pages import rendered
 from vgic_tools.report.timeline import ANY, Changes, Timeline
 from vgic_tools.report.timeline_data import MOST, timeline_data
 from vgic_tools.report.words import interrupt_name
+from vgic_tools.state_words import difference
 
 __all__ = ["replay_page"]
 
@@ -37,6 +38,7 @@ def replay_page(result: Result, timeline: Timeline, title: str, provenance: Mapp
         verdict=_verdict(result),
         cards=_cards(result, timeline),
         divergence=None if first is None else _divergence(result, first),
+        final=_final(result),
         compared=_compared(result),
         inputs=result.inputs.most_common(),
         accepted=result.accepted.most_common(),
@@ -98,6 +100,13 @@ def _divergence(result: Result, first: Divergence) -> dict[str, Any]:
         "interrupts": first.interrupts,
         "events": [(event.line, describe(event)) for event in (*first.before, first.event)],
     }
+
+
+def _final(result: Result) -> list[tuple[str, ...]]:
+    return [
+        (one.register, f"{one.expected:#x}", f"{one.got:#x}", difference(one.register, one.expected, one.got))
+        for one in result.final_differences
+    ]
 
 
 def _compared(result: Result) -> dict[str, Any]:

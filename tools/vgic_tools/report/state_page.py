@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from vgic import Gic, State, VgicError, affinity
+from vgic import Gic, VgicError, affinity
 from vgic.intids import FIRST_SPI
 from vgic_tools.report.pages import rendered
+from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.state_words import describe, device_of
 
 __all__ = ["state_page"]
@@ -14,26 +15,29 @@ _MOST_OPEN: Final = 8
 """Devices whose registers are shown from the start; the others open with a click."""
 
 
-def state_page(state: State, vm: Mapping[str, str], title: str, provenance: Mapping[str, str]) -> str:
+def state_page(snapshot: Snapshot, vm: Mapping[str, str], title: str, provenance: Mapping[str, str]) -> str:
     """A page of its own; `vm` is what the VM is, in words. Raises UsageError without Jinja."""
+    state = snapshot.state
     devices: dict[str, list[tuple[str, str, str]]] = {}
     for name, value in state.data["registers"].items():
         devices.setdefault(device_of(name), []).append((name, f"{value:#x}", describe(name, value)))
     return rendered(
         "state.html",
         title=title,
+        kind=snapshot.kind,
+        notes=snapshot.notes,
         vm=list(vm.items()),
-        interrupts=_interrupts(state),
+        interrupts=_interrupts(snapshot),
         devices=list(devices.items()),
         most_open=_MOST_OPEN,
         provenance=provenance,
     )
 
 
-def _interrupts(state: State) -> dict[str, object]:
+def _interrupts(snapshot: Snapshot) -> dict[str, object]:
     """Those that are pending or active, where there can be such a VM."""
     try:
-        gic = state.build()
+        gic = snapshot.state.build(memory=snapshot.memory)
     except VgicError as error:
         return {"rows": [], "none": f"Not known: there is no such VM: {error}"}
     return {"rows": list(_in_hand(gic)), "none": "None."}

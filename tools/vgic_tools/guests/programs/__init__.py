@@ -1,7 +1,7 @@
 """Programs for a bare machine that try its GIC from within, and say in plain lines what they did.
 
-Each is an ELF program for QEMU's virt machine, or one with the same addresses; its last words are PASS or FAIL and its
-name, and it switches the machine off. They are kept built, so that running them needs no cross compiler;
+Each is an ELF program for QEMU's virt machine, or one with the same addresses; its last words are PASS or FAIL and
+its name, and it switches the machine off. They are kept built, so that running them needs no cross compiler;
 `python -m vgic_tools.guests.programs` builds them anew.
 """
 
