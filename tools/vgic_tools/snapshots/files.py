@@ -88,7 +88,12 @@ def read_saved(name: str | os.PathLike[str], shown: str | None = None) -> Saved:
     Raises UsageError where it cannot be read, is damaged, or holds none of these.
     """
     shown = shown or shown_name(name)
-    data = read_bytes(name)
+    try:
+        data = read_bytes(name)
+    except UsageError as error:
+        if isinstance(cause := error.__cause__, OSError):
+            raise UsageError(f"{shown}: cannot be read: {cause.strerror}") from cause
+        raise
     known = next((known for known in _FORMATS if known.is_it(data)), _FORMATS[0])
     try:
         return known.read(data)
