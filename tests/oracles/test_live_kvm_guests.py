@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import kvm_lists
 import vgic
 from kvm_guests import IRQS, RandomGuest, config
 from live_hosts import KERNELS, kernel_at_hand
 from vgic_tools.judges.errors import JudgeError
-from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
+from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.kvm_guest import KvmGuest, Step
 from vgic_tools.judges.kvm_host import KvmHost
 
@@ -89,16 +90,27 @@ def compare(hosts: Hosts, seed: int, operations: int) -> Counter[str]:
 
 
 @pytest.mark.rule("CPU-23", "CPU-24", "CPU-25", "STATE-16", "STATE-17", "ROUTE-14")
-@pytest.mark.rule("KVM-70", "KVM-71", "KVM-72", "PRIO-10")
+@pytest.mark.rule("KVM-70", "KVM-71", "KVM-72", "KVM-73", "PRIO-10")
 def test_random_guests(hosts: Hosts) -> None:
     """Ten seconds a kernel on an idle machine."""
-    assert compare(hosts, 0, 2000).keys() <= {LIST_REGISTERS, TIES, MOVES, LINGERS}
+    assert compare(hosts, 0, 2000).keys() <= {LIST_REGISTERS, TIES, MOVES, LINGERS, LISTED}
+
+
+@pytest.mark.rule("KVM-73")
+@pytest.mark.parametrize(("steps", "listed"), kvm_lists.PROGRAMS.values(), ids=kvm_lists.PROGRAMS)
+def test_what_a_vcpu_still_has_is_not_overlooked(hosts: Hosts, steps: list[Step], listed: bool) -> None:
+    kvm = KvmGuest(hosts.live, 2, IRQS)
+    *_, first, second = kvm.perform([*kvm_lists.PREPARATION, *steps, *kvm_lists.LOOKS, *kvm_lists.LOOKS])
+    assert first is not None
+    assert second is not None
+    assert (first.irq or second.irq) == listed
 
 
 @pytest.mark.slow
 def test_many_random_guests(hosts: Hosts) -> None:
-    """100,000 operations on three kernels, two to three minutes each; each freedom is taken."""
-    assert compare(hosts, 10_000, 34_000).keys() == {LIST_REGISTERS, TIES, MOVES, LINGERS}
+    """100,000 operations on three kernels, two to three minutes each; each common freedom is taken."""
+    taken = compare(hosts, 10_000, 34_000).keys()
+    assert taken - {LISTED} == {LIST_REGISTERS, TIES, MOVES, LINGERS}
 
 
 def test_a_host_that_gives_no_judgement_is_started_anew(hosts: Hosts) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+import kvm_lists
 import vgic
 from kvm_guests import config
-from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
+from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.guest import Result, mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
 
@@ -153,3 +154,13 @@ def test_an_edge_may_linger() -> None:
         twins.go(*up(32), acknowledge(), *again)
         with pytest.raises(Difference):
             twins.go(end, change=lambda result: result._replace(isr=result.isr ^ IRQ))
+
+
+@pytest.mark.rule("KVM-73")
+@pytest.mark.parametrize(("steps", "listed"), kvm_lists.PROGRAMS.values(), ids=kvm_lists.PROGRAMS)
+def test_what_a_vcpu_still_has_is_not_overlooked(steps: list[Step], listed: bool) -> None:
+    twins = Twins(2)
+    assert twins.go(*steps)
+    twins.follower.gic.check()
+    assert any(twins.follower.gic.highest_pending(cpu) for cpu in range(2)) == listed
+    assert twins.allowed.get(LISTED, 0) == listed
