@@ -6,10 +6,11 @@ import pytest
 
 import kvm_lists
 import vgic
-from kvm_guests import config
 from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.guest import Result, mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guests import guest_config
+from vgic_tools.judges.protocol import Machine
 
 SGI_BASE = GICR_BASE + 0x1_0000
 IRQ = 0x80
@@ -35,8 +36,8 @@ class Twins:
     """A follower, and a model in KVM's place, whose answers are changed where a step has a function beside it."""
 
     def __init__(self, vcpus: int = 1, priorities: Sequence[int] = (0x80,) * 8) -> None:
-        self.kvm = vgic.Gic(config(vcpus))
-        self.follower = Follower(vgic.Gic(config(vcpus)))
+        self.kvm = vgic.Gic(guest_config(Machine(vcpus)))
+        self.follower = Follower(vgic.Gic(guest_config(Machine(vcpus))))
         steps = [store(0, 2), store(0x104, 0xFF), *(store(0x420 + n, at, 1) for n, at in enumerate(priorities))]
         for cpu in range(vcpus):
             steps.append(GuestStep(cpu, msr(vgic.ICC_PMR_EL1, 0xF8)))

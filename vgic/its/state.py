@@ -7,7 +7,7 @@ Names are as `vgic.state.registers` says. What no register shows:
 | waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
 | unfinished | an access has left commands that the next one goes on with |
 | collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
-| collection_order<n> | of the collections that commands have named, in order, which collection n is, from 1; as above |
+| collection_order<n> | which collection n is of those that commands have named, in order, from 1; as above |
 | lpi<n> | where an LPI goes, where the ITS keeps that: V[63], discarded[33], cut off[32], ICID[31:16], vCPU[15:0] |
 
 The tables are in guest RAM and are saved with it.

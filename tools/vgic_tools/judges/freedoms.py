@@ -17,7 +17,7 @@ from vgic.topology import NO_VCPU
 from vgic_tools.judges.guest import Kind, Operation, Result
 from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
 
-__all__ = ["LINGERS", "LISTED", "LIST_REGISTERS", "MOVES", "TIES", "Difference", "Follower", "perform"]
+__all__ = ["LINGERS", "LISTED", "LIST_REGISTERS", "MOVES", "TIES", "UNDEFINED", "Difference", "Follower", "perform"]
 
 LIST_REGISTERS: Final = "KVM-70"
 TIES: Final = "PRIO-10"
@@ -38,6 +38,13 @@ _IROUTER: Final = 0x6000
 class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends with
     """The model does something else than KVM, which no rule allows."""
 
+    def __init__(self, text: str, got: Result) -> None:
+        super().__init__(text)
+        self.got = got
+        """What the model came to."""
+        self.at = 0
+        """Steps before it, of those that were followed at once."""
+
 
 def perform(gic: vgic.Gic, step: Step) -> Result | None:
     """What comes of a step on the model, as `KvmGuest.perform` tells it."""
@@ -57,10 +64,10 @@ def perform(gic: vgic.Gic, step: Step) -> Result | None:
         case Kind.MSR:
             value = 0 if gic.msr(cpu, operation.encoding, operation.value) else None
     irq, fiq = gic.outputs(cpu)
-    return Result(value or 0, _UNDEFINED if value is None else 0, irq << 7 | fiq << 6)
+    return Result(value or 0, UNDEFINED if value is None else 0, irq << 7 | fiq << 6)
 
 
-_UNDEFINED: Final = 1 << 25
+UNDEFINED: Final = 1 << 25
 """ESR_EL1 of an instruction that is UNDEFINED: exception class 0, 32 bits wide."""
 
 
@@ -79,6 +86,8 @@ class Follower:
         self.gic = gic
         self._active_first = active_first
         self.freedoms: Counter[str] = Counter()
+        self.steps = 0
+        """Steps that were followed."""
         self.compared = 0
         """Operations of vCPUs that were compared."""
         vcpus = range(len(gic.config.topology))
@@ -97,14 +106,20 @@ class Follower:
 
         Raises Difference.
         """
-        for step, result in zip(steps, results, strict=True):
+        for at, (step, result) in enumerate(zip(steps, results, strict=True)):
             if isinstance(step, LineStep) or result is None:
                 self._leave()
                 self._running = -1
                 perform(self.gic, step)
                 self._list()
-            elif not self._follow(step, result):
-                return False
+            else:
+                try:
+                    if not self._follow(step, result):
+                        return False
+                except Difference as difference:
+                    difference.at = at
+                    raise
+            self.steps += 1
         self._leave()
         return True
 
@@ -160,7 +175,8 @@ class Follower:
             if _seen(expected) in (_seen(swapped), _seen(result)):
                 self.freedoms[TIES] += 1
                 return
-        raise Difference(f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}")
+        text = f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}"
+        raise Difference(text, expected)
 
     def _may_miss(self, cpu: int, intid: int) -> bool:
         """True where what is finished may be in no list register, or KVM take it for another that is in none."""
