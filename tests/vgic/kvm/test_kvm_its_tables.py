@@ -108,7 +108,7 @@ def test_collections_are_listed_in_the_order_in_which_commands_named_them() -> N
     assert [tables.word(tables.collection(place)) for place in range(5)] == listed
 
 
-@pytest.mark.rule("KVM-53", "SAVE-4")
+@pytest.mark.rule("KVM-53")
 def test_a_vm_that_was_saved_lists_its_collections_in_the_same_order() -> None:
     tables = Tables()
     driver, gic = tables.driver, tables.vm.gic
