@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo docs host-pairs kernels mutants test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
+.PHONY: demo docs host-pairs kernels mutants notebooks test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -93,6 +93,9 @@ OPTIONS ?=
 
 mutants: $(VENV)/dev ## Put faults into copies of the code and see whether the tests notice, into mutants-results/.
 	PYTHONPATH=tools nice -n 10 $(BIN)/python -m mutants --sample '$(SAMPLE)' --seed '$(SEED)' --jobs '$(JOBS)' $(OPTIONS) $(MODULES)
+
+notebooks: $(VENV)/dev ## Run the example notebooks, and write into them what they show.
+	PYTHONPATH=tests/helpers $(BIN)/python -m notebooks
 
 experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-results/.
 	$(BIN)/vgic affinity layouts

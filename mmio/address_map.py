@@ -244,3 +244,10 @@ class AddressMap:
 
     def __str__(self) -> str:
         return "\n".join(str(region) for region in self)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from mmio.notebook import html_table
+
+        rows = [(f"{one.base:#x}", f"{one.end - 1:#x}", f"{one.size:#x}", one.name) for one in self]
+        return html_table("Address map", ("first", "last", "bytes", "what is there"), rows)

@@ -12,12 +12,13 @@ from vgic.features import Features
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
-__all__ = ["MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
+__all__ = ["DEFAULT_SPIS", "MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
 
 OneOfNChoice: TypeAlias = Literal["first", "rotate"]
 
 MAX_SPIS: Final = 988
 """INTIDs 32 to 1019."""
+DEFAULT_SPIS: Final = 224
 
 MIN_LPI_ID_BITS: Final = 14
 MAX_LPI_ID_BITS: Final = 24
@@ -55,7 +56,7 @@ class Config:
     """
 
     topology: Topology
-    spis: int = 224
+    spis: int = DEFAULT_SPIS
     """SPIs, from INTID 32 on: a multiple of 32, or 988, which is all there are."""
     profile: Profile = ARCH
     priority_bits: int = 5

@@ -91,6 +91,12 @@ class Gic:
             parts.append(f"{len(config.its)} ITS{'es' if len(config.its) > 1 else ''}")
         return f"<Gic {config.profile.name}: {', '.join(parts)}>"
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from vgic.notebook import gic_html
+
+        return gic_html(self)
+
     def __reduce_ex__(self, protocol: object) -> str:
         raise not_copied(self)
 

@@ -4,6 +4,8 @@
 `mmio.trace.native` and `mmio.trace.packed` document.
 """
 
+from typing import TYPE_CHECKING
+
 from mmio.trace.errors import LostEventsError, TraceError
 from mmio.trace.events import (
     Access,
@@ -24,10 +26,12 @@ from mmio.trace.events import (
     SysReg,
     Text,
 )
-from mmio.trace.native import NativeWriter, read_native
 from mmio.trace.packed import PackedFile, PackedWriter
 from mmio.trace.qemu import read_qemu
 from mmio.trace.reader import TraceReader, open_trace
+
+if TYPE_CHECKING:
+    from mmio.trace.native import NativeWriter, read_native
 
 __all__ = [
     "Access",
@@ -57,3 +61,14 @@ __all__ = [
     "read_native",
     "read_qemu",
 ]
+
+_NATIVE = ("NativeWriter", "read_native")
+
+
+def __getattr__(name: str) -> object:
+    # Most who read a trace want another format.
+    if name in _NATIVE:
+        from mmio.trace import native
+
+        return getattr(native, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,13 @@
 """Opens a trace of any kind that can be read."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Literal, TypeAlias
 
 from mmio.trace.errors import LostEventsError, TraceError
 from mmio.trace.events import Event, Text
 from mmio.trace.lines import TextLines
-from mmio.trace.native import read_header, read_native
 from mmio.trace.packed import MAGIC, PackedFile
 from mmio.trace.qemu import read_qemu
 from mmio.trace.records import Packer, RecordError, RecordSink, Tables
@@ -18,7 +17,16 @@ __all__ = ["Format", "TraceReader", "open_trace"]
 
 Format: TypeAlias = Literal["qemu", "native", "packed"]
 
-_READERS = {"qemu": read_qemu, "native": read_native}
+_TextEvents: TypeAlias = Callable[[Iterable[tuple[int, str]], str], Iterator[Event]]
+
+
+def _text_reader(trace_format: Format) -> _TextEvents:
+    """What reads the lines of a format. Most traces are QEMU's, and load no other."""
+    if trace_format == "qemu":
+        return read_qemu
+    from mmio.trace.native import read_native
+
+    return read_native
 
 
 def open_trace(path: str | os.PathLike[str], name: str | None = None) -> "TraceReader":
@@ -33,6 +41,8 @@ def open_trace(path: str | os.PathLike[str], name: str | None = None) -> "TraceR
         return PackedReader(PackedFile(path, name))
     _, first = next(iter(lines))
     if first.startswith("{"):
+        from mmio.trace.native import read_header
+
         return TextReader(lines, "native", read_header(first, lines.path))
     return TextReader(lines, "qemu", {})
 
@@ -105,7 +115,7 @@ class TextReader(TraceReader):
         self.warnings.clear()
         found = False
         try:
-            for event in _READERS[self.format](self._lines, self.path):
+            for event in _text_reader(self.format)(self._lines, self.path):
                 found = found or not isinstance(event, Text)
                 yield event
         except TraceError as error:
@@ -117,7 +127,7 @@ class TextReader(TraceReader):
         """The events from `first` on."""
         # The first line of a native trace is its header.
         skipped = first + (self.format == "native")
-        return _READERS[self.format](islice(TextLines(self._lines.file, self.path), skipped, None), self.path)
+        return _text_reader(self.format)(islice(TextLines(self._lines.file, self.path), skipped, None), self.path)
 
     def feed(self, sink: RecordSink, progress: Callable[[], None] | None = None) -> None:
         """Hand the events over as records."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import vgic
 from mmio.trace import read_qemu
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay import Result, replay
 
 NAME = "boot.log"

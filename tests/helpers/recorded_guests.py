@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from mmio.trace import Event, open_trace, read_qemu
-from vgic_tools.machine import Machine
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay.versions import as_recorded
 
 TRACES = Path(__file__).parent.parent / "traces"

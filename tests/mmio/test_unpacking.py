@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -14,7 +15,16 @@ import pytest
 from mmio.unpacking import PIECE, WINDOW, UnpackError, unpacked
 
 Pack = Callable[[bytes], bytes]
-PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+ZSTD = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+
+
+def zstd(data: bytes) -> bytes:
+    """As the program `zstd` does, with a checksum."""
+    packed: bytes = ZSTD.compress(data, options={ZSTD.CompressionParameter.checksum_flag: 1})
+    return packed
+
+
+PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "Zstandard": zstd}
 TEXT = b"".join(b"line %d\n" % number for number in range(50_000))
 
 every_format = pytest.mark.parametrize(("name", "pack"), PACKERS.items(), ids=PACKERS)

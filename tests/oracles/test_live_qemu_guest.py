@@ -11,7 +11,7 @@ from bare_metal import Load, Mrs, Msr, Operation, Store, run
 from beside_qemu import NEEDS_QEMU, PROFILE
 from mmio.trace import Outputs, SysReg, open_trace
 from vgic_tools.judges.qemu import arguments
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay import replay
 
 pytestmark = NEEDS_QEMU

@@ -8,8 +8,8 @@ import pytest
 
 import vgic
 from mmio.trace import open_trace
-from vgic_tools.machine import Machine
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay import replay
 
 TRACES = Path(__file__).parent.parent / "traces"

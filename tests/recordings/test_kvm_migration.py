@@ -18,7 +18,7 @@ from vgic import affinity
 from vgic.host.capabilities import HostCapabilities
 from vgic.kvm import KvmError, SetAttr, VgicV3Device, describe, restore, save_sequence
 from vgic.layouts import gicd, gicr, icc
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay.resets import ResetAttribution
 
 TRACES = Path(__file__).parent.parent / "traces"

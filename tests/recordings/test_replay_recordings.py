@@ -11,9 +11,9 @@ from click.testing import CliRunner
 import recorded_guests
 from mmio.trace import open_trace
 from vgic_tools.cli import main
-from vgic_tools.device_tree import config_from_device_tree
-from vgic_tools.machine import Machine
-from vgic_tools.qemu_cmdline import QEMU_SPIS
+from vgic_tools.machines.device_tree import config_from_device_tree
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.qemu_cmdline import QEMU_SPIS
 from vgic_tools.replay import Result, replay
 
 RECORDINGS = [

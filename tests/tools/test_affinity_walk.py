@@ -7,7 +7,7 @@ import pytest
 import vgic
 from mmio.trace import Access, open_trace
 from vgic_tools.affinity.walk import READS_PER_FRAME, Discovery, discover, predict, region_fill
-from vgic_tools.qemu_cmdline import HIGH_REGION, LOW_REGION, config_from_qemu_cmdline
+from vgic_tools.machines.qemu_cmdline import HIGH_REGION, LOW_REGION, config_from_qemu_cmdline
 
 RECORDING = Path(__file__).parents[1] / "traces" / "linux_smp126_hi_noits"
 BOOTED = (0, 1, 15, 16, 17, 122, 123, 124, 125)

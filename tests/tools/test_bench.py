@@ -44,7 +44,7 @@ from vgic_tools.bench.suite import QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError, medians, timed
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay import replay
 
 BOOT = "linux_smp1_icount"

@@ -102,7 +102,7 @@ def test_files_that_cannot_be_used(trace: Path, data: bytes, message: str) -> No
 
 def test_files_that_are_none(trace: Path) -> None:
     assert refusal("replay", trace, *QEMU) == f"{trace}: cannot be read: No such file or directory"
-    assert refusal("replay", trace.parent, *QEMU) == f"{trace.parent}: is not a regular file"
+    assert refusal("replay", trace.parent, *QEMU) == f"{trace.parent}: there is no trace in this folder"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_files_that_are_none(trace: Path) -> None:
     [
         (
             [],
-            "say which machine it is: --qemu-cmdline FILE (the recording's command line), --dtb FILE, --cpus N or",
+            "say which machine it is: --machine FILE (the recording's QEMU command line, its device tree, MADT",
         ),
         (["--cpus", "4", "--qemu-cmdline", CMDLINE], "--qemu-cmdline and --cpus both say which vCPUs there are"),
         (["--qemu-cmdline", DTB], f"{DTB}: not text"),
@@ -355,6 +355,7 @@ def test_help_shows_what_there_is() -> None:
         "compare",
         "convert",
         "decode",
+        "exits",
         "host",
         "its",
         "map",

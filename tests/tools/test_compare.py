@@ -38,7 +38,7 @@ from vgic_tools.judges.protocol import (
     SaveRestore,
     Store,
 )
-from vgic_tools.qemu_cmdline import virt_config
+from vgic_tools.machines.qemu_cmdline import virt_config
 
 ROOT = Path(__file__).parents[2]
 GICD, GICR1 = 0x0800_0000, 0x080C_0000

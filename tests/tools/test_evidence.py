@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import recorded_guests
-from qemu_log import awake, delivery, dist, evaluation, icc, msi, ppi, redist, replayed, sgi, spi
+from qemu_log import awake, delivery, dist, evaluation, gits, icc, msi, ppi, redist, replayed, sgi, spi
 from vgic_tools.cli import main
 
 BOOT = "linux_smp4_noits"
@@ -240,3 +240,23 @@ def test_the_machine_is_asked_for_where_its_description_differs() -> None:
         assert outcome.exit_code == 1
         assert note in outcome.stdout
     assert not replayed([*awake(), redist("read", 0, 0x14, 0b110)]).notes
+
+
+def test_a_gicv4_is_named() -> None:
+    """As QEMU's, with gic-version=4."""
+    shown = [dist("read", 0xFFE8, 0x4B), gits("read", 0xFFE8, 0x4B)]
+    result = replayed([*shown, gits("read", 0x110, 0x0207_0000_0000_0000, 8)], its=(0x0808_0000,))
+    assert result.divergences == {"GITS_BASER": 1}
+    assert result.accepted["GICD_PIDR2.ArchRev, of the virtual LPIs of GICv4, which are not modelled"] == 1
+    told = (
+        "line 1 shows a GICv4, which is not modelled: its ITS has more registers and tables, and its redistributors"
+        " are further apart"
+    )
+    assert result.undecided == told
+    # GICR_TYPER.Last.
+    assert replayed([*shown, redist("read", 0, 8, 0x100_0003, 8)]).undecided == told
+    # Without it, the register is what differs; and another revision is no GICv4.
+    lines = [*awake(), gits("read", 0x110, 0x0207_0000_0000_0000, 8)]
+    assert replayed(lines, its=(0x0808_0000,)).undecided == ""
+    assert replayed([dist("read", 0xFFE8, 0x1B)]).divergences == {"GICD_PIDR2": 1}
+    assert replayed([redist("read", 0, 0xFFE8, 0x4B)]).divergences == {}

@@ -78,7 +78,7 @@ def test_a_packed_trace_from_standard_input(tmp_path: Path) -> None:
 
 
 def test_a_divergence_is_told_of_what_came_through_a_pipe(log: bytes) -> None:
-    outcome = run("replay", "-", "--cpus", "1", stdin=lzma.compress(log))
+    outcome = run("replay", "-", "--cpus", "1", "--profile", "arch", stdin=lzma.compress(log))
     assert outcome.exit_code == 1
     assert "\nstandard input:" in outcome.stdout
     assert "the events before it:\n" in outcome.stdout

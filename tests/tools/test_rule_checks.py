@@ -9,7 +9,7 @@ import pytest
 import vgic
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.protocol import Load, Machine, Mrs, Operation, Outcome
-from vgic_tools.qemu_cmdline import virt_config
+from vgic_tools.machines.qemu_cmdline import virt_config
 from vgic_tools.rules.book import SPECS, read_rules
 from vgic_tools.rules.checks import CHECKS
 from vgic_tools.rules.engine import Answer, Verdict, ask, ask_all, is_about, merged

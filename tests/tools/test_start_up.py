@@ -52,7 +52,17 @@ def test_the_library_loads_neither_the_tools_nor_construct() -> None:
 @pytest.mark.parametrize(
     ("words", "unused"),
     [
-        (REPLAY, {"rich.progress", "vgic_tools.device_tree", "mmio.trace.qemu_its", "lzma", "tempfile"}),
+        (
+            REPLAY,
+            {
+                "rich.progress",
+                "vgic_tools.machines.device_tree",
+                "mmio.trace.qemu_its",
+                "lzma",
+                "tempfile",
+                "vgic_tools.report.timeline",
+            },
+        ),
         (["map"], {"vgic_tools.replay", "rich.progress"}),
         (["compare", "--help"], {"vgic_tools.judges.kvm_host", "vgic_tools.judges.qtest", "rich.progress"}),
         (["rules", "--help"], {"vgic_tools.judges.kvm_host", "vgic_tools.rules.checks", "rich.progress"}),

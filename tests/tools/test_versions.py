@@ -12,8 +12,8 @@ import vgic
 from mmio.trace import Event, open_trace, read_qemu
 from qemu_log import NAME, awake, dist, virt
 from vgic_tools.cli import main
-from vgic_tools.machine import Machine
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 from vgic_tools.replay.versions import as_recorded
 
 NEWER = "linux612_smp4_its_qemu10"
@@ -117,3 +117,13 @@ def test_events_are_looked_at_no_longer_than_they_tell_something() -> None:
         raise AssertionError("the whole trace was read")
 
     assert as_recorded(virt(1), endless()).config.profile is vgic.QEMU_10_0
+
+
+def test_a_log_of_qemu_needs_no_profile() -> None:
+    """Whoever counts vCPUs alone replays it on QEMU's virt machine: the log is QEMU's."""
+    recording = recorded_guests.TRACES / "linux_smp4_noits" / "trace.core.log.gz"
+    outcome = CliRunner().invoke(main, ["replay", str(recording), "--cpus", "4"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "machine: 4 vCPUs, 256 SPIs, 1 redistributor region, profile qemu (inferred" in outcome.stdout
+    outcome = CliRunner().invoke(main, ["replay", str(recording), "--cpus", "4", "--profile", "arch"])
+    assert outcome.exit_code == 1

@@ -8,7 +8,7 @@ import click
 from mmio.trace import NativeWriter, PackedWriter, TraceError
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machine import machine_document, machine_options
+from vgic_tools.machines.machine import machine_document, machine_files, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.versions import recorded_machine
 from vgic_tools.terminal import complain, fail, note
@@ -31,7 +31,7 @@ def convert_command(trace: str, output: str, **options: object) -> None:
     TRACE may be compressed; - is standard input.
     """
     try:
-        is_given_once(trace, options["qemu_cmdline"], options["dtb"])
+        is_given_once(trace, *machine_files(options))
         with opened_trace(trace) as reader:
             metadata: dict[str, object] = {"source": Path(reader.path).name}
             if any(options.values()) or "machine" in reader.metadata:

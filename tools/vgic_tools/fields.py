@@ -1,5 +1,6 @@
 """Register values as tables of fields."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from rich.table import Table
@@ -9,7 +10,7 @@ from vgic import Topology
 from vgic_tools.console import styled, table
 from vgic_tools.identities import interrupt_text, pe_text
 
-__all__ = ["difference_table", "field_table"]
+__all__ = ["difference_table", "differing_fields", "field_table"]
 
 _INTIDS: Final = ("INTID", "pINTID")
 _NAMED: Final = ("the SGI", "the SPI", "the LPI")
@@ -45,11 +46,17 @@ def _meaning(field: Field, number: int, topology: Topology | None) -> str:
 def difference_table(layout: BitLayout, expected: int, got: int) -> Table:
     """The fields in which two values differ; reserved bits too."""
     shown = table("bits", "field", "expected", "got", "meaning", right=("bits", "expected", "got"))
+    for row in differing_fields(layout, expected, got):
+        shown.add_row(*row)
+    return shown
+
+
+def differing_fields(layout: BitLayout, expected: int, got: int) -> Iterator[tuple[str, str, str, str, str]]:
+    """Bits, name, both values and meaning of the fields in which two values differ; reserved bits too."""
     for field in layout.fields:
         old, new = field.extract(expected), field.extract(got)
         if old != new:
-            shown.add_row(field.span, field.name, f"{old:#x}", f"{new:#x}", field.doc)
+            yield field.span, field.name, f"{old:#x}", f"{new:#x}", field.doc
     old, new = layout.reserved_bits_set(expected), layout.reserved_bits_set(got)
     if old != new:
-        shown.add_row("", "reserved", f"{old:#x}", f"{new:#x}", "bits that no field covers")
-    return shown
+        yield "", "reserved", f"{old:#x}", f"{new:#x}", "bits that no field covers"

@@ -6,14 +6,22 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import BinaryIO, Final
 
-from mmio.trace import TraceReader, open_trace
+from mmio.trace import TraceError, TraceReader, open_trace
 from mmio.unpacking import UnpackError, unpacked
-from vgic import State, StateError
 from vgic_tools.errors import UsageError
 
-__all__ = ["is_given_once", "kept", "opened_trace", "read_bytes", "read_state", "read_text", "shown_name"]
+__all__ = [
+    "STANDARD_INPUT",
+    "is_given_once",
+    "kept",
+    "opened_trace",
+    "read_bytes",
+    "read_text",
+    "shown_name",
+]
 
 STANDARD_INPUT: Final = "-"
 
@@ -21,6 +29,9 @@ _NAME: Final = "standard input"
 """What messages call it."""
 
 _CHUNK: Final = 1 << 16
+
+_TOLD_BY: Final = 100
+"""Lines that tell of what kind a text is."""
 
 _MOST: Final = 1 << 30
 """Bytes of a file that is read whole, unpacked: the state of 65,536 vCPUs is a fraction of that."""
@@ -67,25 +78,27 @@ def read_text(name: str | os.PathLike[str], most: int = _MOST) -> str:
         raise UsageError(f"{shown_name(name)}: not text") from error
 
 
-def read_state(name: str | os.PathLike[str], shown: str | None = None) -> State:
-    """The saved VM in a file, which messages call `shown`.
-
-    Raises UsageError as `read_bytes` does, and where it holds none.
-    """
-    shown = shown or shown_name(name)
-    try:
-        return State.from_bytes(_contents(name))
-    except StateError as error:
-        raise UsageError(f"{shown}: {error}") from error
-    except OSError as error:
-        raise UsageError(f"{shown}: cannot be read: {error.strerror}") from error
-
-
 @contextmanager
 def opened_trace(name: str) -> Iterator[TraceReader]:
     """The reader of a trace. Raises TraceError as `open_trace` does, and UsageError as `kept` does."""
     with kept(name) as path:
-        yield open_trace(path, shown_name(name))
+        try:
+            yield open_trace(path, shown_name(name))
+        except TraceError as error:
+            raise _explained(error, path) from error
+
+
+def _explained(error: TraceError, path: str) -> TraceError:
+    """What is wrong with a trace, where it is of a kind that another command reads."""
+    from mmio.trace.kernel import is_kernel_trace
+    from mmio.trace.lines import TextLines
+
+    try:
+        kernel = is_kernel_trace(line for _, line in islice(TextLines(path), _TOLD_BY))
+    except TraceError:
+        return error
+    message = "is a trace of a Linux kernel, which does not hold what a replay needs: vgic exits reads it"
+    return TraceError(error.path, 0, message) if kernel else error
 
 
 @contextmanager

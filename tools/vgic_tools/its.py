@@ -2,6 +2,7 @@
 
 import mmap
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,19 +10,19 @@ import click
 
 from mmio.trace import TraceError, open_trace
 from mmio.unpacking import unpacked
-from vgic import GuestMemory, Ram, RamRegions, VgicError
+from vgic import Ram, RamRegions, VgicError
 from vgic_tools.console import stdout
 from vgic_tools.errors import UsageError
-from vgic_tools.inputs import kept, read_state, shown_name
+from vgic_tools.inputs import kept, shown_name
 from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
 from vgic_tools.numbers import number
+from vgic_tools.snapshots.files import is_snapshot, read_snapshot
 from vgic_tools.terminal import DIFFERENT, fail
 
 __all__ = ["its_command"]
 
-_STATE: Final = b'{"format": "vgic-state"'
 _FIRST: Final = 1 << 16
 """Bytes of a file that tell what it is."""
 
@@ -39,8 +40,9 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
     """Show the devices, events and collections of an ITS, where events go, and who took them.
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
-    commands that mapped and unmapped it. STATE is a saved VM: what is mapped in it is shown, as far as the guest's
-    RAM is there. Either may be compressed; - is standard input.
+    commands that mapped and unmapped it. STATE is a saved VM, a state file or a migration stream of QEMU, which has
+    the guest's RAM: what is mapped in it is shown, as far as that RAM is there. Either may be compressed; - is
+    standard input.
 
     Exits with 0; with 1 where an MSI or an LPI that was taken has no mapping, a mapped event goes nowhere, or the
     queue is stalled; with 2 where the input cannot be used.
@@ -53,8 +55,7 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
     try:
         with kept(file) as path:
             if _is_state(path):
-                memory = RamRegions([_ram(image) for image in images])
-                fits = _print_state(path, name, memory)
+                fits = _print_state(path, name, images)
             elif images:
                 raise UsageError(f"--ram goes with a saved state, and {name} is none")
             else:
@@ -68,13 +69,17 @@ def _is_state(path: str) -> bool:
     try:
         with open(path, "rb") as opened:
             # The first piece of what is compressed has the first line.
-            return next(unpacked([opened.read(_FIRST)]), b"").startswith(_STATE)
+            return is_snapshot(next(unpacked([opened.read(_FIRST)]), b""))
     except (OSError, ValueError):
         return False  # Reading it as a trace says why.
 
 
-def _print_state(path: str, name: str, memory: GuestMemory) -> bool:
-    gic = read_state(path, name).build(memory=memory)
+def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
+    snapshot = read_snapshot(path, name)
+    memory = snapshot.memory
+    if images or memory is None:
+        memory = RamRegions([_ram(image) for image in images])
+    gic = snapshot.state.build(memory=memory)
     if not gic.config.its:
         raise UsageError(f"{name}: the VM has no ITS")
     console = stdout()

@@ -4,22 +4,25 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from vgic import State, VgicError
+from vgic import VgicError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic.state.saving import VmDescription
 from vgic_tools.console import Output, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.inputs import is_given_once, read_state, read_text, shown_name
+from vgic_tools.inputs import is_given_once, read_text, shown_name
 from vgic_tools.kvm_order import check_log
 from vgic_tools.numbers import number
+from vgic_tools.snapshots.files import read_snapshot
+from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.state_words import describe, device_of, difference, layout_of
 from vgic_tools.terminal import DIFFERENT, fail, print_line
 
@@ -37,7 +40,10 @@ _SHOWN_BY: Final = {"PREbits": "ICC[0].ICC_BPR0_EL1, its least value"}
 
 @click.group("state", short_help="Look at saved VMs, compare them, and check them against a host.")
 def state_group() -> None:
-    """Look at saved states of VMs. A state file may be compressed; - is standard input."""
+    """Look at saved states of VMs: state files, or migration streams of QEMU (`migrate "exec:cat > vm.mig"`).
+
+    A file may be compressed; - is standard input.
+    """
 
 
 @state_group.command("show")
@@ -48,18 +54,36 @@ def state_group() -> None:
     metavar="REGISTER",
     help="Show the fields of this register; without a device, of every one.",
 )
-def show_command(file: str, wanted: str | None) -> None:
-    """Show what a state file holds, device by device. A register that is not listed is zero.
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="Write a web page instead (needs the extra vgic[report]).",
+)
+@click.pass_context
+def show_command(context: click.Context, file: str, wanted: str | None, html: Path | None) -> None:
+    """Show what a saved VM is in, device by device. A register that is not listed is zero.
 
     \b
     vgic state show vm.state
     vgic state show vm.state --fields GICR[1].GICR_WAKER
+    vgic state show vm.state --html vm.html
     """
-    state, console = _read(file), stdout()
+    if html is not None and wanted is not None:
+        fail(UsageError("--html shows every register: leave --fields out"))
+    snapshot, console = _read(file), stdout()
+    state = snapshot.state
     registers = state.data["registers"]
+    if html is not None:
+        _write_page(context, snapshot, file, html)
+        return
     if wanted is not None:
         _show_fields(console, registers, wanted)
         return
+    console.print(f"{shown_name(file)}: {snapshot.kind}")
+    for note in snapshot.notes:
+        console.print(styled("note:", "yellow"), note)
+    console.print()
     console.print(_vm_table(state.data["vm"]))
     for device in dict.fromkeys(map(device_of, registers)):
         console.print()
@@ -71,6 +95,20 @@ def show_command(file: str, wanted: str | None) -> None:
         console.print(shown)
 
 
+def _write_page(context: click.Context, snapshot: Snapshot, file: str, html: Path) -> None:
+    from vgic_tools.report.outputs import Outputs, origin, write_page
+    from vgic_tools.report.state_page import state_page
+
+    vm = snapshot.state.data["vm"]
+    words = {key: text for key, text in _vm_texts(vm).items() if not key.startswith("affinities")}
+    words = {"vCPUs": f"{len(vm['affinities'])}: {', '.join(vm['affinities'])}"} | words
+    try:
+        Outputs(html=html).check(file)
+        write_page(html, state_page(snapshot, words, f"State of {shown_name(file)}", origin(context, file)))
+    except UsageError as error:
+        fail(error)
+
+
 @state_group.command("diff")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
@@ -80,7 +118,7 @@ def diff_command(a: str, b: str) -> None:
         is_given_once(a, b)
     except UsageError as error:
         fail(error)
-    one, other = _read(a).data, _read(b).data
+    one, other = _read(a).state.data, _read(b).state.data
     shown = table("", "A", "B", "difference", right=("A", "B"))
     for key, was, is_now in _differing(_vm_texts(one["vm"]), _vm_texts(other["vm"])):
         shown.add_row(f"vm.{key}", was or "-", is_now or "-", "")
@@ -131,7 +169,7 @@ def check_command(
         _check_order(order)
         return
     assert file is not None
-    state = _read(file)
+    state = _read(file).state
     try:
         host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
         # A state that no VM can have is not worth asking about.
@@ -264,8 +302,8 @@ def _differing(
             yield key, old, new
 
 
-def _read(file: str) -> State:
+def _read(file: str) -> Snapshot:
     try:
-        return read_state(file)
+        return read_snapshot(file)
     except (UsageError, VgicError) as error:
         fail(error)

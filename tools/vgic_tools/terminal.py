@@ -27,6 +27,7 @@ __all__ = [
     "complain",
     "fail",
     "note",
+    "pass_on",
     "print_json",
     "print_line",
     "visible",
@@ -97,6 +98,20 @@ def print_json(document: object) -> None:
     text = json.dumps(document, indent=2).replace("\x7f", "\\u007f")
     with written():
         click.echo(text)
+
+
+def pass_on(data: bytes, raw: bool = False) -> None:
+    """Bytes that a guest sends to its console, on standard output.
+
+    `raw` is for a user who works on that console, as on a serial line: the terminal gets all of it. Otherwise a
+    terminal gets no control characters but line ends and tabs; a file or a pipe gets the bytes as they are.
+    """
+    if not raw and sys.stdout.isatty():
+        text = data.decode("utf-8", "replace")
+        data = "".join(each if each in "\n\t" or each.isprintable() else "" for each in text).encode()
+    with written():
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
 
 
 def note(text: str) -> None:

@@ -64,6 +64,12 @@ class MsiResult(NamedTuple):
         name = self.outcome.name.lower()
         return name if self.error is None else f"{name}: {self.error.value}"
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from vgic.notebook import message_html
+
+        return message_html(self)
+
 
 _DELIVERED: Final = MsiResult(MsiOutcome.DELIVERED, None)
 

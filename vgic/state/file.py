@@ -73,6 +73,12 @@ class State:
         cpus = len(vm["affinities"])
         return f"<State {vm['profile']}: {cpus} vCPU{'s' if cpus > 1 else ''}, {len(registers)} registers>"
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from vgic.notebook import state_html
+
+        return state_html(self)
+
     @classmethod
     def of(cls, gic: Gic) -> "State":
         """The present state of a VM."""

@@ -15,7 +15,7 @@ from vgic_tools.affinity.layouts import LAYOUTS
 from vgic_tools.affinity.reach import broadcast, by_target_lists
 from vgic_tools.affinity.study import Study, Summary
 from vgic_tools.affinity.walk import discover, predict, region_fill
-from vgic_tools.qemu_cmdline import HIGH_REGION, LOW_REGION
+from vgic_tools.machines.qemu_cmdline import HIGH_REGION, LOW_REGION
 
 __all__ = ["COUNTS", "LayoutPoint", "LayoutRow", "layout_study", "measure_layout"]
 

@@ -1,17 +1,16 @@
 """Processes that measure points beside each other, and that never outlive the one that they measure for."""
 
 import multiprocessing
-import os
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.resource_tracker import ensure_running
-from threading import Thread
 from typing import TypeVar
 
 from vgic_tools.errors import UsageError
+from vgic_tools.processes import end_with_the_parent
 from vgic_tools.signals import held_back
 
 __all__ = ["measure_beside"]
@@ -92,7 +91,7 @@ def _killed() -> UsageError:
 
 def _measure(measure: Callable[[PointT], RowT], connection: Connection) -> None:
     """Measure what comes, until nobody is left to measure for."""
-    Thread(target=_end_with_the_parent, daemon=True).start()
+    end_with_the_parent()
     while True:
         try:
             point = connection.recv()
@@ -106,10 +105,3 @@ def _measure(measure: Callable[[PointT], RowT], connection: Connection) -> None:
             error.add_note(traceback.format_exc())
             answer = (None, error)
         connection.send(answer)
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)

@@ -12,7 +12,7 @@ import vgic
 from vgic_tools.bench.core_loop import LINE, NOTHING, READ, SYSREG_READ, SYSREG_WRITE, WRITE
 from vgic_tools.bench.machines import GICD, RD_BASE, SGI_BASE
 from vgic_tools.bench.operations import Operation
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 
 __all__ = ["EMPTY_LOOP", "LOOPS", "QEMU", "QEMU_MACHINE", "READY", "Loop", "loop_machine"]
 

@@ -15,7 +15,7 @@ from vgic import affinity
 from vgic.layouts.icc import ICC
 from vgic_tools.bench.core_loop import LINE, READ, SYSREG_READ, SYSREG_WRITE, WRITE, Step, perform_in_core
 from vgic_tools.errors import UsageError
-from vgic_tools.qemu_cmdline import config_from_qemu_cmdline
+from vgic_tools.machines.qemu_cmdline import config_from_qemu_cmdline
 
 __all__ = [
     "LINE",

@@ -15,7 +15,7 @@ from vgic_tools.bench.loops import LOOPS, READY, loop_machine
 from vgic_tools.bench.machines import GICD, RD_BASE
 from vgic_tools.bench.operations import Operation, in_core
 from vgic_tools.bench.timing import Timed
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay import replay
 
 __all__ = ["PACKED", "REPLAYED", "TEXT", "DivergenceError", "Recording", "net", "recording", "replays"]

@@ -6,7 +6,7 @@ from vgic import Pending
 from vgic.layouts import icc
 from vgic_tools.judges.model import ISR_EL1
 from vgic_tools.judges.protocol import Line, Load, Mrs, Msr, Operation, Outcome, Store
-from vgic_tools.qemu_cmdline import GICD_BASE, LOW_REGION
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, LOW_REGION
 
 __all__ = ["Freedom", "LateOutputs"]
 

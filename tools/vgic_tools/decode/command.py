@@ -9,7 +9,7 @@ from vgic_tools.decode.meaning import meaning
 from vgic_tools.decode.names import Found, find_by_address, find_by_name, find_record, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.machine import machine_from_options, machine_options
+from vgic_tools.machines.machine import machine_from_options, machine_options
 from vgic_tools.numbers import number
 from vgic_tools.terminal import fail
 

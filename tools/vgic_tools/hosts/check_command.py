@@ -13,7 +13,8 @@ from vgic_tools.console import stdout, styled
 from vgic_tools.errors import UsageError
 from vgic_tools.hosts.check_report import print_verdicts, verdict_document
 from vgic_tools.hosts.reading import labelled, read_vm
-from vgic_tools.inputs import is_given_once, read_state
+from vgic_tools.inputs import is_given_once
+from vgic_tools.snapshots.files import read_snapshot
 from vgic_tools.terminal import DIFFERENT, fail, print_json
 
 __all__ = ["check_command", "kernel_option", "promised", "state_option"]
@@ -118,7 +119,7 @@ def promised(
         return contracts
     try:
         # A state that no VM can have is not worth asking about.
-        registers = read_state(state).build().save()["registers"]
+        registers = read_snapshot(state).state.build().save()["registers"]
         view = CpuInterfaceView.from_ctlr(registers[_CTLR])
     except VgicError as error:
         raise UsageError(f"{state}: {error}") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from vgic_tools.initramfs import archive, console, directory, program
 from vgic_tools.judges import child
 from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.building import COMPILER, COMPILER_PACKAGES, built
@@ -56,29 +57,9 @@ def _built() -> Path:
     return built("agent.c", ("-O2", "-static"), lambda program: gzip.compress(_archive(program), mtime=0))
 
 
-_DIRECTORY: Final = 0o040755
-_PROGRAM: Final = 0o100755
-_CONSOLE: Final = 0o020600
-_CONSOLE_DEVICE: Final = (5, 1)
-
-
-def _archive(program: bytes) -> bytes:
-    """A cpio archive (newc) of the init, the folders that it mounts on, and the console that it is given."""
-    entries = [(name, _DIRECTORY, b"", (0, 0)) for name in ("dev", "proc", "sys")]
-    entries += [("dev/console", _CONSOLE, b"", _CONSOLE_DEVICE), ("init", _PROGRAM, program, (0, 0))]
-    entries.append(("TRAILER!!!", 0, b"", (0, 0)))
-    return b"".join(_entry(inode, *entry) for inode, entry in enumerate(entries, 1))
-
-
-def _entry(inode: int, name: str, mode: int, content: bytes, device: tuple[int, int]) -> bytes:
-    path = name.encode() + b"\0"
-    fields = (inode, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(path), 0)
-    head = b"070701" + b"".join(b"%08X" % field for field in fields) + path
-    return _padded(head) + _padded(content)
-
-
-def _padded(piece: bytes) -> bytes:
-    return piece + bytes(-len(piece) % 4)
+def _archive(init: bytes) -> bytes:
+    """The init, the folders that it mounts on, and the console that it is given."""
+    return archive([*map(directory, ("dev", "proc", "sys")), console(), program("init", init)])
 
 
 class Agent:

@@ -32,7 +32,7 @@ from vgic_tools.judges.protocol import (
 )
 from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
-from vgic_tools.qemu_cmdline import GICD_BASE, QEMU_SPIS, virt_config
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, QEMU_SPIS, virt_config
 
 __all__ = [
     "MARK",

@@ -54,7 +54,7 @@ from vgic.host.trap_plan import TrapPlan
 from vgic.intids import FIRST_LPI
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
-from vgic_tools.machine import Machine
+from vgic_tools.machines.machine import Machine
 from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
@@ -70,6 +70,7 @@ from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
+from vgic_tools.replay.watcher import Watcher
 from vgic_tools.replay.witness import HISTORY
 
 __all__ = ["ReplayError", "replay"]
@@ -91,13 +92,16 @@ def replay(
     progress: Callable[[], None] | None = None,
     traps: TrapPlan | None = None,
     migrate: Callable[[vgic.Gic], vgic.State | None] | None = None,
+    watcher: Watcher | None = None,
+    at_end: Callable[[Result, vgic.Gic], None] | None = None,
 ) -> Result:
     """Replay a trace on a machine. With an ITS, it is gone through twice.
 
     Stops after the first operation that diverges, unless `keep_going`. `progress` is called now and then. With
     `traps`, counts the accesses that a host would trap by that plan. `migrate` is asked before every event; where
-    it returns a state, the rest is replayed on a new GIC in that state. Raises
-    ReplayError for an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
+    it returns a state, the rest is replayed on a new GIC in that state. A `watcher` sees every event, which makes
+    objects of all of them: that replay is slower. `at_end` is given the result and the GIC. Raises ReplayError for
+    an event of a PE or interrupt that the machine lacks, TraceError as the trace does.
     """
     lpis = None
     if len(machine.config.its) > 1:
@@ -106,12 +110,12 @@ def replay(
         if iter(trace) is trace:
             trace = list(trace)
         lpis = LpiBytes(trace)
-    if isinstance(trace, TraceReader) and migrate is None:
+    if isinstance(trace, TraceReader) and migrate is None and watcher is None:
         run = _Replay(path, machine, trace.tables, TraceHistory(trace), keep_going, traps, lpis)
         trace.feed(run, progress)
     else:
         packer, history = Packer(), EventHistory()
-        run = _Replay(path, machine, packer.tables, history, keep_going, traps, lpis)
+        run = _Replay(path, machine, packer.tables, history, keep_going, traps, lpis, watcher)
         for index, event in enumerate(trace):
             if migrate is not None:
                 run.migrate(migrate)
@@ -120,12 +124,19 @@ def replay(
                 record = packer.pack(event)
             except RecordError as error:
                 raise TraceError(path, 0, str(error)) from error
-            if run.take(record, 0, index, packer.thread(event.thread)):
+            if watcher is not None:
+                watcher.comes(event)
+            ends = run.take(record, 0, index, packer.thread(event.thread))
+            if watcher is not None:
+                watcher.taken()
+            if ends:
                 break
             history.needs(run.needs)
             if progress is not None and index & 0xFFF == 0xFFF:
                 progress()
     run.finish()
+    if at_end is not None:
+        run.show(at_end)
     return run.result
 
 
@@ -141,8 +152,10 @@ class _Replay(RecordSink):
         keep_going: bool,
         traps: TrapPlan | None,
         lpis: LpiBytes | None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.result = Result(trace=path, machine=str(machine))
+        self._watcher = watcher
         self._traps = traps
         self.result.exits = None if traps is None else Counter()
         self._tables = tables
@@ -152,6 +165,8 @@ class _Replay(RecordSink):
         if lpis is not None:
             self._its = RebuiltIts(self.result, lpis, self._diverge_its, self._present)
         self._gic = vgic.Gic(machine.config, self, self, self._memory())
+        if watcher is not None:
+            watcher.follow(self._gic)
         if self._its is not None:
             self._its.follow(self._gic)
         self._places = Places(path, tables, self._gic, history)
@@ -175,6 +190,8 @@ class _Replay(RecordSink):
 
     def set_lines(self, cpu: i64, irq: bool, fiq: bool) -> None:
         self._evaluations.passed_through(cpu)
+        if self._watcher is not None:
+            self._watcher.set_lines(cpu, irq, fiq)
 
     def illegal_access(self, access: IllegalAccess) -> None:
         self._refusal = access.refusal
@@ -192,10 +209,16 @@ class _Replay(RecordSink):
         state = migration(self._gic)
         if state is not None:
             self._gic = state.build(self, self, memory=self._memory())
+            if self._watcher is not None:
+                self._watcher.follow(self._gic)
             if self._its is not None:
                 self._its.follow(self._gic)
             self._evaluations.follow(self._gic)
             self._findings.follow(self._gic)
+
+    def show(self, to: Callable[[Result, vgic.Gic], None]) -> None:
+        """Show the result and the GIC."""
+        to(self.result, self._gic)
 
     def take(self, data: bytes, at: i64, index: i64, thread: i64) -> bool:
         """Take the next event; True where it diverged and that is the end."""
@@ -302,8 +325,13 @@ class _Replay(RecordSink):
         self._logged_first(index)
         cpu = self._resets.reset(self._places.token(data, at, index), thread)
         if cpu is not None:
-            self._gic.reset_cpu(cpu)
+            self._reset(cpu)
         self.result.inputs["CPU resets"] += 1
+
+    def _reset(self, cpu: i64) -> None:
+        self._gic.reset_cpu(cpu)
+        if self._watcher is not None:
+            self._watcher.reset(cpu)
 
     def _access(self, data: bytes, at: i64, index: i64) -> None:
         """A load or store."""
@@ -361,7 +389,7 @@ class _Replay(RecordSink):
             return
         write = data[at + 1] & WRITE != 0
         if self._resets.resolved(thread, cpu, write and register.begins):
-            self._gic.reset_cpu(cpu)
+            self._reset(cpu)
         value = value_of(data, at)
         if write:
             register.writes += 1
@@ -400,7 +428,11 @@ class _Replay(RecordSink):
     def _before_operation(self, cut: bool = False) -> None:
         """Carry out the SGI whose deliveries are complete now that another operation begins or the trace ends."""
         if self._sgi.waits:
+            if self._watcher is not None:
+                self._watcher.generates(self._sgi.index)
             self._generate(cut)
+            if self._watcher is not None:
+                self._watcher.generated()
             self._evaluations.unsettled = False
 
     def _logged_first(self, index: i64) -> None:

@@ -15,7 +15,7 @@ from mmio import AccessKind, RegisterLayout
 from mmio.trace import Access, Candidate, Command, CpuReset, Event, Line, Message, Sgi, SysReg, TraceError
 from vgic import Gic, affinity
 from vgic.intids import FIRST_LPI
-from vgic.layouts import gicd
+from vgic.layouts import gicd, gicr, gits
 from vgic_tools.replay.counts import LEGALITY
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS
 from vgic_tools.replay.result import Divergence
@@ -23,6 +23,8 @@ from vgic_tools.replay.result import Divergence
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
 
 _NMIS: Final = "NMIs"
+_GICV4: Final = 4
+"""ArchRev of a GICv4."""
 _EXTENDED: Final = "extended SPIs and PPIs"
 _VIRTUAL_LPIS: Final = "the virtual LPIs of GICv4"
 
@@ -36,6 +38,7 @@ _FIELDS: Final = {
     ("GICR_TYPER", "Dirty"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "RVPEID"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "VSGI"): _VIRTUAL_LPIS,
+    **{(f"{frame}_PIDR2", "ArchRev"): _VIRTUAL_LPIS for frame in ("GICD", "GICR", "GITS")},
     ("GITS_TYPER", "Virtual"): _VIRTUAL_LPIS,
     ("GITS_TYPER", "VMOVP"): _VIRTUAL_LPIS,
 }
@@ -61,6 +64,8 @@ _LR_PHYSICAL: Final = 32
 _INTID: Final = 0x1FFF
 _SECURITY_EXTN: Final = gicd.TYPER.mask("SecurityExtn")
 _SECURE_GROUP1: Final = 1
+_PIDR2: Final = next(layout for layout in gicd.GICD if layout.name == "GICD_PIDR2")
+"""Where every frame has it."""
 _ISPENDR: Final = range(0x200, 0x280)
 _SGI_BASE: Final = 0x1_0000
 _INMIR: Final = {"gicd": range(0xF80, 0x1000), "gicr": range(_SGI_BASE + 0xF80, _SGI_BASE + 0x1000)}
@@ -72,6 +77,8 @@ def fields_not_modelled(layout: RegisterLayout, expected: int, got: int) -> list
     different = [name for name, value in recorded.items() if value != model[name]]
     if "ESPI_range" in different and not recorded["ESPI"]:
         return []  # The range means nothing then.
+    if "ArchRev" in different and recorded["ArchRev"] != _GICV4:
+        return []
     if not all((layout.name, name) in _FIELDS and recorded[name] for name in different):
         return []
     return [f"{layout.name}.{name}, of {_FIELDS[layout.name, name]}" for name in different]
@@ -117,6 +124,8 @@ class _Seen:
         """The first line that tells of two Security states."""
         self.nmi: int | None = None
         """The first line that makes an interrupt an NMI."""
+        self.gicv4: int | None = None
+        """The first line that tells of a GICv4."""
         self.frame_writes = self.register_writes = self.lines = self.sgis = self.messages = self.resets = False
         self.made_pending = False
         """By a register."""
@@ -159,6 +168,8 @@ class _Seen:
             self._tells_security(event.line)
         if event.write and value and self.nmi is None and _is_inmir(event):
             self.nmi = event.line
+        if self.gicv4 is None and not event.write and _tells_gicv4(event, value):
+            self.gicv4 = event.line
 
     def _register(self, event: SysReg) -> None:
         if event.register.endswith("_EL3"):
@@ -239,6 +250,11 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
     refused_inmir = divergence.what == LEGALITY and isinstance(event, Access) and _is_inmir(event)
     if seen.nmi is not None and (concerns_interrupts or refused_inmir):
         return f"line {seen.nmi} makes interrupts NMIs, which are not modelled, and touch what is offered first"
+    if seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
+        return (
+            f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and"
+            " its redistributors are further apart"
+        )
     # What is missing so far may come; then it was recorded, and is missing where it should be.
     while (missing := seen.missing(divergence)) and (later := next(following, None)) is not None:
         seen.input(later)
@@ -271,6 +287,23 @@ def _still_active(seen: _Seen, gic: Gic, divergence: Divergence) -> _Deactivated
 def _is_inmir(event: Access) -> bool:
     """The access is to a register that says which interrupts are NMIs."""
     return event.offset in _INMIR.get(event.device, ())
+
+
+def _tells_gicv4(event: Access, value: int) -> bool:
+    """A read shows that the GIC has virtual LPIs."""
+    match event.device, event.offset:
+        case _, _PIDR2.offset:
+            return bool(_PIDR2.decode(value)["ArchRev"] == _GICV4)
+        case "gicr", gicr.TYPER.offset:
+            return bool(value & gicr.TYPER.mask("VLPIS"))
+        case "gits", gits.TYPER.offset:
+            return bool(value & gits.TYPER.mask("Virtual"))
+    return False
+
+
+def _differs_in_gicv4(event: Access) -> bool:
+    """The access is to a register that a GICv4 has otherwise than a GICv3."""
+    return event.device == "gits" or (event.device, event.offset) == ("gicr", gicr.TYPER.offset)
 
 
 def _recorded_interrupt(divergence: Divergence) -> int | None:

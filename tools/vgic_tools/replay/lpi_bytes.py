@@ -27,7 +27,6 @@ from mmio.trace.records import (
     value_of,
 )
 from vgic.intids import FIRST_LPI
-from vgic_tools.its_history import History
 
 __all__ = ["ASSUMED_PRIORITY", "START", "LpiBytes"]
 
@@ -97,6 +96,9 @@ class _Finder(RecordSink):
         self.stretches: dict[int, list[_Stretch]] = {}
         self.priorities: dict[int, int] = {}
         self._tables = tables
+        # A machine without an ITS needs none of it.
+        from vgic_tools.its_history import History
+
         self._history = History()
 
     def take(self, data: bytes, at: int, index: int, thread: int) -> bool:

@@ -37,7 +37,8 @@ class PendingSgi:
         self._intid = 0
         self._irm = False
         self._targets = 0
-        self._index = 0
+        self.index = 0
+        """Which event of the trace it is."""
         self._reached: list[_Reached] = []
 
     def begin(self, sender: int, pe: int, intid: int, irm: bool, targets: int, index: int) -> None:
@@ -50,7 +51,7 @@ class PendingSgi:
         self._intid = intid
         self._irm = irm
         self._targets = targets
-        self._index = index
+        self.index = index
         self._reached.clear()
 
     def deliver(self, cpu: int, pe: int, intid: int, index: int) -> None:
@@ -76,7 +77,7 @@ class PendingSgi:
     def as_event(self) -> Sgi:
         """The SGI; its line is its index."""
         cluster, target_list = self._targets >> 16, self._targets & 0xFFFF
-        return Sgi(self._index, None, None, self._pe, self._intid, self._irm, cluster, target_list)
+        return Sgi(self.index, None, None, self._pe, self._intid, self._irm, cluster, target_list)
 
     def deliveries_as_events(self) -> list[Delivery]:
         """Its deliveries; their lines are their indices."""

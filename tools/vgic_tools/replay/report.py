@@ -10,11 +10,13 @@ from vgic_tools.console import Output, styled, table
 from vgic_tools.fields import difference_table
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.result import Divergence, Result
+from vgic_tools.state_words import difference
 
-__all__ = ["as_json", "print_report"]
+__all__ = ["as_json", "divergence_json", "print_divergence", "print_report"]
 
 _INTERRUPT_TYPES = ("SGI", "PPI", "SPI", "LPI")
 _MOST_PES = 16
+_MOST_REGISTERS = 40
 
 
 def print_report(console: Output, result: Result) -> None:
@@ -38,7 +40,10 @@ def print_report(console: Output, result: Result) -> None:
         console.print(styled("note:", "yellow"), note)
     if result.first is not None:
         console.print()
-        _print_divergence(console, result, result.first)
+        print_divergence(console, result.trace, result.first)
+    if result.final_differences:
+        console.print()
+        console.print(_final(result))
     console.print()
     console.print(*_verdict(result), sep="")
 
@@ -52,6 +57,16 @@ def _verdict(result: Result) -> tuple[Text, str]:
     different = result.divergences.total()
     stopped = "; stopped there, --keep-going counts them all" if result.stopped else ""
     return styled("diverged", "bold red"), f": {different:,} of {compared:,} values differ{stopped}"
+
+
+def _final(result: Result) -> Table:
+    shown = table("final state", "snapshot", "model", "difference", right=("snapshot", "model"))
+    for item in result.final_differences[:_MOST_REGISTERS]:
+        expected, got = f"{item.expected:#x}", f"{item.got:#x}"
+        shown.add_row(item.register, expected, got, difference(item.register, item.expected, item.got))
+    if len(result.final_differences) > _MOST_REGISTERS:
+        shown.add_row(f"{len(result.final_differences) - _MOST_REGISTERS} more", "", "", "")
+    return shown
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:
@@ -97,8 +112,9 @@ def _count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def _print_divergence(console: Output, result: Result, divergence: Divergence) -> None:
-    where = f"{result.trace}:{divergence.event.line}"
+def print_divergence(console: Output, trace: str, divergence: Divergence) -> None:
+    """A divergence with what led to it."""
+    where = f"{trace}:{divergence.event.line}"
     pe = f", vCPU {divergence.place}" if divergence.place else ""
     console.print(styled(where, "bold red"), f"{pe}: ", styled(divergence.what, "bold"), sep="")
     console.print(f"  expected {divergence.expected}")
@@ -137,11 +153,16 @@ def as_json(result: Result) -> dict[str, object]:
         "exits": None if result.exits is None else dict(result.exits),
         "accepted_not_predicted": dict(result.accepted),
         "notes": list(result.notes),
-        "first_divergence": None if first is None else _divergence_json(first),
+        "final_state": [
+            {"register": item.register, "expected": item.expected, "got": item.got}
+            for item in result.final_differences
+        ],
+        "first_divergence": None if first is None else divergence_json(first),
     }
 
 
-def _divergence_json(divergence: Divergence) -> dict[str, object]:
+def divergence_json(divergence: Divergence) -> dict[str, object]:
+    """A divergence as plain data for `json.dump`."""
     layout = divergence.layout
     return {
         "line": divergence.event.line,

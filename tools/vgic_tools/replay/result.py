@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from mmio import RegisterLayout
 from mmio.trace import Event
 
-__all__ = ["Divergence", "Result"]
+__all__ = ["Difference", "Divergence", "Result"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,17 @@ class Divergence:
     """The events before it, oldest first."""
     interrupts: Sequence[str] = ()
     """The model's view of the interrupts concerned."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A register whose value at the end of a replay is not that of a snapshot."""
+
+    register: str
+    expected: int
+    """What the snapshot has."""
+    got: int
+    """What the model has."""
 
 
 @dataclass
@@ -53,11 +64,26 @@ class Result:
     """Accesses that a host would trap so that the guest sees its own GIC, by access; None where nobody asked."""
     notes: list[str] = field(default_factory=list)
     """What else a reader of the result should know."""
+    final_differences: list[Difference] = field(default_factory=list)
+    """Where the state at the end is not that of a snapshot; empty where nobody compared them, too."""
     stopped: bool = False
     """The replay ended at the first divergence."""
 
     undecided: str = ""
     """Why the result says nothing about the model: what is not modelled, or not recorded. "" where it does."""
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from mmio.notebook import html_table
+
+        if self.undecided:
+            verdict = f"no verdict: {self.undecided}"
+        elif self.diverged:
+            verdict = f"diverged: {self.divergences.total():,} of {self.compared.total():,} values differ"
+        else:
+            verdict = f"no divergence: {self.compared.total():,} recorded values came out the same"
+        rows = [(name, f"{count:,}", self.divergences[name] or "") for name, count in self.compared.most_common()]
+        return html_table(f"{self.trace}: {verdict}", ("outcome", "compared", "different"), rows)
 
     @property
     def diverged(self) -> bool:

@@ -8,7 +8,7 @@ import vgic
 from vgic_tools.compare.describe import describe
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.protocol import Judge, Load, Machine, Mrs
-from vgic_tools.qemu_cmdline import virt_config
+from vgic_tools.machines.qemu_cmdline import virt_config
 from vgic_tools.rules.difference import how
 from vgic_tools.rules.judges import implementation_of
 from vgic_tools.rules.scenario import Check, Step

@@ -11,7 +11,7 @@ from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Judge, Load, Machine, Mrs, Operation, Store
 from vgic_tools.judges.qemu import MEASURED
-from vgic_tools.qemu_cmdline import virt_config
+from vgic_tools.machines.qemu_cmdline import virt_config
 from vgic_tools.rules.scenario import MPIDR_EL1
 
 __all__ = ["USUAL", "RuledModel", "implementation_of", "opened"]

@@ -18,7 +18,7 @@ from vgic.layouts.icc import ICC
 from vgic_tools.decode.names import find_by_name
 from vgic_tools.judges.model import FIQ, IRQ, ISR_EL1
 from vgic_tools.judges.protocol import Line, Load, Mrs, Msr, Operation, Outcome, Store
-from vgic_tools.qemu_cmdline import GICD_BASE, GITS_BASE, LOW_REGION
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, GITS_BASE, LOW_REGION
 
 __all__ = [
     "Check",

@@ -1,0 +1,221 @@
+"""Migration streams of QEMU: read, held against what the guest did, and refused where they are damaged."""
+
+import json
+import lzma
+import random
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vgic import Gic
+from vgic_tools.cli import main
+from vgic_tools.errors import UsageError
+from vgic_tools.snapshots.errors import SnapshotError
+from vgic_tools.snapshots.files import read_snapshot
+from vgic_tools.snapshots.qemu_ram import PAGE
+from vgic_tools.snapshots.qemu_state import snapshot_of_stream
+from vgic_tools.snapshots.qemu_stream import Stream
+
+HERE = Path(__file__).parents[2] / "snapshots"
+STREAM = HERE / "qemu72_smp4.mig.xz"
+LOG = HERE / "qemu72_smp4.log.gz"
+COMMAND = HERE / "qemu72_smp4.cmd.txt"
+
+
+@pytest.fixture(scope="module")
+def stream() -> bytes:
+    return lzma.decompress(STREAM.read_bytes())
+
+
+def run(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    return done.exit_code, done.output
+
+
+@pytest.fixture(scope="module")
+def small(stream: bytes) -> bytes:
+    """The same VM with the pages that are not zero alone, of its RAM and its tables."""
+    blocks = {name: block for name, block in Stream(stream).blocks.items() if block.pages}
+    config = stream.index(b"\x03ram") - 5
+    section = stream[config : config + 5 + 4 + 8]
+    total = sum(block.size for block in blocks.values())
+    listed = b"".join(
+        bytes([len(name)]) + name.encode() + struct.pack(">Q", block.size) for name, block in blocks.items()
+    )
+    pages = b"".join(
+        struct.pack(">Q", offset | 0x08) + bytes([len(name)]) + name.encode() + stream[place : place + PAGE]
+        for name, block in blocks.items()
+        for offset, place in block.pages.items()
+    )
+    end = struct.pack(">Q", 0x10)
+    footer = b"\x7e" + section[1:5]
+    devices = stream[stream.index(b"\x04", stream.rindex(footer)) :]
+    made = stream[:config] + section + struct.pack(">Q", total | 4) + listed + pages + end + footer + devices
+    assert snapshot_of_stream(made).state == snapshot_of_stream(stream).state
+    return made
+
+
+def without_description(stream: bytes) -> bytes:
+    return stream[: stream.rindex(b"\0\x06")] + b"\0"
+
+
+def test_the_state_is_what_the_log_of_the_same_run_replays_to() -> None:
+    status, said = run("replay", LOG, "--qemu-cmdline", COMMAND, "--final-state", STREAM, "--json")
+    result = json.loads(said)
+    assert status == 0
+    assert result["compared"]["final state"] == 62
+    assert result["final_state"] == []
+
+
+def test_a_state_that_differs_is_a_divergence(stream: bytes, tmp_path: Path) -> None:
+    # GICD_CTLR is the first field of the GIC; the priority of INTID 36 behind 2 + 7 * 32 words.
+    at = stream.index(b"\x09arm_gicv3") + 10 + 8
+    changed = bytearray(stream)
+    changed[at + 4 * (3 + 7 * 32) + 36] ^= 0x20
+    (tmp_path / "vm.mig").write_bytes(changed)
+    status, said = run("replay", LOG, "--qemu-cmdline", COMMAND, "--final-state", tmp_path / "vm.mig", "--json")
+    result = json.loads(said)
+    assert status == 1
+    assert result["divergences"] == {"final state": 1}
+    assert [item["register"] for item in result["final_state"]] == ["GICD_IPRIORITYR9"]
+    status, said = run("replay", LOG, "--qemu-cmdline", COMMAND, "--final-state", tmp_path / "vm.mig")
+    assert "INTID 36 0xa0 -> 0x80" in said
+
+
+def test_what_the_guest_has_done_is_in_the_state() -> None:
+    snapshot = read_snapshot(STREAM)
+    assert snapshot.kind == "a migration stream of QEMU, machine virt-7.2"
+    assert snapshot.notes == ()
+    gic = snapshot.state.build(memory=snapshot.memory)
+    assert gic.spi(36).active
+    assert gic.spi(36).level
+    assert gic.ppi(2, 27).active
+    assert [gic.spi(intid).pending for intid in (39, 40, 41, 42)] == [False, True, True, False]
+    assert gic.spi(36).target == 1
+    assert gic.spi(38).target == 3
+    assert gic.config.its == (0x0808_0000,)
+
+
+def test_without_its_own_description_the_layout_of_7_2_is_taken(stream: bytes) -> None:
+    assert snapshot_of_stream(without_description(stream)).state == snapshot_of_stream(stream).state
+
+
+def test_what_libvirt_puts_before_it_is_skipped(stream: bytes) -> None:
+    def saved(magic: bytes = b"LibvirtQemudSave", version: int = 2, compression: int = 0) -> bytes:
+        head = struct.pack("<16s5I", magic, version, 100, 1, compression, 0).ljust(92, b"\0")
+        return head + b"<domain/>".ljust(100, b"\0") + stream
+
+    assert snapshot_of_stream(saved()).state == snapshot_of_stream(stream).state
+    for damaged, reason in (
+        (saved(b"LibvirtQemudPart"), "has not finished"),
+        (saved(version=3), "of version 3"),
+        (saved(compression=1), "has compressed"),
+    ):
+        with pytest.raises(SnapshotError, match=reason):
+            snapshot_of_stream(damaged)
+
+
+def test_ram_is_read_page_by_page_and_keeps_what_is_written(stream: bytes) -> None:
+    memory = snapshot_of_stream(stream).memory
+    assert memory is not None
+    assert memory.is_ram(0x4000_0000, 1 << 27)
+    assert not memory.is_ram(0x4000_0000, (1 << 27) + 1)
+    block = Stream(stream).blocks["mach-virt.ram"]
+    offset, place = next(iter(block.pages.items()))
+    assert memory.read(0x4000_0000 + offset, PAGE) == stream[place : place + PAGE]
+    assert memory.read(0x4000_0000 + offset + PAGE - 2, 4)[:2] == stream[place + PAGE - 2 : place + PAGE]
+    memory.write(0x4000_0000 + offset + PAGE - 2, b"abcd")
+    assert memory.read(0x4000_0000 + offset + PAGE - 3, 6)[1:5] == b"abcd"
+    assert stream[place + PAGE - 2 : place + PAGE] != b"ab"
+
+
+def changes(stream: bytes) -> Iterator[tuple[str, bytes, str]]:
+    """What somebody may bring, and why it is not read."""
+    gic = stream.index(b"\x09arm_gicv3") + 10 + 8
+    yield "two Security states", stream[: gic + 3] + b"\x37" + stream[gic + 4 :], "two Security states"
+    yield "another format", b"QEVM\0\0\0\2" + stream[8:], "of version 2"
+    yield "no GIC", stream.replace(b"arm_gicv3", b"arm_gicv2"), "without a GICv3"
+    name = b"\x07" + struct.pack(">I", 8) + b"virt-7.2"
+    capabilities = b"\x05\x1aconfiguration/capabilities" + struct.pack(">II", 1, 1) + b"\x07multifd"
+    yield "multifd", stream.replace(name, name + capabilities, 1), "written with multifd"
+    first = stream.index(b"\x0dmach-virt.ram", stream.index(b"\x0dmach-virt.ram") + 1) - 8
+    for flag, what in ((0x40, "XBZRLE"), (0x100, "compressed pages"), (0x800, "of no known kind")):
+        record = struct.pack(">Q", flag)
+        yield what, stream[:first] + record + stream[first + 8 :], what
+    yield "cut in the RAM", stream[: first + 100], "cut off"
+    yield "cut in the GIC", stream[: gic + 100], "cut off|does not end"
+
+
+@pytest.mark.parametrize("nth", range(9))
+def test_what_is_not_read_is_refused_in_a_sentence(stream: bytes, tmp_path: Path, nth: int) -> None:
+    _, damaged, reason = list(changes(stream))[nth]
+    (tmp_path / "vm.mig").write_bytes(damaged)
+    with pytest.raises(UsageError, match=reason) as refused:
+        read_snapshot(tmp_path / "vm.mig")
+    assert str(refused.value).startswith(f"{tmp_path / 'vm.mig'}: ")
+    assert "\n" not in str(refused.value)
+
+
+def damage(stream: bytes, seed: int) -> bytes:
+    """Flips, truncations and splices; mostly where there is more than zeros."""
+    chance = random.Random(seed)
+    damaged = bytearray(stream)
+    dense = (*range(400), *range(stream.index(b"\x09arm_gicv3"), len(stream)))
+    for _ in range(chance.randint(1, 4)):
+        at = dense[chance.randrange(len(dense))]
+        match chance.randrange(4):
+            case 0:
+                damaged[at % len(damaged)] ^= 1 << chance.randrange(8)
+            case 1:
+                damaged[at % len(damaged)] = chance.choice((0, 0x7F, 0xFF, 0x80))
+            case 2 if chance.random() < 0.3:
+                del damaged[at:]
+            case _:
+                size = chance.randint(1, 64)
+                other = dense[chance.randrange(len(dense))]
+                damaged[at : at + chance.choice((0, size))] = damaged[other : other + size]
+    return bytes(damaged)
+
+
+def look_at_damage(stream: bytes, seeds: range) -> tuple[int, int]:
+    """How many are read, and how many are refused; nothing else happens."""
+    read = refused = 0
+    for seed in seeds:
+        try:
+            snapshot = snapshot_of_stream(damage(stream, seed))
+        except SnapshotError:
+            refused += 1
+        else:
+            assert isinstance(snapshot.state.build(memory=snapshot.memory), Gic)
+            read += 1
+    return read, refused
+
+
+def test_a_damaged_stream_is_read_or_refused(small: bytes) -> None:
+    read, refused = look_at_damage(small, range(120))
+    assert read > 5
+    assert refused > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1000, 11_000, 2500))
+def test_ten_thousand_damaged_streams_are_read_or_refused(small: bytes, first: int) -> None:
+    look_at_damage(small, range(first, first + 2500))
+
+
+def test_the_commands_take_a_stream(tmp_path: Path) -> None:
+    status, said = run("state", "show", STREAM)
+    assert status == 0
+    assert "a migration stream of QEMU, machine virt-7.2" in said
+    assert "GICD_ISACTIVER1" in said
+    assert run("state", "diff", STREAM, STREAM) == (0, "no difference\n")
+    status, said = run("its", STREAM)
+    assert status == 0
+    assert "ITS 0 at 0x8080000" in said
+    status, said = run("state", "check", STREAM, "--host-no-a3v")
+    assert "ICC_CTLR_EL1" in said
+    status, said = run("replay", LOG, "--qemu-cmdline", COMMAND, "--cpus", "2", "--final-state", STREAM)
+    assert status == 2

@@ -1,0 +1,1 @@
+"""`vgic exits`: what Linux's tracing tells of a KVM guest's exits, and of its accesses to the GIC."""

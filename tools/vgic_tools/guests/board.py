@@ -1,0 +1,85 @@
+"""A machine with its devices and its firmware, at the addresses of QEMU's virt, and what it begins with."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import vgic
+from vgic import affinity
+from vgic_tools.errors import UsageError
+from vgic_tools.guests.counters import TimerSites
+from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.guests.loader import Program, place_initrd, program_in
+from vgic_tools.guests.machine import RAM_BASE, UART_BASE, UART_SPI, GuestMachine
+from vgic_tools.guests.psci import Psci
+from vgic_tools.guests.tape import Tape
+from vgic_tools.guests.uart import SIZE as UART_SIZE
+from vgic_tools.guests.uart import Pl011
+
+__all__ = ["Board", "Load"]
+
+_TREE_ROOM: Final = 0x20_0000
+"""Bytes at the end of RAM where the device tree is."""
+
+
+class Load(NamedTuple):
+    """What a guest begins with; names are for messages."""
+
+    kernel: bytes
+    kernel_name: str
+    initrd: bytes | None = None
+    initrd_name: str = ""
+    arguments: str = ""
+    """The kernel's command line."""
+
+
+class Board:
+    """A machine, its UART, and PSCI. `sent` is told each byte that the guest sends to its console."""
+
+    def __init__(
+        self,
+        config: vgic.Config,
+        ram: int,
+        sent: Callable[[int], None],
+        sites: TimerSites | None = None,
+        tape: Tape | None = None,
+        state: vgic.State | None = None,
+    ) -> None:
+        self.machine = machine = GuestMachine(config, ram, sites, tape, state)
+        self.uart = Pl011(machine.gic.spi_line(UART_SPI), sent)
+        machine.add_device("uart", UART_BASE, UART_SIZE, self.uart)
+        gic = machine.gic.gic
+        machine.psci = Psci(machine, lambda mpidr: gic.find(affinity.from_mpidr(mpidr))).handle
+
+    def start(self, load: Load, program: Program) -> None:
+        """Put everything into RAM and start the first CPU. Raises UsageError where it does not fit."""
+        machine = self.machine
+        ram = range(RAM_BASE, RAM_BASE + len(machine.ram))
+        tree_at = ram.stop - _TREE_ROOM
+        for segment in program.segments:
+            machine.memory.write(segment.address, segment.content)
+        initrd = None
+        if load.initrd is not None:
+            # Beside the device tree, which is at the end.
+            segment = place_initrd(load.initrd, load.initrd_name, range(ram.start, tree_at), program.end)
+            machine.memory.write(segment.address, segment.content)
+            initrd = range(segment.address, segment.address + len(segment.content))
+        devices = Devices(ram, UART_BASE, UART_SPI, initrd, load.arguments)
+        tree = device_tree(machine.config, devices)
+        if len(tree) > _TREE_ROOM:
+            raise UsageError(f"the device tree has {len(tree):,} bytes; there is room for {_TREE_ROOM:,}")
+        machine.memory.write(tree_at, tree)
+        machine.play_firmware(program.entry, tree_at)
+
+    @classmethod
+    def loaded(
+        cls, config: vgic.Config, ram: int, load: Load, sent: Callable[[int], None], tape: Tape | None = None
+    ) -> "Board":
+        """A machine that is about to execute the first instruction. Raises UsageError."""
+        program = program_in(load.kernel, load.kernel_name, range(RAM_BASE, RAM_BASE + ram - _TREE_ROOM))
+        sites = None
+        if program.wants_device_tree:
+            image = program.segments[0]
+            sites = TimerSites.of(image.address, program.end - image.address, image.content)
+        board = cls(config, ram, sent, sites, tape)
+        board.start(load, program)
+        return board

@@ -1,0 +1,99 @@
+"""Which CPU runs, and for how long: round robin, by the machine's clock alone, so that two runs are the same."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from vgic_tools.guests.clock import FREQUENCY, Clock
+from vgic_tools.guests.cpu import GuestCpu
+
+__all__ = ["Scheduler"]
+
+SLICE: Final = 10_000
+"""Instructions of a turn."""
+
+SHORTEST: Final = 64
+"""Instructions, where the next timer is due sooner."""
+
+# While a guest masks an interrupt that waits, turns are short, so that it is taken soon after it is unmasked. They
+# differ in length: equal ones could all end at the same place of a loop, and never where it is unmasked. A loop
+# around WFI unmasks it for a few instructions only, and every turn that is longer ends at the WFI: between
+# such ones are turns of every small length.
+_MASKED: Final = [
+    *(length for small in range(1, 17) for length in (small, 67)),
+    *(7, 67, 23, 41, 11, 61, 31, 53, 13, 47, 19, 37, 29, 59, 17, 43),
+]
+_PATIENCE: Final = 64
+"""Short turns, after which they grow again."""
+
+
+class Scheduler:
+    """Gives CPUs their turns. `instructions` counts them, those of a turn that ended early as half of it."""
+
+    def __init__(self, clock: Clock, cpus: Sequence[GuestCpu]) -> None:
+        self.clock = clock
+        self.cpus = cpus
+        self.instructions = [0] * len(cpus)
+        self.turns = 0
+        self.pause: Callable[[float | None], None] | None = None
+        """Called while all CPUs wait, with the seconds until a timer is due, None where none is: somebody may have
+        something to say to the guest. Without it, such times pass at once."""
+
+    def round(self) -> bool:
+        """A turn for each CPU that has something to do; False where none has."""
+        busy = False
+        for cpu in self.cpus:
+            if cpu.ready:
+                busy = True
+                self._turn(cpu)
+        return busy
+
+    def _turn(self, cpu: GuestCpu) -> None:
+        length = SLICE
+        deadline = self.deadline()
+        if deadline is not None:
+            length = min(length, max(SHORTEST, deadline - self.clock.now))
+        if (cpu.irq or cpu.fiq) and not cpu.take_interrupt():
+            length = min(length, self._masked(cpu))
+        else:
+            cpu.masked_slices = 0
+        stopped = cpu.run(length)
+        ran = length // 2 if stopped else length
+        self.turns += 1
+        self.instructions[cpu.number] += ran
+        self.clock.charge(ran)
+        self.tell_timers()
+
+    def _masked(self, cpu: GuestCpu) -> int:
+        count = cpu.masked_slices = cpu.masked_slices + 1
+        return _MASKED[count % len(_MASKED)] * max(1, count // _PATIENCE)
+
+    def tell_timers(self) -> None:
+        """Raise the lines of the timers that are due."""
+        now = self.clock.now
+        for cpu in self.cpus:
+            cpu.timers.update(now)
+
+    def deadline(self) -> int | None:
+        """When the next timer is due, None where none is armed."""
+        deadlines = [due for cpu in self.cpus if (due := cpu.timers.deadline) is not None]
+        return min(deadlines, default=None)
+
+    def sleep(self) -> bool:
+        """All CPUs wait: go on to when the next timer is due. False where nothing will ever happen."""
+        deadline = self.deadline()
+        if self.pause is not None:
+            self.pause(None if deadline is None else max(0, deadline - self.clock.now) / FREQUENCY)
+            if deadline is None or any(cpu.ready for cpu in self.cpus):
+                return True
+        if deadline is None:
+            return False
+        self.clock.skip_to(deadline)
+        self.tell_timers()
+        return True
+
+    def run(self, stop: Callable[[], bool]) -> bool:
+        """Run until `stop` says so, asked after each round; False where nobody has anything to do, or ever will."""
+        while not stop():
+            if not self.round() and not self.sleep():
+                return False
+        return True

@@ -1,0 +1,19 @@
+"""What interrupts and lines are called in outputs."""
+
+from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
+from vgic_tools.report.timeline import Interrupt, Timeline
+
+__all__ = ["interrupt_name", "line_name"]
+
+
+def interrupt_name(intid: int) -> str:
+    """An interrupt by type and INTID: "PPI 27"."""
+    if intid >= FIRST_LPI:
+        return f"LPI {intid}"
+    return f"{'SGI' if intid < FIRST_PPI else 'PPI' if intid < FIRST_SPI else 'SPI'} {intid}"
+
+
+def line_name(timeline: Timeline, line: Interrupt) -> str:
+    """An input line: "SPI 33", or "PPI 27 of 0.0.0.1"."""
+    of = "" if line.cpu is None else f" of {timeline.cpus[line.cpu]}"
+    return f"{interrupt_name(line.intid)}{of}"
