@@ -31,6 +31,7 @@ COMMANDS = [
     ["replay", CORE, "--qemu-cmdline", CMDLINE, "--json"],
     ["replay", CORE, "--cpus", "1", "--profile", "arch", "--keep-going"],
     ["its", str(recorded_guests.TRACES / "linux_smp1_its" / "trace.core.log.gz")],
+    ["exits", str(Path(__file__).parent / "exits" / "ftrace_6.12.txt.gz")],
     ["state", "show", "{state}"],
     ["state", "diff", "{state}", "{state}"],
     ["state", "check", "{state}", "--host-a3v"],

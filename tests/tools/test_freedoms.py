@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+import kvm_lists
 import vgic
-from kvm_guests import config
-from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, MOVES, TIES, Difference, Follower, perform
+from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.guest import Result, mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guests import guest_config
+from vgic_tools.judges.protocol import Machine
 
 SGI_BASE = GICR_BASE + 0x1_0000
 IRQ = 0x80
@@ -34,8 +36,8 @@ class Twins:
     """A follower, and a model in KVM's place, whose answers are changed where a step has a function beside it."""
 
     def __init__(self, vcpus: int = 1, priorities: Sequence[int] = (0x80,) * 8) -> None:
-        self.kvm = vgic.Gic(config(vcpus))
-        self.follower = Follower(vgic.Gic(config(vcpus)))
+        self.kvm = vgic.Gic(guest_config(Machine(vcpus)))
+        self.follower = Follower(vgic.Gic(guest_config(Machine(vcpus))))
         steps = [store(0, 2), store(0x104, 0xFF), *(store(0x420 + n, at, 1) for n, at in enumerate(priorities))]
         for cpu in range(vcpus):
             steps.append(GuestStep(cpu, msr(vgic.ICC_PMR_EL1, 0xF8)))
@@ -153,3 +155,13 @@ def test_an_edge_may_linger() -> None:
         twins.go(*up(32), acknowledge(), *again)
         with pytest.raises(Difference):
             twins.go(end, change=lambda result: result._replace(isr=result.isr ^ IRQ))
+
+
+@pytest.mark.rule("KVM-73")
+@pytest.mark.parametrize(("steps", "listed"), kvm_lists.PROGRAMS.values(), ids=kvm_lists.PROGRAMS)
+def test_what_a_vcpu_still_has_is_not_overlooked(steps: list[Step], listed: bool) -> None:
+    twins = Twins(2)
+    assert twins.go(*steps)
+    twins.follower.gic.check()
+    assert any(twins.follower.gic.highest_pending(cpu) for cpu in range(2)) == listed
+    assert twins.allowed.get(LISTED, 0) == listed

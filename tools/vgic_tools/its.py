@@ -18,10 +18,12 @@ from vgic_tools.its_history import History
 from vgic_tools.its_report import print_history, print_walk
 from vgic_tools.its_walk import Walk
 from vgic_tools.numbers import number
-from vgic_tools.snapshots.files import is_snapshot, read_snapshot
+from vgic_tools.snapshots.debugfs import ItsDump
+from vgic_tools.snapshots.files import is_snapshot, read_saved
+from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.terminal import DIFFERENT, fail
 
-__all__ = ["its_command"]
+__all__ = ["guest_ram", "its_command"]
 
 _FIRST: Final = 1 << 16
 """Bytes of a file that tell what it is."""
@@ -41,8 +43,8 @@ def its_command(file: str, images: tuple[str, ...]) -> None:
 
     TRACE is a QEMU log or a native trace: whatever was mapped in it at some time is shown, with the lines of the
     commands that mapped and unmapped it. STATE is a saved VM, a state file or a migration stream of QEMU, which has
-    the guest's RAM: what is mapped in it is shown, as far as that RAM is there. Either may be compressed; - is
-    standard input.
+    the guest's RAM: what is mapped in it is shown, as far as that RAM is there; or a KVM host's vgic-its-state.
+    Each may be compressed; - is standard input.
 
     Exits with 0; with 1 where an MSI or an LPI that was taken has no mapping, a mapped event goes nowhere, or the
     queue is stalled; with 2 where the input cannot be used.
@@ -75,10 +77,16 @@ def _is_state(path: str) -> bool:
 
 
 def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
-    snapshot = read_snapshot(path, name)
+    snapshot = read_saved(path, name)
+    if isinstance(snapshot, ItsDump):
+        from vgic_tools.snapshots.debugfs_report import print_its_dump
+
+        return print_its_dump(stdout(), name, snapshot)
+    if not isinstance(snapshot, Snapshot):
+        raise UsageError(f"{name}: a vgic-state of a KVM host has no ITS: vgic-its-state@ADDRESS beside it has")
     memory = snapshot.memory
     if images or memory is None:
-        memory = RamRegions([_ram(image) for image in images])
+        memory = guest_ram(images)
     gic = snapshot.state.build(memory=memory)
     if not gic.config.its:
         raise UsageError(f"{name}: the VM has no ITS")
@@ -87,6 +95,11 @@ def _print_state(path: str, name: str, images: Sequence[str]) -> bool:
     walks = [Walk(gic, index) for index in range(len(gic.config.its))]
     fits = [print_walk(console, name, walk) for walk in walks]
     return all(fits)
+
+
+def guest_ram(images: Sequence[str]) -> RamRegions:
+    """The RAM in files, each FILE@ADDRESS. Raises UsageError, or ConfigError where they overlap."""
+    return RamRegions([_ram(image) for image in images])
 
 
 def _ram(image: str) -> Ram:

@@ -21,7 +21,8 @@ from vgic_tools.fields import field_table
 from vgic_tools.inputs import is_given_once, read_text, shown_name
 from vgic_tools.kvm_order import check_log
 from vgic_tools.numbers import number
-from vgic_tools.snapshots.files import read_snapshot
+from vgic_tools.snapshots.debugfs import Dump, ItsDump
+from vgic_tools.snapshots.files import Saved, read_saved, read_snapshot
 from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.state_words import describe, device_of, difference, layout_of
 from vgic_tools.terminal import DIFFERENT, fail, print_line
@@ -40,9 +41,15 @@ _SHOWN_BY: Final = {"PREbits": "ICC[0].ICC_BPR0_EL1, its least value"}
 
 @click.group("state", short_help="Look at saved VMs, compare them, and check them against a host.")
 def state_group() -> None:
-    """Look at saved states of VMs: state files, or migration streams of QEMU (`migrate "exec:cat > vm.mig"`).
+    """Look at saved states of VMs, whoever saved them. A file may be compressed; - is standard input.
 
-    A file may be compressed; - is standard input.
+    \b
+    state files                  of this project
+    migration streams            of QEMU (migrate "exec:cat > vm.mig"), or libvirt's save files, not compressed
+    state.json                   of Cloud Hypervisor 37 to August 2026
+    snapshot-editor's text       of Firecracker 1.x (info-vmstate vm-state), as of August 2026
+    irqchip                      of crosvm, as of August 2026 (needs the extra vgic[snapshots])
+    vgic-state, vgic-its-state   of a KVM host's debugfs, since Linux 4.16: show, and diff of vgic-state
     """
 
 
@@ -71,8 +78,13 @@ def show_command(context: click.Context, file: str, wanted: str | None, html: Pa
     """
     if html is not None and wanted is not None:
         fail(UsageError("--html shows every register: leave --fields out"))
-    snapshot, console = _read(file), stdout()
-    state = snapshot.state
+    saved, console = _read_saved(file), stdout()
+    if not isinstance(saved, Snapshot):
+        if html is not None or wanted is not None:
+            fail(UsageError(f"{shown_name(file)}: what a KVM host says has no registers to show so"))
+        _print_dump(console, shown_name(file), saved)
+        return
+    snapshot, state = saved, saved.state
     registers = state.data["registers"]
     if html is not None:
         _write_page(context, snapshot, file, html)
@@ -81,7 +93,7 @@ def show_command(context: click.Context, file: str, wanted: str | None, html: Pa
         _show_fields(console, registers, wanted)
         return
     console.print(f"{shown_name(file)}: {snapshot.kind}")
-    for note in snapshot.notes:
+    for note in (*snapshot.notes, *snapshot.findings):
         console.print(styled("note:", "yellow"), note)
     console.print()
     console.print(_vm_table(state.data["vm"]))
@@ -93,6 +105,15 @@ def show_command(context: click.Context, file: str, wanted: str | None, html: Pa
             if device_of(name) == device:
                 shown.add_row(name, f"{value:#x}", describe(name, value))
         console.print(shown)
+
+
+def _print_dump(console: Output, name: str, saved: Dump | ItsDump) -> None:
+    from vgic_tools.snapshots.debugfs_report import print_dump, print_its_dump
+
+    if isinstance(saved, Dump):
+        print_dump(console, name, saved)
+    else:
+        print_its_dump(console, name, saved)
 
 
 def _write_page(context: click.Context, snapshot: Snapshot, file: str, html: Path) -> None:
@@ -118,7 +139,16 @@ def diff_command(a: str, b: str) -> None:
         is_given_once(a, b)
     except UsageError as error:
         fail(error)
-    one, other = _read(a).state.data, _read(b).state.data
+    first, second = _read_saved(a), _read_saved(b)
+    if isinstance(first, Dump) and isinstance(second, Dump):
+        _diff_dumps(first, second)
+        return
+    for name, saved in ((a, first), (b, second)):
+        if not isinstance(saved, Snapshot):
+            fail(UsageError(f"{shown_name(name)}: what a KVM host says is compared with another vgic-state alone"))
+    assert isinstance(first, Snapshot)
+    assert isinstance(second, Snapshot)
+    one, other = first.state.data, second.state.data
     shown = table("", "A", "B", "difference", right=("A", "B"))
     for key, was, is_now in _differing(_vm_texts(one["vm"]), _vm_texts(other["vm"])):
         shown.add_row(f"vm.{key}", was or "-", is_now or "-", "")
@@ -132,9 +162,30 @@ def diff_command(a: str, b: str) -> None:
     sys.exit(DIFFERENT)
 
 
+def _diff_dumps(one: Dump, other: Dump) -> None:
+    from vgic_tools.snapshots.debugfs_report import differences
+
+    found = differences(one, other)
+    if not found:
+        print_line("no difference")
+        return
+    shown = table("", "A", "B", right=("A", "B"))
+    for row in found:
+        shown.add_row(*row)
+    stdout().print(shown)
+    sys.exit(DIFFERENT)
+
+
 @state_group.command("check", short_help="Say whether a host can go on with a saved VM.")
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--order", metavar="LOG", help="Check a VMM's log of KVM calls instead of a state.")
+@click.option(
+    "--ram",
+    "images",
+    multiple=True,
+    metavar="FILE@ADDRESS",
+    help="The guest's RAM from this address on, to look for the tables of its ITS; may be given several times.",
+)
 @click.option(
     "--host-vtr", metavar="VALUE", help="ICH_VTR_EL2 of the host; the other options say what differs from it."
 )
@@ -146,6 +197,7 @@ def diff_command(a: str, b: str) -> None:
 def check_command(
     file: str | None,
     order: str | None,
+    images: tuple[str, ...],
     host_vtr: str | None,
     host_a3v: bool | None,
     host_priority_bits: int | None,
@@ -156,11 +208,13 @@ def check_command(
     """Say whether a host with hardware virtualisation can go on with a saved VM, and what it must trap for that.
 
     With --order, say instead what a VMM's log of KVM calls would lose, or have refused, under KVM's rules of order;
-    `vgic_tools.kvm_order` tells how the log is written. Exits with 0 where all is well; 1 where no trap helps, KVM
-    refuses the VM, or a log has findings; 2 where the input cannot be used.
+    `vgic_tools.kvm_order` tells how the log is written. Of a snapshot of a VMM, says first what is wrong with it or
+    gets lost, which needs no host. Exits with 0 where all is well; 1 where no trap helps, KVM refuses the VM, or
+    there are findings; 2 where the input cannot be used.
 
     \b
     vgic state check vm.state --host-vtr 0x90180003 --host-no-a3v
+    vgic state check state.json --ram memory-ranges@0x40000000
     vgic state check --order vmm.log
     """
     if (file is None) == (order is None):
@@ -169,7 +223,17 @@ def check_command(
         _check_order(order)
         return
     assert file is not None
-    state = _read(file).state
+    snapshot, console = _read(file), stdout()
+    state = snapshot.state
+    findings = [*snapshot.findings, *_missing_tables(snapshot, images)]
+    for finding in findings:
+        console.print(styled("finding:", "yellow"), finding)
+    asked = any(
+        option is not None
+        for option in (host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
+    )
+    if (findings or images) and not asked:
+        sys.exit(DIFFERENT if findings else 0)
     try:
         host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
         # A state that no VM can have is not worth asking about.
@@ -177,9 +241,20 @@ def check_command(
         plan = trap_plan(CpuInterfaceView.from_ctlr(registers[_CTLR]), host)
     except (UsageError, VgicError) as error:
         fail(error)
-    _print_plan(stdout(), plan)
-    if not plan.possible or _kvm_refuses(plan):
+    _print_plan(console, plan)
+    if findings or not plan.possible or _kvm_refuses(plan):
         sys.exit(DIFFERENT)
+
+
+def _missing_tables(snapshot: Snapshot, images: tuple[str, ...]) -> list[str]:
+    from vgic_tools.its import guest_ram
+    from vgic_tools.snapshots.tables import missing_tables
+
+    try:
+        memory = guest_ram(images) if images else snapshot.memory
+    except (UsageError, VgicError) as error:
+        fail(error)
+    return [] if memory is None else list(missing_tables(snapshot.state.data["registers"], memory))
 
 
 def _check_order(log: str) -> None:
@@ -300,6 +375,13 @@ def _differing(
         old, new = one.get(key), other.get(key)
         if old != new:
             yield key, old, new
+
+
+def _read_saved(file: str) -> Saved:
+    try:
+        return read_saved(file)
+    except (UsageError, VgicError) as error:
+        fail(error)
 
 
 def _read(file: str) -> Snapshot:

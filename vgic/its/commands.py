@@ -199,7 +199,7 @@ class Commands:
         """An event was given this LPI and collection, for an ITS that keeps LPIs (ITS-34)."""
         if self._kept is None:
             return
-        self._tables.named[collection] = None
+        self._tables.named.add(collection)
         try:
             cpu = self._targets.cpu(self._tables.rdbase(collection))
         except Fault:

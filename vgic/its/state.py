@@ -7,6 +7,7 @@ Names are as `vgic.state.registers` says. What no register shows:
 | waits_for_retry | the queue is stalled, where GITS_CREADR.Stalled does not say so |
 | unfinished | an access has left commands that the next one goes on with |
 | collection<n> | what MAPC gave collection n, where the ITS keeps collections itself: V[63], RDbase[51:16] |
+| collection_order<n> | which collection n is of those that commands have named, in order, from 1; as above |
 | lpi<n> | where an LPI goes, where the ITS keeps that: V[63], discarded[33], cut off[32], ICID[31:16], vCPU[15:0] |
 
 The tables are in guest RAM and are saved with it.
@@ -39,6 +40,7 @@ _KEPT: Final = 0x3_FFFF_FFFF
 """What is kept of an LPI."""
 
 _LPI: Final = re.compile(r"lpi([1-9][0-9]{3,7})", re.ASCII)
+_ORDER: Final = re.compile(r"collection_order(0|[1-9][0-9]{0,4})", re.ASCII)
 _COLLECTION: Final = re.compile(r"collection(0|[1-9][0-9]{0,4})", re.ASCII)
 
 
@@ -55,16 +57,20 @@ def its_registers(
         yield flag(f"{device}waits_for_retry", 1, its.queue, "waits")
     yield flag(f"{device}unfinished", 1, its.queue, "unfinished")
     if its.choices.keeps_collections:
-        matches = [_COLLECTION.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
-        numbers = {int(match[1]) for match in matches if match is not None}
-        for number in sorted(numbers | its.tables.kept.keys()):
+        for number in sorted(_numbers(_COLLECTION, device, named) | its.tables.kept.keys()):
             yield _collection(f"{device}collection{number}", its, number)
+        for number in sorted(_numbers(_ORDER, device, named) | set(its.tables.named)):
+            yield _order(f"{device}collection_order{number}", its, number)
     if its.kept is not None:
-        matches = [_LPI.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
-        numbers = {int(match[1]) for match in matches if match is not None}
-        for number in sorted(numbers | set(its.kept.intids(its.number))):
+        for number in sorted(_numbers(_LPI, device, named) | set(its.kept.intids(its.number))):
             if FIRST_LPI <= number < 1 << config.lpi_id_bits:
                 yield _lpi(f"{device}lpi{number}", its, its.kept, number)
+
+
+def _numbers(pattern: re.Pattern[str], device: str, named: Iterable[str]) -> set[int]:
+    """The numbers in names of a device that match."""
+    matches = [pattern.fullmatch(name.removeprefix(device)) for name in named if name.startswith(device)]
+    return {int(match[1]) for match in matches if match is not None}
 
 
 def _collection(name: str, its: Its, number: int) -> SavedRegister:
@@ -80,6 +86,16 @@ def _collection(name: str, its: Its, number: int) -> SavedRegister:
             tables.kept[number] = value >> _RDBASE_SHIFT & _RDBASE_MASK
 
     return SavedRegister(name, _VALID | _RDBASE_MASK << _RDBASE_SHIFT, get, put)
+
+
+def _order(name: str, its: Its, number: int) -> SavedRegister:
+    tables = its.tables
+
+    def put(value: int) -> None:
+        if value and tables.collections.count and number < 1 << ICID_BITS:
+            tables.named.put(number, value)
+
+    return SavedRegister(name, (2 << ICID_BITS) - 1, lambda: tables.named.place(number), put)
 
 
 def _lpi(name: str, its: Its, kept: KeptLpis, intid: int) -> SavedRegister:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from vgic.its.choices import COLLECTIONS, DEVICES, ItsChoices
 from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device, Entries, Event
 from vgic.its.errors import Fault, ItsError
+from vgic.its.named import NamedCollections
 from vgic.layouts import gits
 from vgic.memory import UNREADABLE, GuestMemory, read_word, write_word
 
@@ -84,8 +85,8 @@ class Tables:
         self.collections = Table(self.kinds[COLLECTIONS], 0)
         self.kept: dict[int, int] = {}
         """The targets of collections by ICID, where the ITS keeps them itself."""
-        self.named: dict[int, None] = {}
-        """The ICIDs that commands have named, mapped or not, in the order in which they did; until unmapped."""
+        self.named = NamedCollections()
+        """The collections that commands have named, where the ITS keeps them itself."""
 
     def describe(self, kind: int, register: int) -> None:
         """GITS_BASER<n> of the table of this kind has been written (ITS-4, ITS-29)."""
@@ -171,7 +172,7 @@ class Tables:
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept[collection] = rdbase
-            self.named[collection] = None
+            self.named.add(collection)
         else:
             self._write(self.collections, collection, self.entries.pack_collection(rdbase))
 
@@ -180,7 +181,7 @@ class Tables:
         self.check_collection(collection)
         if self._choices.keeps_collections:
             self.kept.pop(collection, None)
-            self.named.pop(collection, None)
+            self.named.discard(collection)
         else:
             self._write(self.collections, collection, 0)
 

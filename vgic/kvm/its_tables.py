@@ -121,7 +121,7 @@ class ItsTables:
         targets.update((icid, rdbase & _NUMBER) for icid, rdbase in self._tables.kept.items() if icid < room)
         # As KVM lists them: in the order in which commands named them.
         order = [icid for icid in self._tables.named if icid in targets]
-        order += sorted(targets.keys() - self._tables.named.keys())
+        order += sorted(icid for icid in targets if icid not in self._tables.named)
         listed = [_VALID | targets[icid] << _RDBASE.lsb | icid << _ICID.lsb for icid in order]
         if len(listed) < room:
             listed.append(0)
@@ -161,7 +161,7 @@ class ItsTables:
         for device in self._devices(_chained, _chained):
             self._check_chain(device, targets)
         self._tables.kept.update({icid: rdbase for icid, rdbase in targets.items() if rdbase != _NOT_MAPPED})
-        self._tables.named.update(dict.fromkeys(targets))
+        self._tables.named.update(targets)
         for device in self._devices(_chained, _chained):
             for slot in device.events:
                 event = self._event(device, slot)

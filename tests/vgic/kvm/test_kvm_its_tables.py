@@ -108,6 +108,57 @@ def test_collections_are_listed_in_the_order_in_which_commands_named_them() -> N
     assert [tables.word(tables.collection(place)) for place in range(5)] == listed
 
 
+@pytest.mark.rule("KVM-53")
+def test_a_vm_that_was_saved_lists_its_collections_in_the_same_order() -> None:
+    tables = Tables()
+    driver, gic = tables.driver, tables.vm.gic
+    driver.map_device(3, events=4)
+    driver.send("MAPTI", DeviceID=3, EventID=0, pINTID=8200, ICID=9)
+    driver.map_collection(5, 1)
+    driver.unmap_collection(0)
+    state = vgic.State.of(gic)
+    registers = state.data["registers"]
+    # Places, whatever has been named and unmapped before.
+    assert {name: value for name, value in registers.items() if "order" in name} == {
+        "GITS[0].collection_order1": 1,
+        "GITS[0].collection_order9": 2,
+        "GITS[0].collection_order5": 3,
+    }
+    driver.unmap_collection(9)
+    driver.map_collection(0, 1)
+    gic.restore(state.data)
+    assert gic.save() == state.data
+    driver.map_collection(0, 0)
+    driver.map_collection(5, 0)
+    tables.save()
+    listed = [cte(1, 1), cte(NOT_MAPPED, 9), cte(0, 5), cte(0, 0), 0]
+    assert [tables.word(tables.collection(place)) for place in range(5)] == listed
+    # A state from before the order was part of it.
+    old = {name: value for name, value in registers.items() if "order" not in name}
+    gic.restore({**state.data, "registers": old})
+    tables.save()
+    assert [tables.word(tables.collection(place)) for place in range(4)] == [
+        cte(1, 1),
+        cte(1, 5),
+        cte(NOT_MAPPED, 9),
+        0,
+    ]
+
+
+@pytest.mark.rule("KVM-53")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("order1", 0), ("order1", 3), ("order5", 4), ("order5", 1 << 17), ("order05", 3), ("order65536", 3)],
+)
+def test_an_order_that_cannot_be_is_refused(name: str, value: int) -> None:
+    tables = Tables()
+    tables.driver.map_collection(5, 1)
+    saved = tables.vm.gic.save()
+    saved["registers"][f"GITS[0].collection_{name}"] = value
+    with pytest.raises(vgic.StateError, match="collection_order"):
+        tables.vm.gic.restore(saved)
+
+
 @pytest.mark.rule("KVM-60")
 def test_a_processor_is_its_number_whatever_its_affinity() -> None:
     affinities = [affinity.pack(3, 0, 1, 7), affinity.pack(0, 0, 0, 0), affinity.pack(1, 2, 0, 200)]

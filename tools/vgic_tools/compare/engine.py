@@ -67,6 +67,10 @@ class Comparison:
         self.excused: dict[str, int] = {}
         self.operations = 0
         """Drawn and performed in all; neither looks at every register nor those of shrinking."""
+        self.over = False
+        """What the judge has done cannot be followed any further: another machine is to be built."""
+        self.left_out = 0
+        """The last operations of those that the judge was given, which were not compared."""
         self.changes = 0
         """Operations after which some vCPU was offered or signalled something else, as far as the judge saw it."""
 
@@ -75,16 +79,17 @@ class Comparison:
     ) -> tuple[list[Operation], Divergence | None]:
         """Perform operations of a life, as long as `goes_on` says so; all of them, and the first divergence."""
         self.start(life.machine)
+        self.over = False
         performed: list[Operation] = []
         source = life.operations(self.model)
         drawn = 0
         found = self._step(life.sweep(self.model), performed)
-        while found is None and drawn < most and goes_on():
+        while found is None and not self.over and drawn < most and goes_on():
             some = min(BATCH, most - drawn, life.sweeps_after - drawn % life.sweeps_after)
             found = self._step(islice(source, some), performed)
             drawn += some
-            self.operations += some
-            if found is None and (drawn % life.sweeps_after == 0 or drawn == most):
+            self.operations += some - self.left_out
+            if found is None and not self.over and (drawn % life.sweeps_after == 0 or drawn == most):
                 found = self._step(life.sweep(self.model), performed)
         return (performed, None) if found is None else (performed[: found.at + 1], found)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import vgic
 from vgic_tools.compare.cases import Case
 from vgic_tools.compare.describe import kind_of
-from vgic_tools.compare.engine import LIFE, Comparison, Divergence, Life, lives
+from vgic_tools.compare.engine import LIFE, Comparison, Divergence, Life
 from vgic_tools.compare.rules import rules_of
 from vgic_tools.compare.shrink import shorten
 from vgic_tools.compare.ways import Way
@@ -72,13 +72,13 @@ def compare(
         tick(result)
         return seconds is None or result.seconds < seconds
 
-    sources = [lives(seed, areas, cpus) for _, _, areas in asked]
+    sources = [way.lives(seed, areas, cpus, comparison.judge.version) for way, comparison, areas in asked]
     blind: set[str] = set()
     while result.operations < most and goes_on():
         for (way, comparison, _), source in zip(asked, sources, strict=True):
             if result.operations >= most:
                 break
-            life = next(source)._replace(sweeps_after=way.sweeps_after)
+            life = next(source)
             if way.name in blind:
                 life = life._replace(sweep=lambda model: [])
             result.machines += 1
@@ -142,6 +142,7 @@ def _after(comparison: Comparison, machine: Machine, tried: Sequence[Operation])
     try:
         found = comparison.repeat(machine, tried)
     except JudgeError:
+        comparison.judge.renew()
         return None
     return None if found is None else found.at + 1
 

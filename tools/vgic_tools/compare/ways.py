@@ -1,10 +1,10 @@
 """The ways in which a judge is asked: which areas each can be asked about, and what stands beside the model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from vgic_tools.compare.areas import AREAS
-from vgic_tools.compare.engine import Comparison
+from vgic_tools.compare.engine import Comparison, Life, lives
 from vgic_tools.compare.freedoms import Freedom, LateOutputs
 from vgic_tools.judges.agent import QEMU
 from vgic_tools.judges.errors import MissingJudgeError
@@ -48,12 +48,24 @@ class Way(NamedTuple):
     sweeps_after: int
     """Operations after which every register is read."""
     by_default: bool = True
-    """It is asked unless areas are named; else KVM's freedoms would be found each time."""
+    """It is asked unless areas are named."""
+    compares: Callable[[Judge, Model], Comparison] | None = None
+    """What compares where the model has to follow the judge."""
+    draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
+    """What the judge of a version can be asked, from a seed, where that is not just anything."""
 
     def open(self, which: str | None = None) -> Comparison:
         """Start the judge. Raises MissingJudgeError."""
         judge = self.judges(which or self.default)
-        return Comparison(judge, self.model(judge.version), self.freedoms)
+        model = self.model(judge.version)
+        if self.compares is not None:
+            return self.compares(judge, model)
+        return Comparison(judge, model, self.freedoms)
+
+    def lives(self, seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+        """Machines without end, and random operations on each of them."""
+        drawn = lives(seed, areas, cpus) if self.draws is None else self.draws(seed, areas, cpus, version)
+        return (life._replace(sweeps_after=self.sweeps_after) for life in drawn)
 
 
 # What starts a judge loads what it needs.
@@ -101,10 +113,22 @@ def _guests(kernel: str) -> Judge:
     return GuestsOfKvm(kernel)
 
 
-def _beside_guests(_: str) -> Model:
+def _beside_guests(version: str) -> Model:
     from vgic_tools.judges.kvm_guests import guests_model
 
-    return guests_model()
+    return guests_model(version)
+
+
+def _following(judge: Judge, model: Model) -> Comparison:
+    from vgic_tools.compare.following import FollowingComparison
+
+    return FollowingComparison(judge, model)
+
+
+def _guest_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.following import guest_lives
+
+    return guest_lives(seed, areas, cpus, version)
 
 
 WAYS: Final = {
@@ -137,16 +161,17 @@ WAYS: Final = {
         Way(
             "guests",
             "kvm",
-            # Not lines: those of its timers' PPIs KVM drives itself, and lets no VMM do so.
-            frozenset({"mmio", "cpu-interface", "sgis"}),
-            frozenset({"mmio", "cpu-interface", "sgis"}),
-            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            frozenset({"mmio", "cpu-interface", "sgis", "lines"}),
+            frozenset({"mmio", "cpu-interface", "sgis", "lines"}),
+            (Load, Store, Mrs, Msr, Line),
             _guests,
             _beside_guests,
             (),
             "6.12",
             1000,
             by_default=False,
+            compares=_following,
+            draws=_guest_lives,
         ),
         Way(
             "stopped",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.console_script import Script
@@ -40,11 +41,13 @@ class Session:
         # When, and what to do then.
         self._saving = None if saving is None else (saving[0] * FREQUENCY, saving[1])
         self._heard = machine.clock.now
+        self._heard_at_turn = machine.scheduler.turns
         self._end: End | None = None
 
     def hear(self, byte: int) -> None:
         """The guest sends a byte to its console."""
         self._heard = self.machine.clock.now
+        self._heard_at_turn = self.machine.scheduler.turns
         if self.script is not None:
             self.script.hear(byte)
 
@@ -58,6 +61,10 @@ class Session:
             return End.STUCK
         return End.OFF if self._end is None else self._end
 
+    def _silence(self, now: int) -> int:
+        """Ticks since the guest has said something."""
+        return max(now - self._heard, (self.machine.scheduler.turns - self._heard_at_turn) * _TURN)
+
     def _over(self) -> bool:
         now = self.machine.clock.now
         if self._saving is not None and now >= self._saving[0]:
@@ -67,12 +74,17 @@ class Session:
             self._end = End.HEARD
         elif self._limit is not None and now >= self._limit:
             self._end = End.LATE
-        elif self._patience is not None and now >= self._heard + self._patience:
+        elif self._patience is not None and self._silence(now) >= self._patience:
             self._end = End.SILENT
         else:
             self._after_round()
             return False
         return True
+
+
+# A storm of interrupts ends every turn at once, so that the clock hardly moves.
+_TURN: Final = FREQUENCY // 50_000
+"""Ticks that a turn counts for at least, where a guest's silence is measured."""
 
 
 def _ticks(seconds: float | None) -> int | None:

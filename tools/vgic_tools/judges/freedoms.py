@@ -13,15 +13,17 @@ from typing import Final
 import vgic
 from vgic.cpu_interface.interface import NOT_ACTIVE
 from vgic.interrupts.banks import InterruptBank
+from vgic.topology import NO_VCPU
 from vgic_tools.judges.guest import Kind, Operation, Result
 from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
 
-__all__ = ["LINGERS", "LIST_REGISTERS", "MOVES", "TIES", "Difference", "Follower", "perform"]
+__all__ = ["LINGERS", "LISTED", "LIST_REGISTERS", "MOVES", "TIES", "UNDEFINED", "Difference", "Follower", "perform"]
 
 LIST_REGISTERS: Final = "KVM-70"
 TIES: Final = "PRIO-10"
 MOVES: Final = "KVM-71"
 LINGERS: Final = "KVM-72"
+LISTED: Final = "KVM-73"
 
 SLOTS: Final = 4
 """List registers of the CPUs that QEMU's TCG has."""
@@ -35,6 +37,13 @@ _IROUTER: Final = 0x6000
 
 class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends with
     """The model does something else than KVM, which no rule allows."""
+
+    def __init__(self, text: str, got: Result) -> None:
+        super().__init__(text)
+        self.got = got
+        """What the model came to."""
+        self.at = 0
+        """Steps before it, of those that were followed at once."""
 
 
 def perform(gic: vgic.Gic, step: Step) -> Result | None:
@@ -55,10 +64,10 @@ def perform(gic: vgic.Gic, step: Step) -> Result | None:
         case Kind.MSR:
             value = 0 if gic.msr(cpu, operation.encoding, operation.value) else None
     irq, fiq = gic.outputs(cpu)
-    return Result(value or 0, _UNDEFINED if value is None else 0, irq << 7 | fiq << 6)
+    return Result(value or 0, UNDEFINED if value is None else 0, irq << 7 | fiq << 6)
 
 
-_UNDEFINED: Final = 1 << 25
+UNDEFINED: Final = 1 << 25
 """ESR_EL1 of an instruction that is UNDEFINED: exception class 0, 32 bits wide."""
 
 
@@ -77,6 +86,8 @@ class Follower:
         self.gic = gic
         self._active_first = active_first
         self.freedoms: Counter[str] = Counter()
+        self.steps = 0
+        """Steps that were followed."""
         self.compared = 0
         """Operations of vCPUs that were compared."""
         vcpus = range(len(gic.config.topology))
@@ -86,6 +97,8 @@ class Follower:
         """Something may be in its list registers that is not for it any more."""
         self._behind: set[int] = set()
         """The vCPUs that have not run since something may have moved."""
+        self._listed: list[set[int]] = [set() for _ in vcpus]
+        """INTIDs that KVM lists for each vCPU: those that have concerned it since it last left its guest."""
         self._running = -1
 
     def follow(self, steps: Sequence[Step], results: Sequence[Result | None]) -> bool:
@@ -93,17 +106,27 @@ class Follower:
 
         Raises Difference.
         """
-        for step, result in zip(steps, results, strict=True):
+        for at, (step, result) in enumerate(zip(steps, results, strict=True)):
             if isinstance(step, LineStep) or result is None:
-                perform(self.gic, step)
+                self._leave()
                 self._running = -1
-            elif not self._follow(step, result):
-                return False
+                perform(self.gic, step)
+                self._list()
+            else:
+                try:
+                    if not self._follow(step, result):
+                        return False
+                except Difference as difference:
+                    difference.at = at
+                    raise
+            self.steps += 1
+        self._leave()
         return True
 
     def _follow(self, step: GuestStep, result: Result) -> bool:
         cpu, operation = step
         if cpu != self._running:
+            self._leave()
             self._running = cpu
             self._crowded[cpu] = self._lingers[cpu] = False
         self._crowded[cpu] |= self.entries(cpu) > SLOTS
@@ -111,9 +134,14 @@ class Follower:
             self.freedoms[LIST_REGISTERS] += 1
             return False
         self._lingers[cpu] |= lingers(self.gic, step)
+        if leaves(operation):
+            # KVM looks after its list first, and then does what is asked.
+            self._listed[cpu] = set(self.concerned(cpu))
+        expected = self._take(step, result)
         if moves(self.gic, operation):
             self._behind = set(range(len(self._crowded)))
-        expected = self._take(step, result)
+            expected = self._notice_listed(cpu, expected)
+        self._list()
         crowded = self.entries(cpu) > SLOTS
         self.compared += 1
         try:
@@ -147,7 +175,8 @@ class Follower:
             if _seen(expected) in (_seen(swapped), _seen(result)):
                 self.freedoms[TIES] += 1
                 return
-        raise Difference(f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}")
+        text = f"operation {self.compared}, {step}: the model {_seen(expected)}, KVM {_seen(result)}"
+        raise Difference(text, expected)
 
     def _may_miss(self, cpu: int, intid: int) -> bool:
         """True where what is finished may be in no list register, or KVM take it for another that is in none."""
@@ -159,19 +188,50 @@ class Follower:
         bank = self.gic.bank(cpu, intid)
         return bank.active_priority(intid - bank.first, cpu) == NOT_ACTIVE
 
+    # What KVM lists for a vCPU.
+
+    def _leave(self) -> None:
+        """The vCPU that runs has left its guest."""
+        if self._running >= 0:
+            self._listed[self._running] = set(self.concerned(self._running))
+
+    def _list(self) -> None:
+        for cpu, listed in enumerate(self._listed):
+            listed.update(self.concerned(cpu))
+
+    def _notice_listed(self, cpu: int, expected: Result) -> Result:
+        """After a change of what vCPUs get: what is listed anywhere is not overlooked (KVM-73)."""
+        for owner, listed in enumerate(self._listed):
+            for intid in listed:
+                bank = self.gic.bank(owner, intid)
+                number, index = divmod(intid - int(bank.first), 32)
+                if bank.words[number].overlooked >> index & 1 and bank.target(32 * number + index) != NO_VCPU:
+                    before = bank.words[number].queued
+                    bank.notice(number, 1 << index)
+                    bank.update(number, 1 << index)
+                    if bank.words[number].queued != before:
+                        self.freedoms[LISTED] += 1
+        irq, fiq = self.gic.outputs(cpu)
+        return expected._replace(isr=irq << 7 | fiq << 6)
+
     # What concerns a vCPU.
 
-    def entries(self, cpu: int, active: bool = False) -> int:
-        """How many interrupts concern a vCPU: those that are active there, and, unless `active`, those for it."""
-        found = 0
+    def concerned(self, cpu: int, active: bool = False) -> list[int]:
+        """The INTIDs that concern a vCPU: those that are active there, and, unless `active`, those for it."""
+        found = []
         for bank in self._banks(cpu):
             for word in bank.words:
                 bits = int(word.active if active else word.active | word.queued)
                 while bits:
-                    index = word.start + (bits & -bits).bit_length() - 1
+                    index = int(word.start) + (bits & -bits).bit_length() - 1
                     bits &= bits - 1
-                    found += (bank.place(index) if bank.is_active(index) else bank.target(index)) == cpu
+                    if (bank.place(index) if bank.is_active(index) else bank.target(index)) == cpu:
+                        found.append(int(bank.first) + index)
         return found
+
+    def entries(self, cpu: int, active: bool = False) -> int:
+        """How many interrupts concern a vCPU."""
+        return len(self.concerned(cpu, active))
 
     def ties(self, cpu: int) -> list[tuple[int, int]]:
         """INTID and group of everything that is offered to a vCPU with the priority of the best."""

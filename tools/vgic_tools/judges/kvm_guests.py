@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import vgic
+from vgic.kvm import KVM_7_2
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Result
-from vgic_tools.judges.kvm import live_host
+from vgic_tools.judges.kvm import kvm_version, live_host
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, KvmGuest, LineStep, Step
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Judge, Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
 from vgic_tools.judges.qemu_guest import packed
 
-__all__ = ["GuestsOfKvm", "guests_model"]
+__all__ = ["GuestsOfKvm", "guest_config", "guests_model", "outcome_of", "profile_of", "step_of"]
 
 IRQS: Final = 288
 """INTIDs of a VM."""
@@ -21,22 +23,28 @@ PRIORITY_BITS: Final = 5
 """Of cortex-a76, as QEMU has it."""
 
 
-def _config(machine: Machine) -> vgic.Config:
+def profile_of(release: str) -> vgic.Profile:
+    """The profile of the KVM of a kernel: "6.12.117+deb13-cloud-arm64"."""
+    return vgic.KVM_7_2 if kvm_version(release) is KVM_7_2 else vgic.KVM
+
+
+def guest_config(machine: Machine, profile: vgic.Profile = vgic.KVM) -> vgic.Config:
+    """The machine that `KvmGuest` has."""
     # A host that has Aff3 shows its guests so in ICC_CTLR_EL1.
-    ctlr = {**vgic.KVM.cpu_interface_ctlr, "A3V": 1, "IDbits": 1}
+    ctlr = {**profile.cpu_interface_ctlr, "A3V": 1, "IDbits": 1}
     return vgic.Config(
         vgic.Topology.kvm(machine.cpus),
         IRQS - 32,
-        replace(vgic.KVM, cpu_interface_ctlr=ctlr),
+        replace(profile, cpu_interface_ctlr=ctlr),
         PRIORITY_BITS,
         gicd_base=GICD_BASE,
         redistributor_regions=(vgic.RedistributorRegion(GICR_BASE, machine.cpus),),
     )
 
 
-def guests_model() -> ModelJudge:
-    """The model to be compared with guests of KVM."""
-    return ModelJudge(_config)
+def guests_model(release: str) -> ModelJudge:
+    """The model to be compared with guests of the KVM of a kernel."""
+    return ModelJudge(partial(guest_config, profile=profile_of(release)))
 
 
 class GuestsOfKvm(Judge):
@@ -48,28 +56,35 @@ class GuestsOfKvm(Judge):
     name = "KVM"
 
     def __init__(self, kernel: str) -> None:
-        self._host = live_host(kernel)
-        self.version = self._host.release
+        self._kernel = kernel
+        self.host = live_host(kernel)
+        self.version = self.host.release
+
+    def renew(self) -> None:
+        """Another machine: one whose vCPU stays in KVM_RUN runs nothing else."""
+        self.close()
+        self.host = live_host(self._kernel)
 
     def start(self, machine: Machine) -> None:
         """A VM, and the guest in it."""
-        self._guest = KvmGuest(self._host, machine.cpus, IRQS, its=machine.its)
+        self._guest = KvmGuest(self.host, machine.cpus, IRQS, its=machine.its)
 
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Perform operations one after the other; to save the model is nothing to KVM."""
-        steps = [_step(operation) for operation in operations if not isinstance(operation, SaveRestore)]
+        steps = [step_of(operation) for operation in operations if not isinstance(operation, SaveRestore)]
         results = iter(self._guest.perform(steps))
         return [
-            Outcome() if isinstance(operation, SaveRestore) else _outcome(operation, next(results))
+            Outcome() if isinstance(operation, SaveRestore) else outcome_of(operation, next(results))
             for operation in operations
         ]
 
     def close(self) -> None:
         """End the machine that runs KVM."""
-        self._host.agent.close()
+        self.host.agent.close()
 
 
-def _step(operation: Operation) -> Step:
+def step_of(operation: Operation) -> Step:
+    """An operation as `KvmGuest` performs it."""
     match operation:
         case Line():
             return LineStep(*operation)
@@ -78,7 +93,8 @@ def _step(operation: Operation) -> Step:
     raise JudgeError(f"no guest of KVM performs {operation}")
 
 
-def _outcome(operation: Operation, result: Result | None) -> Outcome:
+def outcome_of(operation: Operation, result: Result | None) -> Outcome:
+    """What an operation came to."""
     if result is None:
         return Outcome()
     if result.exception and not result.undefined:

@@ -2,26 +2,32 @@
 
 import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from vgic import State, VgicError
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import read_bytes, shown_name
+from vgic_tools.snapshots.debugfs import Dump, ItsDump, is_dump, is_its_dump, read_dump, read_its_dump
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.snapshot import Snapshot
+from vgic_tools.snapshots.vmms import is_cloud_hypervisor, is_crosvm, is_firecracker
 
-__all__ = ["is_snapshot", "read_snapshot"]
+__all__ = ["Saved", "is_snapshot", "read_saved", "read_snapshot"]
 
 _STATE: Final = b'{"format": "vgic-state"'
 
 
+Saved: TypeAlias = Snapshot | Dump | ItsDump
+"""A VM's state; or what KVM's debugfs says of its GIC, or of an ITS."""
+
+
 class _Format(NamedTuple):
-    """A kind of file that holds a saved VM."""
+    """A kind of file that holds a saved VM, or what a host says of one."""
 
     words: str
     is_it: Callable[[bytes], bool]
     """Whether a file that begins with these bytes is one."""
-    read: Callable[[bytes], Snapshot]
+    read: Callable[[bytes], Saved]
 
 
 def _state_file(data: bytes) -> Snapshot:
@@ -42,9 +48,32 @@ def _begins_stream(start: bytes) -> bool:
     return start.startswith((b"QEVM", b"LibvirtQemud"))
 
 
+def _cloud_hypervisor(data: bytes) -> Snapshot:
+    from vgic_tools.snapshots.cloud_hypervisor import snapshot_of_cloud_hypervisor
+
+    return snapshot_of_cloud_hypervisor(data)
+
+
+def _firecracker(data: bytes) -> Snapshot:
+    from vgic_tools.snapshots.firecracker import snapshot_of_firecracker
+
+    return snapshot_of_firecracker(data)
+
+
+def _crosvm(data: bytes) -> Snapshot:
+    from vgic_tools.snapshots.crosvm import snapshot_of_crosvm
+
+    return snapshot_of_crosvm(data)
+
+
 _FORMATS: Final = (
     _Format("a state file", _begins_state, _state_file),
     _Format("a migration stream of QEMU", _begins_stream, _stream),
+    _Format("a state.json of Cloud Hypervisor", is_cloud_hypervisor, _cloud_hypervisor),
+    _Format("a text of Firecracker's snapshot-editor", is_firecracker, _firecracker),
+    _Format("a file irqchip of crosvm", is_crosvm, _crosvm),
+    _Format("a vgic-state of KVM", is_dump, read_dump),
+    _Format("a vgic-its-state of KVM", is_its_dump, read_its_dump),
 )
 
 
@@ -53,15 +82,29 @@ def is_snapshot(start: bytes) -> bool:
     return any(known.is_it(start) for known in _FORMATS)
 
 
-def read_snapshot(name: str | os.PathLike[str], shown: str | None = None) -> Snapshot:
-    """The saved VM in a file, plain or compressed, which messages call `shown`.
+def read_saved(name: str | os.PathLike[str], shown: str | None = None) -> Saved:
+    """What is in a file, plain or compressed, which messages call `shown`.
 
-    Raises UsageError where it cannot be read, is damaged, or holds none.
+    Raises UsageError where it cannot be read, is damaged, or holds none of these.
     """
     shown = shown or shown_name(name)
-    data = read_bytes(name)
+    try:
+        data = read_bytes(name)
+    except UsageError as error:
+        if isinstance(cause := error.__cause__, OSError):
+            raise UsageError(f"{shown}: cannot be read: {cause.strerror}") from cause
+        raise
     known = next((known for known in _FORMATS if known.is_it(data)), _FORMATS[0])
     try:
         return known.read(data)
     except (SnapshotError, VgicError) as error:
         raise UsageError(f"{shown}: {error}") from error
+
+
+def read_snapshot(name: str | os.PathLike[str], shown: str | None = None) -> Snapshot:
+    """The saved VM in a file, as `read_saved` does. Raises UsageError for less than a VM's whole state, too."""
+    saved = read_saved(name, shown)
+    if isinstance(saved, Snapshot):
+        return saved
+    what = "vgic-state" if isinstance(saved, Dump) else "vgic-its-state"
+    raise UsageError(f"{shown or shown_name(name)}: a {what} of a KVM host, which is not the whole state of a VM")

@@ -18,3 +18,5 @@ class Snapshot:
     """The guest's RAM, where it is in the file."""
     notes: tuple[str, ...] = ()
     """What is missing, or is not known, a sentence each."""
+    findings: tuple[str, ...] = ()
+    """What goes wrong where the VM is restored from it, a sentence each."""

@@ -1,7 +1,10 @@
-"""Random guests: operations of vCPUs, interleaved with those of devices, drawn with the model that they are for."""
+"""Random guests of KVM: operations of vCPUs, and input lines, drawn with the model that they are for.
 
-from collections.abc import Iterator
-from dataclasses import replace
+They are what KVM can be asked fairly: few interrupts are pending at once, and after what is settled only when vCPUs
+have left their guests (KVM-71, KVM-72) they leave them.
+"""
+
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Final
 
@@ -10,7 +13,10 @@ from vgic_tools.judges.freedoms import lingers, moves
 from vgic_tools.judges.guest import mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
 
-IRQS: Final = 96
+__all__ = ["RandomGuest", "settled"]
+
+ALL: Final = frozenset({"mmio", "cpu-interface", "lines", "sgis"})
+"""What a guest's operations can be about."""
 PRIORITIES: Final = (0x00, 0x08, 0x20, 0x40, 0x48, 0x60, 0x80, 0x88, 0xA0, 0xA8, 0xC0, 0xE0, 0xF0, 0xF8)
 PPIS: Final = (16, 17, 20, 21, 29, 31)
 """Those that are no timer's, whose lines userspace may drive."""
@@ -26,55 +32,77 @@ READABLE: Final = sorted(
     if name.startswith("ICC_") and not any(word in name for word in ("IAR", "EOIR", "DIR", "SGI"))
 )
 
-# What a guest sees of its host.
-CORTEX_A76: Final = {"A3V": 1, "IDbits": 1}
+
+def settled(steps: Iterable[Step], gic: vgic.Gic) -> Iterator[tuple[Step, bool]]:
+    """The steps and, after some, what settles them; with whether each is one of the steps.
+
+    Each is performed on `gic` before the next is asked for.
+    """
+    for step in steps:
+        lingered = lingers(gic, step)
+        yield step, True
+        if isinstance(step, GuestStep) and moves(gic, step.operation):
+            for look in _round(len(gic.config.topology)):
+                yield look, False
+        elif lingered:
+            yield GuestStep(step.cpu, read(GICD_BASE, 4)), False
 
 
-def config(vcpus: int, profile: vgic.Profile = vgic.KVM) -> vgic.Config:
-    """The machine that `KvmGuest` has."""
-    regions = (vgic.RedistributorRegion(GICR_BASE, vcpus),)
-    topology = vgic.Topology.kvm(vcpus)
-    profile = replace(profile, cpu_interface_ctlr=CORTEX_A76)
-    return vgic.Config(topology, IRQS - 32, profile, 5, gicd_base=GICD_BASE, redistributor_regions=regions)
+def _round(vcpus: int) -> Iterator[Step]:
+    """Every vCPU leaves its guest once: what has moved from one to the other is there then."""
+    for cpu in range(vcpus):
+        yield GuestStep(cpu, read(GICD_BASE, 4))
 
 
 class RandomGuest:
     """Draws steps. `gic` is where they were performed that have been drawn so far."""
 
-    def __init__(self, seed: int, gic: vgic.Gic, ties: bool = True, disables: bool = True) -> None:
+    def __init__(
+        self,
+        random: Random,
+        gic: vgic.Gic,
+        *,
+        ties: bool = True,
+        disables: bool = True,
+        areas: frozenset[str] = ALL,
+    ) -> None:
         self.ties = ties
         self.disables = disables
         """The guest disables groups in its CPU interfaces."""
-        self.random = Random(seed)
+        self.random = random
         self.shift = self.random.randrange(31)
         self.gic = gic
         self.vcpus = len(gic.config.topology)
         self.taken: list[list[int]] = [[] for _ in range(self.vcpus)]
         """INTIDs that each vCPU has acknowledged, as the model has it."""
+        self.lines = "lines" in areas
+        kinds = {
+            self._acknowledge: ("cpu-interface", 20.0),
+            self._end: ("cpu-interface", 24.0),
+            self._bits: ("mmio", 14.0),
+            self._sgi: ("sgis", 6.0),
+            self._priority: ("mmio", 4.0),
+            self._route: ("mmio", 2.0),
+            self._look: ("mmio", 6.0),
+            self._look_at_interface: ("cpu-interface", 6.0),
+            self._control: ("cpu-interface", 3.0),
+            self._distributor: ("mmio", 0.3),
+        }
+        self.kinds = {kind: weight for kind, (area, weight) in kinds.items() if area in areas}
+        """What it draws, and how often."""
 
-    def steps(self, count: int) -> Iterator[Step]:
-        """So many steps, each of which has been performed when the next is drawn; in turns."""
+    def steps(self) -> Iterator[Step]:
+        """Steps without end, in turns, not yet `settled`. Each has been performed when the next is drawn."""
         random = self.random
-        while count > 0:
+        while True:
             cpu = random.randrange(self.vcpus)
-            for _ in range(min(count, random.choice((1, 2, 4, 8, 16)))):
+            for _ in range(random.choice((1, 2, 4, 8, 16))):
                 step = self._guest(cpu)
-                lingered = lingers(self.gic, step)
                 yield step
-                count -= 1
                 if isinstance(step, GuestStep) and moves(self.gic, step.operation):
-                    yield from self.round()
                     break
-                if lingered:
-                    yield GuestStep(cpu, read(GICD_BASE, 4))
-            if random.random() < 0.5:
+            if self.lines and random.random() < 0.5:
                 yield LineStep(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
-                count -= 1
-
-    def round(self) -> Iterator[Step]:
-        """Every vCPU leaves its guest once: what has moved from one to the other is there then."""
-        for cpu in range(self.vcpus):
-            yield GuestStep(cpu, read(GICD_BASE, 4))
 
     def preparation(self) -> Iterator[Step]:
         """What a kernel does first."""
@@ -95,7 +123,7 @@ class RandomGuest:
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN1_EL1, 1))
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2) if self.disables else 1))
             yield GuestStep(cpu, msr(vgic.ICC_CTLR_EL1, random.choice((0, 0, 0, 2))))
-        yield from self.round()
+        yield from _round(self.vcpus)
 
     def _a_priority(self, intid: int) -> int:
         if self.ties:
@@ -115,18 +143,7 @@ class RandomGuest:
         return self.random.choice((0, 1, 2, 15, *PPIS, *SPIS))
 
     def _guest(self, cpu: int) -> Step:
-        kinds = {
-            self._acknowledge: 20,
-            self._end: 24,
-            self._bits: 14,
-            self._sgi: 6,
-            self._priority: 4,
-            self._route: 2,
-            self._look: 12,
-            self._control: 3,
-            self._distributor: 0.3,
-        }
-        return self.random.choices(list(kinds), list(kinds.values()))[0](cpu)
+        return self.random.choices(list(self.kinds), list(self.kinds.values()))[0](cpu)
 
     def _acknowledge(self, cpu: int) -> Step:
         best = self.gic.highest_pending(cpu)
@@ -193,12 +210,13 @@ class RandomGuest:
 
     def _look(self, cpu: int) -> Step:
         random = self.random
-        if random.random() < 0.5:
-            return GuestStep(cpu, mrs(random.choice(READABLE)))
         frame = random.randrange(-1, self.vcpus)
         array = random.choice((IGROUPR, ISENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER, IPRIORITYR, ICFGR))
         base = GICD_BASE + 4 * random.choice((1, 2)) if frame < 0 else self._sgi_base(frame)
         return GuestStep(cpu, read(base + array, 4))
+
+    def _look_at_interface(self, cpu: int) -> Step:
+        return GuestStep(cpu, mrs(self.random.choice(READABLE)))
 
     def _control(self, cpu: int) -> Step:
         random = self.random
@@ -216,6 +234,3 @@ class RandomGuest:
 
     def _distributor(self, cpu: int) -> Step:
         return self._write(cpu, GICD_BASE, 4, self.random.choice((0, 2, 2)))
-
-
-__all__ = ["IRQS", "RandomGuest", "config"]
