@@ -219,7 +219,7 @@ def read_its_dump(data: bytes) -> ItsDump:
         if found := _DEVICE.fullmatch(line):
             close()
             events.clear()
-            device = ItsDevice(int(found[1], 0), int(found[3]), ())
+            device = ItsDevice(int(found[1], 16 if found[1].startswith("0x") else 10), int(found[3]), ())
             if device.device in devices or max(device.device, device.last_event) >= _LARGEST:
                 raise SnapshotError(
                     f"line {number}: there is a device {device.device:#x} already, or there is none"

@@ -178,4 +178,4 @@ class _Parser:
 
     def _error(self, what: str) -> SnapshotError:
         line = self._text.count("\n", 0, self._at) + 1
-        return SnapshotError(f"line {line}: {what[:80]}")
+        return SnapshotError(f"line {line}: {' '.join(what.split())[:80]}")
