@@ -352,6 +352,7 @@ def test_help_shows_what_there_is() -> None:
     assert shown == [
         "affinity",
         "bench",
+        "boot",
         "compare",
         "convert",
         "decode",

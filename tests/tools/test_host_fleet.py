@@ -87,7 +87,7 @@ def test_nothing_from_a_file_is_markup(tmp_path: Path) -> None:
 
 
 def test_the_readme_tells_what_the_commands_print() -> None:
-    [story] = STORY.findall(README.read_text())
+    [story] = [block for block in STORY.findall(README.read_text()) if block.startswith("$ vgic host ")]
     shown: list[str] = []
     commands = 0
     for line in story.splitlines():

@@ -123,6 +123,7 @@ def test_json_round_trip() -> None:
         "exits": None,
         "accepted_not_predicted": {"lines that are no trace event": 1},
         "notes": [],
+        "final_state": [],
     }
     assert (first["line"], first["what"], first["vcpu"]) == (11, "ICC_IAR1", "0.0.0.0")
     assert (first["expected"], first["got"]) == ("0x2b", "0x2a")
