@@ -1,53 +1,50 @@
-"""Damaged inputs: bits that flip, ends that are cut off, pieces of the file in other places of it."""
+"""Damaged copies of a file: bits flipped, the end cut off, a piece put elsewhere, a number made huge."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from vgic_tools.snapshots.errors import SnapshotError
 
 __all__ = ["damaged", "survivors"]
 
 
-def damaged(data: bytes, seed: int) -> bytes:
-    """The input with one to four damages, the same for the same seed."""
-    chance = random.Random(seed)
-    changed = bytearray(data)
-    for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(changed) + 1)
-        match chance.randrange(5):
-            case 0 | 1:
-                changed[at % len(changed) : at % len(changed) + 1] = bytes(
-                    [changed[at % len(changed)] ^ 1 << chance.randrange(8)]
-                )
-            case 2 if chance.random() < 0.3 and at:
-                del changed[at:]
-            case 2 | 3:
-                start = chance.randrange(len(data))
-                changed[at : at + chance.choice((0, 1, 16))] = data[start : start + chance.randint(1, 64)]
-            case _:
-                digit = chance.choice((b"9" * 30, b"-1", b"0", b"\xff" * 8, b"\n"))
-                changed[at : at + len(digit)] = digit
-    return bytes(changed)
+def damaged(data: bytes, count: int, seed: int) -> Iterator[bytes]:
+    """`count` copies, each damaged in one to four ways."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        copy = bytearray(data)
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            if not copy:
+                break
+            at = rng.randrange(len(copy))
+            match rng.randrange(5):
+                case 0:
+                    copy[at] ^= 1 << rng.randrange(8)
+                case 1:
+                    del copy[at:]
+                case 2:
+                    piece = copy[at : at + rng.randrange(1, 200)]
+                    to = rng.randrange(len(copy))
+                    copy[to : to + rng.choice((0, len(piece)))] = piece
+                case 3:
+                    copy[at : at + rng.choice((1, 2, 4, 8))] = rng.choice((b"\xff", b"\0", b"9", b"f")) * 4
+                case _:
+                    del copy[at : at + rng.randrange(1, 60)]
+        yield bytes(copy)
 
 
-def survivors(read: Callable[[bytes], object], originals: Sequence[bytes], seeds: range) -> int:
-    """How many of the damaged inputs are read; the others are refused in a sentence, and nothing else happens."""
-    count = 0
-    for seed in seeds:
-        refused = _refusal(read, damaged(originals[seed % len(originals)], seed))
-        if refused is None:
-            count += 1
-        else:
-            assert refused
-            assert "\n" not in refused
-            assert len(refused) < 1000
-    return count
+def survivors(read: Callable[[bytes], object], original: bytes, count: int, seed: int) -> int:
+    """How many of so many damaged copies are read; the others are refused in a sentence, nothing else happens."""
+    return sum(_is_read(read, copy) for copy in damaged(original, count, seed))
 
 
-def _refusal(read: Callable[[bytes], object], data: bytes) -> str | None:
-    """Why an input is not read; None where it is."""
+def _is_read(read: Callable[[bytes], object], copy: bytes) -> bool:
     try:
-        read(data)
+        read(copy)
     except SnapshotError as error:
-        return str(error)
-    return None
+        refusal = str(error)
+        assert refusal
+        assert "\n" not in refusal
+        assert len(refusal) < 1000
+        return False
+    return True
