@@ -54,7 +54,7 @@ def dump(*spis: bytes, enabled: int = 1) -> Dump:
 def test_a_live_hosts_file_is_read_line_by_line() -> None:
     found = read_dump(DUMP)
     assert (found.spis, found.lpis, found.enabled) == (64, 0, True)
-    assert found.affinities == {0: 0, 1: 1}
+    assert (found.vcpus, found.affinities) == (2, [0, 1])
     assert len(found.interrupts) == 2 * 32 + 64
     by_name = {item.name: item for item in found.interrupts}
     assert by_name["SPI 33"] == Listed("SPI", 33, None, 0, True, False, True, True, False, False, 1, 0, 0, 0, 0)

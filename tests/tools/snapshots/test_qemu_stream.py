@@ -15,9 +15,10 @@ from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.files import read_snapshot
-from vgic_tools.snapshots.qemu_ram import PAGE
+from vgic_tools.snapshots.qemu_ram import PAGE, read_blocks, read_pages
 from vgic_tools.snapshots.qemu_state import snapshot_of_stream
 from vgic_tools.snapshots.qemu_stream import Stream
+from vgic_tools.snapshots.reader import Reader
 
 HERE = Path(__file__).parents[2] / "snapshots"
 STREAM = HERE / "qemu72_smp4.mig.xz"
@@ -198,6 +199,19 @@ def look_at_damage(stream: bytes, seeds: range) -> tuple[int, int]:
         else:
             read += 1
     return read, refused
+
+
+def test_a_part_of_the_ram_goes_on_in_the_block_of_the_part_before() -> None:
+    def page(flags: int, name: bytes, fill: int) -> bytes:
+        return struct.pack(">Q", flags) + name + bytes([fill])
+
+    listed = struct.pack(">Q", 2 * PAGE | 0x04) + b"\x01a" + struct.pack(">Q", 2 * PAGE)
+    end = struct.pack(">Q", 0x10)
+    reader = Reader(listed + page(0x02, b"\x01a", 1) + end + page(PAGE | 0x02 | 0x20, b"", 2) + end)
+    blocks = read_blocks(reader)
+    block = read_pages(reader, blocks, None)
+    assert read_pages(reader, blocks, block) == blocks["a"]
+    assert blocks["a"].filled == {0: 1, PAGE: 2}
 
 
 def test_a_damaged_stream_is_read_or_refused(small: bytes) -> None:

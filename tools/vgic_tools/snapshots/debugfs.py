@@ -66,7 +66,8 @@ class Listed(NamedTuple):
     group: int
     host_intid: int
     affinity: int
-    """Packed: of the vCPU of a private interrupt, or what GICD_IROUTER names."""
+    """Packed: what GICD_IROUTER names, or of the vCPU of a private interrupt; 0 for all these on Linux 7.2, which
+    notes it before a vCPU has its MPIDR."""
     priority: int
     queued: int | None
     """The vCPU on whose list it waits; None where on none."""
@@ -92,9 +93,15 @@ class Dump(NamedTuple):
     interrupts: tuple[Listed, ...]
 
     @property
-    def affinities(self) -> dict[int, int]:
-        """Of each vCPU, packed: what its private interrupts are listed with."""
-        return {item.vcpu: item.affinity for item in self.interrupts if item.vcpu is not None}
+    def vcpus(self) -> int:
+        """How many are listed."""
+        return len({item.vcpu for item in self.interrupts if item.vcpu is not None})
+
+    @property
+    def affinities(self) -> list[int]:
+        """Of each vCPU, packed; empty where the file does not tell them apart."""
+        told = {item.vcpu: item.affinity for item in self.interrupts if item.vcpu is not None}
+        return list(told.values()) if len(set(told.values())) == len(told) else []
 
 
 class ItsEvent(NamedTuple):

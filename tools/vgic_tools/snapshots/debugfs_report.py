@@ -24,8 +24,8 @@ def print_dump(console: Output, name: str, dump: Dump) -> None:
     console.print(styled("note:", "yellow"), _NOT_SHOWN)
     console.print()
     shown = table("VM", "")
-    affinities = dump.affinities
-    shown.add_row("vCPUs", f"{len(affinities)}: {', '.join(map(affinity.text, list(affinities.values())[:8]))}")
+    told = ", ".join(map(affinity.text, dump.affinities[:8]))
+    shown.add_row("vCPUs", f"{dump.vcpus}: {told or 'their affinities are not told'}")
     shown.add_row("SPIs", f"{dump.spis}")
     shown.add_row("LPIs", f"{dump.lpis}")
     shown.add_row("distributor", "on" if dump.enabled else "off")

@@ -53,14 +53,16 @@ def read_blocks(reader: Reader) -> dict[str, Block]:
     return blocks
 
 
-def read_pages(reader: Reader, blocks: dict[str, Block]) -> None:
-    """The pages of a part of the RAM, up to its end. The last copy of a page counts."""
-    block: Block | None = None
+def read_pages(reader: Reader, blocks: dict[str, Block], block: Block | None) -> Block | None:
+    """The pages of a part of the RAM, up to its end. The last copy of a page counts.
+
+    `block` is what the part before it ended in, which a part may go on with; the result is for the next.
+    """
     while True:
         record = reader.u64()
         flags, offset = record & _FLAGS, record & ~_FLAGS
         if flags == _END:
-            return
+            return block
         if flags & _SYNC:
             continue
         for flag, what in _REFUSED.items():

@@ -91,6 +91,7 @@ class Stream:
         """Read up to the last part of the RAM; where the devices begin."""
         sections: dict[int, str] = {}
         devices_at = reader.at
+        block: Block | None = None
         while True:
             at = reader.at
             kind = reader.u8()
@@ -115,7 +116,7 @@ class Stream:
                         )
                     if kind == _START:
                         self.blocks = read_blocks(reader)
-                    read_pages(reader, self.blocks)
+                    block = read_pages(reader, self.blocks, block)
                     _check_footer(reader, section)
                     devices_at = reader.at
                 case 0x00 | 0x04 | 0x06:
