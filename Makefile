@@ -47,7 +47,7 @@ test: lint ## Check and run the default test suite.
 	$(BIN)/pytest -m 'not slow' $(TOGETHER)
 
 test-slow: $(VENV)/dev ## Run the tests that take longer.
-	$(BIN)/pytest -m 'slow and not timing' $(BESIDE)
+	$(BIN)/pytest -m 'slow and not heavy and not timing' $(BESIDE)
 	$(BIN)/pytest -m timing
 
 wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
@@ -66,8 +66,8 @@ NEVER_COMPILED := tests/faults tests/vgic/identity tests/vgic/host $(wildcard te
 	tests/tools/test_mutants*.py tests/tools/test_affinity_*.py) tests/tools/machines tests/tools/snapshots \
 	$(addprefix tests/oracles/test_live_,caches.py capture.py common.py debug.py errata.py hypercalls.py identity.py pairs.py)
 
-test-compiled: $(COMPILED)/installed ## Run the default test suite on the compiled core.
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) \
+test-compiled: $(COMPILED)/installed ## Run the default test suite, and what is heavy, on the compiled core.
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow or heavy' -o pythonpath=tests/helpers $(TOGETHER) \
 		$(addprefix --ignore=,$(NEVER_COMPILED))
 
 test-pythons: ## Run the tests of the library on the other Pythons that are supported, where they are installed.

@@ -249,6 +249,7 @@ def test_no_access_does_more_than_its_share(profile: vgic.Profile) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.rule("LPI-29", "ITS-60")
 @EVERY
 def test_no_access_does_more_than_its_share_of_16_million_lpis(profile: vgic.Profile) -> None:

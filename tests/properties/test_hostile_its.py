@@ -60,6 +60,7 @@ def test_no_guest_can_harm(profile: vgic.Profile) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(10, 13))
 @pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 def test_no_guest_can_harm_in_100000_sequences(profile: vgic.Profile, seed: int) -> None:
@@ -67,6 +68,7 @@ def test_no_guest_can_harm_in_100000_sequences(profile: vgic.Profile, seed: int)
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 def test_no_guest_can_harm_with_65536_intids(profile: vgic.Profile) -> None:
     attack(profile, seed=1, sequences=2000, id_bits=16)
@@ -102,6 +104,7 @@ def test_the_longest_that_an_access_can_take(profile: vgic.Profile, name: str) -
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", LONGEST)
 @pytest.mark.parametrize("profile", vgic.PROFILES.values(), ids=vgic.PROFILES)
 def test_the_longest_with_65536_intids(profile: vgic.Profile, name: str) -> None:

@@ -14,6 +14,7 @@ def test_model_and_reference_agree(guest: type[RandomGuest], examples: int) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("guest", [RandomGuest, RandomKvmGuest, RandomQemuGuest])
 def test_model_and_reference_agree_for_long(guest: type[RandomGuest]) -> None:
     run(guest, 2_000)

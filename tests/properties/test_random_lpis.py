@@ -21,6 +21,7 @@ def test_lpis_do_what_the_reference_does(profile: vgic.Profile) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.rule("LPI-26")
 @EVERY
 def test_lpis_do_what_the_reference_does_for_long(profile: vgic.Profile) -> None:
