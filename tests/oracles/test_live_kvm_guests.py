@@ -57,7 +57,7 @@ def test_many_random_guests(judge: GuestsOfKvm) -> None:
     """100,000 operations on three kernels, two to three minutes each; each common freedom is taken."""
     taken = Counter(compared(judge, seed=10_000, operations=34_000).excused)
     # On 7.2 an edge lingers once in some 30,000 operations, if at all.
-    rare = {LISTED} if judge.release.startswith("6.") else {LISTED, LINGERS}
+    rare = {LISTED} if judge.version.startswith("6.") else {LISTED, LINGERS}
     assert taken.keys() - rare == {LIST_REGISTERS, TIES, MOVES, LINGERS} - rare
     # A guest ends with the first that is KVM-70; the others are rare.
     assert sum(taken.values()) < 34_000 // 100
