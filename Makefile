@@ -67,8 +67,9 @@ NEVER_COMPILED := tests/faults tests/vgic/identity tests/vgic/host $(wildcard te
 	$(addprefix tests/oracles/test_live_,caches.py capture.py common.py debug.py errata.py hypercalls.py identity.py pairs.py)
 
 test-compiled: $(COMPILED)/installed ## Run the default test suite, and what is heavy, on the compiled core.
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow or heavy' -o pythonpath=tests/helpers $(TOGETHER) \
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) \
 		$(addprefix --ignore=,$(NEVER_COMPILED))
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m heavy -o pythonpath=tests/helpers $(BESIDE)
 
 test-pythons: ## Run the tests of the library on the other Pythons that are supported, where they are installed.
 	.ci/pythons
