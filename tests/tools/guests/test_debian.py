@@ -17,11 +17,11 @@ from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.console_script import Script
 from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, initramfs
 from vgic_tools.guests.flash import Flash
-from vgic_tools.guests.machine import ITS_BASE, UART_SPI
+from vgic_tools.guests.machine import UART_SPI
 from vgic_tools.guests.session import End, Session
 from vgic_tools.inputs import read_bytes
 from vgic_tools.judges.errors import MissingJudgeError
-from vgic_tools.machines.qemu_cmdline import GICD_BASE
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, GITS_BASE
 
 SPARSE = vgic.Topology.from_text(["0.0.0.0", "1.1.2.3", "128.0.7.15", "255.255.255.15"])
 RAM = 0x1000_0000
@@ -90,7 +90,7 @@ def test_linux_moves_interrupts_and_cpus_go_and_come_with_mixed_aff3() -> None:
         said.append(byte)
         session.hear(byte)
 
-    board = Board.loaded(vgic.Config(SPARSE, its=(ITS_BASE,)), RAM, load, sent)
+    board = Board.loaded(vgic.Config(SPARSE, its=(GITS_BASE,)), RAM, load, sent)
     script = Script(("first> ", "second> ", "online: 0-3\r\n"), ("one", "two"), board.uart.receive)
     session = Session(board.machine, script, limit=60.0)
     end = session.run()

@@ -10,10 +10,10 @@ import vgic
 from vgic.layouts import gicd, gicr
 from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.gic_port import GicPort
-from vgic_tools.guests.machine import ITS_BASE
 from vgic_tools.guests.programs import kept
 from vgic_tools.guests.progress_report import where
 from vgic_tools.guests.session import End, Session
+from vgic_tools.machines.qemu_cmdline import GITS_BASE
 
 RAM = 0x100_0000
 LIMIT = 30.0
@@ -83,7 +83,7 @@ class LatchStays(Faulty):
 class LpiLost(Faulty):
     def write(self, address: int, size: int, value: int, cpu: int) -> None:
         super().write(address, size, value, cpu)
-        if ITS_BASE <= address < ITS_BASE + 0x2_0000:
+        if GITS_BASE <= address < GITS_BASE + 0x2_0000:
             for number in range(len(self.gic.config.topology)):
                 for intid in range(8192, 8192 + 64):
                     self.gic.lpi(number, intid).clear_pending()
@@ -130,7 +130,7 @@ def run(
     if spoil is not None:
         monkeypatch.setattr("vgic_tools.guests.machine.GicPort", spoil)
     said = bytearray()
-    config = vgic.Config(TOPOLOGY, its=(ITS_BASE,))
+    config = vgic.Config(TOPOLOGY, its=(GITS_BASE,))
     board = Board.loaded(config, RAM, Load(kept(name), name), said.append)
     end = Session(board.machine, patience=PATIENCE, limit=LIMIT).run()
     return end, board, said.decode()

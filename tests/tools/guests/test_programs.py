@@ -6,9 +6,9 @@ pytest.importorskip("unicorn")
 
 import vgic
 from vgic_tools.guests.board import Board, Load
-from vgic_tools.guests.machine import ITS_BASE
 from vgic_tools.guests.programs import NAMES, kept
 from vgic_tools.guests.session import End, Session
+from vgic_tools.machines.qemu_cmdline import GITS_BASE
 
 RAM = 0x100_0000
 LIMIT = 30.0
@@ -26,7 +26,7 @@ SKIPPED = "skip  "
 def run(name: str, topology: vgic.Topology) -> tuple[End, list[str]]:
     """How a program ends, and what it says."""
     said = bytearray()
-    config = vgic.Config(topology, its=(ITS_BASE,))
+    config = vgic.Config(topology, its=(GITS_BASE,))
     board = Board.loaded(config, RAM, Load(kept(name), f"{name}.elf"), said.append)
     end = Session(board.machine, limit=LIMIT).run()
     return end, said.decode().splitlines()

@@ -20,10 +20,9 @@ from vgic_tools.guests.seams import Device, PsciResult
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
 
-__all__ = ["ITS_BASE", "RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
+__all__ = ["RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
 
 RAM_BASE: Final = 0x4000_0000
-ITS_BASE: Final = 0x0808_0000
 UART_BASE: Final = 0x0900_0000
 RTC_BASE: Final = 0x0901_0000
 UART_SPI: Final = 33

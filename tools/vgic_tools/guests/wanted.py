@@ -8,6 +8,7 @@ from typing import Final
 import vgic
 from vgic import affinity
 from vgic_tools.errors import UsageError
+from vgic_tools.machines.qemu_cmdline import GITS_BASE
 from vgic_tools.terminal import complain
 
 __all__ = ["Wanted"]
@@ -17,7 +18,6 @@ _MOST_RAM: Final = 64 << 30
 _LEAST_RAM: Final = 4 << 20
 _PAGE: Final = 1 << 12
 
-_ITS_BASE: Final = 0x0808_0000
 _FIRST_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
 """Where QEMU's virt has Redistributors: what is more goes to a second region."""
 _SECOND_REGION: Final = 0x40_0000_0000
@@ -161,7 +161,7 @@ def _config(topology: vgic.Topology, profile: str, rss: bool | None, its: bool) 
             profile=vgic.profile_named(profile),
             redistributor_regions=regions,
             rss=rss,
-            its=(_ITS_BASE,) if its else (),
+            its=(GITS_BASE,) if its else (),
         )
     for warning in told:
         complain(str(warning.message))

@@ -11,7 +11,15 @@ from vgic_tools.errors import UsageError
 from vgic_tools.inputs import read_text, shown_name
 from vgic_tools.numbers import number
 
-__all__ = ["QEMU_SPIS", "config_from_qemu_cmdline", "config_of_words", "virt_config", "virt_regions", "words_of"]
+__all__ = [
+    "GITS_BASE",
+    "QEMU_SPIS",
+    "config_from_qemu_cmdline",
+    "config_of_words",
+    "virt_config",
+    "virt_regions",
+    "words_of",
+]
 
 QEMU_SPIS: Final = 256
 """SPIs of QEMU's virt machine."""

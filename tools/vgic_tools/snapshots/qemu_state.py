@@ -13,7 +13,7 @@ from vgic.intids import FIRST_LPI
 from vgic.layouts import gicr, gits
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.madt import SIGNATURE, config_from_madt
-from vgic_tools.machines.qemu_cmdline import QEMU_SPIS
+from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.qemu_ram import StreamRam
 from vgic_tools.snapshots.qemu_stream import Fields, Stream
@@ -26,7 +26,6 @@ RAM_BASE: Final = 0x4000_0000
 """Of virt."""
 _RAM: Final = "mach-virt.ram"
 _TABLES: Final = "/rom@etc/acpi/tables"
-_ITS: Final = 0x0808_0000
 
 _MOST_TABLE_BYTES: Final = 1 << 22
 
@@ -100,7 +99,7 @@ def _config(stream: Stream, cpus: int, has_its: bool, notes: list[str]) -> vgic.
     else:
         notes.append("the stream has no ACPI tables: addresses and affinities are virt's")
     try:
-        its = (_ITS,) if has_its else ()
+        its = (GITS_BASE,) if has_its else ()
         return vgic.Config(vgic.Topology.qemu(cpus), spis=QEMU_SPIS, profile=vgic.QEMU, its=its)
     except vgic.VgicError as error:
         raise SnapshotError(f"the VM's GIC cannot be: {error}") from error
