@@ -13,3 +13,8 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 # How long an example takes says how busy the machine is, and a run that fails is to fail again.
 settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
+
+
+def pytest_runtest_setup() -> None:
+    # Some libraries change this when they are loaded: then a write to a process that has ended would end ours, too.
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN

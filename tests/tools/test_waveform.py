@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from vcdvcd import VCDVCD
 
 import recorded_guests
+from read_waveforms import VCDVCD
 from small_timeline import small_timeline
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
