@@ -2,7 +2,7 @@
 
 They have neither width nor alignment nor lanes, which is what most of a memory-mapped register is about, so they
 are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `view` and
-`put` and, of a register that is state, `get` and `keep`.
+`put` and, of a register that is state, `get` and `keep`, which are its storage and nothing else.
 """
 
 from typing import Final
@@ -46,10 +46,24 @@ class StoredRegister(_Register):
         self.kept: int = kept
         """The bits that may differ from one state to another."""
         self.name = ""
+        self.ones: i64 = 0
+        """The bits that always read as one."""
 
     def get(self, interface: CpuInterface) -> i64:
-        """What is stored, which is mostly what a read shows."""
-        return self.view(interface)
+        """What is stored."""
+        raise NotImplementedError
+
+    def view(self, interface: CpuInterface) -> i64:
+        """What a read returns, but for the bits that always read as one: mostly what is stored."""
+        return self.get(interface)
+
+    def saved(self, interface: CpuInterface) -> i64:
+        """What is stored, and the bits that always read as one."""
+        return self.get(interface) | self.ones
+
+    def restore(self, interface: CpuInterface, value: i64) -> None:
+        """`keep` what `saved` returned once."""
+        self.keep(interface, value & ~self.ones)
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
         """Store what `get` returned once, and do nothing else: what follows is told when all is stored."""
@@ -75,20 +89,20 @@ class _Slot:
         self.ones: i64 = 0
         """The bits that always read as one."""
 
-    def hold(self, register: _Register, layout: RegisterLayout) -> None:
-        """Name a register that can be accessed as the layout says."""
+    def hold(self, register: _Register, layout: RegisterLayout, ones: i64) -> None:
+        """Name a register that can be accessed as the layout says, in which `ones` always read as one too."""
         self.register = register
         self.readable = layout.access in (AccessKind.RW, AccessKind.RO)
         self.writable = layout.access in (AccessKind.RW, AccessKind.WO)
         self.reach = layout.writable
-        self.ones = layout.ones
+        self.ones = layout.ones | ones
 
 
 _UNDEFINED: Final = _Slot()
 
 
 class _Pmr(StoredRegister):
-    def view(self, interface: CpuInterface) -> i64:
+    def get(self, interface: CpuInterface) -> i64:
         return interface.pmr
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -96,7 +110,7 @@ class _Pmr(StoredRegister):
 
 
 class _Bpr0(StoredRegister):
-    def view(self, interface: CpuInterface) -> i64:
+    def get(self, interface: CpuInterface) -> i64:
         return interface.bpr0
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -123,12 +137,8 @@ class _Bpr1(StoredRegister):
 
 
 class _Control(StoredRegister):
-    def __init__(self, kept: i64, constant: i64) -> None:
-        super().__init__(kept)
-        self.constant = constant
-
-    def view(self, interface: CpuInterface) -> i64:
-        value = self.constant
+    def get(self, interface: CpuInterface) -> i64:
+        value: i64 = 0
         if interface.cbpr:
             value |= _CBPR
         if interface.eoi_mode:
@@ -145,7 +155,7 @@ class _GroupEnable(StoredRegister):
         super().__init__(kept)
         self.group = group
 
-    def view(self, interface: CpuInterface) -> i64:
+    def get(self, interface: CpuInterface) -> i64:
         return 1 if interface.groups[self.group].enabled else 0
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -163,7 +173,7 @@ class _ActivePriorities(StoredRegister):
         self.group = group
         self.number = number
 
-    def view(self, interface: CpuInterface) -> i64:
+    def get(self, interface: CpuInterface) -> i64:
         return interface.groups[self.group].word(self.number)
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -245,7 +255,7 @@ class SystemRegisters:
         self._add("ICC_PMR_EL1", _Pmr(0xFF00 >> priority_bits & 0xFF))
         self._add("ICC_BPR0_EL1", _Bpr0(_MAX_BPR))
         self._add("ICC_BPR1_EL1", _Bpr1(_MAX_BPR))
-        self._add("ICC_CTLR_EL1", _Control(_CBPR | _EOI_MODE, constant))
+        self._add("ICC_CTLR_EL1", _Control(_CBPR | _EOI_MODE), ones=constant)
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
@@ -263,11 +273,13 @@ class SystemRegisters:
                 kept = min((1 << levels) - 1, 0xFFFF_FFFF)
                 self._add(f"ICC_AP{group}R<n>_EL1", _ActivePriorities(kept, group, number), number)
 
-    def _add(self, name: str, register: _Register, index: int = 0) -> None:
+    def _add(self, name: str, register: _Register, index: int = 0, ones: int = 0) -> None:
         layout = _LAYOUTS[name]
-        self._slots[layout.offset + index - self._first].hold(register, layout)
+        slot = self._slots[layout.offset + index - self._first]
+        slot.hold(register, layout, ones)
         if isinstance(register, StoredRegister):
             register.name = layout.title(index)
+            register.ones = slot.ones
             self.stored.append(register)
 
     def _find(self, encoding: int) -> _Slot:
