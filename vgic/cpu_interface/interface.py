@@ -67,7 +67,7 @@ class ActivationBank:
         return 0 <= intid - self.first < self.count
 
     def group(self, index: i64) -> i64:
-        """The group of an interrupt: 0 or 1."""
+        """The group of an interrupt, by its number."""
         raise NotImplementedError
 
     def active_priority(self, index: i64, cpu: i64) -> i64:
