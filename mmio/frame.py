@@ -160,6 +160,14 @@ class Frame(Generic[OwnerT]):
                 for index in range(layout.count):
                     yield StoredRegister(layout, index, register, word)
 
+    def stored_at(self, offset: i64) -> StoredRegister[OwnerT] | None:
+        """The register that covers `offset`, None where it is not state, or there is none."""
+        slot = self._slots[offset >> 2]
+        layout, word = slot.layout, slot.word
+        if layout is None or not isinstance(word, StoredWord):
+            return None
+        return StoredRegister(layout, slot.index, slot.register, word)
+
     def _place(self, layout: RegisterLayout, register: Register[OwnerT]) -> None:
         if isinstance(register.word, StoredWord) and not isinstance(register, ClearBits):
             self._stored.append((layout, register))

@@ -51,12 +51,8 @@ class StoredRegister(_Register):
         """The bits that always read as one."""
 
     def get(self, interface: CpuInterface) -> i64:
-        """What is stored."""
-        raise NotImplementedError
-
-    def view(self, interface: CpuInterface) -> i64:
-        """What a read returns, but for the bits that always read as one: mostly what is stored."""
-        return self.get(interface)
+        """What is stored, whoever asks: what `view` returns, where that is the same for all."""
+        return self.view(interface)
 
     def saved(self, interface: CpuInterface) -> i64:
         """What is stored, and the bits that always read as one."""
@@ -103,7 +99,7 @@ _UNDEFINED: Final = _Slot()
 
 
 class _Pmr(StoredRegister):
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return interface.pmr
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -144,7 +140,7 @@ class _BinaryPoint(_OfGroup):
 class _Control(_OfGroup):
     """CBPR is state of the group that preempts by another's binary point."""
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         value: i64 = 0
         if interface.groups[self.group].cbpr:
             value |= _CBPR
@@ -163,7 +159,7 @@ class _Control(_OfGroup):
 
 
 class _GroupEnable(_OfGroup):
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return 1 if interface.groups[self.group].enabled else 0
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
@@ -180,7 +176,7 @@ class _ActivePriorities(_OfGroup):
         super().__init__(kept, group)
         self.number = number
 
-    def get(self, interface: CpuInterface) -> i64:
+    def view(self, interface: CpuInterface) -> i64:
         return interface.groups[self.group].word(self.number)
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
