@@ -206,15 +206,14 @@ class Gic:
 
         Raises ConfigError for a vCPU that the VM does not have. Past the rules for guests, as `bank`.
         """
-        stored = self._sysregs.stored_at(register)
-        return 0 if stored is None else int(stored.saved(self.interface(cpu)))
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
+        return 0 if stored is None else int(stored.saved(interface))
 
     def keep_sysreg(self, cpu: int, register: int, value: int) -> None:
         """Store what `stored_sysreg` returned once, here or in another VM. Raises as it does."""
-        stored = self._sysregs.stored_at(register)
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
         if stored is not None:
-            interface = self.interface(cpu)
-            stored.restore(interface, value)
+            stored.keep(interface, value & stored.kept)
             interface.find_derived()
             interface.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
