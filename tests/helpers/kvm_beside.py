@@ -6,7 +6,7 @@ from random import Random
 import kvm_its_lives
 import kvm_lives
 from kvm_its_lives import ItsLife
-from kvm_scenarios import Life
+from kvm_life import Life
 from kvm_subjects import DEFAULT_RAM, Facade, Live
 from vgic_tools.judges.kvm import HOST, kvm_version
 from vgic_tools.judges.kvm_host import KvmHost

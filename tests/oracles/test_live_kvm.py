@@ -10,7 +10,8 @@ import pytest
 
 import kvm_walk
 from kvm_beside import compare_its_life, compare_life, facade
-from kvm_scenarios import SCENARIOS, Life, Scenario
+from kvm_life import Life, Scenario
+from kvm_scenarios import SCENARIOS
 from kvm_subjects import Facade, Live
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.kvm_host import KvmHost
