@@ -313,10 +313,6 @@ class PrivateInterrupts(InterruptBank):
         """The PE that they are private to."""
         return self.interface.cpu
 
-    def sgi_group(self, intid: i64) -> i64:
-        """`group`, by a shorter way: a broadcast asks everybody."""
-        return self.word.group(intid)
-
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""
         self.word.latch |= bit(intid)

@@ -102,7 +102,7 @@ class SgiGenerator:
 
 def _deliver(bank: PrivateInterrupts, intid: i64, groups: i64, found: list[int] | None) -> None:
     """See `_reach`: one target, which accepts the SGI where its group is among `groups` (SGI-6, SGI-8)."""
-    if not groups >> bank.sgi_group(intid) & 1:
+    if not groups >> bank.word.group(intid) & 1:
         return
     if found is None:
         bank.set_pending(intid)
