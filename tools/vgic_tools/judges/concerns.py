@@ -106,6 +106,24 @@ class Concerns:
         stays = bool(word.enabled & ~word.overlooked & bit) and bank.target(index) == cpu
         return there and not stays
 
+    def misplaced(self) -> dict[int, int]:
+        """SPIs that are active at another vCPU than the one that they are for, each with where that is."""
+        found = {}
+        bank = self.gic.bank(0, 32)
+        for word in bank.words:
+            bits = int(word.active)
+            while bits:
+                index = int(word.start) + (bits & -bits).bit_length() - 1
+                bits &= bits - 1
+                if bank.place(index) != bank.target(index):
+                    found[32 + index] = int(bank.place(index))
+        return found
+
+    def freed(self, misplaced: dict[int, int], cpu: int) -> bool:
+        """True where some of these are forwarded now that were active at others than this vCPU (KVM-71)."""
+        bank = self.gic.bank(0, 32)
+        return any(place != cpu and bank.is_queued(intid - 32) for intid, place in misplaced.items())
+
     def of(self, cpu: int, active: bool = False) -> list[int]:
         """The INTIDs that concern a vCPU: those that are active there, and, unless `active`, those for it."""
         found = sorted(self.taken_lpis[cpu])
