@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from damage import survivors
 from vgic import State
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
@@ -223,20 +224,20 @@ def test_streams_of_other_qemus_and_of_one_cpu() -> None:
     assert newer.state.data["registers"]["GICR[1].GICR_CTLR"] == 2
 
 
-def as_mapped(stream: bytes) -> bytes:
-    """The same VM as the capability mapped-ram has it written, its blocks as long as they are used."""
+def as_mapped(stream: bytes, most: int = 1 << 30) -> bytes:
+    """The same VM as the capability mapped-ram has it written, its blocks as long as they are used, or `most`."""
     found = Stream(stream)
     head = stream[8 : stream.index(found.machine.encode()) + len(found.machine)]
     made = stream[:8] + head + b"\x05\x1aconfiguration/capabilities" + struct.pack(">II", 1, 1) + b"\x0amapped-ram"
     made += b"\x01" + struct.pack(">I", 1) + b"\x03ram" + struct.pack(">II", 0, 4)
     used = {name: block.pages for name, block in found.blocks.items() if isinstance(block.pages, dict)}
-    sizes = {name: max(pages) + PAGE for name, pages in used.items() if pages}
+    sizes = {name: min(max(pages) + PAGE, most) for name, pages in used.items() if pages}
     made += struct.pack(">Q", sum(sizes.values()) | 4)
     for name, size in sizes.items():
         made += bytes([len(name)]) + name.encode() + struct.pack(">Q", size)
         bitmap = bytearray(-(-size // PAGE // 64) * 8)
         contents = bytearray(size)
-        for offset, place in used[name].items():
+        for offset, place in ((offset, place) for offset, place in used[name].items() if offset < size):
             bitmap[offset // PAGE // 8] |= 1 << offset // PAGE % 8
             contents[offset : offset + PAGE] = stream[place : place + PAGE]
         at = len(made) + 28
@@ -327,6 +328,23 @@ def test_a_damaged_stream_is_read_or_refused(small: bytes) -> None:
     read, refused = look_at_damage(small, range(120))
     assert read > 5
     assert refused > 20
+
+
+def test_damaged_mapped_ram_is_read_or_refused(stream: bytes) -> None:
+    look_at_damage(as_mapped(stream, 2 * PAGE), range(40))
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_files_with_mapped_ram(stream: bytes) -> None:
+    assert survivors(Stream, as_mapped(stream, 2 * PAGE), 10_000, 3) > 100
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_files_of_libvirt(small: bytes) -> None:
+    """The damage is where libvirt's header is."""
+    head = struct.pack("<16s5I56x", b"LibvirtQemudSave", 2, 0, 1, 0, 0) + small[:200]
+    rest = small[200:]
+    assert survivors(lambda data: Stream(data + rest), head, 10_000, 4) > 100
 
 
 @pytest.mark.slow
