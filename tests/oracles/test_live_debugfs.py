@@ -110,11 +110,13 @@ def test_a_dump_says_what_the_attributes_say(host: KvmHost, vcpus: int, seed: in
     assert dump.affinities == told or (not dump.affinities and not host.release.startswith("6."))
 
 
+@pytest.mark.slow
 def test_a_dump_of_an_its_says_what_its_tables_say(host: KvmHost) -> None:
     """The tables are those of a guest of `vgic.kvm`, which KVM is given with its RAM."""
     tables = Tables()
     tables.two_devices()
-    sequence = save_sequence(tables.vm.device)
+    # The host has priority bits of its own.
+    sequence = [step for step in save_sequence(tables.vm.device) if getattr(step, "group", 0) != Group.CPU_SYSREGS]
     host.reset()
     vm = host.create_vm()
     vm.add_ram(RAM, RAM_SIZE)
