@@ -161,6 +161,7 @@ class UnicornCpu:
         self._on_exception = on_exception
         self._running = False
         self._loading = self._storing = False
+        self._failure: BaseException | None = None
         self._stored = False
         """Emulation ends behind a store whose effects are all there, but at which Unicorn leaves PC."""
         self._word = ctypes.create_string_buffer(4)
@@ -193,13 +194,16 @@ class UnicornCpu:
     ) -> None:
         """A device at physical address `base`: told loads (offset, bytes) and stores (offset, bytes, value).
 
-        What it does may change the GIC's outputs.
+        What it does may change the GIC's outputs; what it raises, `run` raises.
         """
 
         def read(_: Uc, offset: int, width: int, __: object) -> int:
             self._loading = True
             try:
                 return load(offset, width)
+            except BaseException as failure:
+                self._fail(failure)
+                return 0
             finally:
                 self._loading = False
 
@@ -207,10 +211,17 @@ class UnicornCpu:
             self._storing = True
             try:
                 store(offset, width, value)
+            except BaseException as failure:
+                self._fail(failure)
             finally:
                 self._storing = False
 
         self.uc.mmio_map(base, size, read, None, write, None)
+
+    def _fail(self, failure: BaseException) -> None:
+        """Raise it when emulation has ended: Unicorn loses what a device raises."""
+        self._failure = failure
+        self.uc.emu_stop()
 
     def write_system(self, register: SystemRegister, value: int) -> None:
         """Write a system register, (CRn, CRm, op0, op1, op2), as firmware at EL3 would."""
@@ -270,6 +281,9 @@ class UnicornCpu:
             return True
         finally:
             self._running = False
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
         if self._stored:
             self.pc += 4
         return self.stopped
