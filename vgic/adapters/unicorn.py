@@ -152,6 +152,8 @@ class UnicornCpu:
         """False: off, as PSCI has it."""
         self.waiting = False
         """In WFI."""
+        self.behind_wfi = False
+        """The latest instruction was WFI."""
         self.stopped = False
         """The slice ended early."""
         self.hypervisor_traps = 0
@@ -272,7 +274,7 @@ class UnicornCpu:
         if not self.ready:
             return True
         self.take_interrupt()
-        self.stopped = self._stored = False
+        self.stopped = self._stored = self.behind_wfi = False
         self._running = True
         try:
             self.uc.emu_start(self.pc, _NOWHERE, count=instructions)
@@ -358,6 +360,7 @@ class UnicornCpu:
         if word == _WFI:
             self.pc = pc + 4
             self.waiting = not (self.irq or self.fiq)
+            self.behind_wfi = True
             self.stop()
             return True
         access = vgic.sysreg_of_instruction(word)

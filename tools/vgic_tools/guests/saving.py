@@ -28,7 +28,7 @@ from vgic_tools.inputs import shown_name
 
 __all__ = ["SavedMachine", "save_machine", "through_kvm"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the format."""
 
 _QUICKLY: Final = 1
@@ -167,7 +167,8 @@ def _about(cpu: GuestCpu) -> dict[str, object]:
     return {
         "on": cpu.on,
         "waiting": cpu.waiting,
-        "masked_slices": cpu.masked_slices,
+        "behind_wfi": cpu.behind_wfi,
+        "unmasking": cpu.unmasking.save(),
         "located": cpu.counters.located,
         "timers": cpu.timers.save(),
     }
@@ -183,7 +184,8 @@ def _go_on(cpu: GuestCpu, about: dict[str, Any], context: bytes) -> None:
     cpu.flush_translations()
     cpu.flush_code()
     cpu.on = bool(about["on"])
-    cpu.masked_slices = int(about["masked_slices"])
+    cpu.behind_wfi = bool(about["behind_wfi"])
+    cpu.unmasking.restore(about["unmasking"])
     if about["located"] is not None:
         cpu.counters.narrow_to(int(about["located"]))
 
