@@ -179,7 +179,7 @@ def _say(
     if end in (End.STUCK, End.SILENT, End.LATE):
         for line in where(machine):
             note(line)
-    headings = ("CPU", "affinity", "instructions", *KINDS)
+    headings = ("CPU", "affinity", "instructions, about", *KINDS)
     rows = table(*headings, right=(headings[0], *headings[2:]))
     for cpu, counts in enumerate(taken_by_kind(machine)):
         numbers = (f"{counts[kind]:,}" if counts[kind] else "" for kind in KINDS)
@@ -208,7 +208,7 @@ def _summary(
         "cpus": [
             {
                 "affinity": affinity.text(machine.gic.gic.affinity(cpu)),
-                "instructions": machine.scheduler.instructions[cpu],
+                "instructions_about": machine.scheduler.instructions[cpu],
                 "taken": {kind: counts[kind] for kind in KINDS if counts[kind]},
                 "where": where(machine)[cpu],
             }

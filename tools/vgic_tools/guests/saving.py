@@ -50,6 +50,7 @@ def save_machine(machine: GuestMachine, path: Path) -> None:
         "clock": machine.clock.now,
         "turns": machine.scheduler.turns,
         "instructions": machine.scheduler.instructions,
+        "gic": machine.gic.counts(),
         "cpus": [_about(cpu) for cpu in machine.cpus],
         "devices": {name: device.save() for name, device in machine.devices.items()},
         "sites": machine.sites and machine.sites.save(),
@@ -115,6 +116,7 @@ class SavedMachine:
             machine.clock.now = int(document["clock"])
             machine.scheduler.turns = int(document["turns"])
             machine.scheduler.instructions = [int(count) for count in document["instructions"]]
+            machine.gic.go_on_counting(document["gic"])
             for cpu, about, context in zip(machine.cpus, document["cpus"], self._contexts, strict=True):
                 _go_on(cpu, about, context)
             for name, device in machine.devices.items():

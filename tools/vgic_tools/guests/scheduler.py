@@ -16,7 +16,11 @@ SHORTEST: Final = 64
 
 
 class Scheduler:
-    """Gives CPUs their turns. `instructions` counts them, those of a turn that ended early as half of it."""
+    """Gives CPUs their turns.
+
+    `instructions` is about how many each has executed: Unicorn does not tell how far a turn got that ended early,
+    which counts as half of it. The same run has the same numbers.
+    """
 
     def __init__(self, clock: Clock, cpus: Sequence[GuestCpu]) -> None:
         self.clock = clock
