@@ -10,11 +10,12 @@ from vgic_tools.guests.counters import TimerSites
 from vgic_tools.guests.devicetree import Devices, device_tree
 from vgic_tools.guests.flash import FLASH_BASE, Flash
 from vgic_tools.guests.loader import Program, place_initrd, program_in
-from vgic_tools.guests.machine import RAM_BASE, UART_BASE, UART_SPI, GuestMachine
+from vgic_tools.guests.machine import UART_BASE, UART_SPI, GuestMachine
 from vgic_tools.guests.psci import Psci
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.uart import SIZE as UART_SIZE
 from vgic_tools.guests.uart import Pl011
+from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
 __all__ = ["Board", "Load"]
 

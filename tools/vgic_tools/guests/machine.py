@@ -19,10 +19,10 @@ from vgic_tools.guests.scheduler import Scheduler
 from vgic_tools.guests.seams import Device, PsciResult
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
+from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
-__all__ = ["RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
+__all__ = ["RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
 
-RAM_BASE: Final = 0x4000_0000
 UART_BASE: Final = 0x0900_0000
 RTC_BASE: Final = 0x0901_0000
 UART_SPI: Final = 33
