@@ -169,6 +169,7 @@ def _about(cpu: GuestCpu) -> dict[str, object]:
         "waiting": cpu.waiting,
         "masked_slices": cpu.masked_slices,
         "located": cpu.counters.located,
+        "maintenance": cpu.maintenance.save(),
         "timers": cpu.timers.save(),
     }
 
@@ -186,6 +187,7 @@ def _go_on(cpu: GuestCpu, about: dict[str, Any], context: bytes) -> None:
     cpu.masked_slices = int(about["masked_slices"])
     if about["located"] is not None:
         cpu.counters.narrow_to(int(about["located"]))
+    cpu.maintenance.restore(about["maintenance"])
 
 
 def _context(uc: Uc) -> bytes:
