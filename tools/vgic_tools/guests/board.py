@@ -7,11 +7,15 @@ import vgic
 from vgic import affinity
 from vgic_tools.errors import UsageError
 from vgic_tools.guests.counters import TimerSites
-from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.guests.devicetree import Devices, Pcie, device_tree
+from vgic_tools.guests.ecam import BUSES, Ecam
+from vgic_tools.guests.ecam import SIZE as ECAM_SIZE
 from vgic_tools.guests.flash import FLASH_BASE, Flash
 from vgic_tools.guests.loader import Program, place_initrd, program_in
 from vgic_tools.guests.machine import UART_BASE, UART_SPI, GuestMachine
+from vgic_tools.guests.msi import Messages
 from vgic_tools.guests.psci import Psci
+from vgic_tools.guests.root_port import RootPort
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.uart import SIZE as UART_SIZE
 from vgic_tools.guests.uart import Pl011
@@ -21,6 +25,10 @@ __all__ = ["Board", "Load"]
 
 _TREE_ROOM: Final = 0x20_0000
 """Bytes at the end of RAM where the device tree is."""
+
+_PCIE: Final = Pcie(0x3F00_0000, BUSES, range(0x1000_0000, 0x3EFF_0000))
+_ROOT_PORT: Final = 1 << 3
+"""Its Requester ID: bus 0, device 1."""
 
 
 class Load(NamedTuple):
@@ -37,7 +45,10 @@ class Load(NamedTuple):
 
 
 class Board:
-    """A machine, its UART, and PSCI. `sent` is told each byte that the guest sends to its console."""
+    """A machine, its UART, PSCI, and with an ITS a PCI Express host.
+
+    `sent` is told each byte that the guest sends to its console.
+    """
 
     def __init__(
         self,
@@ -52,6 +63,13 @@ class Board:
         self.uart = Pl011(machine.gic.spi_line(UART_SPI), sent)
         machine.add_device("uart", UART_BASE, UART_SIZE, self.uart)
         gic = machine.gic.gic
+        self._pcie = None
+        if config.its:
+            # What sends MSIs: without an ITS, nobody would hear of them.
+            self._pcie = _PCIE
+            messages = Messages(machine.gic)
+            port = RootPort(lambda address, data: messages.store(_ROOT_PORT, address, data))
+            machine.add_device("pcie", _PCIE.ecam, ECAM_SIZE, Ecam({_ROOT_PORT: port}))
         machine.psci = Psci(machine, lambda mpidr: gic.find(affinity.from_mpidr(mpidr))).handle
 
     def start(self, load: Load, program: Program) -> None:
@@ -67,7 +85,7 @@ class Board:
             segment = place_initrd(load.initrd, load.initrd_name, range(ram.start, tree_at), program.end)
             machine.memory.write(segment.address, segment.content)
             initrd = range(segment.address, segment.address + len(segment.content))
-        devices = Devices(ram, UART_BASE, UART_SPI, initrd, load.arguments)
+        devices = Devices(ram, UART_BASE, UART_SPI, initrd, load.arguments, self._pcie)
         tree = device_tree(machine.config, devices)
         if len(tree) > _TREE_ROOM:
             raise UsageError(f"the device tree has {len(tree):,} bytes; there is room for {_TREE_ROOM:,}")
@@ -82,7 +100,7 @@ class Board:
         for cpu in machine.cpus:
             self._flash.map_into(cpu.uc)
         ram = range(RAM_BASE, RAM_BASE + len(machine.ram))
-        devices = Devices(ram, UART_BASE, UART_SPI, arguments=load.arguments)
+        devices = Devices(ram, UART_BASE, UART_SPI, arguments=load.arguments, pcie=self._pcie)
         # As QEMU does: firmware finds it at the start of RAM, and in X0.
         machine.memory.write(RAM_BASE, device_tree(machine.config, devices))
         machine.play_firmware(FLASH_BASE, RAM_BASE)

@@ -11,7 +11,17 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.its.device import ITS_SIZE
 from vgic_tools.errors import UsageError
 
-__all__ = ["Devices", "device_tree"]
+__all__ = ["Devices", "Pcie", "device_tree"]
+
+
+class Pcie(NamedTuple):
+    """A PCI Express host, whose devices send their messages to the first ITS."""
+
+    ecam: int
+    """Address of the configuration space of bus 0."""
+    buses: int
+    memory: range
+    """Addresses for what devices have."""
 
 
 class Devices(NamedTuple):
@@ -27,6 +37,7 @@ class Devices(NamedTuple):
     """Where the initial RAM file system is."""
     arguments: str = ""
     """The kernel's command line."""
+    pcie: Pcie | None = None
     conduit: str = "hvc"
     """How firmware is called: hvc or smc."""
 
@@ -117,6 +128,7 @@ def _machine(config: vgic.Config, devices: Devices) -> dict[str, Value]:
             "clock-names": ("uartclk", "apb_pclk"),
         },
         f"interrupt-controller@{config.gicd_base:x}": _gic(config),
+        **({} if devices.pcie is None else dict((_pcie(devices.pcie),))),
         "cpus": {
             "#address-cells": Cells((2,)),
             "#size-cells": Cells((0,)),
@@ -160,6 +172,25 @@ def _gic(config: vgic.Config) -> dict[str, Value]:
             for number, base in enumerate(config.its)
         },
     }
+
+
+def _pcie(host: Pcie) -> tuple[str, dict[str, Value]]:
+    # Addresses of PCI have three cells, of which the first says what kind they are: here memory of 32 bits.
+    window = (0x0200_0000, *_number(host.memory.start), *_number(host.memory.start), *_number(len(host.memory)))
+    about: dict[str, Value] = {
+        "compatible": "pci-host-ecam-generic",
+        "device_type": "pci",
+        "#address-cells": Cells((3,)),
+        "#size-cells": Cells((2,)),
+        "bus-range": Cells((0, host.buses - 1)),
+        "linux,pci-domain": Cells((0,)),
+        "reg": _range(host.ecam, host.buses << 20),
+        "ranges": Cells(window),
+        # Every Requester ID is a DeviceID of the first ITS.
+        "msi-map": Cells((0, _FIRST_ITS, 0, 0x1_0000)),
+        "dma-coherent": None,
+    }
+    return f"pcie@{host.memory.start:x}", about
 
 
 def _cpu(mpidr: int) -> tuple[str, dict[str, Value]]:
