@@ -1,4 +1,4 @@
-"""What Debian has runs on the machine: Linux on CPUs of mixed Aff3, and U-Boot. Skipped where it cannot be had."""
+"""Debian runs on the machine: Linux on CPUs of mixed Aff3, U-Boot, UEFI. Skipped where they cannot be had."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
 from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.console_script import Script
-from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, initramfs
+from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, fetched_uefi, initramfs
 from vgic_tools.guests.flash import Flash
 from vgic_tools.guests.machine import UART_SPI
 from vgic_tools.guests.session import End, Session
@@ -55,6 +55,25 @@ def test_u_boot_reaches_its_prompt_and_answers(tmp_path: Path) -> None:
     firmware = tmp_path / "u-boot.bin"
     firmware.write_bytes(fetched(fetched_firmware))
     words = ("--expect", "=> ", "--send", "version", "--expect", "U-Boot 20", "--expect", "=> ", "--limit", "30")
+    result = CliRunner().invoke(main, ["boot", "--firmware", str(firmware), "--cpus", "2", "--aff3", "1", *words])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.slow
+def test_uefi_reaches_its_prompt_and_answers(tmp_path: Path) -> None:
+    firmware = tmp_path / "QEMU_EFI.fd"
+    firmware.write_bytes(fetched(fetched_uefi))
+    words = ["--expect", "seconds to skip", "--send", "", "--expect", "Shell> ", "--send", "ver"]
+    words += [
+        "--expect",
+        "UEFI Interactive Shell v",
+        "--expect",
+        "Shell> ",
+        "--send",
+        "reset -s",
+        "--expect",
+        "reset",
+    ]
     result = CliRunner().invoke(main, ["boot", "--firmware", str(firmware), "--cpus", "2", "--aff3", "1", *words])
     assert result.exit_code == 0, result.output
 

@@ -11,7 +11,7 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.its.device import ITS_SIZE
 from vgic_tools.errors import UsageError
 
-__all__ = ["Devices", "Pcie", "device_tree"]
+__all__ = ["Devices", "Pcie", "Rtc", "device_tree"]
 
 
 class Pcie(NamedTuple):
@@ -22,6 +22,14 @@ class Pcie(NamedTuple):
     buses: int
     memory: range
     """Addresses for what devices have."""
+
+
+class Rtc(NamedTuple):
+    """A PL031."""
+
+    address: int
+    spi: int
+    """Its INTID."""
 
 
 class Devices(NamedTuple):
@@ -38,6 +46,9 @@ class Devices(NamedTuple):
     arguments: str = ""
     """The kernel's command line."""
     pcie: Pcie | None = None
+    rtc: Rtc | None = None
+    flash: range | None = None
+    """Flash memory that the guest writes."""
     conduit: str = "hvc"
     """How firmware is called: hvc or smc."""
 
@@ -129,6 +140,8 @@ def _machine(config: vgic.Config, devices: Devices) -> dict[str, Value]:
         },
         f"interrupt-controller@{config.gicd_base:x}": _gic(config),
         **({} if devices.pcie is None else dict((_pcie(devices.pcie),))),
+        **({} if devices.rtc is None else dict((_rtc(devices.rtc),))),
+        **({} if devices.flash is None else dict((_flash(devices.flash),))),
         "cpus": {
             "#address-cells": Cells((2,)),
             "#size-cells": Cells((0,)),
@@ -191,6 +204,26 @@ def _pcie(host: Pcie) -> tuple[str, dict[str, Value]]:
         "dma-coherent": None,
     }
     return f"pcie@{host.memory.start:x}", about
+
+
+def _rtc(rtc: Rtc) -> tuple[str, dict[str, Value]]:
+    about: dict[str, Value] = {
+        "compatible": ("arm,pl031", "arm,primecell"),
+        "reg": _range(rtc.address, 0x1000),
+        "interrupts": Cells((_SPI, rtc.spi - _FIRST_SPI, _HIGH)),
+        "clocks": Cells((_CLOCK,)),
+        "clock-names": "apb_pclk",
+    }
+    return f"pl031@{rtc.address:x}", about
+
+
+def _flash(flash: range) -> tuple[str, dict[str, Value]]:
+    about: dict[str, Value] = {
+        "compatible": "cfi-flash",
+        "reg": _range(flash.start, len(flash)),
+        "bank-width": Cells((4,)),
+    }
+    return f"flash@{flash.start:x}", about
 
 
 def _cpu(mpidr: int) -> tuple[str, dict[str, Value]]:

@@ -21,7 +21,7 @@ from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
 from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
-__all__ = ["RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
+__all__ = ["RTC_BASE", "RTC_SPI", "UART_BASE", "UART_SPI", "GuestMachine"]
 
 UART_BASE: Final = 0x0900_0000
 RTC_BASE: Final = 0x0901_0000
