@@ -20,6 +20,7 @@ from vgic_tools.guests.maintenance import Maintenance, is_maintenance
 from vgic_tools.guests.seams import PsciResult
 from vgic_tools.guests.syndromes import Syndromes
 from vgic_tools.guests.timer import COUNTERS, TIMER_REGISTERS, Timers
+from vgic_tools.guests.unmasking import Unmasking
 
 __all__ = ["GuestCpu", "PsciCall"]
 
@@ -55,8 +56,7 @@ class GuestCpu(UnicornCpu):
         super().__init__(number, uc, gic, None)
         self.timers = timers
         self.others: list[GuestCpu] = []
-        self.masked_slices = 0
-        """How many slices an interrupt has waited for the guest to unmask it."""
+        self.unmasking = Unmasking()
         self.stale_translations = False
         self.stale_code = False
         self.stale_pages: set[int] = set()
@@ -180,7 +180,8 @@ class GuestCpu(UnicornCpu):
         if write:
             self.timers.write(register, self.read_x(rt))
             # The slice was measured for another deadline.
-            self.stop()
+            if self.timers.due_in_slice:
+                self.stop()
         else:
             self.write_x(rt, self.timers.read(register))
         return True
