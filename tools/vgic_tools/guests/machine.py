@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from mmap import mmap
+from time import thread_time_ns
 from typing import Final
 
 from unicorn import UC_PROT_ALL
@@ -112,7 +113,10 @@ class GuestMachine:
         """The GIC's outputs have changed."""
         # While a state is restored, there is nobody yet.
         if self.cpus:
+            began = thread_time_ns()
             self.cpus[cpu].set_lines(irq, fiq)
+            # Meanwhile the GIC only waits.
+            self.gic.nanoseconds -= thread_time_ns() - began
 
     def replace_gic(
         self, carry: "Callable[[vgic.Gic, vgic.LineSink, vgic.Observer, vgic.GuestMemory], vgic.Gic]"
