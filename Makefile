@@ -107,6 +107,7 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 	$(BIN)/vgic affinity mismatch --jobs 1
+	$(BIN)/vgic affinity boots --jobs 1
 
 docs: $(VENV)/dev ## Build the documentation site, into build/site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

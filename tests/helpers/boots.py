@@ -42,6 +42,8 @@ LAYOUTS = {
 APPEND = "cryptomgr.notests"
 PROMPT, OFF = "guest# ", "poweroff -f"
 DOWN = "reboot: Power down"
+BOUNDS = {1: 5.0, 4: 10.0}
+"""How many times QEMU's CPU time a boot may take, by the number of CPUs."""
 LONGEST = 1200.0
 """Seconds that a process may take."""
 
@@ -137,16 +139,20 @@ def _row(name: str, layout: str, kernel: Path, initrd: Path, folder: Path, besid
     cells = [f"{name:7} {layout:8} {wanted.cpus:4}", _cell(recorded, "off", "FAILED")]
     share = recorded.summary["share_of_gic"] if recorded.said.startswith("{") else float("nan")
     cells += [f"{share:6.2%}", _cell(replayed, "same", "DIVERGES")]
-    steps = [recorded, replayed]
+    steps, cheap = [recorded, replayed], True
     if beside:
         plain, other = boot(kernel, initrd, wanted), boot_qemu(kernel, initrd, wanted.cpus)
-        cells.append(f"{plain.seconds:6.1f} s {other.seconds:6.1f} s {plain.seconds / other.seconds:6.2f}")
+        ratio = plain.seconds / other.seconds
+        cells.append(f"{plain.seconds:6.1f} s {other.seconds:6.1f} s {ratio:6.2f}")
         steps += [plain, other]
+        if ratio > BOUNDS.get(wanted.cpus, ratio):
+            cells.append("TOO SLOW")
+            cheap = False
     print("  ".join(cells), flush=True)
     for each in steps:
         if not each.good:
             print(each.said)
-    return all(each.good for each in steps)
+    return cheap and all(each.good for each in steps)
 
 
 def _cell(one: Boot, good: str, bad: str) -> str:
