@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: boots demo docs host-pairs kernels mutants notebooks test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
+.PHONY: boots demo docs host-pairs judged kernels mutants notebooks test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ boots: $(VENV)/dev ## Boot Debian's kernels on many topologies, replay what is r
 
 host-pairs: $(VENV)/dev ## Restore VMs on live KVM hosts, every ordered pair of them, and count the verdicts.
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_pairs
+
+judged: $(VENV)/dev ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu newer.
+	PYTHONPATH=tests/helpers $(BIN)/python -m live_figures $(PARTS)
 
 lint: $(VENV)/dev ## Check format, style and types.
 	$(BIN)/ruff format --check .

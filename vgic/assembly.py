@@ -22,6 +22,7 @@ from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
+from vgic.lpis.overlooking import OverlookingLpiBank
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory
@@ -70,7 +71,7 @@ class Machine:
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
-        self.distributor = Distributor(self.shared, self.private, config)
+        self.distributor = Distributor(self.shared, self.private, self.lpis, config)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -105,7 +106,9 @@ class Machine:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
         configuration = LpiConfiguration()
-        kind = RescanningLpiBank if choices.rescans else LpiBank
+        kind = OverlookingLpiBank if self.config.profile.overlooks else LpiBank
+        if choices.rescans:
+            kind = RescanningLpiBank
         table = ConfigurationTable(config.lpi_id_bits, memory)
         banks: list[LpiBank | None] = []
         for cpu in range(len(config.topology)):

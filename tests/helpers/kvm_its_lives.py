@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
-from kvm_scenarios import GICD, ITS, VALID, Life
+from kvm_life import GICD, ITS, VALID, Life
 from kvm_subjects import Subject
 from vgic.kvm import Address, Control, Group, ItsAddress, ItsControl
 from vgic_tools.compare import command_words as its

@@ -4,7 +4,7 @@ from itertools import islice
 from random import Random
 from typing import Final
 
-from kvm_scenarios import Life
+from kvm_life import Life
 from kvm_subjects import GIC
 from vgic.kvm import Address, Control, Group, ItsAddress, ItsControl
 from vgic.layouts.icc import ICC_CTLR_EL1

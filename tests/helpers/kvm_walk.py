@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from kvm_scenarios import Life
+from kvm_life import Life
 from kvm_subjects import GIC, Subject
 from vgic.kvm import Group
 

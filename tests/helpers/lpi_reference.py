@@ -106,6 +106,10 @@ class LpiReference:
             self.set_table_bit(pe, intid, intid in pe.pending)
         pe.ptz = False
 
+    def enable_group(self, enabled: bool) -> None:
+        """Write GICD_CTLR."""
+        self.group_enabled = enabled
+
     # LPIs.
 
     def arrive(self, pe: Pe, intid: int) -> None:
@@ -166,9 +170,38 @@ class LpiReference:
 
 
 class KvmLpiReference(LpiReference):
-    """One GICR_PROPBASER; pending bits are consumed when read and lost when LPIs are disabled."""
+    """One GICR_PROPBASER; pending bits are consumed when read and lost when LPIs are disabled.
+
+    What is pending or arrives while the group is disabled is overlooked until something happens to it (STATE-17).
+    """
 
     priority_mask = 0xFC
+
+    def enable_group(self, enabled: bool) -> None:
+        super().enable_group(enabled)
+        if not enabled:
+            self.overlook()
+
+    def overlook(self) -> None:
+        for pe in self.pes:
+            pe.pending = {intid: byte & 0xFE for intid, byte in pe.pending.items()}
+
+    def arrive(self, pe: Pe, intid: int) -> None:
+        if pe.pending.get(intid, 1) & 1 == 0:
+            del pe.pending[intid]
+        super().arrive(pe, intid)
+        if not self.group_enabled:
+            self.overlook()
+
+    def invalidate(self, pe: Pe, intid: int) -> None:
+        super().invalidate(pe, intid)
+        if not self.group_enabled:
+            self.overlook()
+
+    def invalidate_all(self, pe: Pe) -> None:
+        super().invalidate_all(pe)
+        if not self.group_enabled:
+            self.overlook()
 
     def place_tables(self, pe: Pe, propbaser: int, pendbaser: int, ptz: bool) -> None:
         if not pe.lpis_enabled:
@@ -181,6 +214,8 @@ class KvmLpiReference(LpiReference):
         if not pe.ptz:
             for intid in self.table_bits(pe):
                 self.set_table_bit(pe, intid, False)
+        if not self.group_enabled:
+            self.overlook()
 
     def leave_table(self, pe: Pe) -> None:
         pass

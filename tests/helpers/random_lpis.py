@@ -179,7 +179,7 @@ class Pair:
         self.write(cpu, GICR.WAKER, 0b10 if asleep else 0)
 
     def group(self, enabled: bool) -> None:
-        self.reference.group_enabled = enabled
+        self.reference.enable_group(enabled)
         self.gic.write(self.gic.config.gicd_base + GICD.CTLR, 4, 0b10 if enabled else 0)
 
     def restore(self) -> None:

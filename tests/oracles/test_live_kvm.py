@@ -5,25 +5,16 @@ or a kernel is not there, these tests are skipped; `python -m vgic_tools.judges.
 """
 
 import signal
-from collections.abc import Iterable
-from random import Random
 
 import pytest
 
-import kvm_its_lives
-import kvm_lives
 import kvm_walk
-from kvm_its_lives import ItsLife
-from kvm_scenarios import SCENARIOS, Life, Scenario
-from kvm_subjects import DEFAULT_RAM, Facade, Live
+from kvm_beside import compare_its_life, compare_life, facade
+from kvm_life import Life, Scenario
+from kvm_scenarios import SCENARIOS
+from kvm_subjects import Facade, Live
 from vgic_tools.judges.errors import JudgeError
-from vgic_tools.judges.kvm import HOST, kvm_version
 from vgic_tools.judges.kvm_host import KvmHost
-
-
-def facade(host: KvmHost, ram: Iterable[tuple[int, int]] = DEFAULT_RAM) -> Facade:
-    """The model of that KVM, and of the host that it runs on."""
-    return Facade(ram=ram, host=HOST, a3v_must_match=True, version=kvm_version(host.release))
 
 
 def lived(scenario: Scenario, subject: Live | Facade) -> list[tuple[str, str]]:
@@ -42,52 +33,29 @@ def test_the_same_as_kvm(host: KvmHost, name: str) -> None:
     assert lived(scenario, facade(host, scenario.ram)) == told
 
 
-def compare_lives(host: KvmHost, seeds: range) -> None:
-    for seed in seeds:
-        told, answered = Life(Live(host)), Life(facade(host))
-        for life in (told, answered):
-            kvm_lives.live(life, Random(seed))
-        assert answered.log == told.log, f"seed {seed}"
-
-
 def test_random_lives(host: KvmHost) -> None:
-    compare_lives(host, range(20))
+    for seed in range(20):
+        compare_life(host, seed)
 
 
 @pytest.mark.slow
 def test_many_random_lives(host: KvmHost) -> None:
-    """A tenth of the 100,000 calls that were made once."""
-    compare_lives(host, range(1000, 1067))
-
-
-def compare_its_lives(host: KvmHost, seeds: range) -> None:
-    """What KVM saves the model restores, and the other way round; RAM is the same, byte by byte, at every save."""
-    for seed in seeds:
-        told, answered = Life(Live(host, ram=kvm_its_lives.RAM)), Life(facade(host, kvm_its_lives.RAM))
-        life, same = ItsLife(seed), ItsLife(seed)
-        life.live(told)
-        same.live(answered)
-        assert answered.log == told.log, f"seed {seed}"
-        of_kvm, of_model = ram(told, life), ram(answered, life)
-        told, answered = Life(Live(host, ram=kvm_its_lives.RAM)), Life(facade(host, kvm_its_lives.RAM))
-        life.restored(told, of_model)
-        same.restored(answered, of_kvm)
-        assert answered.log == told.log, f"seed {seed}, restored"
-
-
-def ram(life: Life, its: ItsLife) -> dict[int, bytes]:
-    return {base: life.subject.read(base, size) for base, size in its.stretches()}
+    """A tenth of the 100,000 calls of `make judged`."""
+    for seed in range(1000, 1067):
+        compare_life(host, seed)
 
 
 @pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
 def test_random_lives_of_an_its(host: KvmHost) -> None:
-    compare_its_lives(host, range(10))
+    for seed in range(10):
+        compare_its_life(host, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.rule("KVM-3", "KVM-34", "KVM-53", "KVM-55", "KVM-57", "KVM-59", "ITS-33", "ITS-36")
 def test_many_random_lives_of_an_its(host: KvmHost) -> None:
-    compare_its_lives(host, range(1000, 1100))
+    for seed in range(1000, 1100):
+        compare_its_life(host, seed)
 
 
 @pytest.mark.rule("KVM-19", "DIST-23")

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 import kvm_lists
+import kvm_lpis
 import vgic
 from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.guest import Result, mrs, msr, read, write
-from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, TABLES, TABLES_SIZE, GuestStep, LineStep, Step
 from vgic_tools.judges.kvm_guests import guest_config
 from vgic_tools.judges.protocol import Machine
 
@@ -165,3 +166,28 @@ def test_what_a_vcpu_still_has_is_not_overlooked(steps: list[Step], listed: bool
     twins.follower.gic.check()
     assert any(twins.follower.gic.highest_pending(cpu) for cpu in range(2)) == listed
     assert twins.allowed.get(LISTED, 0) == listed
+
+
+@pytest.mark.rule("KVM-74")
+@pytest.mark.parametrize("active", [False, True], ids=["7.2", "6.12"])
+@pytest.mark.parametrize(("program", "held_back", "idle"), kvm_lpis.TAKEN.values(), ids=kvm_lpis.TAKEN)
+def test_an_lpi_that_was_taken_is_held_back(
+    program: kvm_lpis.Program, held_back: list[int], idle: list[int], active: bool
+) -> None:
+    kvm, ours = (
+        vgic.Gic(guest_config(Machine(2, its=True)), memory=vgic.Ram.zeroed(TABLES, TABLES_SIZE)) for _ in range(2)
+    )
+    follower = Follower(ours, active_first=active)
+
+    def performed(steps: list[Step]) -> list[Result | None]:
+        # In KVM's place is a model, in which no LPI is active.
+        results = [perform(kvm, step) for step in steps]
+        assert follower.follow(steps, results)
+        return results
+
+    if active and held_back != idle:
+        with pytest.raises(Difference):
+            kvm_lpis.taken(program, performed)
+    else:
+        assert kvm_lpis.taken(program, performed) == idle
+        assert follower.freedoms.total() == 0

@@ -10,6 +10,8 @@ from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.layouts import gicd
+from vgic.lpis.bank import LpiBank
+from vgic.lpis.overlooking import OverlookingLpiBank
 
 __all__ = ["Distributor", "distributor_frame"]
 
@@ -19,7 +21,13 @@ _MESSAGE_INTID: Final = gicd.SETSPI_NSR.mask("INTID")
 class Distributor(BankOwner):
     """State of the Distributor that is not an interrupt's."""
 
-    def __init__(self, interrupts: SharedInterrupts, private: Sequence[PrivateInterrupts], config: Config) -> None:
+    def __init__(
+        self,
+        interrupts: SharedInterrupts,
+        private: Sequence[PrivateInterrupts],
+        lpis: Sequence[LpiBank | None],
+        config: Config,
+    ) -> None:
         super().__init__(interrupts)
         self.spis = interrupts
         """The bank again, as what it is."""
@@ -38,6 +46,7 @@ class Distributor(BankOwner):
         )
         self._gated: list[InterruptBank] = [interrupts, *private] if profile.overlooks else []
         """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
+        self._gated_lpis = [bank for bank in lpis if isinstance(bank, OverlookingLpiBank)]
         self.control = 0
         """The writable bits of GICD_CTLR: the group enables and E1NWF."""
 
@@ -62,6 +71,8 @@ class Distributor(BankOwner):
         if idle == bool(self.forwarded_groups):
             for bank in self._gated:
                 bank.set_idle(not idle)
+            for lpis in self._gated_lpis:
+                lpis.set_idle(not idle)
         self.spis.placement.set_wakes(self.wakes)
         self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
@@ -71,6 +82,8 @@ class Distributor(BankOwner):
         self.spis.placement.one_of_n.wakes = self.wakes
         for bank in self._gated:
             bank.idle = not self.forwarded_groups
+        for lpis in self._gated_lpis:
+            lpis.idle = not self.forwarded_groups
         self.spis.forwarder.forward_groups(self.forwarded_groups)
 
 

@@ -240,8 +240,11 @@ class LpiBank(ActivationBank):
     def _fill(self, piece: Piece, pending: int) -> None:
         """Have the LPIs in a mask pending, by the configuration bytes that they have now."""
         before = piece.head
-        piece.fill(self.configuration.of_piece(self.table, piece.first >> PIECE_BITS, pending))
+        piece.fill(self._configurations(piece, pending))
         self._offer(piece.head, before)
+
+    def _configurations(self, piece: Piece, pending: int) -> int:
+        return self.configuration.of_piece(self.table, piece.first >> PIECE_BITS, pending)
 
     def _save(self, number: int, pieces: dict[int, Piece]) -> None:
         piece = pieces.get(number)

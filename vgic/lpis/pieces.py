@@ -25,6 +25,8 @@ _AS_DIGIT: Final = b"0" + b"1" * 0xFF
 _DIGIT_AS_MASK: Final = bytes.maketrans(b"01", b"\0\xff")
 _IN_BINARY: Final = f"0{PIECE}b"
 
+_NOT_ENABLED: Final = bytes(byte & ~ENABLED for byte in range(0x100))
+
 _LEVEL_SHIFT: Final = 2
 _ALL_LEVELS: Final = (1 << 64) - 1
 
@@ -99,6 +101,12 @@ class Piece:
         self.count = PIECE - self.data.count(0)
         self._levels = _ALL_LEVELS
         self.head = self._best()
+
+    def overlook(self) -> None:
+        """Have none of those that are pending enabled."""
+        self.data = self.data.translate(_NOT_ENABLED)
+        self._levels = 0
+        self.head = NO_KEY
 
     def _is_head(self, place: i64) -> bool:
         return self.head & INTID_MASK == self.first + place and self.head != NO_KEY

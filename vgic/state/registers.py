@@ -12,7 +12,7 @@ as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_I
 | unrouted<n> | the SPIs that go to vCPU 0, where the profile has it so, since GICD_IROUTER<n> was never written |
 | chosen_mpidr<n> | MPIDR_EL1 of the vCPU at which a 1-of-N SPI waits, by INTID |
 | next_choice | the number of the vCPU at which the next search for one begins |
-| pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor |
+| pending_lpi<n> | the configuration byte by which LPI n is pending at a Redistributor; not enabled: or overlooked |
 | last_best_lpi | the LPI that was offered last, where the profile remembers it |
 | cached_configuration<n> | the cached configuration bytes of LPIs n to n + 7, 0 where there is none |
 | overlooked<n> | what is not forwarded until something happens to it, where the profile overlooks interrupts |

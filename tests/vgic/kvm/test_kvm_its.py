@@ -173,6 +173,7 @@ def test_addresses_and_itses_may_come_after_lpis_and_its_registers() -> None:
     ram.write(properties + 3, b"\xa3")
     for offset, value in ((0x70, properties | 15), (0x78, pending), (0x0, 1)):
         device.set_attr(Group.REDIST_REGS, register_attr(0, offset), value)
+    device.set_attr(Group.DIST_REGS, register_attr(0, 0), 2)
     assert device.gic.lpis(0).make_pending(8195)
     ram.write(properties + 3, b"\xa2")
     set_reg(its, CBASER, QUEUE)
@@ -196,7 +197,6 @@ def test_addresses_and_itses_may_come_after_lpis_and_its_registers() -> None:
     with device.run() as gic:
         assert gic.lpis(0).configuration.held(8195) == 0xA3
         assert list(gic.lpis(0).pending) == [8195]
-        gic.write(GICD, 4, 2)
         gic.sysreg_write(0, vgic.ICC_PMR_EL1, 0xF8)
         gic.sysreg_write(0, vgic.ICC_IGRPEN1_EL1, 1)
         gic.check()

@@ -7,17 +7,9 @@ import errno
 
 import pytest
 
-from kvm_scenarios import (
-    COLLECTIONS,
-    CONFIGURATION,
-    DEVICES,
-    EVENTS,
-    PENDING,
-    RAM,
-    SCENARIOS,
-    Life,
-    guest,
-)
+from kvm_its_scenarios import guest
+from kvm_life import COLLECTIONS, CONFIGURATION, DEVICES, EVENTS, PENDING, RAM, Life
+from kvm_scenarios import SCENARIOS
 from kvm_subjects import Facade
 from vgic import Ram, RamRegions
 from vgic.kvm import KvmError, VgicV3Device, restore, save_sequence

@@ -95,6 +95,10 @@ def test_lpis_are_of_group_1(profile: vgic.Profile) -> None:
     assert guest.arrive(LPI)
     assert not guest.irq()
     guest.set_gicd(GICD.CTLR, 0b10)
+    if profile is KVM:
+        # It overlooks what was pending (STATE-17).
+        assert not guest.irq()
+        assert guest.arrive(LPI)
     assert (guest.irq(), guest.fiq()) == (True, False)
     guest.enable_group(1, False)
     assert guest.ack(group=0) == SPURIOUS

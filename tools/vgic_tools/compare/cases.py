@@ -17,6 +17,7 @@ from vgic_tools.judges.protocol import (
     Line,
     Load,
     Machine,
+    Message,
     Mrs,
     Msr,
     Operation,
@@ -41,13 +42,14 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
     "mrs": Mrs,
     "msr": Msr,
     "line": Line,
+    "message": Message,
     "poke": Poke,
     "peek": Peek,
     "attr": Attr,
     "save-restore": SaveRestore,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
-_MOST_BITS: Final = {"cpu": 16, "size": 11, "intid": 24, "device": 8, "group": 32}
+_MOST_BITS: Final = {"cpu": 16, "size": 11, "intid": 24, "device": 8, "group": 32, "device_id": 16, "event_id": 16}
 """Bits of a number; others have 64."""
 _SIZES: Final = (1, 2, 4, 8)
 _MOST_CPUS: Final = 512
@@ -163,6 +165,8 @@ class _Line:
         cpu = getattr(operation, "cpu", 0)
         if cpu >= machine.cpus:
             raise self.wrong(f"there is no vCPU {cpu}: the machine has {machine.cpus}")
+        if isinstance(operation, Message) and not machine.its:
+            raise self.wrong("there is no ITS for a message: the machine has none")
         if isinstance(operation, Load | Store):
             if operation.size not in _SIZES:
                 raise self.wrong(f"'size' is {operation.size}, not one of 1, 2, 4, 8")

@@ -20,6 +20,7 @@ from vgic_tools.judges.protocol import (
     Attr,
     Line,
     Load,
+    Message,
     Mrs,
     Msr,
     Operation,
@@ -86,6 +87,8 @@ def describe(operation: Operation, gic: vgic.Gic) -> str:
         case Line(cpu, intid, level):
             name = f"SPI {intid}" if intid >= 32 else f"PPI {intid} of vCPU {cpu}"
             return f"the line of {name} goes {'up' if level else 'down'}"
+        case Message(device_id, event_id):
+            return f"device {device_id:#x} sends event {event_id}"
         case Poke(address, data):
             return f"RAM at {address:#x} becomes {data.hex() if any(data) else f'{len(data)} zeros'}"
         case Peek(address, size):

@@ -10,9 +10,21 @@ from vgic_tools.compare.random_guests import RandomGuest, settled
 from vgic_tools.compare.sources import machine_of
 from vgic_tools.judges.freedoms import UNDEFINED, Difference, Follower
 from vgic_tools.judges.guest import Kind, Result
-from vgic_tools.judges.kvm_guest import LineStep, Step
+from vgic_tools.judges.kvm_guest import TABLES, TABLES_SIZE, LineStep, Step
 from vgic_tools.judges.kvm_guests import profile_of, step_of
-from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Outcome, Store
+from vgic_tools.judges.protocol import (
+    Line,
+    Load,
+    Machine,
+    Message,
+    Model,
+    Mrs,
+    Msr,
+    Operation,
+    Outcome,
+    Poke,
+    Store,
+)
 
 __all__ = ["FollowingComparison", "guest_lives"]
 
@@ -23,7 +35,10 @@ class FollowingComparison(Comparison):
     def start(self, machine: Machine) -> None:
         """Build this machine on both sides."""
         super().start(machine)
-        self._follower = Follower(vgic.Gic(self.model.gic.config), active_first=_active_first(self.judge.version))
+        # Its RAM is its own: what is drawn with the model is ahead.
+        self._ram = vgic.Ram.zeroed(TABLES, TABLES_SIZE)
+        gic = vgic.Gic(self.model.gic.config, memory=self._ram)
+        self._follower = Follower(gic, active_first=_active_first(self.judge.version))
 
     def repeat(self, machine: Machine, operations: Iterable[Operation]) -> Divergence | None:
         """Perform these operations, settled, on a fresh machine; the first divergence is that of one of these."""
@@ -32,7 +47,7 @@ class FollowingComparison(Comparison):
         places: list[int] = []
         """Of each operation, how many of these have been begun."""
         begun = 0
-        for step, given in settled(map(step_of, operations), self.model.gic):
+        for step, given in settled(map(step_of, operations), self.model.gic, _active_first(self.judge.version)):
             begun += given
             batch.append(_operation(step))
             places.append(begun - 1)
@@ -65,6 +80,7 @@ class FollowingComparison(Comparison):
                 for rule, number in (follower.freedoms - allowed).items():
                     self.excused[rule] = self.excused.get(rule, 0) + number
         follower.gic.check()
+        self.model.gic.memory.write(TABLES, self._ram.read(TABLES, TABLES_SIZE))
         self.model.gic.restore(follower.gic.save())
         return None
 
@@ -73,7 +89,10 @@ def guest_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str
     """VMs without end, and random guests of them that KVM of this kernel can be asked about."""
     for number in count():
         name = f"{seed}/{number}"
-        machine = machine_of(Random(name), areas, cpus)
+        random = Random(name)
+        machine = machine_of(random, areas, cpus)
+        # Many guests have no ITS.
+        machine = machine._replace(its=machine.its and random.random() < 0.7)
         yield Life(machine, _operations(name, areas, version), lambda model: [])
 
 
@@ -83,20 +102,22 @@ def _operations(name: str, areas: frozenset[str], version: str) -> Callable[[Mod
         guest = RandomGuest(
             random, model.gic, ties=random.random() < 1 / 3, disables=_active_first(version), areas=areas
         )
-        for step, _ in settled(chain(guest.preparation(), guest.steps()), model.gic):
+        for step, _ in settled(chain(guest.preparation(), guest.steps()), model.gic, _active_first(version)):
             yield _operation(step)
 
     return drawn
 
 
 def _active_first(version: str) -> bool:
-    """True of a KVM that gives active interrupts list registers first (KVM-70)."""
+    """True of a KVM that gives active interrupts list registers first (KVM-70), and has active LPIs (KVM-74)."""
     return profile_of(version) is vgic.KVM
 
 
 def _operation(step: Step) -> Operation:
     if isinstance(step, LineStep):
         return Line(*step)
+    if isinstance(step, Message | Poke):
+        return step
     cpu, (kind, size, encoding, address, value) = step
     match kind:
         case Kind.READ:

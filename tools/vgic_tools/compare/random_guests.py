@@ -9,13 +9,15 @@ from random import Random
 from typing import Final
 
 import vgic
-from vgic_tools.judges.freedoms import lingers, moves
+from vgic_tools.compare.guest_its import LPIS, GuestIts
+from vgic_tools.judges.concerns import Concerns
+from vgic_tools.judges.freedoms import moves
 from vgic_tools.judges.guest import mrs, msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
 
 __all__ = ["RandomGuest", "settled"]
 
-ALL: Final = frozenset({"mmio", "cpu-interface", "lines", "sgis"})
+ALL: Final = frozenset({"mmio", "cpu-interface", "lines", "sgis", "its"})
 """What a guest's operations can be about."""
 PRIORITIES: Final = (0x00, 0x08, 0x20, 0x40, 0x48, 0x60, 0x80, 0x88, 0xA0, 0xA8, 0xC0, 0xE0, 0xF0, 0xF8)
 PPIS: Final = (16, 17, 20, 21, 29, 31)
@@ -33,19 +35,29 @@ READABLE: Final = sorted(
 )
 
 
-def settled(steps: Iterable[Step], gic: vgic.Gic) -> Iterator[tuple[Step, bool]]:
+def settled(steps: Iterable[Step], gic: vgic.Gic, lpis_active: bool) -> Iterator[tuple[Step, bool]]:
     """The steps and, after some, what settles them; with whether each is one of the steps.
 
     Each is performed on `gic` before the next is asked for.
     """
+    concerns = Concerns(gic, lpis_active)
     for step in steps:
-        lingered = lingers(gic, step)
+        lingered = concerns.lingers(step)
+        concerns.note(step, offered(gic, step))
         yield step, True
         if isinstance(step, GuestStep) and moves(gic, step.operation):
             for look in _round(len(gic.config.topology)):
                 yield look, False
-        elif lingered:
+        elif lingered and isinstance(step, GuestStep):
             yield GuestStep(step.cpu, read(GICD_BASE, 4)), False
+
+
+def offered(gic: vgic.Gic, step: Step) -> int:
+    """The INTID that a step's vCPU would acknowledge, whatever the step is."""
+    if not isinstance(step, GuestStep) or not any(gic.outputs(step.cpu)):
+        return vgic.SPURIOUS
+    best = gic.highest_pending(step.cpu)
+    return vgic.SPURIOUS if best is None else best.intid
 
 
 def _round(vcpus: int) -> Iterator[Step]:
@@ -76,6 +88,9 @@ class RandomGuest:
         self.taken: list[list[int]] = [[] for _ in range(self.vcpus)]
         """INTIDs that each vCPU has acknowledged, as the model has it."""
         self.lines = "lines" in areas
+        self.its: GuestIts | None = None
+        if gic.config.its and "its" in areas:
+            self.its = GuestIts(random, self.vcpus, self._a_priority)
         kinds = {
             self._acknowledge: ("cpu-interface", 20.0),
             self._end: ("cpu-interface", 24.0),
@@ -101,6 +116,10 @@ class RandomGuest:
                 yield step
                 if isinstance(step, GuestStep) and moves(self.gic, step.operation):
                     break
+            if self.its is not None and random.random() < 0.1:
+                yield from self.its.command(cpu)
+            while self.its is not None and random.random() < 0.3:
+                yield self.its.message()
             if self.lines and random.random() < 0.5:
                 yield LineStep(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
 
@@ -123,12 +142,14 @@ class RandomGuest:
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN1_EL1, 1))
             yield GuestStep(cpu, msr(vgic.ICC_IGRPEN0_EL1, random.randrange(2) if self.disables else 1))
             yield GuestStep(cpu, msr(vgic.ICC_CTLR_EL1, random.choice((0, 0, 0, 2))))
+        if self.its is not None:
+            yield from self.its.preparation()
         yield from _round(self.vcpus)
 
     def _a_priority(self, intid: int) -> int:
         if self.ties:
             return self.random.choice(PRIORITIES)
-        return 8 * ((self.shift + 7 * (0, 1, 2, 15, *PPIS, *SPIS).index(intid)) % 31)
+        return 8 * ((self.shift + 7 * (0, 1, 2, 15, *PPIS, *SPIS, *LPIS).index(intid)) % 31)
 
     def _sgi_base(self, cpu: int) -> int:
         return GICR_BASE + 0x2_0000 * cpu + SGI_BASE
@@ -161,9 +182,9 @@ class RandomGuest:
         if not taken or random.random() < 0.02:
             return GuestStep(cpu, msr(random.choice((register, vgic.ICC_DIR_EL1)), self._intid()))
         intid = taken[-1]
-        if interface.eoi_mode and random.random() < 0.5:
+        if interface.eoi_mode and intid not in LPIS and random.random() < 0.5:
             return GuestStep(cpu, msr(vgic.ICC_DIR_EL1, taken.pop(random.randrange(len(taken)))))
-        if not interface.eoi_mode:
+        if not interface.eoi_mode or intid in LPIS:
             taken.pop()
         return GuestStep(cpu, msr(register, intid))
 

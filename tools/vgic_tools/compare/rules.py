@@ -6,7 +6,20 @@ from typing import Final
 
 import vgic
 from vgic_tools.compare.describe import register_of
-from vgic_tools.judges.protocol import GIC, Attr, Line, Load, Mrs, Msr, Operation, Peek, Poke, SaveRestore, Store
+from vgic_tools.judges.protocol import (
+    GIC,
+    Attr,
+    Line,
+    Load,
+    Message,
+    Mrs,
+    Msr,
+    Operation,
+    Peek,
+    Poke,
+    SaveRestore,
+    Store,
+)
 
 __all__ = ["RULES", "rules_of"]
 
@@ -48,6 +61,7 @@ RULES: Final = {
     "a line": ("STATE-4", "STATE-1"),
     "no register": ("ACC-5",),
     "no system register": ("CPU-21",),
+    "a message": ("ITS-22", "LPI-16"),
     "RAM": ("LPI-24", "ITS-42"),
     "saved": ("SAVE-1",),
     "attribute": ("KVM-1",),
@@ -71,6 +85,8 @@ def _name(operation: Operation, gic: vgic.Gic | None) -> str:
             return "no system register" if isinstance(operation, Mrs | Msr) else "no register"
         case Line():
             return "a line"
+        case Message():
+            return "a message"
         case Poke() | Peek():
             return "RAM"
         case Attr(_, device, _, _, _):

@@ -12,12 +12,23 @@ from typing import Final
 
 import vgic
 from vgic.cpu_interface.interface import NOT_ACTIVE
-from vgic.interrupts.banks import InterruptBank
-from vgic.topology import NO_VCPU
+from vgic_tools.judges.concerns import ACKNOWLEDGE, END, Concerns
 from vgic_tools.judges.guest import Kind, Operation, Result
 from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
+from vgic_tools.judges.protocol import Message, Poke
 
-__all__ = ["LINGERS", "LISTED", "LIST_REGISTERS", "MOVES", "TIES", "UNDEFINED", "Difference", "Follower", "perform"]
+__all__ = [
+    "LINGERS",
+    "LISTED",
+    "LIST_REGISTERS",
+    "MOVES",
+    "TIES",
+    "UNDEFINED",
+    "Difference",
+    "Follower",
+    "moves",
+    "perform",
+]
 
 LIST_REGISTERS: Final = "KVM-70"
 TIES: Final = "PRIO-10"
@@ -28,11 +39,10 @@ LISTED: Final = "KVM-73"
 SLOTS: Final = 4
 """List registers of the CPUs that QEMU's TCG has."""
 
-_ACKNOWLEDGE: Final = {vgic.ICC_IAR0_EL1: 0, vgic.ICC_IAR1_EL1: 1}
 _HIGHEST: Final = {vgic.ICC_HPPIR0_EL1: 0, vgic.ICC_HPPIR1_EL1: 1}
-_END: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1, vgic.ICC_DIR_EL1)
 _SGI: Final = (vgic.ICC_SGI0R_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1)
 _IROUTER: Final = 0x6000
+GITS_CWRITER: Final = 0x88
 
 
 class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends with
@@ -48,10 +58,17 @@ class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends w
 
 def perform(gic: vgic.Gic, step: Step) -> Result | None:
     """What comes of a step on the model, as `KvmGuest.perform` tells it."""
-    if isinstance(step, LineStep):
-        line = gic.spi(step.intid) if step.intid >= 32 else gic.ppi(step.cpu, step.intid)
-        line.set_level(step.level)
-        return None
+    match step:
+        case LineStep(cpu, intid, level):
+            line = gic.spi(intid) if intid >= 32 else gic.ppi(cpu, intid)
+            line.set_level(level)
+            return None
+        case Message(device_id, event_id):
+            gic.msi(device_id, event_id)
+            return None
+        case Poke(address, data):
+            gic.memory.write(address, data)
+            return None
     cpu, operation = step
     value: int | None = 0
     match operation.kind:
@@ -79,11 +96,13 @@ def leaves(operation: Operation) -> bool:
 class Follower:
     """The model beside a guest of KVM. `freedoms` counts what its rules allowed.
 
-    `active_first`: active interrupts are the first that KVM puts into list registers; 7.2 puts pending ones first.
+    `active_first`: active interrupts are the first that KVM puts into list registers, and LPIs can be active; 7.2
+    puts pending ones first.
     """
 
     def __init__(self, gic: vgic.Gic, active_first: bool = True) -> None:
         self.gic = gic
+        self.concerns = Concerns(gic, lpis_active=active_first)
         self._active_first = active_first
         self.freedoms: Counter[str] = Counter()
         self.steps = 0
@@ -107,10 +126,11 @@ class Follower:
         Raises Difference.
         """
         for at, (step, result) in enumerate(zip(steps, results, strict=True)):
-            if isinstance(step, LineStep) or result is None:
+            if not isinstance(step, GuestStep) or result is None:
                 self._leave()
                 self._running = -1
                 perform(self.gic, step)
+                self.concerns.hold_back()
                 self._list()
             else:
                 try:
@@ -129,20 +149,24 @@ class Follower:
             self._leave()
             self._running = cpu
             self._crowded[cpu] = self._lingers[cpu] = False
-        self._crowded[cpu] |= self.entries(cpu) > SLOTS
-        if self._crowded[cpu] and operation.encoding in _END and self._may_miss(cpu, operation.value & 0xFF_FFFF):
+        self._crowded[cpu] |= self.concerns.entries(cpu) > SLOTS
+        if self._crowded[cpu] and operation.encoding in END and self._may_miss(cpu, operation.value & 0xFF_FFFF):
             self.freedoms[LIST_REGISTERS] += 1
             return False
-        self._lingers[cpu] |= lingers(self.gic, step)
+        self._lingers[cpu] |= self.concerns.lingers(step)
         if leaves(operation):
             # KVM looks after its list first, and then does what is asked.
-            self._listed[cpu] = set(self.concerned(cpu))
+            self._listed[cpu] = set(self.concerns.of(cpu))
         expected = self._take(step, result)
+        self.concerns.note(step, expected.value)
         if moves(self.gic, operation):
             self._behind = set(range(len(self._crowded)))
-            expected = self._notice_listed(cpu, expected)
+            self._notice_listed()
+        self.concerns.hold_back()
+        irq, fiq = self.gic.outputs(cpu)
+        expected = expected._replace(isr=irq << 7 | fiq << 6)
         self._list()
-        crowded = self.entries(cpu) > SLOTS
+        crowded = self.concerns.entries(cpu) > SLOTS
         self.compared += 1
         try:
             if _seen(expected) == _seen(result):
@@ -169,7 +193,7 @@ class Follower:
                 self.freedoms[MOVES] += 1
                 return
         best = self.gic.highest_pending(cpu)
-        if best is not None and len({group for _, group in self.ties(cpu)}) == 2:
+        if best is not None and len({group for _, group in self.concerns.ties(cpu)}) == 2:
             # Which of the two outputs signals is a matter of which interrupt is first.
             swapped = result._replace(isr=(result.isr & 0x80) >> 1 | (result.isr & 0x40) << 1)
             if _seen(expected) in (_seen(swapped), _seen(result)):
@@ -180,7 +204,7 @@ class Follower:
 
     def _may_miss(self, cpu: int, intid: int) -> bool:
         """True where what is finished may be in no list register, or KVM take it for another that is in none."""
-        active = self.entries(cpu, active=True)
+        active = self.concerns.entries(cpu, active=True)
         if self._active_first:
             return active > SLOTS
         if active != 1 or self.gic.interface(cpu).eoi_mode or intid >= 32 + self.gic.config.spis:
@@ -193,73 +217,28 @@ class Follower:
     def _leave(self) -> None:
         """The vCPU that runs has left its guest."""
         if self._running >= 0:
-            self._listed[self._running] = set(self.concerned(self._running))
+            self._listed[self._running] = set(self.concerns.of(self._running))
 
     def _list(self) -> None:
         for cpu, listed in enumerate(self._listed):
-            listed.update(self.concerned(cpu))
+            listed.update(self.concerns.of(cpu))
 
-    def _notice_listed(self, cpu: int, expected: Result) -> Result:
+    def _notice_listed(self) -> None:
         """After a change of what vCPUs get: what is listed anywhere is not overlooked (KVM-73)."""
         for owner, listed in enumerate(self._listed):
             for intid in listed:
-                bank = self.gic.bank(owner, intid)
-                number, index = divmod(intid - int(bank.first), 32)
-                if bank.words[number].overlooked >> index & 1 and bank.target(32 * number + index) != NO_VCPU:
-                    before = bank.words[number].queued
-                    bank.notice(number, 1 << index)
-                    bank.update(number, 1 << index)
-                    if bank.words[number].queued != before:
-                        self.freedoms[LISTED] += 1
-        irq, fiq = self.gic.outputs(cpu)
-        return expected._replace(isr=irq << 7 | fiq << 6)
-
-    # What concerns a vCPU.
-
-    def concerned(self, cpu: int, active: bool = False) -> list[int]:
-        """The INTIDs that concern a vCPU: those that are active there, and, unless `active`, those for it."""
-        found = []
-        for bank in self._banks(cpu):
-            for word in bank.words:
-                bits = int(word.active if active else word.active | word.queued)
-                while bits:
-                    index = int(word.start) + (bits & -bits).bit_length() - 1
-                    bits &= bits - 1
-                    if (bank.place(index) if bank.is_active(index) else bank.target(index)) == cpu:
-                        found.append(int(bank.first) + index)
-        return found
-
-    def entries(self, cpu: int, active: bool = False) -> int:
-        """How many interrupts concern a vCPU."""
-        return len(self.concerned(cpu, active))
-
-    def ties(self, cpu: int) -> list[tuple[int, int]]:
-        """INTID and group of everything that is offered to a vCPU with the priority of the best."""
-        best = self.gic.highest_pending(cpu)
-        if best is None:
-            return []
-        found = []
-        for bank in self._banks(cpu):
-            for index in range(bank.count):
-                same = (
-                    bank.is_queued(index) and bank.priorities[index] == best.priority and bank.target(index) == cpu
-                )
-                if same and self.gic.interface(cpu).groups[bank.group(index)].considered():
-                    found.append((int(bank.first) + index, int(bank.group(index))))
-        return found
-
-    def _banks(self, cpu: int) -> tuple[InterruptBank, InterruptBank]:
-        return self.gic.bank(cpu, 0), self.gic.bank(cpu, 32)
+                if self.concerns.notice(owner, intid):
+                    self.freedoms[LISTED] += 1
 
     def _take(self, step: GuestStep, result: Result) -> Result:
         """`perform`, but of several interrupts of one priority let the vCPU have the one that KVM let it have."""
         cpu, operation = step
-        acknowledged = operation.kind is Kind.MRS and operation.encoding in _ACKNOWLEDGE
+        acknowledged = operation.kind is Kind.MRS and operation.encoding in ACKNOWLEDGE
         if not acknowledged and not (operation.kind is Kind.MRS and operation.encoding in _HIGHEST):
             return _performed(self.gic, step)
-        ties = self.ties(cpu)
+        ties = self.concerns.ties(cpu)
         best = self.gic.highest_pending(cpu)
-        group = _ACKNOWLEDGE.get(operation.encoding, _HIGHEST.get(operation.encoding))
+        group = ACKNOWLEDGE.get(operation.encoding, _HIGHEST.get(operation.encoding))
         chosen = next(((intid, of) for intid, of in ties if intid == result.value), None)
         if chosen is None and result.value == vgic.SPURIOUS:
             # One of the other group is first.
@@ -268,19 +247,10 @@ class Follower:
             return _performed(self.gic, step)
         self.freedoms[TIES] += 1
         hidden = [intid for intid, _ in ties if intid != chosen[0]]
-        self._hide(cpu, hidden, True)
+        self.concerns.hide(cpu, hidden, True)
         expected = _performed(self.gic, step)
-        self._hide(cpu, hidden, False)
-        irq, fiq = self.gic.outputs(cpu)
-        return expected._replace(isr=irq << 7 | fiq << 6)
-
-    def _hide(self, cpu: int, intids: Sequence[int], hidden: bool) -> None:
-        """Disable some interrupts that are enabled, or enable them again."""
-        for intid in intids:
-            bank = self.gic.bank(cpu, intid)
-            number, bit = divmod(intid - int(bank.first), 32)
-            bank.words[number].enabled ^= 1 << bit
-            bank.update(number, 1 << bit)
+        self.concerns.hide(cpu, hidden, False)
+        return expected
 
 
 def _performed(gic: vgic.Gic, step: Step) -> Result:
@@ -294,22 +264,12 @@ def _seen(result: Result) -> tuple[int, bool, bool, bool]:
 
 
 def moves(gic: vgic.Gic, operation: Operation) -> bool:
-    """True of a write that can move what is pending from one vCPU to another: GICD_CTLR, GICD_IROUTER<n>."""
+    """True of a write that can move what is pending from one vCPU to another.
+
+    Of GICD_CTLR, GICD_IROUTER<n>, or GITS_CWRITER.
+    """
     offset = operation.address - gic.config.gicd_base
-    return operation.kind is Kind.WRITE and (0 <= offset < 4 or _IROUTER <= offset < 0x8000)
-
-
-def lingers(gic: vgic.Gic, step: Step) -> bool:
-    """True where a step deactivates an interrupt that is pending again, but not for this vCPU to take."""
-    if isinstance(step, LineStep) or step.operation.kind is not Kind.MSR or step.operation.encoding not in _END:
-        return False
-    cpu, operation = step
-    intid = operation.value & 0xFF_FFFF
-    if intid >= 32 + gic.config.spis:
-        return False
-    bank = gic.bank(cpu, intid)
-    index = intid - int(bank.first)
-    word, bit = bank.words[index // 32], 1 << index % 32
-    there = bank.is_active(index) and bank.place(index) == cpu and bool(word.latch & word.edge & bit)
-    stays = bool(word.enabled & ~word.overlooked & bit) and bank.target(index) == cpu
-    return there and not stays
+    commands = [base + GITS_CWRITER for base in gic.config.its]
+    return operation.kind is Kind.WRITE and (
+        0 <= offset < 4 or _IROUTER <= offset < 0x8000 or operation.address in commands
+    )

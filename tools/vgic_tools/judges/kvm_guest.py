@@ -15,12 +15,28 @@ from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import ENTRY, LEAVE, RAM, RAM_SIZE, Guest, Operation, Result
 from vgic_tools.judges.kvm_host import KvmHost
+from vgic_tools.judges.protocol import Message, Poke
 
-__all__ = ["GICD_BASE", "GICR_BASE", "ITS_BASE", "GuestStep", "KvmGuest", "LineStep", "Step"]
+__all__ = [
+    "GICD_BASE",
+    "GICR_BASE",
+    "ITS_BASE",
+    "TABLES",
+    "TABLES_SIZE",
+    "GuestStep",
+    "KvmGuest",
+    "LineStep",
+    "Step",
+]
 
 GICD_BASE: Final = 0x0800_0000
 ITS_BASE: Final = 0x0808_0000
 GICR_BASE: Final = 0x080A_0000
+GITS_TRANSLATER: Final = ITS_BASE + 0x1_0040
+
+TABLES: Final = 0x4800_0000
+"""RAM for the tables and the queue of an ITS, where there is one."""
+TABLES_SIZE: Final = 0x20_0000
 
 _SLICE: Final = 5_000
 """Milliseconds that a turn may take: one, on an idle machine."""
@@ -41,7 +57,7 @@ class LineStep(NamedTuple):
     level: bool
 
 
-Step = GuestStep | LineStep
+Step = GuestStep | LineStep | Message | Poke
 
 
 class KvmGuest:
@@ -66,6 +82,7 @@ class KvmGuest:
         ):
             vm.gic.set_attr(group, attr, value)
         if its:
+            vm.add_ram(TABLES, TABLES_SIZE)
             device = vm.create_its()
             device.set_attr(Group.ADDR, ItsAddress.ITS, ITS_BASE)
             device.set_attr(Group.CTRL, Control.INIT)
@@ -80,7 +97,7 @@ class KvmGuest:
         commands: list[str] = []
         for cpu, group in groupby(steps, lambda step: step.cpu if isinstance(step, GuestStep) else -1):
             if cpu < 0:
-                commands += [self._drive(step) for step in group if isinstance(step, LineStep)]
+                commands += [self._happens(step) for step in group if not isinstance(step, GuestStep)]
             else:
                 turns[cpu].append([step.operation for step in group if isinstance(step, GuestStep)])
                 commands.append(f"run {self.vm.vcpus[cpu].file:x} {_SLICE:x}")
@@ -92,9 +109,17 @@ class KvmGuest:
         results = [iter(self._resident.results(cpu)) if own else iter(()) for cpu, own in enumerate(turns)]
         return [next(results[step.cpu]) if isinstance(step, GuestStep) else None for step in steps]
 
-    def _drive(self, step: LineStep) -> str:
-        data = abi.line(step.intid, step.level, step.cpu)
-        return f"give {self.vm.file:x} {abi.Ioctl.IRQ_LINE:x} {data.hex()}"
+    def _happens(self, step: LineStep | Message | Poke) -> str:
+        """What a device or the VMM does, as the agent is told."""
+        vm = self.vm.file
+        match step:
+            case LineStep(cpu, intid, level):
+                return f"give {vm:x} {abi.Ioctl.IRQ_LINE:x} {abi.line(intid, level, cpu).hex()}"
+            case Message(device_id, event_id):
+                message = abi.msi(GITS_TRANSLATER, event_id, device_id)
+                return f"give {vm:x} {abi.Ioctl.SIGNAL_MSI:x} {message.hex()}"
+            case Poke(address, data):
+                return f"poke {vm:x} {address:x} {data.hex()}"
 
 
 def _check(command: str, answer: Answer) -> None:

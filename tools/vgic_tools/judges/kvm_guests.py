@@ -10,9 +10,32 @@ from vgic.kvm import KVM_7_2
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Result
 from vgic_tools.judges.kvm import kvm_version, live_host
-from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, KvmGuest, LineStep, Step
+from vgic_tools.judges.kvm_guest import (
+    GICD_BASE,
+    GICR_BASE,
+    ITS_BASE,
+    TABLES,
+    TABLES_SIZE,
+    GuestStep,
+    KvmGuest,
+    LineStep,
+    Step,
+)
 from vgic_tools.judges.model import ModelJudge
-from vgic_tools.judges.protocol import Judge, Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
+from vgic_tools.judges.protocol import (
+    Judge,
+    Line,
+    Load,
+    Machine,
+    Message,
+    Mrs,
+    Msr,
+    Operation,
+    Outcome,
+    Poke,
+    SaveRestore,
+    Store,
+)
 from vgic_tools.judges.qemu_guest import packed
 
 __all__ = ["GuestsOfKvm", "guest_config", "guests_model", "outcome_of", "profile_of", "step_of"]
@@ -39,12 +62,13 @@ def guest_config(machine: Machine, profile: vgic.Profile = vgic.KVM) -> vgic.Con
         PRIORITY_BITS,
         gicd_base=GICD_BASE,
         redistributor_regions=(vgic.RedistributorRegion(GICR_BASE, machine.cpus),),
+        its=(ITS_BASE,) if machine.its else (),
     )
 
 
 def guests_model(release: str) -> ModelJudge:
     """The model to be compared with guests of the KVM of a kernel."""
-    return ModelJudge(partial(guest_config, profile=profile_of(release)))
+    return ModelJudge(partial(guest_config, profile=profile_of(release)), ram_base=TABLES, ram_size=TABLES_SIZE)
 
 
 class GuestsOfKvm(Judge):
@@ -88,6 +112,8 @@ def step_of(operation: Operation) -> Step:
     match operation:
         case Line():
             return LineStep(*operation)
+        case Message() | Poke():
+            return operation
         case Load() | Store() | Mrs() | Msr():
             return GuestStep(operation.cpu, packed(operation))
     raise JudgeError(f"no guest of KVM performs {operation}")

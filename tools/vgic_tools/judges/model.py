@@ -11,6 +11,7 @@ from vgic_tools.judges.protocol import (
     Line,
     Load,
     Machine,
+    Message,
     Model,
     Mrs,
     Msr,
@@ -97,6 +98,8 @@ class ModelJudge(Model):
                 return 0, not gic.msr(cpu, register, value)
             case Line(cpu, intid, level):
                 (gic.ppi(cpu, intid) if intid < 32 else gic.spi(intid)).set_level(level)
+            case Message(device_id, event_id):
+                gic.msi(device_id, event_id)
             case Poke(address, data):
                 start = self._in_ram(address, len(data))
                 self.ram[start : start + len(data)] = data

@@ -23,6 +23,7 @@ __all__ = [
     "Line",
     "Load",
     "Machine",
+    "Message",
     "Model",
     "Mrs",
     "Msr",
@@ -89,6 +90,13 @@ class Line(NamedTuple):
     level: bool
 
 
+class Message(NamedTuple):
+    """A device behind the ITS writes the number of an event of its own to GITS_TRANSLATER."""
+
+    device_id: int
+    event_id: int
+
+
 class Poke(NamedTuple):
     """Bytes appear in the guest's RAM, not by way of the GIC."""
 
@@ -119,7 +127,7 @@ class SaveRestore(NamedTuple):
     """The model is saved, and goes on as what was built from that. To any other judge it is nothing."""
 
 
-Operation = Load | Store | Mrs | Msr | Line | Poke | Peek | Attr | SaveRestore
+Operation = Load | Store | Mrs | Msr | Line | Message | Poke | Peek | Attr | SaveRestore
 
 
 class Outcome(NamedTuple):
