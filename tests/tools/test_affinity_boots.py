@@ -38,10 +38,11 @@ def test_what_is_counted() -> None:
     tape.sysreg(0, vgic.ICC_PMR_EL1, 0xF0, True)
     assert (counts.sgi_writes, counts.sgi_targets) == (2, 3)
     redistributor = config.redistributor_regions[0].base
-    tape.access(config.gicd_base + 0x6108, 8, 0, True)
+    tape.access(config.gicd_base + 0x6108, 4, 0, True)
+    tape.access(config.gicd_base + 0x610C, 4, 0, True)
     tape.access(config.gicd_base + 0x6108, 8, 0, False)
     tape.access(config.gicd_base + 0x8, 4, 0, False)
-    for address in (redistributor + 0x8, redistributor + 0x2_000C, redistributor + 0x1_0008):
+    for address in (redistributor + 0x8, redistributor + 0xC, redistributor + 0x2_0008, redistributor + 0x1_0008):
         tape.access(address, 4, 0, False)
     assert (counts.router_writes, counts.typer_reads) == (1, 2)
 
