@@ -12,6 +12,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vgic
+from vgic_tools.affinity.boot_plots import BOOT_PLOTS
+from vgic_tools.affinity.boot_study import CPUS as BOOT_CPUS
+from vgic_tools.affinity.boot_study import KERNEL, TOPOLOGIES, boot_study
 from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
 from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, MOST_VCPUS, SEEDS, fairness_study
 from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
@@ -226,6 +229,18 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
     except UsageError as error:
         fail(error)
     _run(study, TRAP_PLOTS, output, jobs)
+
+
+@affinity_group.command("boots")
+@click.option(
+    "--topology", "names", multiple=True, type=click.Choice(list(TOPOLOGIES)), help="Only this one; repeatable."
+)
+@click.option("--cpus", type=click.IntRange(1, 256), default=BOOT_CPUS, show_default=True, help="How many CPUs.")
+@click.option("--kernel", type=click.Choice(list(SUITES)), default=KERNEL, show_default=True, help="Debian's.")
+@_common
+def boots_command(names: tuple[str, ...], cpus: int, kernel: str, output: Path | None, jobs: int) -> None:
+    """Boot one kernel on CPUs with other affinities: SGI writes, routes and time."""
+    _run(boot_study(names or tuple(TOPOLOGIES), cpus, kernel), BOOT_PLOTS, output, jobs)
 
 
 @affinity_group.command("mismatch")

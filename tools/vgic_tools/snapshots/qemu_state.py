@@ -13,7 +13,7 @@ from vgic.intids import FIRST_LPI
 from vgic.layouts import gicr, gits
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.madt import SIGNATURE, config_from_madt
-from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS
+from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS, RAM_BASE
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.qemu_ram import StreamRam
 from vgic_tools.snapshots.qemu_stream import Fields, Stream
@@ -22,8 +22,6 @@ from vgic_tools.snapshots.snapshot import Snapshot
 
 __all__ = ["snapshot_of_stream"]
 
-RAM_BASE: Final = 0x4000_0000
-"""Of virt."""
 _RAM: Final = "mach-virt.ram"
 _TABLES: Final = "/rom@etc/acpi/tables"
 
