@@ -12,9 +12,9 @@ exception to a guest: what comes from the GIC is delivered here, others by `on_e
 """
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from mmap import mmap
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from unicorn import UC_ARCH_ARM64, UC_HOOK_INTR, UC_MODE_ARM, UC_PROT_ALL, Uc, UcError
 from unicorn.arm64_const import (
@@ -26,17 +26,28 @@ from unicorn.arm64_const import (
     UC_ARM64_REG_PSTATE,
     UC_ARM64_REG_SP,
     UC_ARM64_REG_VBAR_EL1,
-    UC_ARM64_REG_X0,
-    UC_ARM64_REG_X29,
-    UC_ARM64_REG_X30,
     UC_CPU_ARM64_A72,
 )
 from unicorn.unicorn_const import UC_ERR_FETCH_UNMAPPED, UC_ERR_READ_UNMAPPED, UC_ERR_WRITE_UNMAPPED, UC_PROT_EXEC
-from unicorn.unicorn_py3.arch.arm64 import UcRegCP64
 from unicorn.unicorn_py3.unicorn import uclib
 
 import vgic
 from mmio.address_map import Region
+from vgic.adapters.unicorn_registers import (
+    CNTHCTL_EL2,
+    HCR_EL2,
+    MIDR_EL1,
+    SCR_EL3,
+    SCTLR_EL1,
+    SP_EL0,
+    SP_EL1,
+    SPSR_EL1,
+    VMPIDR_EL2,
+    VPIDR_EL2,
+    Registers,
+    SystemRegister,
+    general_purpose,
+)
 
 __all__ = [
     "FIQ",
@@ -46,8 +57,6 @@ __all__ = [
     "UNKNOWN_REASON",
     "ExceptionHandler",
     "GicAccess",
-    "Registers",
-    "SystemRegister",
     "UnicornCpu",
     "UnicornVm",
     "new_engine",
@@ -68,9 +77,6 @@ _WFI: Final = 0xD503_207F
 _NOWHERE: Final = 0xFFFF_FFFF_FFFF_FFFF
 """No instruction is there: where emulation would end."""
 
-SystemRegister: TypeAlias = tuple[int, int, int, int, int]
-"""(CRn, CRm, op0, op1, op2): the order in which Unicorn has them."""
-
 _HCR_RW: Final = 1 << 31
 """EL1 is AArch64."""
 _HCR_TWI: Final = 1 << 13
@@ -80,17 +86,6 @@ _HCR_TWI: Final = 1 << 13
 _MASKED_EL1H: Final = 0x3C5
 _PSTATE_F: Final = 1 << 6
 _PSTATE_I: Final = 1 << 7
-
-# Registers that have no number of their own in Unicorn.
-_SPSR_EL1: Final[SystemRegister] = (4, 0, 3, 0, 0)
-_SP_EL0: Final[SystemRegister] = (4, 1, 3, 0, 0)
-_SP_EL1: Final[SystemRegister] = (4, 1, 3, 4, 0)
-_SCR_EL3: Final[SystemRegister] = (1, 1, 3, 6, 0)
-_HCR_EL2: Final[SystemRegister] = (1, 1, 3, 4, 0)
-_VPIDR_EL2: Final[SystemRegister] = (0, 0, 3, 4, 0)
-_VMPIDR_EL2: Final[SystemRegister] = (0, 0, 3, 4, 5)
-_CNTHCTL_EL2: Final[SystemRegister] = (14, 1, 3, 4, 0)
-_MIDR_EL1: Final[SystemRegister] = (0, 0, 3, 0, 0)
 
 # An access to where nothing is: a synchronous external abort without address (FnV, FSC 0x10). EC from EL0, EL1.
 _EXTERNAL: Final = {
@@ -146,44 +141,6 @@ class GicAccess(Protocol):
         """PSCI CPU_ON."""
 
 
-class Registers:
-    """Some registers of an engine, read or written all at once: quicker than one by one through `Uc`.
-
-    Each is a number of Unicorn's, or (CRn, CRm, op0, op1, op2). `values` are what was read, or is to be written:
-    objects with a `value` of 64 bits.
-    """
-
-    def __init__(self, uc: Uc, registers: Sequence[int | SystemRegister]) -> None:
-        self._engine = uc._uch
-        self._count = len(registers)
-        self._numbers = (ctypes.c_int * self._count)()
-        self._places = (ctypes.c_void_p * self._count)()
-        self._held: list[object] = []
-        self.values: list[ctypes.c_uint64] = []
-        for at, register in enumerate(registers):
-            if isinstance(register, int):
-                self._numbers[at], value = register, ctypes.c_uint64()
-                self._places[at] = ctypes.addressof(value)
-            else:
-                whole = UcRegCP64(*register)
-                self._numbers[at], value = (
-                    UC_ARM64_REG_CP_REG,
-                    ctypes.c_uint64.from_buffer(whole, UcRegCP64.val.offset),
-                )
-                self._places[at] = ctypes.addressof(whole)
-                self._held.append(whole)
-            self.values.append(value)
-
-    def read(self) -> list[ctypes.c_uint64]:
-        """Read all; the result is `values`."""
-        uclib.uc_reg_read_batch(self._engine, self._numbers, self._places, self._count)
-        return self.values
-
-    def write(self) -> None:
-        """Write all, in their order."""
-        uclib.uc_reg_write_batch(self._engine, self._numbers, self._places, self._count)
-
-
 class UnicornCpu:
     """A PE: an engine, and the state of its waiting for interrupts. `UnicornVm` makes them."""
 
@@ -195,6 +152,8 @@ class UnicornCpu:
         """False: off, as PSCI has it."""
         self.waiting = False
         """In WFI."""
+        self.behind_wfi = False
+        """The latest instruction was WFI."""
         self.stopped = False
         """The slice ended early."""
         self.hypervisor_traps = 0
@@ -204,19 +163,20 @@ class UnicornCpu:
         self._on_exception = on_exception
         self._running = False
         self._loading = self._storing = False
+        self._failure: BaseException | None = None
         self._stored = False
         """Emulation ends behind a store whose effects are all there, but at which Unicorn leaves PC."""
         self._word = ctypes.create_string_buffer(4)
-        self._xs = [Registers(uc, [_x(number)]) for number in range(31)]
+        self._xs = [Registers(uc, [general_purpose(number)]) for number in range(31)]
         self._pc = Registers(uc, [UC_ARM64_REG_PC])
         self._pc_pstate = Registers(uc, [UC_ARM64_REG_PC, UC_ARM64_REG_PSTATE])
         self._before = Registers(
-            uc, [UC_ARM64_REG_PC, UC_ARM64_REG_PSTATE, UC_ARM64_REG_SP, UC_ARM64_REG_VBAR_EL1, _SP_EL1]
+            uc, [UC_ARM64_REG_PC, UC_ARM64_REG_PSTATE, UC_ARM64_REG_SP, UC_ARM64_REG_VBAR_EL1, SP_EL1]
         )
         # Unicorn takes notice of another PSTATE when a system register is written by its encoding: after it.
         self._after = Registers(
             uc,
-            [_SPSR_EL1, UC_ARM64_REG_ELR_EL1, UC_ARM64_REG_PSTATE, UC_ARM64_REG_SP, _SP_EL1, UC_ARM64_REG_PC],
+            [SPSR_EL1, UC_ARM64_REG_ELR_EL1, UC_ARM64_REG_PSTATE, UC_ARM64_REG_SP, SP_EL1, UC_ARM64_REG_PC],
         )
         uc.hook_add(UC_HOOK_INTR, self._exception)
         for region in gic.map:
@@ -236,13 +196,16 @@ class UnicornCpu:
     ) -> None:
         """A device at physical address `base`: told loads (offset, bytes) and stores (offset, bytes, value).
 
-        What it does may change the GIC's outputs.
+        What it does may change the GIC's outputs; what it raises, `run` raises.
         """
 
         def read(_: Uc, offset: int, width: int, __: object) -> int:
             self._loading = True
             try:
                 return load(offset, width)
+            except BaseException as failure:
+                self._fail(failure)
+                return 0
             finally:
                 self._loading = False
 
@@ -250,10 +213,17 @@ class UnicornCpu:
             self._storing = True
             try:
                 store(offset, width, value)
+            except BaseException as failure:
+                self._fail(failure)
             finally:
                 self._storing = False
 
         self.uc.mmio_map(base, size, read, None, write, None)
+
+    def _fail(self, failure: BaseException) -> None:
+        """Raise it when emulation has ended: Unicorn loses what a device raises."""
+        self._failure = failure
+        self.uc.emu_stop()
 
     def write_system(self, register: SystemRegister, value: int) -> None:
         """Write a system register, (CRn, CRm, op0, op1, op2), as firmware at EL3 would."""
@@ -267,17 +237,17 @@ class UnicornCpu:
     def reset(self, entry: int, x0: int = 0) -> None:
         """Switch the PE on, as PSCI CPU_ON does: at physical address `entry`, EL1, MMU off, interrupts masked."""
         self.gic.reset_cpu(self.number)
-        self.write_system(_SCR_EL3, 0x501)  # NS, or else translations fault; HCE, or else HVC is UNDEFINED; RW
-        self.write_system(_HCR_EL2, self.hypervisor_traps | _HCR_RW | _HCR_TWI)
-        self.write_system(_VMPIDR_EL2, self.gic.mpidr(self.number))
-        self.write_system(_VPIDR_EL2, self.read_system(_MIDR_EL1))
-        self.write_system(_CNTHCTL_EL2, 3)
-        self.write_system((1, 0, 3, 0, 0), 0x30D0_0800)  # SCTLR_EL1: RES1 bits, MMU and caches off
+        self.write_system(SCR_EL3, 0x501)  # NS, or else translations fault; HCE, or else HVC is UNDEFINED; RW
+        self.write_system(HCR_EL2, self.hypervisor_traps | _HCR_RW | _HCR_TWI)
+        self.write_system(VMPIDR_EL2, self.gic.mpidr(self.number))
+        self.write_system(VPIDR_EL2, self.read_system(MIDR_EL1))
+        self.write_system(CNTHCTL_EL2, 3)
+        self.write_system(SCTLR_EL1, 0x30D0_0800)  # RES1 bits, MMU and caches off
         for number in range(31):
             self.write_x(number, 0)
         self.write_x(0, x0)
         self.uc.reg_write(UC_ARM64_REG_PSTATE, _MASKED_EL1H)
-        self.write_system(_SPSR_EL1, 0)  # whatever is written: Unicorn takes notice of the new PSTATE
+        self.write_system(SPSR_EL1, 0)  # whatever is written: Unicorn takes notice of the new PSTATE
         self.pc = entry
         self.on, self.waiting = True, False
 
@@ -304,7 +274,7 @@ class UnicornCpu:
         if not self.ready:
             return True
         self.take_interrupt()
-        self.stopped = self._stored = False
+        self.stopped = self._stored = self.behind_wfi = False
         self._running = True
         try:
             self.uc.emu_start(self.pc, _NOWHERE, count=instructions)
@@ -313,6 +283,9 @@ class UnicornCpu:
             return True
         finally:
             self._running = False
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
         if self._stored:
             self.pc += 4
         return self.stopped
@@ -355,7 +328,7 @@ class UnicornCpu:
         # SP is the register that PSTATE.SP selects: put it into its bank, and take SP_EL1 out of its own.
         handler_stack = stack if own_stack else other_stack
         if not own_stack:
-            self.write_system(_SP_EL0, stack)
+            self.write_system(SP_EL0, stack)
         self._after.values[2].value = _MASKED_EL1H
         self._after.values[3].value = handler_stack
         self._after.values[4].value = handler_stack
@@ -387,6 +360,7 @@ class UnicornCpu:
         if word == _WFI:
             self.pc = pc + 4
             self.waiting = not (self.irq or self.fiq)
+            self.behind_wfi = True
             self.stop()
             return True
         access = vgic.sysreg_of_instruction(word)
@@ -489,12 +463,3 @@ class UnicornVm:
                 cpu.run(slice_length)
             left -= slice_length
         return max(left, 0)
-
-
-def _x(number: int) -> int:
-    """Unicorn's number of X0 to X30."""
-    return (
-        int(UC_ARM64_REG_X0) + number
-        if number < 29
-        else (int(UC_ARM64_REG_X29), int(UC_ARM64_REG_X30))[number - 29]
-    )

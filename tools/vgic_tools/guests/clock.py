@@ -22,7 +22,13 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0
         """Ticks, up to the present slice."""
+        self.slice_ends = 0
+        """When the present slice is over, if nothing ends it before."""
         self._looked = 0
+
+    def begin(self, ticks: int) -> None:
+        """A slice begins that takes `ticks`, if nothing ends it before."""
+        self.slice_ends = self.now + ticks
 
     def look(self) -> int:
         """The time, for a guest that reads a counter; no two looks see the same."""

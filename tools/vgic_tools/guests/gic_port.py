@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from time import thread_time_ns
+from typing import Any
 
 import vgic
 from mmio.address_map import Region
@@ -28,6 +29,16 @@ class GicPort:
         self.sgi_writes = 0
         """Writes of registers that generate SGIs."""
         self.accesses = 0
+
+    def counts(self) -> dict[str, object]:
+        """What has been counted, as plain data."""
+        taken = [[cpu, intid, count] for (cpu, intid), count in sorted(self.taken.items())]
+        return {"taken": taken, "sgi_writes": self.sgi_writes, "accesses": self.accesses}
+
+    def go_on_counting(self, counts: dict[str, Any]) -> None:
+        """Begin with what `counts` made. Raises KeyError, TypeError or ValueError for anything else."""
+        self.taken = Counter({(int(cpu), int(intid)): int(count) for cpu, intid, count in counts["taken"]})
+        self.sgi_writes, self.accesses = int(counts["sgi_writes"]), int(counts["accesses"])
 
     @property
     def map(self) -> Iterator[Region]:

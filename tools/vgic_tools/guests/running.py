@@ -12,7 +12,7 @@ from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.console_script import Script
 from vgic_tools.guests.machine import GuestMachine
-from vgic_tools.guests.progress_report import KINDS, taken_by_kind, where
+from vgic_tools.guests.progress_report import KINDS, routed_nowhere, taken_by_kind, where
 from vgic_tools.guests.recording import Recording
 from vgic_tools.guests.saving import SavedMachine, save_machine, through_kvm
 from vgic_tools.guests.session import End, Session
@@ -21,6 +21,7 @@ from vgic_tools.guests.terminal_line import Keyboard, raw_terminal
 from vgic_tools.guests.wanted import Wanted
 from vgic_tools.inputs import read_bytes, shown_name
 from vgic_tools.machines.machine import Machine, machine_document
+from vgic_tools.signals import PostponedSignals, ended_by_signals
 from vgic_tools.terminal import complain, note, pass_on, print_json
 
 __all__ = ["run"]
@@ -74,6 +75,8 @@ class _Run:
         )
         self._rounds = 0
         self._session: Session | None = None
+        # An exception within a callback of Unicorn would be lost.
+        self._signals = PostponedSignals()
         if saved is None:
             assert load is not None
             self._board = Board.loaded(wanted.config, wanted.ram, load, self._sent, tape)
@@ -98,6 +101,7 @@ class _Run:
     def _after_round(self) -> None:
         if self._output:
             self._show()
+        self._signals.look()
         self._rounds += 1
         if self._interactive and self._rounds % _ROUNDS == 0:
             self._look()
@@ -119,7 +123,8 @@ class _Run:
         self._look(seconds)
 
     def _look(self, seconds: float | None = 0) -> None:
-        self._keyboard.look(seconds)
+        with self._signals.waiting():
+            self._keyboard.look(seconds)
         if self._keyboard.left:
             raise _LeftError
 
@@ -128,11 +133,11 @@ class _Run:
         assert self._session is not None
         began, busy = time.monotonic(), time.process_time()
         try:
-            if self._interactive:
-                self._machine.scheduler.pause = self._pause
-                with raw_terminal():
-                    end = self._session.run()
-            else:
+            with ended_by_signals(), ExitStack() as stack:
+                if self._interactive:
+                    self._machine.scheduler.pause = self._pause
+                    stack.enter_context(raw_terminal())
+                stack.enter_context(self._signals)
                 end = self._session.run()
         except _LeftError:
             end = None
@@ -172,9 +177,9 @@ def _say(
         why += f", and has not said {missed!r}"
     complain(why) if not good else note(f"end: {why}")
     if end in (End.STUCK, End.SILENT, End.LATE):
-        for line in where(machine):
+        for line in (*where(machine), *routed_nowhere(machine)):
             note(line)
-    headings = ("CPU", "affinity", "instructions", *KINDS)
+    headings = ("CPU", "affinity", "instructions, about", *KINDS)
     rows = table(*headings, right=(headings[0], *headings[2:]))
     for cpu, counts in enumerate(taken_by_kind(machine)):
         numbers = (f"{counts[kind]:,}" if counts[kind] else "" for kind in KINDS)
@@ -203,7 +208,7 @@ def _summary(
         "cpus": [
             {
                 "affinity": affinity.text(machine.gic.gic.affinity(cpu)),
-                "instructions": machine.scheduler.instructions[cpu],
+                "instructions_about": machine.scheduler.instructions[cpu],
                 "taken": {kind: counts[kind] for kind in KINDS if counts[kind]},
                 "where": where(machine)[cpu],
             }

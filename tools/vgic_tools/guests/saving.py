@@ -28,7 +28,7 @@ from vgic_tools.inputs import shown_name
 
 __all__ = ["SavedMachine", "save_machine", "through_kvm"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the format."""
 
 _QUICKLY: Final = 1
@@ -50,6 +50,7 @@ def save_machine(machine: GuestMachine, path: Path) -> None:
         "clock": machine.clock.now,
         "turns": machine.scheduler.turns,
         "instructions": machine.scheduler.instructions,
+        "gic": machine.gic.counts(),
         "cpus": [_about(cpu) for cpu in machine.cpus],
         "devices": {name: device.save() for name, device in machine.devices.items()},
         "sites": machine.sites and machine.sites.save(),
@@ -115,6 +116,7 @@ class SavedMachine:
             machine.clock.now = int(document["clock"])
             machine.scheduler.turns = int(document["turns"])
             machine.scheduler.instructions = [int(count) for count in document["instructions"]]
+            machine.gic.go_on_counting(document["gic"])
             for cpu, about, context in zip(machine.cpus, document["cpus"], self._contexts, strict=True):
                 _go_on(cpu, about, context)
             for name, device in machine.devices.items():
@@ -167,8 +169,10 @@ def _about(cpu: GuestCpu) -> dict[str, object]:
     return {
         "on": cpu.on,
         "waiting": cpu.waiting,
-        "masked_slices": cpu.masked_slices,
+        "behind_wfi": cpu.behind_wfi,
+        "unmasking": cpu.unmasking.save(),
         "located": cpu.counters.located,
+        "maintenance": cpu.maintenance.save(),
         "timers": cpu.timers.save(),
     }
 
@@ -183,9 +187,11 @@ def _go_on(cpu: GuestCpu, about: dict[str, Any], context: bytes) -> None:
     cpu.flush_translations()
     cpu.flush_code()
     cpu.on = bool(about["on"])
-    cpu.masked_slices = int(about["masked_slices"])
+    cpu.behind_wfi = bool(about["behind_wfi"])
+    cpu.unmasking.restore(about["unmasking"])
     if about["located"] is not None:
         cpu.counters.narrow_to(int(about["located"]))
+    cpu.maintenance.restore(about["maintenance"])
 
 
 def _context(uc: Uc) -> bytes:

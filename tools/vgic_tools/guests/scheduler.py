@@ -14,20 +14,13 @@ SLICE: Final = 10_000
 SHORTEST: Final = 64
 """Instructions, where the next timer is due sooner."""
 
-# While a guest masks an interrupt that waits, turns are short, so that it is taken soon after it is unmasked. They
-# differ in length: equal ones could all end at the same place of a loop, and never where it is unmasked. A loop
-# around WFI unmasks it for a few instructions only, and every turn that is longer ends at the WFI: between
-# such ones are turns of every small length.
-_MASKED: Final = [
-    *(length for small in range(1, 17) for length in (small, 67)),
-    *(7, 67, 23, 41, 11, 61, 31, 53, 13, 47, 19, 37, 29, 59, 17, 43),
-]
-_PATIENCE: Final = 64
-"""Short turns, after which they grow again."""
-
 
 class Scheduler:
-    """Gives CPUs their turns. `instructions` counts them, those of a turn that ended early as half of it."""
+    """Gives CPUs their turns.
+
+    `instructions` is about how many each has executed: Unicorn does not tell how far a turn got that ended early,
+    which counts as half of it. The same run has the same numbers.
+    """
 
     def __init__(self, clock: Clock, cpus: Sequence[GuestCpu]) -> None:
         self.clock = clock
@@ -53,19 +46,16 @@ class Scheduler:
         if deadline is not None:
             length = min(length, max(SHORTEST, deadline - self.clock.now))
         if (cpu.irq or cpu.fiq) and not cpu.take_interrupt():
-            length = min(length, self._masked(cpu))
+            length = min(length, cpu.unmasking.length(cpu.behind_wfi))
         else:
-            cpu.masked_slices = 0
+            cpu.unmasking.over()
+        self.clock.begin(length)
         stopped = cpu.run(length)
         ran = length // 2 if stopped else length
         self.turns += 1
         self.instructions[cpu.number] += ran
         self.clock.charge(ran)
         self.tell_timers()
-
-    def _masked(self, cpu: GuestCpu) -> int:
-        count = cpu.masked_slices = cpu.masked_slices + 1
-        return _MASKED[count % len(_MASKED)] * max(1, count // _PATIENCE)
 
     def tell_timers(self) -> None:
         """Raise the lines of the timers that are due."""

@@ -4,7 +4,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 __all__ = ["Keyboard", "raw_terminal"]
@@ -27,7 +27,10 @@ class Keyboard:
         """Take what has been typed, or wait so long for something; None: until there is something."""
         if self._ended or not select.select([sys.stdin], [], [], seconds)[0]:
             return
-        typed = os.read(sys.stdin.fileno(), _AT_ONCE)
+        try:
+            typed = os.read(sys.stdin.fileno(), _AT_ONCE)
+        except OSError:
+            typed = b""  # The terminal has been closed.
         if not typed:
             self._ended = self.left = True
         keys = bytearray()
@@ -49,13 +52,15 @@ class Keyboard:
 
 @contextmanager
 def raw_terminal() -> Iterator[None]:
-    """Standard input gives each key at once, and shows none."""
+    """Standard input gives each key at once, and shows none; afterwards it is as before, whatever the end."""
     import termios
     import tty
 
     before = termios.tcgetattr(sys.stdin)
-    tty.setraw(sys.stdin)
     try:
+        tty.setraw(sys.stdin)
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        # A terminal that has been closed needs nothing.
+        with suppress(termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

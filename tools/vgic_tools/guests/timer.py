@@ -115,6 +115,12 @@ class Timers:
             return virtual if physical is None else physical
         return min(physical, virtual)
 
+    @property
+    def due_in_slice(self) -> bool:
+        """True where a line will rise before the present slice is over."""
+        deadline = self.deadline
+        return deadline is not None and deadline < self._clock.slice_ends
+
     def reset(self) -> None:
         """As PSCI CPU_ON finds them: off."""
         for timer in (self.physical, self.virtual):
