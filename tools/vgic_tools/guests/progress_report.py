@@ -1,15 +1,16 @@
 """Where the CPUs of a machine are, what waits for them, and what they have taken: for people, and as plain data."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
-from vgic import affinity
-from vgic.intids import FIRST_LPI
+from vgic import Spi, affinity
+from vgic.intids import FIRST_LPI, FIRST_SPI
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.cpu import GuestCpu
 from vgic_tools.guests.machine import GuestMachine
 
-__all__ = ["KINDS", "kind_of", "taken_by_kind", "where"]
+__all__ = ["KINDS", "kind_of", "routed_nowhere", "taken_by_kind", "where"]
 
 KINDS: Final = ("SGI", "PPI", "SPI", "LPI")
 
@@ -45,17 +46,52 @@ def _where(machine: GuestMachine, cpu: GuestCpu) -> str:
     doing = "waits for an interrupt" if cpu.waiting else "runs"
     masked = ", interrupts masked" if pstate & _MASKED else ""
     parts = [f"{pe}: {doing} at {cpu.pc:#x}, EL{(pstate & _LEVELS) >> 2}{masked}"]
-    waiting = machine.gic.gic.highest_pending(cpu.number)
-    if waiting is None:
-        parts.append("nothing pending")
-    else:
-        signalled = "signalled" if cpu.irq or cpu.fiq else "not signalled"
-        parts.append(
-            f"{kind_of(waiting.intid)} {waiting.intid} pending with priority {waiting.priority:#04x}, {signalled}"
-        )
+    parts += _interrupts(machine, cpu)
     deadline = cpu.timers.deadline
     if deadline is None:
         parts.append("no timer armed")
     else:
         parts.append(f"timer due in {max(0, deadline - machine.clock.now) / FREQUENCY:.6f} s")
     return "; ".join(parts)
+
+
+def _interrupts(machine: GuestMachine, cpu: GuestCpu) -> Iterator[str]:
+    """What is pending for a CPU, the one that would be taken first, and what is active."""
+    gic = machine.gic.gic
+    own = [gic.interrupt(cpu.number, intid) for intid in range(FIRST_SPI)]
+    own += [spi for spi in _spis(machine) if spi.target == cpu.number]
+    pending = [interrupt.intid for interrupt in own if interrupt.pending]
+    best = gic.highest_pending(cpu.number)
+    if best is not None:
+        signalled = "signalled" if cpu.irq or cpu.fiq else "not signalled"
+        yield f"{_name(best.intid)} pending with priority {best.priority:#04x}, {signalled}"
+        also = [_name(intid) for intid in pending if intid != best.intid]
+        if also:
+            yield f"also pending {', '.join(also)}"
+    elif pending:
+        yield f"pending but not enabled {', '.join(map(_name, pending))}"
+    else:
+        yield "nothing pending"
+    active = [_name(interrupt.intid) for interrupt in own if interrupt.active]
+    if active:
+        yield f"active {', '.join(active)}"
+
+
+def routed_nowhere(machine: GuestMachine) -> list[str]:
+    """A line for each pending SPI that no CPU is there for."""
+    return [
+        f"{_name(spi.intid)}: pending, goes to no CPU"
+        for spi in _spis(machine)
+        if spi.pending and spi.target is None
+    ]
+
+
+def _spis(machine: GuestMachine) -> Iterator[Spi]:
+    """The SPIs that are pending or active."""
+    gic = machine.gic.gic
+    spis = (gic.spi(intid) for intid in range(FIRST_SPI, FIRST_SPI + machine.config.spis))
+    return (spi for spi in spis if spi.pending or spi.active)
+
+
+def _name(intid: int) -> str:
+    return f"{kind_of(intid)} {intid}"

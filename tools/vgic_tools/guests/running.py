@@ -12,7 +12,7 @@ from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.console_script import Script
 from vgic_tools.guests.machine import GuestMachine
-from vgic_tools.guests.progress_report import KINDS, taken_by_kind, where
+from vgic_tools.guests.progress_report import KINDS, routed_nowhere, taken_by_kind, where
 from vgic_tools.guests.recording import Recording
 from vgic_tools.guests.saving import SavedMachine, save_machine, through_kvm
 from vgic_tools.guests.session import End, Session
@@ -177,7 +177,7 @@ def _say(
         why += f", and has not said {missed!r}"
     complain(why) if not good else note(f"end: {why}")
     if end in (End.STUCK, End.SILENT, End.LATE):
-        for line in where(machine):
+        for line in (*where(machine), *routed_nowhere(machine)):
             note(line)
     headings = ("CPU", "affinity", "instructions, about", *KINDS)
     rows = table(*headings, right=(headings[0], *headings[2:]))
