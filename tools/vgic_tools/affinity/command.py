@@ -30,7 +30,8 @@ from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
 from vgic_tools.affinity.study import Measured, Study
 from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
-from vgic_tools.console import stderr, stdout, table
+from vgic_tools.console import stdout, styled, table
+from vgic_tools.drawing import Canvas
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.kernels import SUITES, cached_kernel
@@ -102,9 +103,9 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
 
 
 def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[RowT]:
-    console = stderr()
+    canvas = Canvas()
     columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=canvas, transient=True, disable=not canvas.is_terminal) as progress:
         task = progress.add_task("", total=len(study.points))
         return study.run(output, jobs, lambda: progress.advance(task))
 
@@ -112,10 +113,11 @@ def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[Ro
 def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
     summary = study.summary(rows)
     shown = table(*summary.headings, right=tuple(summary.headings[1:]))
-    shown.title, shown.title_justify, shown.title_style = study.title, "left", "bold"
     for line in summary.lines:
         shown.add_row(*line)
-    stdout().print(shown)
+    console = stdout()
+    console.print(styled(study.title, "bold"))
+    console.print(shown)
 
 
 def _parse_counts(text: str, most: int) -> list[int]:
