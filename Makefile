@@ -14,7 +14,7 @@ BUILT_FROM := setup.py pyproject.toml $(wildcard tools/*.py) $(shell find mmio v
 BESIDE := --numprocesses auto --max-worker-restart 0
 TOGETHER := $(BESIDE) --dist loadfile
 
-.PHONY: demo docs host-pairs judged kernels mutants notebooks test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
+.PHONY: boots demo docs host-pairs judged kernels mutants notebooks test test-slow test-compiled test-pythons wheel wheel-interpreted lint bench rules-table coverage experiments clean help
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ demo: $(VENV)/run ## Replay the recording of a real Linux boot and show the summ
 
 kernels: $(VENV)/run ## Fetch the arm64 kernels whose KVM the tests ask, from Debian's packages.
 	@$(BIN)/python -m vgic_tools.judges.fetch
+
+boots: $(VENV)/dev ## Boot Debian's kernels on many topologies, replay what is recorded, and time it beside QEMU.
+	PYTHONPATH=tests/helpers $(BIN)/python -m boots --qemu
 
 host-pairs: $(VENV)/dev ## Restore VMs on live KVM hosts, every ordered pair of them, and count the verdicts.
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_pairs
@@ -107,6 +110,7 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity fairness
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 	$(BIN)/vgic affinity mismatch --jobs 1
+	$(BIN)/vgic affinity boots --jobs 1
 
 docs: $(VENV)/dev ## Build the documentation site, into build/site/.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

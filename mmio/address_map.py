@@ -10,8 +10,9 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from mypy_extensions import i64, mypyc_attr
 from sortedcontainers import SortedDict
 
-from mmio.frame import FRAME_BITS, FRAME_SIZE, ILLEGAL, Frame, Refusal
+from mmio.frame import FRAME_BITS, FRAME_SIZE, ILLEGAL, Frame, Refusal, StoredRegister
 from mmio.layout import RegisterLayout
+from mmio.registers import NOT_THERE
 
 __all__ = ["AddressMap", "FrameArray", "IllegalAccess", "Location", "MapError", "Observer", "Region"]
 
@@ -80,6 +81,16 @@ class Region:
         """Write at `offset` from the base; False where refused."""
         return False
 
+    def stored(self, offset: i64) -> int:
+        """What the register at `offset` stores, all of it, which a read need not show; 0 where it stores nothing.
+
+        Past the rules for guests, as `keep` is: for what saves and restores a machine.
+        """
+        return 0
+
+    def keep(self, offset: i64, value: int) -> None:
+        """Store what `stored` returned once, and do nothing else: what follows is for the caller to see to."""
+
     def refusal(self, offset: i64, size: i64, write: bool) -> Refusal | None:
         """Why an access at `offset` has no effect, None where it has one."""
         return Refusal.HOLE
@@ -125,6 +136,26 @@ class FrameArray(Region, Generic[OwnerT]):
         page = offset >> FRAME_BITS
         frame, owner = self._page_frames[page], self._page_owners[page]
         return frame.write(owner, offset & (FRAME_SIZE - 1), size, value, secure)
+
+    def stored(self, offset: i64) -> int:
+        """What the register at `offset` stores, and the bits that always read as one; 0 where it stores nothing."""
+        found, owner = self._stored(offset)
+        return 0 if found is None else found.get(owner)
+
+    def keep(self, offset: i64, value: int) -> None:
+        """Store the bits of `value` that are state of the device, and do nothing else."""
+        found, owner = self._stored(offset)
+        if found is not None:
+            kept = found.kept(owner)
+            found.keep(owner, found.get(owner) & ~kept | value & kept)
+
+    def _stored(self, offset: i64) -> tuple[StoredRegister[OwnerT] | None, OwnerT]:
+        """The register at `offset` where it is state that its device has got, and the device."""
+        owner = self._page_owners[offset >> FRAME_BITS]
+        found = self._frame(offset).stored_at(offset & (FRAME_SIZE - 1))
+        if found is not None and found.kept(owner) == NOT_THERE:
+            found = None
+        return found, owner
 
     def refusal(self, offset: i64, size: i64, write: bool) -> Refusal | None:
         """Why an access at `offset` has no effect, None where it has one."""

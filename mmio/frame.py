@@ -79,7 +79,7 @@ class StoredRegister(Generic[OwnerT]):
 
     def get(self, owner: OwnerT) -> int:
         """What is stored, and the bits that always read as one."""
-        return self.word.get(owner, self.index, False) | self._ones
+        return self.word.get(owner, self.index) | self._ones
 
     def keep(self, owner: OwnerT, value: int) -> None:
         """Store what `get` returned once, and do nothing else."""
@@ -122,8 +122,9 @@ class Frame(Generic[OwnerT]):
 
     `layouts` says what there is and `words` holds the state behind each register by name; a register's access
     kind is declared in its layout and nowhere else. An implementation may differ from the layouts: registers in
-    `fixed` are constants, in those of `writable` other bits can be written, and those in `absent` do not exist.
-    These three may name registers of other frames too.
+    `fixed` are constants, in those of `writable` other bits can be written, and those in `absent` do not exist; in
+    those of `ones` more bits always read as one, and cannot be written. These four may name registers of other
+    frames too.
 
     Raises LayoutError for layouts that overlap, a word without a layout, or a register without what it needs.
     """
@@ -136,6 +137,7 @@ class Frame(Generic[OwnerT]):
         fixed: Mapping[str, int] | None = None,
         writable: Mapping[str, int] | None = None,
         absent: Collection[str] = (),
+        ones: Mapping[str, int] | None = None,
     ) -> None:
         self.name = name
         unknown = words.keys() - {layout.name for layout in layouts}
@@ -146,7 +148,8 @@ class Frame(Generic[OwnerT]):
         for layout in layouts:
             if layout.name not in absent:
                 mask = (writable or {}).get(layout.name, layout.writable)
-                register = _register(layout, words.get(layout.name), (fixed or {}).get(layout.name), mask)
+                added = (ones or {}).get(layout.name, 0)
+                register = _register(layout, words.get(layout.name), (fixed or {}).get(layout.name), mask, added)
                 self._place(layout, register)
 
     def stored(self) -> Iterator[StoredRegister[OwnerT]]:
@@ -156,6 +159,14 @@ class Frame(Generic[OwnerT]):
             if isinstance(word, StoredWord):
                 for index in range(layout.count):
                     yield StoredRegister(layout, index, register, word)
+
+    def stored_at(self, offset: i64) -> StoredRegister[OwnerT] | None:
+        """The register that covers `offset`, None where it is not state, or there is none."""
+        slot = self._slots[offset >> 2]
+        layout, word = slot.layout, slot.word
+        if layout is None or not isinstance(word, StoredWord):
+            return None
+        return StoredRegister(layout, slot.index, slot.register, word)
 
     def _place(self, layout: RegisterLayout, register: Register[OwnerT]) -> None:
         if isinstance(register.word, StoredWord) and not isinstance(register, ClearBits):
@@ -222,7 +233,7 @@ class Frame(Generic[OwnerT]):
 
 
 def _register(
-    layout: RegisterLayout, word: Word[OwnerT] | None, fixed: int | None, writable: int
+    layout: RegisterLayout, word: Word[OwnerT] | None, fixed: int | None, writable: int, ones: int
 ) -> Register[OwnerT]:
     kind = layout.access
     if fixed is not None:
@@ -240,4 +251,4 @@ def _register(
             return SetBits(word)
         case AccessKind.W1C:
             return ClearBits(word)
-    return ReadWrite(word, writable, layout.ones)
+    return ReadWrite(word, writable & ~ones, layout.ones | ones)

@@ -3,9 +3,9 @@
 The state lives elsewhere. A register asks a `Word` for it, and a `Word` asks the `owner`, the device that the
 accessed frame belongs to; so one register object serves the same frame of any number of owners.
 
-Every access carries `secure` (the access's Security state), which a banked `Word` looks at, and every write a
-`mask` of the bits that the access reached: a byte, one half of a 64-bit register, or all of it. Merging by that
-mask is the whole secret of partial writes.
+Every access carries `secure` (the access's Security state), by which a `Word` may show and take something else,
+and every write a `mask` of the bits that the access reached: a byte, one half of a 64-bit register, or all of it.
+Merging by that mask is the whole secret of partial writes. What is stored is the same whoever asks.
 """
 
 from typing import Final, Generic, TypeVar
@@ -34,13 +34,13 @@ OwnerT = TypeVar("OwnerT", contravariant=True)
 class Word(Generic[OwnerT]):
     """State behind a register: register `index` of an array, in the device `owner`."""
 
-    def get(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """What is stored."""
+    def get(self, owner: OwnerT, index: int) -> int:
+        """What is stored, whatever the Security state of an access: what a write is merged with."""
         return 0
 
     def view(self, owner: OwnerT, index: int, secure: bool) -> int:
-        """What a read returns; differs from `get` where hardware adds bits of its own."""
-        return self.get(owner, index, secure)
+        """What a read returns; differs from `get` where hardware adds bits of its own, or hides some."""
+        return self.get(owner, index)
 
     def put(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Store `value`, already merged with what was stored; the access reached the bits in `mask`."""
@@ -50,7 +50,8 @@ class Word(Generic[OwnerT]):
 class StoredWord(Word[OwnerT]):
     """A word that is state of the device: saved with it, and stored again where it is restored.
 
-    `get` and `keep` are all that is said of how it is stored; what else a write does is up to `put`.
+    `get` and `keep` are all that is said of how it is stored, and each is the other's inverse; what else a write
+    does is up to `put`.
     """
 
     alias = ""
@@ -78,7 +79,7 @@ class _Constant(Word[OwnerT]):
     def __init__(self, value: int) -> None:
         self.value = value
 
-    def get(self, owner: OwnerT, index: int, secure: bool) -> int:
+    def get(self, owner: OwnerT, index: int) -> int:
         """The constant."""
         return self.value
 
@@ -140,7 +141,7 @@ class ReadWrite(Register[OwnerT]):
         """Merge the written bits into the word."""
         word = self.word
         changed = mask & self.changeable
-        merged = (word.get(owner, index, secure) & ~changed) | (value & changed)
+        merged = (word.get(owner, index) & ~changed) | (value & changed)
         word.put(owner, index, merged, mask, secure)
 
 
@@ -150,7 +151,7 @@ class SetBits(Register[OwnerT]):
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Set the bits that are 1 in `value`."""
         word, bits = self.word, value & mask
-        word.put(owner, index, word.get(owner, index, secure) | bits, bits, secure)
+        word.put(owner, index, word.get(owner, index) | bits, bits, secure)
 
 
 class ClearBits(Register[OwnerT]):
@@ -159,4 +160,4 @@ class ClearBits(Register[OwnerT]):
     def write(self, owner: OwnerT, index: int, value: int, mask: int, secure: bool) -> None:
         """Clear the bits that are 1 in `value`."""
         word, bits = self.word, value & mask
-        word.put(owner, index, word.get(owner, index, secure) & ~bits, bits, secure)
+        word.put(owner, index, word.get(owner, index) & ~bits, bits, secure)

@@ -11,7 +11,7 @@ __all__ = ["replacing_file"]
 
 
 @contextmanager
-def replacing_file(path: str | Path) -> Iterator[BinaryIO]:
+def replacing_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing; it gets its name, replacing an older file, when the block succeeds.
 
     Until then the bytes are in a temporary file beside it, which reaches the disk before it gets the name and is

@@ -21,7 +21,7 @@ from vgic import affinity
 from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
 from vgic.config import Config
-from vgic.cpu_interface.interface import CpuInterface, LineSink
+from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, Spi
@@ -200,6 +200,22 @@ class Gic:
             return self._private[self.interface(cpu).cpu]
         self._check_spi(intid)
         return self._shared
+
+    def stored_sysreg(self, cpu: int, register: int) -> int:
+        """What is stored behind an ICC register of vCPU `cpu`, which a read need not show; 0 where nothing is.
+
+        Raises ConfigError for a vCPU that the VM does not have. Past the rules for guests, as `bank`.
+        """
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
+        return 0 if stored is None else int(stored.saved(interface))
+
+    def keep_sysreg(self, cpu: int, register: int, value: int) -> None:
+        """Store what `stored_sysreg` returned once, here or in another VM. Raises as it does."""
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
+        if stored is not None:
+            stored.keep(interface, value & stored.kept)
+            interface.find_derived()
+            interface.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
     def _check_spi(self, intid: int) -> None:
         last = FIRST_SPI - 1 + int(self._shared.count)

@@ -8,7 +8,7 @@ Gic, of which it knows nothing.
 from mypy_extensions import i64
 
 from vgic import affinity
-from vgic.cpu_interface.interface import GROUP1
+from vgic.cpu_interface.group import GROUP1
 from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import ConfigError, not_copied
 from vgic.interrupts.banks import InterruptBank

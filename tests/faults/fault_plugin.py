@@ -150,6 +150,10 @@ def _pmr_keeps_all_bits(self: sysregs._Pmr, interface: CpuInterface, value: int,
     interface.settle(PREEMPTION)
 
 
+def _every_level_preempts(self: GroupState, lowest_bit: int) -> None:
+    self.mask = 0x100 - 0x100 // self.levels
+
+
 def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
     original = Redistributor.__init__
 
@@ -198,7 +202,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # PMR has more bits than priorities have.
     "pmr-keeps-all-bits": instead(sysregs._Pmr, "put", _pmr_keeps_all_bits),
     # Subpriorities preempt.
-    "bpr-ignored": instead(CpuInterface, "group_mask", lambda self, group: self.priority_mask),
+    "bpr-ignored": instead(GroupState, "split_at", _every_level_preempts),
     # A vCPU that is turned on finds the CPU interface as it was when it was turned off.
     "no-reset-at-cpu-on": instead(CpuInterface, "reset", lambda self: None),
     # Acknowledging makes an interrupt active, but leaves it pending.

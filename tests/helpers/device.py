@@ -21,11 +21,11 @@ class Stored(Word[Device]):
         self.name = name
         self.extra = extra
 
-    def get(self, owner: Device, index: int, secure: bool) -> int:
+    def get(self, owner: Device, index: int) -> int:
         return owner.words.get(f"{self.name}{index}", 0)
 
     def view(self, owner: Device, index: int, secure: bool) -> int:
-        return self.get(owner, index, secure) | self.extra
+        return self.get(owner, index) | self.extra
 
     def put(self, owner: Device, index: int, value: int, mask: int, secure: bool) -> None:
         owner.words[f"{self.name}{index}"] = value

@@ -6,7 +6,7 @@ import vgic
 from vgic_tools.judges.guest import msr, read, write
 from vgic_tools.judges.kvm_guest import GICD_BASE, GuestStep, LineStep, Step
 
-__all__ = ["LOOKS", "PREPARATION", "PROGRAMS"]
+__all__ = ["FREED", "LOOKS", "PREPARATION", "PROGRAMS"]
 
 
 def _store(offset: int, value: int, size: int = 4) -> Step:
@@ -51,3 +51,6 @@ PROGRAMS: Final[dict[str, tuple[list[Step], bool]]] = {
     "pending-no-more": ([*_ACTIVATED, _OFF, _DEACTIVATED, _store(0x284, 1), _ON], False),
 }
 """What happens after the preparation, and whether vCPUs are offered the SPI in the end."""
+
+FREED: Final[list[Step]] = [*_ACTIVATED, _routed(0), *LOOKS, _DEACTIVATED]
+"""vCPU 0 makes inactive what is active at vCPU 1, and pending for vCPU 0."""

@@ -3,8 +3,10 @@
 The same code reads a VM out of KVM and of the model, and writes it into either (`vgic.kvm.migration`).
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final, NamedTuple, Protocol
 
@@ -29,7 +31,7 @@ from vgic_tools.judges.kvm import HOST
 from vgic_tools.judges.kvm_host import KvmHost, LiveVm
 from vgic_tools.judges.live_devices import LiveDevices
 
-__all__ = ["round_trip"]
+__all__ = ["PENDING_LPI", "TAKES", "LiveMachine", "ModelMachine", "facade", "restore_pending_lpi", "round_trip"]
 
 GICD: Final = 0x0800_0000
 ITS: Final = 0x0808_0000
@@ -242,6 +244,42 @@ def bring_up_lpis(devices: VmDevices, ram: LiveVm, random: Random) -> None:
         commands.append(command_words.mapti(DEVICE, event, intid, random.randrange(len(devices.vcpus))))
     ram.write(QUEUE, b"".join(commands))
     its.set_attr(Group.ITS_REGS, 0x88, 32 * len(commands))
+
+
+PENDING_LPI: Final = (
+    (CONFIGURATION, b"\x81"),
+    (PENDING + 8192 // 8, b"\x01"),
+    (DEVICES + 8 * DEVICE, struct.pack("<Q", 1 << 63 | EVENTS >> 8 << 5 | 4)),
+    (EVENTS, struct.pack("<Q", 8192 << 16)),
+    (COLLECTIONS, struct.pack("<Q", 1 << 63)),
+)
+"""What RAM holds where event 0 of the device has LPI 8192, and that is pending at vCPU 0."""
+
+
+def restore_pending_lpi(devices: VmDevices, *, enabled_first: bool) -> None:
+    """Lay a VM out, and restore it from that RAM; the Distributor is enabled before the tables, or after."""
+    lay_out(devices, [0], 64, True)
+    enable = partial(devices.set_attr, Group.DIST_REGS, 0, 2)
+    if enabled_first:
+        enable()
+    for offset, value in ((0x70, CONFIGURATION | 0xF), (0x74, 0), (0x78, PENDING), (0x7C, 0), (0, 1)):
+        devices.set_attr(Group.REDIST_REGS, register_attr(devices.vcpus[0], offset), value)
+    its = devices.itses[0]
+    for offset, base in ((0x80, QUEUE), (0x100, DEVICES), (0x108, COLLECTIONS)):
+        its.set_attr(Group.ITS_REGS, offset, 1 << 63 | base)
+    its.set_attr(Group.CTRL, ItsControl.RESTORE_TABLES)
+    its.set_attr(Group.ITS_REGS, 0, 1)
+    if not enabled_first:
+        enable()
+
+
+TAKES: Final = [
+    msr(vgic.ICC_PMR_EL1, 0xF8),
+    msr(vgic.ICC_IGRPEN1_EL1, 1),
+    read(GICD, 4),
+    mrs(vgic.ICC_IAR1_EL1),
+]
+"""What has a vCPU take an interrupt."""
 
 
 class Trip(NamedTuple):

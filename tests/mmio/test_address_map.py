@@ -2,8 +2,19 @@
 
 import pytest
 
-from device import Device, Listener, device_frame
-from mmio import FRAME_SIZE, AddressMap, FrameArray, IllegalAccess, MapError, Refusal, Region
+from device import LAYOUTS, Device, Listener, Stored, device_frame
+from mmio import (
+    FRAME_SIZE,
+    NOT_THERE,
+    AddressMap,
+    Frame,
+    FrameArray,
+    IllegalAccess,
+    MapError,
+    Refusal,
+    Region,
+    StoredWord,
+)
 
 BASE = 0x4000_0000
 ALL_64 = (1 << 64) - 1
@@ -208,3 +219,38 @@ def test_alternating_between_regions() -> None:
     for value in range(4):
         address_map.write(BASE + value % 2 * FRAME_SIZE, 4, value)
     assert (owners[0].words, other.words) == ({"CONTROL0": 2}, {"CONTROL0": 3})
+
+
+class Kept(StoredWord[Device]):
+    """State of a device that has got its word; a read shows nothing of it, and a write changes nothing."""
+
+    def get(self, owner: Device, index: int) -> int:
+        return owner.words.get("KEPT", 0)
+
+    def view(self, owner: Device, index: int, secure: bool) -> int:
+        return 0
+
+    def kept(self, owner: Device, index: int, writable: int) -> int:
+        return writable if "KEPT" in owner.words else NOT_THERE
+
+    def keep(self, owner: Device, index: int, value: int) -> None:
+        owner.words["KEPT"] = value
+
+
+@pytest.mark.rule("SAVE-4")
+def test_what_a_register_stores_is_read_and_kept_past_the_guests_rules() -> None:
+    words = {"CONTROL": Kept(), "BYTES": Stored("BYTES")}
+    frame = Frame("F", [LAYOUTS[0], LAYOUTS[2]], words, writable={"CONTROL": 0xFF00}, ones={"CONTROL": 0x1})
+    has_not, has = Device(BYTES0=7), Device(KEPT=0x1200)
+    array = FrameArray("devices", BASE, [frame], [has_not, has], ["one", "other"])
+    assert [array.stored(FRAME_SIZE * device) for device in (0, 1)] == [0, 0x1201]
+    assert array.read(FRAME_SIZE, 4, False) == 1
+    array.keep(0, 0xFFFF)
+    array.keep(FRAME_SIZE, 0xAABB_CCDD)
+    assert (has_not.words, has.words) == ({"BYTES0": 7}, {"KEPT": 0xCC00})
+    # No state of its device, a hole, and a region without registers.
+    nowhere = Region("nothing", 0, 0)
+    for region, offset in ((array, 0x100), (array, 0x600), (nowhere, 0)):
+        region.keep(offset, 1)
+        assert region.stored(offset) == 0
+    assert has_not.words == {"BYTES0": 7}

@@ -148,6 +148,18 @@ def test_an_implementation_may_differ_from_the_layouts() -> None:
     assert frame.refusal(0x600, 4, False) is Refusal.HOLE
 
 
+@pytest.mark.rule("ACC-20")
+def test_bits_that_an_implementation_has_as_ones_are_not_stored() -> None:
+    frame = Frame(
+        "DEVICE", [LAYOUTS[0]], {"CONTROL": Stored("CONTROL")}, writable={"CONTROL": 0xF3}, ones={"CONTROL": 6}
+    )
+    device = Device()
+    frame.write(device, 0x000, 4, 0xFF, False)
+    assert (device.words["CONTROL0"], frame.read(device, 0x000, 4, False)) == (0xF1, 0xF7)
+    frame.write(device, 0x000, 4, 0, False)
+    assert (device.words["CONTROL0"], frame.read(device, 0x000, 4, False)) == (0, 6)
+
+
 @pytest.mark.rule("ACC-12")
 @pytest.mark.parametrize(
     ("layouts", "words", "message"),

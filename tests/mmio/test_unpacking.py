@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from damage import damaged
 from mmio.unpacking import PIECE, WINDOW, UnpackError, unpacked
 
 Pack = Callable[[bytes], bytes]
@@ -124,3 +125,25 @@ def test_zstandard_with_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"".join(unpacked([b"\x28\xb5\x2f\xfdtext."])) == b"text."
     with pytest.raises(UnpackError, match=r"^the Zstandard data is corrupt: bad frame$"):
         list(unpacked([b"\x28\xb5\x2f\xfd!"]))
+
+
+def refusals(pack: Pack, count: int, seed: int) -> int:
+    """How many of so many damaged copies are refused; the others give no more than a few times what was packed."""
+    refused = 0
+    for copy in damaged(pack(TEXT[:2000]), count, seed):
+        try:
+            assert sum(map(len, unpacked(chunks(copy, 500)))) < 10_000
+        except UnpackError:
+            refused += 1
+    return refused
+
+
+@every_format
+def test_damaged_data(name: str, pack: Pack) -> None:
+    assert refusals(pack, 200, 1) > 100
+
+
+@pytest.mark.slow
+@every_format
+def test_ten_thousand_damaged_files(name: str, pack: Pack) -> None:
+    assert refusals(pack, 10_000, 2) > 5000

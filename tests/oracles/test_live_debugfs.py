@@ -4,10 +4,13 @@ from random import Random
 
 import pytest
 
-from vgic.kvm import Address, Control, Group, level_attr, register_attr
+from its_driver import RAM
+from kvm_its import ITS, RAM_SIZE
+from kvm_its_tables import Tables
+from vgic.kvm import Address, Control, Group, level_attr, register_attr, restore, save_sequence
 from vgic_tools.judges.kvm_host import KvmHost
 from vgic_tools.judges.live_devices import LiveDevices
-from vgic_tools.snapshots.debugfs import Listed, read_dump
+from vgic_tools.snapshots.debugfs import ItsDevice, ItsEvent, Listed, read_dump, read_its_dump
 
 SPIS = 64
 GICD_BASE, GICR_BASE = 0x0800_0000, 0x080A_0000
@@ -105,3 +108,32 @@ def test_a_dump_says_what_the_attributes_say(host: KvmHost, vcpus: int, seed: in
     # Linux 7.2 notes the affinities of private interrupts before the vCPUs have them.
     told = list(registers.devices.vcpus)
     assert dump.affinities == told or (not dump.affinities and not host.release.startswith("6."))
+
+
+@pytest.mark.slow
+def test_a_dump_of_an_its_says_what_its_tables_say(host: KvmHost) -> None:
+    """The tables are those of a guest of `vgic.kvm`, which KVM is given with its RAM."""
+    tables = Tables()
+    tables.two_devices()
+    # The host has priority bits of its own.
+    sequence = [step for step in save_sequence(tables.vm.device) if getattr(step, "group", 0) != Group.CPU_SYSREGS]
+    host.reset()
+    vm = host.create_vm()
+    vm.add_ram(RAM, RAM_SIZE)
+    contents = tables.contents()
+    for at in range(0, RAM_SIZE, 0x1000):
+        if any(page := contents[at : at + 0x1000]):
+            vm.write(RAM + at, page)
+    restore(LiveDevices(vm), sequence)
+    text = host.read_file(f"/sys/kernel/debug/kvm/{AGENT}-{vm.file}/vgic-its-state@{ITS:x}")
+    if text is None:
+        pytest.skip(f"Linux {host.release} says nothing of an ITS")
+    its = tables.vm.gic.its()
+    expected = []
+    for device, last, events in ((3, 15, (2, 9)), (5, 1, (1,))):
+        told = []
+        for event in events:
+            found = its.translate(device, event)
+            told.append(ItsEvent(event, found.intid, 0, found.cpu, found.collection, False))
+        expected.append(ItsDevice(device, last, tuple(told)))
+    assert sorted(read_its_dump(text).devices) == expected

@@ -78,6 +78,19 @@ def test_what_a_vcpu_still_has_is_not_overlooked(host: KvmHost, steps: list[Step
     assert (first.irq or second.irq) == listed
 
 
+@pytest.mark.rule("KVM-71")
+def test_what_is_freed_elsewhere_comes_late(host: KvmHost) -> None:
+    steps = [*kvm_lists.PREPARATION, *kvm_lists.FREED, *kvm_lists.LOOKS, *kvm_lists.LOOKS]
+    results = KvmGuest(host, 2, IRQS).perform(steps)
+    at = len(kvm_lists.PREPARATION) + len(kvm_lists.FREED) - 1
+    irqs = [result is not None and result.irq for result in results[at:]]
+    # When it is freed, vCPU 0 has not got it yet, nor when it looks; vCPU 1 leaves its guest then.
+    assert irqs == [False, False, False, True, False]
+    follower = follower_of(host)
+    assert follower.follow(steps, results)
+    assert follower.freedoms.keys() == {MOVES}
+
+
 def performer(host: KvmHost, follower: Follower) -> Callable[[list[Step]], list[Result | None]]:
     """What performs steps on a new VM with an ITS; the model follows."""
     kvm = KvmGuest(host, 2, IRQS, its=True)

@@ -10,7 +10,7 @@ from itertools import permutations
 
 import pytest
 
-from kvm_round_trips import round_trip
+from kvm_round_trips import PENDING_LPI, TAKES, LiveMachine, restore_pending_lpi, round_trip
 from live_hosts import kernel_at_hand
 from vgic_tools.judges.kernels import SUITES
 from vgic_tools.judges.kvm_host import KvmHost
@@ -42,3 +42,16 @@ def test_many_guests_go_on(hosts: Hosts) -> None:
     """5 for each way from one kernel to another."""
     for seed in range(100, 105):
         round_trip(*hosts, seed)
+
+
+@pytest.mark.rule("KVM-65")
+@pytest.mark.parametrize(("enabled_first", "taken"), [(True, 8192), (False, 1023)])
+def test_lpis_restored_before_the_distributor_is_enabled_never_arrive(
+    host: KvmHost, enabled_first: bool, taken: int
+) -> None:
+    machine = LiveMachine(host)
+    for address, data in PENDING_LPI:
+        machine.vm.write(address, data)
+    restore_pending_lpi(machine.devices, enabled_first=enabled_first)
+    machine.start()
+    assert machine.do(0, TAKES)[-1] == taken

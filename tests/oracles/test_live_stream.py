@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from vgic import State
 from vgic_tools.cli import main
 from vgic_tools.judges.kernels import cached_kernel
+from vgic_tools.judges.qemus import cached_qemu
 from vgic_tools.snapshots.files import read_snapshot
 
 pytestmark = pytest.mark.slow
@@ -77,3 +79,52 @@ def test_its_its_is_found_in_the_streams_memory(run: Path) -> None:
     assert "collections: " in done.stdout
     assert "no table" not in done.stdout
     assert done.exit_code == 0
+
+
+def saved(qemu: Path, folder: Path, cpus: int, *commands: str) -> State:
+    """The state of a machine that was never started, as this QEMU saves it after these commands of its monitor."""
+    stream = folder / f"{len(list(folder.iterdir()))}.mig"
+    machine = [
+        "-machine",
+        "virt,gic-version=3",
+        "-cpu",
+        "cortex-a57",
+        "-smp",
+        str(cpus),
+        "-m",
+        "32",
+        "-S",
+        *OPTIONS,
+    ]
+    share = qemu.parents[1] / "share" / "qemu"
+    save = f"migrate file:{stream}" if commands else f'migrate "exec:cat > {stream}"'
+    subprocess.run(
+        [qemu, "-L", share, *machine],
+        input="\n".join([*commands, save, "quit", ""]).encode(),
+        stdout=subprocess.DEVNULL,
+        timeout=TIMEOUT,
+        check=True,
+    )
+    return read_snapshot(stream).state
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["installed", "newer"])
+def test_any_number_of_cpus(newer: bool, tmp_path: Path) -> None:
+    installed = shutil.which(QEMU)
+    qemu = cached_qemu() if newer else None if installed is None else Path(installed)
+    if qemu is None:
+        pytest.skip("needs QEMU" if not newer else "needs a newer QEMU: make kernels")
+    for cpus in (1, 2, 3):
+        state = saved(qemu, tmp_path, cpus)
+        assert len(state.config().topology) == cpus
+        assert state.data["registers"][f"GICR[{cpus - 1}].GICR_CTLR"] == 2
+
+
+def test_mapped_ram_with_and_without_multifd(tmp_path: Path) -> None:
+    qemu = cached_qemu()
+    if qemu is None:
+        pytest.skip("needs a newer QEMU: make kernels")
+    plain = saved(qemu, tmp_path, 2)
+    mapped, multifd = (f"migrate_set_capability {name} on" for name in ("mapped-ram", "multifd"))
+    assert saved(qemu, tmp_path, 2, mapped) == plain
+    assert saved(qemu, tmp_path, 2, mapped, multifd) == plain

@@ -1,18 +1,17 @@
 """Register values as tables of fields."""
 
-from rich.table import Table
+from io import StringIO
 
-from vgic_tools.console import Output
+from vgic_tools.console import Output, Table
 from vgic_tools.decode.names import find_by_name
 from vgic_tools.fields import difference_table, field_table
 
 
 def rows(table: Table) -> list[list[str]]:
     """The words of each row, the heading first, as far as the meaning, which is left out."""
-    console = Output(width=160)
-    with console.capture() as capture:
-        console.print(table)
-    heading, *body = capture.get().splitlines()
+    text = StringIO()
+    Output(text).print(table)
+    heading, *body = text.getvalue().splitlines()
     return [line[: heading.index("meaning")].split() for line in (heading, *body)]
 
 

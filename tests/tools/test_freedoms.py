@@ -139,6 +139,23 @@ def test_what_moves_may_come_late(moves: list[Step]) -> None:
         twins.go(*up(32), *moves, looks[1], change=lambda result: result._replace(value=result.value ^ 2))
 
 
+@pytest.mark.rule("KVM-71")
+def test_what_is_freed_elsewhere_may_come_late() -> None:
+    twins = Twins(2)
+    assert twins.go(*kvm_lists.FREED, change=silent)
+    assert twins.allowed == {MOVES: 1}
+    assert twins.go(*kvm_lists.LOOKS)
+    with pytest.raises(Difference):
+        twins.go(LOOK, change=silent)
+    # Not where it was active at the vCPU that makes it inactive, and leaves its guest by that.
+    twins = Twins(2)
+    own = [GuestStep(1, step.operation) if step == kvm_lists.FREED[-1] else step for step in kvm_lists.FREED]
+    assert isinstance(own[-1], GuestStep)
+    assert twins.go(*own)
+    with pytest.raises(Difference):
+        twins.go(LOOK, change=silent)
+
+
 @pytest.mark.rule("KVM-72")
 def test_an_edge_may_linger() -> None:
     end = GuestStep(0, msr(vgic.ICC_EOIR1_EL1, 32))

@@ -1,6 +1,7 @@
 """A replay's result as text and as JSON."""
 
 import json
+from io import StringIO
 
 from qemu_log import awake, delivery, dist, evaluation, icc, ppi, redist, replayed, reset, sgi, spi
 from vgic_tools.console import Output
@@ -9,10 +10,9 @@ from vgic_tools.replay.report import as_json, print_report
 
 
 def text_of(result: Result) -> str:
-    console = Output(width=160)
-    with console.capture() as capture:
-        print_report(console, result)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    text = StringIO()
+    print_report(Output(text), result)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def test_no_divergence() -> None:

@@ -265,7 +265,7 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
 
 # The seam
 
-SEAM = {"terminal.py", "console.py", "progress.py", "cli.py"}
+SEAM = {"terminal.py", "console.py", "drawing.py", "progress.py", "cli.py"}
 AROUND_IT = re.compile(
     r"^from rich\.markup|^import rich|\bConsole\(|(?<!case )\bText\(|\bclick\.(echo\(.|secho)|(?<![.\w])print\(f|"
     r"sys\.std(out|err)\.write|\bescape\("

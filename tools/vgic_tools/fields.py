@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from rich.table import Table
-
 from mmio import BitLayout, Field
 from vgic import Topology
-from vgic_tools.console import styled, table
+from vgic_tools.console import Table, styled, table
 from vgic_tools.identities import interrupt_text, pe_text
 
 __all__ = ["difference_table", "differing_fields", "field_table"]

@@ -3,11 +3,9 @@
 from collections import Counter
 from typing import Final
 
-from rich.table import Table
-
 from vgic import VgicError, affinity
 from vgic.layouts import gits
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Table, styled, table
 from vgic_tools.its_history import Collection, History
 from vgic_tools.its_walk import MOST_LOOKUPS, Mapped, Walk
 

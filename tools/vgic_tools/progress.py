@@ -18,11 +18,11 @@ def progress(name: str, total: int, done: Callable[[], int]) -> Iterator[Callabl
     # Where there is no bar, nobody waits for Rich.
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from vgic_tools.console import stderr
+    from vgic_tools.drawing import Canvas
 
     label = TextColumn("{task.description}", markup=False)
     with Progress(
-        label, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=stderr(), transient=True
+        label, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=Canvas(), transient=True
     ) as bar:
         task = bar.add_task(visible(name), total=total)
         yield lambda: bar.update(task, completed=done())

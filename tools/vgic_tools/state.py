@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from vgic import VgicError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
 from vgic.state.saving import VmDescription
-from vgic_tools.console import Output, stdout, styled, table
+from vgic_tools.console import Output, Styled, Table, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
 from vgic_tools.inputs import is_given_once, read_text, shown_name
@@ -305,7 +303,7 @@ def _print_plan(console: Output, plan: TrapPlan) -> None:
         return
     shown = table("shown to the guest by", "field", "guest", "host", "traps", "reason", right=("guest", "host"))
     for item in plan.differences:
-        traps: str | Text = ", ".join(control.name for control in item.controls)
+        traps: str | Styled = ", ".join(control.name for control in item.controls)
         shown.add_row(
             _SHOWN_BY.get(item.field, _CTLR),
             item.field,

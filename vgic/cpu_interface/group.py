@@ -7,7 +7,10 @@ from mypy_extensions import i64
 from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
 
-__all__ = ["ActivePriorities", "GroupState"]
+__all__ = ["GROUP0", "GROUP1", "ActivePriorities", "GroupState", "groups_of_one_state"]
+
+GROUP0: Final = 0
+GROUP1: Final = 1
 
 _WORD: Final = 32
 _WORD_MASK: Final = (1 << _WORD) - 1
@@ -93,12 +96,39 @@ class GroupState(ActivePriorities):
     interrupts itself, by `own_head`.
     """
 
-    __slots__ = ("_hides", "declines", "enabled", "forwarded", "number", "own_head", "queue", "queue_head")
+    __slots__ = (
+        "_hides",
+        "binary_point",
+        "cbpr",
+        "declines",
+        "enabled",
+        "forwarded",
+        "irq",
+        "mask",
+        "min_binary_point",
+        "number",
+        "own_head",
+        "queue",
+        "queue_head",
+        "split_offset",
+    )
 
-    def __init__(self, number: i64, preemption_bits: i64, hides: bool) -> None:
+    def __init__(self, number: i64, preemption_bits: i64, hides: bool, irq: bool, split_offset: i64) -> None:
         super().__init__(preemption_bits)
         self.number = number
+        """Its place among the groups of an interface."""
         self._hides = hides
+        self.irq = irq
+        """It is signalled as IRQ, else as FIQ (rule CPU-1)."""
+        self.split_offset = split_offset
+        """How far above its binary point the group splits priorities (PRIO-3, PRIO-4)."""
+        self.min_binary_point: i64 = 8 - preemption_bits - split_offset
+        self.binary_point = self.min_binary_point
+        """ICC_BPR0 or ICC_BPR1, as stored."""
+        self.cbpr = False
+        """It preempts by the binary point of Group 0 (PRIO-6)."""
+        self.mask: i64 = 0
+        """The bits of a priority that decide preemption; `CpuInterface.find_masks` finds them."""
         self.queue = PendingQueue()
         """What is forwarded to the PE, but for what `own_head` stands for."""
         self.queue_head: i64 = NO_KEY
@@ -114,7 +144,17 @@ class GroupState(ActivePriorities):
     def reset(self) -> None:
         """Reset the registers."""
         self.enabled = False
+        self.binary_point = self.min_binary_point
+        self.cbpr = False
         self.clear()
+
+    def split(self) -> i64:
+        """The lowest bit of a priority that decides preemption, by the group's own binary point."""
+        return self.binary_point + self.split_offset
+
+    def split_at(self, lowest_bit: i64) -> None:
+        """Have preemption decided by this bit of a priority, and those above it."""
+        self.mask = shifted(0xFF, lowest_bit) & 0xFF
 
     def forward(self, key: i64) -> None:
         """An interrupt is forwarded to the PE."""
@@ -149,3 +189,14 @@ class GroupState(ActivePriorities):
         if self.considered():
             return self.head()
         return NO_KEY
+
+
+def groups_of_one_state(preemption_bits: i64, hides: bool) -> list[GroupState]:
+    """The groups of a PE with one Security state, by number: Group 0 is FIQ, Group 1 IRQ (rule CPU-1).
+
+    The binary point of Group 1 lies one bit further right: its split, at the same value, one bit lower (PRIO-4).
+    """
+    return [
+        GroupState(GROUP0, preemption_bits, hides, False, 1),
+        GroupState(GROUP1, preemption_bits, hides, True, 0),
+    ]

@@ -1,15 +1,14 @@
 """The CPU interface of one PE: choosing, acknowledging, priority drop, deactivation, and the IRQ and FIQ outputs.
 
-One Security state: Group 0 is signalled as FIQ, Group 1 as IRQ (rule CPU-1 in specs/cpu_interface.md). Registers
-are in sysregs.py beside it; this is the state behind them and what it does.
+What there is once for each group is in group.py beside it, and how many groups there are is nothing to this file: a
+register names the one that it is of. Registers are in sysregs.py; this is the state behind them and what it does.
 """
 
 from typing import Final, Protocol
 
 from mypy_extensions import i64
 
-from vgic.bits import shifted
-from vgic.cpu_interface.group import GroupState
+from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState, groups_of_one_state
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
@@ -17,8 +16,6 @@ from vgic.profiles import Profile
 __all__ = [
     "ANYWHERE",
     "CANDIDATES",
-    "GROUP0",
-    "GROUP1",
     "NOT_ACTIVE",
     "NO_GROUP",
     "PREEMPTION",
@@ -29,8 +26,6 @@ __all__ = [
     "Settler",
 ]
 
-GROUP0: Final = 0
-GROUP1: Final = 1
 NO_GROUP: Final = -1
 NOT_ACTIVE: Final = -1
 ANYWHERE: Final = -2
@@ -72,7 +67,7 @@ class ActivationBank:
         return 0 <= intid - self.first < self.count
 
     def group(self, index: i64) -> i64:
-        """The group of an interrupt: 0 or 1."""
+        """The group of an interrupt, by its number."""
         raise NotImplementedError
 
     def active_priority(self, index: i64, cpu: i64) -> i64:
@@ -115,10 +110,7 @@ class CpuInterface:
         "asleep",
         "best_in",
         "best_key",
-        "bpr0",
-        "bpr1",
         "candidates",
-        "cbpr",
         "changed",
         "cpu",
         "eoi_mode",
@@ -126,8 +118,6 @@ class CpuInterface:
         "groups",
         "hides_idle",
         "irq",
-        "min_bpr0",
-        "min_bpr1",
         "pmr",
         "priority_mask",
         "running",
@@ -149,8 +139,7 @@ class CpuInterface:
         self._settler: Settler
         # Group priorities are the top 7 bits at most (IHI 0069, "Priority grouping").
         preemption_bits = min(priority_bits, 7)
-        hides = profile.disabled_group_hides
-        self.groups = [GroupState(number, preemption_bits, hides) for number in (GROUP0, GROUP1)]
+        self.groups = groups_of_one_state(preemption_bits, profile.disabled_group_hides)
         """What the interface holds for each group, by its number."""
         self.candidates: i64 = 0
         """How many keys are forwarded to it, of whatever group. Mostly none, and there is nothing to look for."""
@@ -163,13 +152,7 @@ class CpuInterface:
         """What has changed since the interface was last settled; the Settler's."""
 
         self.priority_mask: i64 = 0xFF00 >> priority_bits & 0xFF
-        self.min_bpr0: i64 = 7 - preemption_bits
-        self.min_bpr1: i64 = 8 - preemption_bits
         self.pmr: i64 = 0
-        self.bpr0 = self.min_bpr0
-        self.bpr1 = self.min_bpr1
-        self.cbpr = False
-        """Group 1 preempts by BPR0 too."""
         self.eoi_mode = False
         """EOIR drops the priority only, DIR deactivates."""
 
@@ -187,6 +170,7 @@ class CpuInterface:
         """The highest priority pending interrupt, NO_KEY where there is none."""
         self.best_in = self.groups[GROUP1]
         """The group that it is of."""
+        self.find_masks()
 
     def connect(self, banks: list[ActivationBank], settler: Settler) -> None:
         """Give the interface the banks whose INTIDs its PE can see, its own first, and who settles it."""
@@ -197,13 +181,10 @@ class CpuInterface:
     def reset(self) -> None:
         """Reset the PE's registers (PSCI CPU_ON); what the Redistributor holds stays as it is (rule CPU-14)."""
         self.pmr = 0
-        self.bpr0 = self.min_bpr0
-        self.bpr1 = self.min_bpr1
-        self.cbpr = False
         self.eoi_mode = False
         for group in self.groups:
             group.reset()
-        self.find_running()
+        self.find_derived()
         self.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
     # 1-of-N.
@@ -216,11 +197,11 @@ class CpuInterface:
     def would_take(self, group: i64, key: i64) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         state = self.groups[group]
-        if not state.considered() or not state.enabled or not self._preempts(group, key >> INTID_BITS):
+        if not state.considered() or not state.enabled or not self._preempts(state, key >> INTID_BITS):
             return False
         for other in self.groups:
             offer = other.offer()
-            if offer < key or (other.enabled and self._preempts(other.number, offer >> INTID_BITS)):
+            if offer < key or (other.enabled and self._preempts(other, offer >> INTID_BITS)):
                 return False
         return True
 
@@ -295,7 +276,7 @@ class CpuInterface:
         irq = fiq = False
         if self.can_preempt():
             signalled = self.best_key
-            irq = self.best_in.number == GROUP1
+            irq = self.best_in.irq
             fiq = not irq
         displaced = self.signalled_key
         if displaced == signalled:
@@ -327,23 +308,17 @@ class CpuInterface:
             return SPURIOUS
         return self.best_key & INTID_MASK
 
-    def group_mask(self, group: i64) -> i64:
-        """The bits of a priority that decide preemption by an interrupt of `group` (PRIO-3, PRIO-4, PRIO-6)."""
-        # One Security state: BPR1 splits one bit further right than BPR0 would.
-        split = self.bpr0 + 1 if group == GROUP0 or self.cbpr else self.bpr1
-        return shifted(0xFF, split) & 0xFF
-
     def can_preempt(self) -> bool:
         """True where there is a highest priority pending interrupt, and it may interrupt the PE."""
         if self.best_key == NO_KEY or not self.best_in.enabled:
             return False
-        return self._preempts(self.best_in.number, self.best_key >> INTID_BITS)
+        return self._preempts(self.best_in, self.best_key >> INTID_BITS)
 
-    def _preempts(self, group: i64, priority: i64) -> bool:
+    def _preempts(self, group: GroupState, priority: i64) -> bool:
         if priority >= self.pmr:
             return False
         running = self.running
-        mask = self.group_mask(group)
+        mask = group.mask
         return running == IDLE_PRIORITY or priority & mask < running & mask
 
     # Taking and finishing interrupts.
@@ -357,7 +332,7 @@ class CpuInterface:
         if best.number != group or not self.can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        priority = self.best_key >> INTID_BITS & self.group_mask(group)
+        priority = self.best_key >> INTID_BITS & best.mask
         best.activate(priority)
         if self.running_group != group and self.running_group != NO_GROUP:
             self.several_active = True
@@ -400,6 +375,17 @@ class CpuInterface:
             bank.deactivate(intid - bank.first)
             self._settler.settle()
 
+    def find_derived(self) -> None:
+        """Find what follows from registers that were stored without anything else: masks, and what is running."""
+        self.find_masks()
+        self.find_running()
+
+    def find_masks(self) -> None:
+        """Find by which bits each group preempts, after binary points or CBPR changed (PRIO-3, PRIO-4, PRIO-6)."""
+        common = self.groups[GROUP0].split()
+        for group in self.groups:
+            group.split_at(common if group.cbpr else group.split())
+
     def find_running(self) -> None:
         """Find the highest active interrupt that is not dropped, after active priorities changed. O(groups)."""
         running: i64 = IDLE_PRIORITY
@@ -408,7 +394,7 @@ class CpuInterface:
         for group in self.groups:
             if group.running != IDLE_PRIORITY:
                 active += 1
-            # Group 0 where both are the same.
+            # The first of those that are the same.
             if group.running < running:
                 running = group.running
                 highest = group.number

@@ -2,7 +2,7 @@
 
 They have neither width nor alignment nor lanes, which is what most of a memory-mapped register is about, so they
 are simpler than those (mmio.registers): what can be read or written comes from the layout, the rest is `view` and
-`put` and, of a register that is state, `get` and `keep`.
+`put` and, of a register that is state, `get` and `keep`, which are its storage and nothing else.
 """
 
 from typing import Final
@@ -11,7 +11,8 @@ from mypy_extensions import i64
 
 from mmio import ILLEGAL, AccessKind, RegisterLayout
 from vgic.config import Config
-from vgic.cpu_interface.interface import GROUP0, GROUP1, PREEMPTION, CpuInterface
+from vgic.cpu_interface.group import GROUP0, GROUP1
+from vgic.cpu_interface.interface import PREEMPTION, CpuInterface
 from vgic.layouts import icc
 from vgic.redistributor.sgi import SgiGenerator
 
@@ -46,10 +47,20 @@ class StoredRegister(_Register):
         self.kept: int = kept
         """The bits that may differ from one state to another."""
         self.name = ""
+        self.ones: i64 = 0
+        """The bits that always read as one."""
 
     def get(self, interface: CpuInterface) -> i64:
-        """What is stored, which is mostly what a read shows."""
+        """What is stored, whoever asks: what `view` returns, where that is the same for all."""
         return self.view(interface)
+
+    def saved(self, interface: CpuInterface) -> i64:
+        """What is stored, and the bits that always read as one."""
+        return self.get(interface) | self.ones
+
+    def restore(self, interface: CpuInterface, value: i64) -> None:
+        """`keep` what `saved` returned once."""
+        self.keep(interface, value & ~self.ones)
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
         """Store what `get` returned once, and do nothing else: what follows is told when all is stored."""
@@ -75,13 +86,13 @@ class _Slot:
         self.ones: i64 = 0
         """The bits that always read as one."""
 
-    def hold(self, register: _Register, layout: RegisterLayout) -> None:
-        """Name a register that can be accessed as the layout says."""
+    def hold(self, register: _Register, layout: RegisterLayout, ones: i64) -> None:
+        """Name a register that can be accessed as the layout says, in which `ones` always read as one too."""
         self.register = register
         self.readable = layout.access in (AccessKind.RW, AccessKind.RO)
         self.writable = layout.access in (AccessKind.RW, AccessKind.WO)
         self.reach = layout.writable
-        self.ones = layout.ones
+        self.ones = layout.ones | ones
 
 
 _UNDEFINED: Final = _Slot()
@@ -95,56 +106,59 @@ class _Pmr(StoredRegister):
         interface.pmr = value & interface.priority_mask
 
 
-class _Bpr0(StoredRegister):
+class _OfGroup(StoredRegister):
+    """A register that is state of one group."""
+
+    def __init__(self, kept: i64, group: i64) -> None:
+        super().__init__(kept)
+        self.group = group
+
+
+class _BinaryPoint(_OfGroup):
+    """With CBPR, a read shows where Group 0 splits priorities, and a write is ignored (PRIO-4, PRIO-6)."""
+
     def view(self, interface: CpuInterface) -> i64:
-        return interface.bpr0
-
-    def keep(self, interface: CpuInterface, value: i64) -> None:
-        interface.bpr0 = max(value, interface.min_bpr0)
-
-
-class _Bpr1(StoredRegister):
-    """With CBPR, a read shows BPR0 plus one and a write is ignored (PRIO-4, PRIO-6)."""
-
-    def view(self, interface: CpuInterface) -> i64:
-        if interface.cbpr:
-            return min(interface.bpr0 + 1, _MAX_BPR)
-        return interface.bpr1
+        state = interface.groups[self.group]
+        if state.cbpr:
+            return min(interface.groups[GROUP0].split() - state.split_offset, _MAX_BPR)
+        return state.binary_point
 
     def get(self, interface: CpuInterface) -> i64:
-        return interface.bpr1
+        return interface.groups[self.group].binary_point
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
-        interface.bpr1 = max(value, interface.min_bpr1)
+        state = interface.groups[self.group]
+        state.binary_point = max(value, state.min_binary_point)
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        if not interface.cbpr:
-            super().put(interface, value, secure)
+        if not interface.groups[self.group].cbpr:
+            self.keep(interface, value)
+            interface.find_masks()
+            interface.settle(PREEMPTION)
 
 
-class _Control(StoredRegister):
-    def __init__(self, kept: i64, constant: i64) -> None:
-        super().__init__(kept)
-        self.constant = constant
+class _Control(_OfGroup):
+    """CBPR is state of the group that preempts by another's binary point."""
 
     def view(self, interface: CpuInterface) -> i64:
-        value = self.constant
-        if interface.cbpr:
+        value: i64 = 0
+        if interface.groups[self.group].cbpr:
             value |= _CBPR
         if interface.eoi_mode:
             value |= _EOI_MODE
         return value
 
     def keep(self, interface: CpuInterface, value: i64) -> None:
-        interface.cbpr = value & _CBPR != 0
+        interface.groups[self.group].cbpr = value & _CBPR != 0
         interface.eoi_mode = value & _EOI_MODE != 0
 
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        self.keep(interface, value)
+        interface.find_masks()
+        interface.settle(PREEMPTION)
 
-class _GroupEnable(StoredRegister):
-    def __init__(self, kept: i64, group: i64) -> None:
-        super().__init__(kept)
-        self.group = group
 
+class _GroupEnable(_OfGroup):
     def view(self, interface: CpuInterface) -> i64:
         return 1 if interface.groups[self.group].enabled else 0
 
@@ -155,12 +169,11 @@ class _GroupEnable(StoredRegister):
         interface.set_group_enable(self.group, value != 0)
 
 
-class _ActivePriorities(StoredRegister):
+class _ActivePriorities(_OfGroup):
     """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
 
     def __init__(self, kept: i64, group: i64, number: int) -> None:
-        super().__init__(kept)
-        self.group = group
+        super().__init__(kept, group)
         self.number = number
 
     def view(self, interface: CpuInterface) -> i64:
@@ -175,8 +188,8 @@ class _ActivePriorities(StoredRegister):
         interface.settle(PREEMPTION)
 
 
-class _OfGroup(_Register):
-    """A register that each of the two groups has."""
+class _Action(_Register):
+    """A register by which a PE takes or finishes interrupts of one group."""
 
     def __init__(self, group: i64) -> None:
         self.group = group
@@ -187,19 +200,19 @@ class _RunningPriority(_Register):
         return interface.running
 
 
-class _Acknowledge(_OfGroup):
+class _Acknowledge(_Action):
     """Reading takes the interrupt."""
 
     def view(self, interface: CpuInterface) -> i64:
         return interface.acknowledge(self.group)
 
 
-class _HighestPending(_OfGroup):
+class _HighestPending(_Action):
     def view(self, interface: CpuInterface) -> i64:
         return interface.highest_pending(self.group)
 
 
-class _EndOfInterrupt(_OfGroup):
+class _EndOfInterrupt(_Action):
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         interface.end_of_interrupt(self.group, value)
 
@@ -243,9 +256,9 @@ class SystemRegisters:
         self.stored: list[StoredRegister] = []
         """Those that are state."""
         self._add("ICC_PMR_EL1", _Pmr(0xFF00 >> priority_bits & 0xFF))
-        self._add("ICC_BPR0_EL1", _Bpr0(_MAX_BPR))
-        self._add("ICC_BPR1_EL1", _Bpr1(_MAX_BPR))
-        self._add("ICC_CTLR_EL1", _Control(_CBPR | _EOI_MODE, constant))
+        self._add("ICC_BPR0_EL1", _BinaryPoint(_MAX_BPR, GROUP0))
+        self._add("ICC_BPR1_EL1", _BinaryPoint(_MAX_BPR, GROUP1))
+        self._add("ICC_CTLR_EL1", _Control(_CBPR | _EOI_MODE, GROUP1), ones=constant)
         self._add("ICC_SRE_EL1", _Register())
         self._add("ICC_RPR_EL1", _RunningPriority())
         self._add("ICC_DIR_EL1", _Deactivate())
@@ -263,11 +276,13 @@ class SystemRegisters:
                 kept = min((1 << levels) - 1, 0xFFFF_FFFF)
                 self._add(f"ICC_AP{group}R<n>_EL1", _ActivePriorities(kept, group, number), number)
 
-    def _add(self, name: str, register: _Register, index: int = 0) -> None:
+    def _add(self, name: str, register: _Register, index: int = 0, ones: int = 0) -> None:
         layout = _LAYOUTS[name]
-        self._slots[layout.offset + index - self._first].hold(register, layout)
+        slot = self._slots[layout.offset + index - self._first]
+        slot.hold(register, layout, ones)
         if isinstance(register, StoredRegister):
             register.name = layout.title(index)
+            register.ones = slot.ones
             self.stored.append(register)
 
     def _find(self, encoding: int) -> _Slot:
@@ -282,6 +297,11 @@ class SystemRegisters:
         """True where the access is one that the CPU interface takes; any other is UNDEFINED at the PE (CPU-21)."""
         found = self._find(encoding)
         return found.writable if write else found.readable
+
+    def stored_at(self, encoding: int) -> StoredRegister | None:
+        """The register of this encoding where it is state, else None."""
+        register = self._find(encoding).register
+        return register if isinstance(register, StoredRegister) else None
 
     def read(self, interface: CpuInterface, encoding: int) -> i64:
         """Read a register; ILLEGAL where the access is not `defined`."""

@@ -39,7 +39,7 @@ class VirtualCpuInterface(CpuInterface):
             return
         index = intid - bank.first
         priority = bank.active_priority(index, self.cpu)
-        if priority != NOT_ACTIVE and priority & self.group_mask(group) == dropped and bank.group(index) == group:
+        if priority != NOT_ACTIVE and priority & self.groups[group].mask == dropped and bank.group(index) == group:
             bank.deactivate(index)
             self._settler.settle()
 

@@ -88,7 +88,7 @@ class Distributor(BankOwner):
 
 
 class _Control(StoredWord[Distributor]):
-    def get(self, owner: Distributor, index: int, secure: bool) -> int:
+    def get(self, owner: Distributor, index: int) -> int:
         return owner.control
 
     def keep(self, owner: Distributor, index: int, value: int) -> None:
@@ -99,7 +99,7 @@ class _Control(StoredWord[Distributor]):
 
 
 class _Type(Word[Distributor]):
-    def get(self, owner: Distributor, index: int, secure: bool) -> int:
+    def get(self, owner: Distributor, index: int) -> int:
         return owner.typer
 
 
@@ -107,7 +107,7 @@ class _Route(StoredWord[Distributor]):
     def __init__(self, writable: int) -> None:
         self.writable = writable
 
-    def get(self, owner: Distributor, index: int, secure: bool) -> int:
+    def get(self, owner: Distributor, index: int) -> int:
         bank = owner.spis
         return bank.route_value(index) if index < bank.count else 0
 

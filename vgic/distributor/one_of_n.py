@@ -21,6 +21,8 @@ class OneOfN:
     def __init__(self, interfaces: list[CpuInterface], rotate: bool) -> None:
         self._interfaces = interfaces
         self._rotate = rotate
+        self.groups = len(interfaces[0].groups)
+        """How many groups there are; they are numbered from 0."""
         self.start = 0
         """Where the search starts: behind the PE chosen last, or always at vCPU 0."""
         self.wakes = False

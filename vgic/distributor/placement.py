@@ -95,7 +95,7 @@ class SpiPlacement(Placement):
 
     def _waiting(self) -> list[list[int]]:
         """By group, the keys of SPIs that wait at a PE to which they are not signalled, best first."""
-        waiting: list[list[int]] = [[], []]
+        waiting: list[list[int]] = [[] for _ in range(self.one_of_n.groups)]
         for index, cpu in self.held.items():
             group, key = self._bank.group(index), self._bank.key(index)
             if self.one_of_n.is_forwarded(group) and not self.one_of_n.signalled(cpu, key):
@@ -125,7 +125,7 @@ class SpiPlacement(Placement):
     def forward_all(self, indices: list[int]) -> None:
         """Choose the PEs of several SPIs, unless that is done, and forward them there. O(SPIs + vCPUs)."""
         bank = self._bank
-        for group in (0, 1):
+        for group in range(self.one_of_n.groups):
             search = self.one_of_n.search(group)
             # The best first, so that the outcome does not depend on what came before.
             for index in sorted((item for item in indices if bank.group(item) == group), key=bank.key):

@@ -63,6 +63,10 @@ class InterruptWord:
         self.queued: i64 = 0
         """1: forwarded, with the group, priority and target that the interrupt has."""
 
+    def group(self, place: i64) -> i64:
+        """The group of one of them, by its number in a CPU interface."""
+        return self.group1 >> place & 1
+
     def members(self, group: i64) -> i64:
         """The interrupts of a group."""
         return self.group1 if group else ~self.group1
@@ -107,8 +111,8 @@ class InterruptBank(ActivationBank):
         raise NotImplementedError
 
     def group(self, index: i64) -> i64:
-        """0 or 1."""
-        return self.words[index >> 5].group1 >> (index & 31) & 1
+        """The group of an interrupt, by its number."""
+        return self.words[index >> 5].group(index & 31)
 
     def is_active(self, index: i64) -> bool:
         """True where the interrupt is active, at whichever PE."""
@@ -311,7 +315,7 @@ class PrivateInterrupts(InterruptBank):
 
     def sgi_group(self, intid: i64) -> i64:
         """`group`, by a shorter way: a broadcast asks everybody."""
-        return self.word.group1 >> intid & 1
+        return self.word.group(intid)
 
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""
@@ -323,7 +327,7 @@ class PrivateInterrupts(InterruptBank):
     def forward(self, index: i64) -> None:
         """Let the CPU interface know of an interrupt that is due. Settles nothing."""
         interface, key = self.interface, self.key(index)
-        group = interface.groups[self.word.group1 >> index & 1]
+        group = interface.groups[self.word.group(index)]
         if key < group.own_head:
             group.own_head = key
         self.forwarder.forwarded(interface, group, key)
@@ -331,7 +335,7 @@ class PrivateInterrupts(InterruptBank):
     def withdraw(self, index: i64) -> None:
         """Let the CPU interface know of one that is queued no longer. Settles nothing."""
         interface, key = self.interface, self.key(index)
-        group = interface.groups[self.word.group1 >> index & 1]
+        group = interface.groups[self.word.group(index)]
         if group.own_head == key:
             bits = self.word.queued
             if bits:

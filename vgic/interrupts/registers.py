@@ -32,7 +32,7 @@ class _BitWord(StoredWord[BankOwner]):
         """Replace them."""
         raise NotImplementedError
 
-    def get(self, owner: BankOwner, index: int, secure: bool) -> int:
+    def get(self, owner: BankOwner, index: int) -> int:
         words = owner.interrupts.words
         return self.stored(words[index]) if index < len(words) else 0
 
@@ -106,7 +106,7 @@ class _Group(_BitWord):
 class _Priority(StoredWord[BankOwner]):
     """Four interrupts a register, a byte each."""
 
-    def get(self, owner: BankOwner, index: int, secure: bool) -> int:
+    def get(self, owner: BankOwner, index: int) -> int:
         return int.from_bytes(owner.interrupts.priorities[4 * index : 4 * index + 4], "little")
 
     def kept(self, owner: BankOwner, index: int, writable: int) -> int:
@@ -132,7 +132,7 @@ class _Config(StoredWord[BankOwner]):
         self.deferred = deferred
         self.overlooked = overlooked
 
-    def get(self, owner: BankOwner, index: int, secure: bool) -> int:
+    def get(self, owner: BankOwner, index: int) -> int:
         words = owner.interrupts.words
         number, half = divmod(index + self.half, 2)
         if number >= len(words):

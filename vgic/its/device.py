@@ -192,7 +192,7 @@ class Its:
 
 
 class _Control(StoredWord[Its]):
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return _ENABLED if owner.enabled else 0
 
     def keep(self, owner: Its, index: int, value: int) -> None:
@@ -207,7 +207,7 @@ class _Control(StoredWord[Its]):
 
 
 class _Type(Word[Its]):
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return owner.typer
 
 
@@ -215,7 +215,7 @@ class _QueueBase(StoredWord[Its]):
     def __init__(self, substitutes: Substitutes) -> None:
         self.substitutes = substitutes
 
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return owner.queue.cbaser
 
     def keep(self, owner: Its, index: int, value: int) -> None:
@@ -227,7 +227,7 @@ class _QueueBase(StoredWord[Its]):
 
 
 class _QueueWriter(StoredWord[Its]):
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return owner.queue.cwriter
 
     def kept(self, owner: Its, index: int, writable: int) -> int:
@@ -246,7 +246,7 @@ class _QueueWriter(StoredWord[Its]):
 class _QueueReader(StoredWord[Its]):
     """A guest that polls it lets the ITS go on."""
 
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return owner.queue.creadr
 
     def kept(self, owner: Its, index: int, writable: int) -> int:
@@ -273,7 +273,7 @@ class _QueueReader(StoredWord[Its]):
 
 
 class _TableBase(StoredWord[Its]):
-    def get(self, owner: Its, index: int, secure: bool) -> int:
+    def get(self, owner: Its, index: int) -> int:
         return owner.basers[index]
 
     def kept(self, owner: Its, index: int, writable: int) -> int:

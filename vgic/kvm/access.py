@@ -79,7 +79,7 @@ class Access:
         if group == Group.CPU_SYSREGS:
             if offset == icc.ICC_CTLR_EL1:
                 return self._control(cpu)
-            return self._machine.interface.get(self._gic.interface(cpu), offset)
+            return self._machine.interface.get(self._gic, cpu, offset)
         if group == Group.REDIST_REGS and self._machine.idle_tables is not None:
             return self._machine.idle_tables.get(cpu, offset)
         return None
@@ -105,7 +105,7 @@ class Access:
                 self._machine.idle_tables.set(cpu, offset, value)
             Registers(self._gic).set(group, cpu, offset, value)
             if group == Group.CPU_SYSREGS:
-                self._machine.interface.set(self._gic.interface(cpu), offset, value)
+                self._machine.interface.set(self._gic, cpu, offset, value)
 
     def _check_active_priorities(self, what: str, cpu: int, encoding: int) -> None:
         """Raise for an AP0R or AP1R that so few bits of priority do not need."""

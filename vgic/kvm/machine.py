@@ -283,8 +283,7 @@ class Machine:
         carry_routes(old, new)
         for cpu in cpus:
             # No register shows this while ICC_CTLR_EL1.CBPR is 1.
-            interface = new.interface(cpu)
-            interface.bpr1 = max(old.interface(cpu).bpr1, interface.min_bpr1)
+            new.keep_sysreg(cpu, icc.ICC_BPR1_EL1, old.stored_sysreg(cpu, icc.ICC_BPR1_EL1))
         carry_itses(old, new)
         self._start_tables(old, new)
         self._gic, self._outdated, self._new_its = new, False, False

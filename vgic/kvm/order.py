@@ -95,6 +95,8 @@ class OrderCheck:
         """Line and value of the last write of each ISPENDR, by group and attribute."""
         self._pending_spis = 0
         """The line in which SPIs were last made pending while the Distributor was disabled; 0: none."""
+        self._pending_lpis = 0
+        """The line in which the tables of an ITS were last restored meanwhile; 0: none."""
         self._its = ItsOrder(device)
         self._completeness = Completeness(device)
         self._shadowed: dict[int, tuple[int, int]] = {}
@@ -117,6 +119,8 @@ class OrderCheck:
         elif isinstance(step, SetItsAttr):
             findings += [Finding(line, Verdict.LOST, message) for message in self._its.lost(step)]
             self._its.remember(line, step)
+            if self._its.tables_restored == line and self._is_disabled():
+                self._pending_lpis = line
         return findings
 
     def finish(self, line: int) -> list[Finding]:
@@ -145,16 +149,22 @@ class OrderCheck:
                     f"the registers from line {self._first_register} on were written before the revision was known"
                 )
                 yield f"{describe(*step[:2])} comes too late: {since}"
-            case SetAttr(Group.DIST_REGS, attr, value) if (
-                attr_offset(attr) == gicd.CTLR.offset and value & _GROUPS and self._pending_spis
-            ):
-                since = f"line {self._pending_spis} has made SPIs pending, and KVM queues none while it is disabled"
-                yield f"{describe(*step[:2])} comes too late: {since}"
+            case SetAttr(Group.DIST_REGS, attr, value) if attr_offset(attr) == gicd.CTLR.offset and value & _GROUPS:
+                yield from self._queued_never(describe(*step[:2]))
             case SetAttr(Group.REDIST_REGS, attr) if self._its.tables_restored and _is_of_lpis(attr):
                 since = f"line {self._its.tables_restored} has restored the tables of an ITS"
                 yield f"{describe(*step[:2])} comes too late: {since}"
             case SetItsAttr():
                 yield from self._its.too_late(step)
+
+    def _queued_never(self, what: str) -> Iterator[str]:
+        """What has become pending while the Distributor was disabled (KVM-65)."""
+        if self._pending_spis:
+            since = f"line {self._pending_spis} has made SPIs pending, and KVM queues none while it is disabled"
+            yield f"{what} comes too late: {since}"
+        if self._pending_lpis:
+            since = f"line {self._pending_lpis} has restored the tables of an ITS"
+            yield f"{what} comes too late: {since}, and KVM queues no LPI of theirs while it is disabled"
 
     # After a write succeeded.
 
@@ -226,11 +236,13 @@ class OrderCheck:
         if found is not None and is_latch(found[0]):
             self._latches[group, attr] = line, value
         if group == Group.DIST_REGS:
-            disabled = not self._device.get_attr(group, gicd.CTLR.offset) & _GROUPS
-            if not disabled:
-                self._pending_spis = 0
+            if not self._is_disabled():
+                self._pending_spis = self._pending_lpis = 0
             elif (group, attr) in self._latches and value:
                 self._pending_spis = line
+
+    def _is_disabled(self) -> bool:
+        return not self._device.get_attr(Group.DIST_REGS, gicd.CTLR.offset) & _GROUPS
 
     # At the end.
 

@@ -12,7 +12,8 @@ KVM keeps some registers for a VM whose guest cannot use them, or not yet:
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.group import GROUP0, GROUP1
+from vgic.gic import Gic
 from vgic.kvm.uapi import Group, register_at
 from vgic.layouts import gicr, icc
 from vgic.lpis.base_registers import Substitutes
@@ -24,6 +25,7 @@ _HALF: Final = (1 << 32) - 1
 _PTZ: Final[int] = gicr.PENDBASER.mask("PTZ")
 
 _MASKS: Final[Mapping[int, int]] = {icc.ICC_PMR_EL1: 0xFF, icc.ICC_BPR0_EL1: 0b111, icc.ICC_BPR1_EL1: 0b111}
+_BINARY_POINTS: Final[Mapping[int, int]] = {icc.ICC_BPR0_EL1: GROUP0, icc.ICC_BPR1_EL1: GROUP1}
 _WIDEST_BPR1: Final = 7
 
 
@@ -59,40 +61,31 @@ class RawInterface:
         """Userspace has said less."""
         self._widths[cpu] = widths
 
-    def get(self, interface: CpuInterface, encoding: int) -> int | None:
-        """A register, None where it is what the interface shows."""
+    def get(self, gic: Gic, cpu: int, encoding: int) -> int | None:
+        """A register of a vCPU, None where it is what its CPU interface shows."""
         if encoding not in _MASKS:
             return None
-        if encoding == icc.ICC_BPR1_EL1 and interface.cbpr:
-            bpr0 = self.get(interface, icc.ICC_BPR0_EL1)
+        if _follows_bpr0(gic, cpu, encoding):
+            bpr0 = self.get(gic, cpu, icc.ICC_BPR0_EL1)
             return None if bpr0 is None else min(bpr0 + 1, _WIDEST_BPR1)
-        at_first = None if interface.cpu in self._ran else (0, _least(interface, encoding))
-        held = self._values.get((interface.cpu, encoding), at_first)
-        return held[0] if held is not None and held[1] == _shown(interface, encoding) else None
+        at_first = None if cpu in self._ran else (0, _least(gic, cpu, encoding))
+        held = self._values.get((cpu, encoding), at_first)
+        return held[0] if held is not None and held[1] == gic.stored_sysreg(cpu, encoding) else None
 
-    def set(self, interface: CpuInterface, encoding: int, value: int) -> None:
-        """Userspace has written a register."""
-        if encoding in _MASKS and not (encoding == icc.ICC_BPR1_EL1 and interface.cbpr):
-            held = value & _MASKS[encoding], _shown(interface, encoding)
-            self._values[interface.cpu, encoding] = held
-
-
-def _shown(interface: CpuInterface, encoding: int) -> int:
-    match encoding:
-        case icc.ICC_PMR_EL1:
-            return interface.pmr
-        case icc.ICC_BPR0_EL1:
-            return interface.bpr0
-    return interface.bpr1
+    def set(self, gic: Gic, cpu: int, encoding: int, value: int) -> None:
+        """Userspace has written a register of a vCPU."""
+        if encoding in _MASKS and not _follows_bpr0(gic, cpu, encoding):
+            held = value & _MASKS[encoding], gic.stored_sysreg(cpu, encoding)
+            self._values[cpu, encoding] = held
 
 
-def _least(interface: CpuInterface, encoding: int) -> int:
-    match encoding:
-        case icc.ICC_PMR_EL1:
-            return 0
-        case icc.ICC_BPR0_EL1:
-            return interface.min_bpr0
-    return interface.min_bpr1
+def _follows_bpr0(gic: Gic, cpu: int, encoding: int) -> bool:
+    return encoding == icc.ICC_BPR1_EL1 and gic.interface(cpu).groups[GROUP1].cbpr
+
+
+def _least(gic: Gic, cpu: int, encoding: int) -> int:
+    group = _BINARY_POINTS.get(encoding)
+    return 0 if group is None else gic.interface(cpu).groups[group].min_binary_point
 
 
 class IdleTables:

@@ -43,13 +43,12 @@ class Registers:
                 return self._gic.sysreg_read(cpu, self._sysreg(cpu, offset))
             case Group.LEVEL_INFO:
                 return self._level(cpu, offset)
+        region, place = self._place(group, cpu, offset)
         match _raw(group, offset):
-            case "ISPENDR", word:
-                bits = self._bits(cpu, 32 * word)
-                return bits[0].words[bits[1]].latch if bits is not None else 0
+            case "ISPENDR", _:
+                return region.stored(place)
             case "ICPENDR", _:
                 return 0
-        region, place = self._place(group, cpu, offset)
         value = region.read(place, 4, False)
         return 0 if value == ILLEGAL else value
 
@@ -65,19 +64,18 @@ class Registers:
             case Group.LEVEL_INFO:
                 self._set_level(cpu, offset, value)
                 return
+        region, place = self._place(group, cpu, offset)
         match _raw(group, offset):
             case "ISPENDR", word:
+                region.keep(place, value & ALL_BITS)
                 bits = self._bits(cpu, 32 * word)
                 if bits is not None:
                     bank, number = bits
-                    state = bank.words[number]
-                    state.latch = value & state.implemented
                     bank.notice(number, ALL_BITS)
                     bank.update(number, ALL_BITS)
             case "ICPENDR", _:
                 pass
             case _:
-                region, place = self._place(group, cpu, offset)
                 region.write(place, 4, value & ALL_BITS, False)
 
     def _place(self, group: int, cpu: int, offset: int) -> tuple[Region, int]:

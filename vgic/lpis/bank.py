@@ -14,7 +14,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.interface import GROUP1, NOT_ACTIVE, ActivationBank
+from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.interface import NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI

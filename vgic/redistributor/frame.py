@@ -42,7 +42,6 @@ class Redistributor(BankOwner):
         "_typer",
         "_typer_moves",
         "ctlr",
-        "ctlr_constant",
         "interface",
         "lpis",
         "private",
@@ -79,14 +78,8 @@ class Redistributor(BankOwner):
         if not features.a3v and fields.get("CommonLPIAff") == _SAME_AFF3:
             fields["CommonLPIAff"] = 0  # Without Aff3, all PEs have the same.
         self._constant = gicr.TYPER.encode(fields)
-        self.ctlr_constant = gicr.CTLR.encode(
-            {
-                "CES": int(features.lpis),
-                "IR": int(features.lpis and "GICR_INVLPIR" not in profile.absent),
-                **profile.redistributor_ctlr,
-            }
-        )
         self.ctlr = 0
+        """The writable bits of GICR_CTLR."""
         self.processor_sleep = profile.asleep_at_reset
         self._typer = 0
         self._typer_moves: i64 = -1
@@ -146,25 +139,22 @@ class Redistributor(BankOwner):
 
 
 class _Control(StoredWord[Redistributor]):
-    def get(self, owner: Redistributor, index: int, secure: bool) -> int:
-        return owner.ctlr | owner.ctlr_constant
-
-    def kept(self, owner: Redistributor, index: int, writable: int) -> int:
-        return writable & ~owner.ctlr_constant
+    def get(self, owner: Redistributor, index: int) -> int:
+        return owner.ctlr
 
     def keep(self, owner: Redistributor, index: int, value: int) -> None:
-        owner.ctlr = value & ~owner.ctlr_constant
+        owner.ctlr = value
 
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
         lpis = owner.lpis
         if lpis is not None and lpis.busy:
             lpis.go_on()
             if lpis.saving:
-                return self.get(owner, index, secure) | _RWP
-        return self.get(owner, index, secure)
+                return self.get(owner, index) | _RWP
+        return self.get(owner, index)
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        owner.set_control(value & ~owner.ctlr_constant)
+        owner.set_control(value)
 
 
 class _Type(Word[Redistributor]):
@@ -175,7 +165,7 @@ class _Type(Word[Redistributor]):
 class _Waker(StoredWord[Redistributor]):
     """ChildrenAsleep follows ProcessorSleep at once (RED-4 to RED-7)."""
 
-    def get(self, owner: Redistributor, index: int, secure: bool) -> int:
+    def get(self, owner: Redistributor, index: int) -> int:
         return (_CHILDREN_ASLEEP | _PROCESSOR_SLEEP) if owner.processor_sleep else 0
 
     def kept(self, owner: Redistributor, index: int, writable: int) -> int:
@@ -205,7 +195,7 @@ class _TableBase(StoredWord[Redistributor]):
 
 
 class _PropBaser(_TableBase):
-    def get(self, owner: Redistributor, index: int, secure: bool) -> int:
+    def get(self, owner: Redistributor, index: int) -> int:
         return 0 if owner.lpis is None else owner.lpis.propbaser
 
     def keep(self, owner: Redistributor, index: int, value: int) -> None:
@@ -224,7 +214,7 @@ class _PendBaser(_TableBase):
         super().__init__(layout, choices)
         self.hidden = layout.mask("PTZ") if choices.honours_ptz else 0
 
-    def get(self, owner: Redistributor, index: int, secure: bool) -> int:
+    def get(self, owner: Redistributor, index: int) -> int:
         return 0 if owner.lpis is None else owner.lpis.pendbaser
 
     def keep(self, owner: Redistributor, index: int, value: int) -> None:
@@ -232,7 +222,7 @@ class _PendBaser(_TableBase):
             owner.lpis.pendbaser = value
 
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
-        return self.get(owner, index, secure) & ~self.hidden
+        return self.get(owner, index) & ~self.hidden
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
         if self.may_be_written(owner):
@@ -303,7 +293,13 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     absent = profile.absent
     if not config.features.lpis:
         absent |= {layout.name for layout in gicr.OF_LPIS}
-    choices = (profile.fixed, writable_bits(config.features, profile.writable), absent)
+    constants = {
+        "CES": int(config.features.lpis),
+        "IR": int(config.features.lpis and "GICR_INVLPIR" not in absent),
+        **profile.redistributor_ctlr,
+    }
+    ones = {"GICR_CTLR": gicr.CTLR.encode(constants)}
+    choices = (profile.fixed, writable_bits(config.features, profile.writable), absent, ones)
     return [
         Frame("GICR RD_base", gicr.RD_BASE, control, *choices),
         Frame("GICR SGI_base", gicr.SGI_BASE, banks, *choices),

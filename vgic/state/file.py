@@ -14,13 +14,12 @@ lines, so damage is found whether it changes the meaning or not. Rules SAVE-9 to
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 
-from mmio.replacing import replacing_file
 from vgic.config import Config
 from vgic.cpu_interface.interface import LineSink
 from vgic.errors import StateError
@@ -103,19 +102,23 @@ class State:
         gic.restore(self.data)
         return gic
 
-    def to_file(self, path: str | Path) -> None:
+    def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write a state file; an older file of that name stays until the new one is complete. Raises OSError."""
+        # Whoever writes none need not load what it takes.
+        from mmio.replacing import replacing_file
+
         with replacing_file(path) as file:
             file.write(self.to_bytes())
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "State":
+    def from_file(cls, path: str | os.PathLike[str]) -> "State":
         """Read a state file of this or an older version.
 
         Raises StateError naming the file and the flaw where it is not what was written, OSError as `open` does.
         """
         try:
-            return cls.from_bytes(Path(path).read_bytes())
+            with open(path, "rb") as file:
+                return cls.from_bytes(file.read())
         except StateError as error:
             raise StateError(f"{path}: {error}") from error
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from vgic.assembly import Machine
-from vgic.cpu_interface.interface import GROUP0, GROUP1, CpuInterface
+from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
 from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import InvariantError
@@ -28,7 +29,7 @@ _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE
 def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
     interfaces, shared, private = machine.interfaces, machine.shared, machine.private
-    expected: list[list[set[int]]] = [[set(), set()] for _ in interfaces]
+    expected: list[list[set[int]]] = [[set() for _ in interface.groups] for interface in interfaces]
     for bank in (shared, *private):
         _check_bank(bank, machine.forwarder)
     for index in range(shared.count):
@@ -71,7 +72,7 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
 
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
-    for group in (GROUP0, GROUP1):
+    for group in range(len(interface.groups)):
         keys = (private.key(i) for i in range(private.count) if private.is_queued(i) and private.group(i) == group)
         best = min(keys, default=NO_KEY)
         told = interface.groups[group].own_head
@@ -128,7 +129,7 @@ def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface
 
 def _best(interface: CpuInterface) -> tuple[int, int]:
     """Key and group of the highest priority pending interrupt."""
-    offers = [(interface.groups[group].offer(), group) for group in (GROUP0, GROUP1)]
+    offers = [(group.offer(), number) for number, group in enumerate(interface.groups)]
     best, group = min(offers)
     if interface.asleep or (interface.hides_idle and best >= IDLE_KEY):
         best = NO_KEY
@@ -160,6 +161,7 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.best_key != best or (best != NO_KEY and interface.best_in.number != best_group):
         raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
     signals = interface.can_preempt()
+    # One Security state: Group 1 is IRQ, Group 0 FIQ.
     outputs = signals and best_group == GROUP1, signals and best_group == GROUP0
     if (interface.irq, interface.fiq) != outputs:
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
@@ -169,13 +171,13 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         raise InvariantError(f"{name}: signals IRQ and FIQ at once")
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
-    if interface.bpr0 < interface.min_bpr0 or interface.bpr1 < interface.min_bpr1:
-        raise InvariantError(f"{name}: BPR0 {interface.bpr0}, BPR1 {interface.bpr1} are below the minimum")
     lowest = min((held.running, held.number) for held in interface.groups)
     if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[1]):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
-    for group in (GROUP0, GROUP1):
-        held = interface.groups[group]
+    for group, held in enumerate(interface.groups):
+        if held.number != group:
+            raise InvariantError(f"{name}: Group {group} is numbered {held.number}")
+        _check_preemption(name, held, interface.groups[GROUP0])
         active = held.all()
         if active >> held.levels:
             raise InvariantError(f"{name}: active priorities {active:#x}")
@@ -185,3 +187,16 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(
                 f"{name}: Group {group} runs at {held.running:#x}, active priorities are {active:#x}"
             )
+
+
+def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:
+    """By which bits of a priority a group preempts: those above its binary point, or with CBPR that of Group 0."""
+    if group.binary_point < group.min_binary_point:
+        raise InvariantError(
+            f"{name}: BPR{group.number} is {group.binary_point}, below the minimum {group.min_binary_point}"
+        )
+    shared = group.cbpr or group is first
+    split = first.binary_point + 1 if shared else group.binary_point
+    mask = 0xFF << split & 0xFF
+    if group.mask != mask:
+        raise InvariantError(f"{name}: Group {group.number} preempts by {group.mask:#x}, should by {mask:#x}")

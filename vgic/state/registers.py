@@ -97,8 +97,8 @@ def _elsewhere(value: int) -> None:
 
 def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
     for stored in sysregs.stored:
-        put = partial(stored.keep, interface)
-        yield SavedRegister(device + stored.name, stored.kept, partial(stored.get, interface), put)
+        put = partial(stored.restore, interface)
+        yield SavedRegister(device + stored.name, stored.kept, partial(stored.saved, interface), put)
 
 
 # The state of interrupts, shared or private.

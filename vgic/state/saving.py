@@ -195,7 +195,7 @@ def load(machine: Machine, registers: Mapping[str, int]) -> None:
     machine.distributor.tell()
     for redistributor in machine.redistributors:
         redistributor.tell()
-        redistributor.interface.find_running()
+        redistributor.interface.find_derived()
     for bank in (*machine.private, machine.shared):
         _forward(bank)
     for redistributor in machine.redistributors:

@@ -1,4 +1,4 @@
-"""What Debian has runs on the machine: Linux on CPUs of mixed Aff3, and U-Boot. Skipped where it cannot be had."""
+"""Debian runs on the machine: Linux on CPUs of mixed Aff3, U-Boot, UEFI. Skipped where they cannot be had."""
 
 import re
 from collections.abc import Callable
@@ -11,11 +11,12 @@ from click.testing import CliRunner
 pytest.importorskip("unicorn")
 
 import vgic
+from vgic.intids import FIRST_LPI
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
 from vgic_tools.guests.board import Board, Load
 from vgic_tools.guests.console_script import Script
-from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, initramfs
+from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, fetched_firmware, fetched_uefi, initramfs
 from vgic_tools.guests.flash import Flash
 from vgic_tools.guests.machine import UART_SPI
 from vgic_tools.guests.session import End, Session
@@ -58,11 +59,26 @@ def test_u_boot_reaches_its_prompt_and_answers(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
+def test_uefi_reaches_its_prompt_and_answers(tmp_path: Path) -> None:
+    firmware = tmp_path / "QEMU_EFI.fd"
+    firmware.write_bytes(fetched(fetched_uefi))
+    words = ["--expect", "seconds to skip", "--send", "", "--expect", "Shell> ", "--send", "ver"]
+    words += ["--expect", "UEFI Interactive Shell v", "--expect", "Shell> ", "--limit", "60"]
+    result = CliRunner().invoke(main, ["boot", "--firmware", str(firmware), "--cpus", "2", "--aff3", "1", *words])
+    assert result.exit_code == 0, result.output
+
+
 SCRIPT = """\
 uart=$(sed -n 's/^ *\\([0-9]*\\):.*uart-pl011.*/\\1/p' /proc/interrupts)
+msi=$(sed -n 's/^ *\\([0-9]*\\):.*ITS-MSI.*pciehp.*/\\1/p' /proc/interrupts)
+slot() { for on in $*; do echo $on > /sys/bus/pci/slots/1/attention; done; }
+slot 1 0
 printf 'first> '; read line
 cat /proc/interrupts
 echo 8 > /proc/irq/$uart/smp_affinity
+echo 8 > /proc/irq/$msi/smp_affinity
+slot 1 0 1
 printf 'second> '; read line
 cat /proc/interrupts
 echo 0 > /sys/devices/system/cpu/cpu2/online
@@ -105,4 +121,11 @@ def test_linux_moves_interrupts_and_cpus_go_and_come_with_mixed_aff3() -> None:
     assert after[0] == before[0], text
     assert after[3] > 0, text
     assert board.machine.gic.gic.read(GICD_BASE + 0x6000 + 8 * UART_SPI, 8) == SPARSE.mpidr(3) & 0xFF_00FF_FFFF
+    # Messages of a PCI device come as LPIs, one for each command of its slot; MOVI has moved them to Aff3 = 255.
+    before, after = counts(text, "ITS-MSI.*pciehp")
+    assert (before[0], before[3]) == (after[0], 0), text
+    assert before[0] >= 2, text
+    assert after[3] == 3, text
+    lpis = {cpu: count for (cpu, intid), count in board.machine.gic.taken.items() if intid >= FIRST_LPI}
+    assert lpis == {0: before[0], 3: 3}
     assert [line for line in text.splitlines() if line.startswith("online: ")] == ["online: 0-1,3", "online: 0-3"]

@@ -4,7 +4,7 @@ import pytest
 
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.guests.devicetree import Devices, Pcie, device_tree
 from vgic_tools.machines.flat_tree import Node, read_tree
 
 DEVICES = Devices(
@@ -50,6 +50,19 @@ def test_the_kernel_is_told_its_memory_its_initrd_and_its_command_line() -> None
     assert uart.cells("interrupts") == [0, 1, 4]
     assert nodes["chosen"].texts("stdout-path") == ["/pl011@9000000"]
     assert "linux,initrd-start" not in tree(vgic.Config(SPARSE), DEVICES._replace(initrd=None))["chosen"].properties
+
+
+def test_every_pci_device_has_the_first_its_send_its_messages_on() -> None:
+    config = vgic.Config(SPARSE, its=(0x0808_0000, 0x0910_0000))
+    host = Pcie(0x3F00_0000, 16, range(0x1000_0000, 0x3EFF_0000))
+    nodes = tree(config, DEVICES._replace(pcie=host))
+    pcie = nodes["pcie@10000000"]
+    assert pcie.texts("compatible") == ["pci-host-ecam-generic"]
+    assert pcie.cells("reg") == [0, 0x3F00_0000, 0, 0x100_0000]
+    assert pcie.cells("bus-range") == [0, 15]
+    assert pcie.cells("ranges") == [0x0200_0000, 0, 0x1000_0000, 0, 0x1000_0000, 0, 0x2EFF_0000]
+    assert pcie.cells("msi-map") == [0, *nodes["msi-controller@8080000"].cells("phandle"), 0, 0x1_0000]
+    assert "pcie@10000000" not in tree(config)
 
 
 @pytest.mark.parametrize("arguments", ["", " "])

@@ -44,5 +44,7 @@ def test_a_program_passes(name: str, layout: str) -> None:
     assert layout == "one" or not skipped
 
 
-def test_two_runs_are_the_same() -> None:
-    assert run("sgis", TOPOLOGIES["sparse"]) == run("sgis", TOPOLOGIES["sparse"])
+def test_two_runs_are_the_same_and_name_affinities_as_people_do() -> None:
+    end, said = run("sgis", TOPOLOGIES["sparse"])
+    assert (end, said) == run("sgis", TOPOLOGIES["sparse"])
+    assert "ok    an SGI for 255.255.255.15 goes to CPU 3" in said

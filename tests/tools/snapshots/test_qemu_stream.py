@@ -4,12 +4,14 @@ import json
 import lzma
 import random
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from damage import survivors
 from vgic import State
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
@@ -214,10 +216,135 @@ def test_a_part_of_the_ram_goes_on_in_the_block_of_the_part_before() -> None:
     assert blocks["a"].filled == {0: 1, PAGE: 2}
 
 
+def test_streams_of_other_qemus_and_of_one_cpu() -> None:
+    newer, single = (read_snapshot(HERE / name) for name in ("qemu100_smp2.mig.xz", "qemu72_smp1.mig.xz"))
+    assert newer.kind.endswith("machine virt-10.0")
+    assert [len(each.state.config().topology) for each in (newer, single)] == [2, 1]
+    assert [each.state.data["registers"]["GICR[0].GICR_CTLR"] for each in (newer, single)] == [2, 2]
+    assert newer.state.data["registers"]["GICR[1].GICR_CTLR"] == 2
+
+
+def as_mapped(stream: bytes, most: int = 1 << 30) -> bytes:
+    """The same VM as the capability mapped-ram has it written, its blocks as long as they are used, or `most`."""
+    found = Stream(stream)
+    head = stream[8 : stream.index(found.machine.encode()) + len(found.machine)]
+    made = stream[:8] + head + b"\x05\x1aconfiguration/capabilities" + struct.pack(">II", 1, 1) + b"\x0amapped-ram"
+    made += b"\x01" + struct.pack(">I", 1) + b"\x03ram" + struct.pack(">II", 0, 4)
+    used = {name: block.pages for name, block in found.blocks.items() if isinstance(block.pages, dict)}
+    sizes = {name: min(max(pages) + PAGE, most) for name, pages in used.items() if pages}
+    made += struct.pack(">Q", sum(sizes.values()) | 4)
+    for name, size in sizes.items():
+        made += bytes([len(name)]) + name.encode() + struct.pack(">Q", size)
+        bitmap = bytearray(-(-size // PAGE // 64) * 8)
+        contents = bytearray(size)
+        for offset, place in ((offset, place) for offset, place in used[name].items() if offset < size):
+            bitmap[offset // PAGE // 8] |= 1 << offset // PAGE % 8
+            contents[offset : offset + PAGE] = stream[place : place + PAGE]
+        at = len(made) + 28
+        made += struct.pack(">IQQQ", 1, PAGE, at, at + len(bitmap) + 100) + bitmap + bytes(100) + contents
+    footer = b"\x7e" + struct.pack(">I", 1)
+    devices = stream[found._devices_at :]
+    return made + struct.pack(">Q", 0x10) + footer + devices
+
+
+@pytest.fixture(scope="module")
+def mapped(stream: bytes) -> bytes:
+    return as_mapped(stream)
+
+
+def test_ram_that_is_mapped(stream: bytes, mapped: bytes, tmp_path: Path) -> None:
+    (tmp_path / "vm.mig").write_bytes(mapped)
+    told, plain = read_snapshot(tmp_path / "vm.mig"), snapshot_of_stream(stream)
+    assert told.state == plain.state
+    assert told.memory is not None
+    assert plain.memory is not None
+    [block] = [block for block in Stream(stream).blocks.values() if block.name == "mach-virt.ram"]
+    for offset in (*block.pages, max(block.pages) - PAGE):
+        address = 0x4000_0000 + offset
+        assert told.memory.read(address, PAGE) == plain.memory.read(address, PAGE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ((1, PAGE), (2, PAGE), "mapped RAM of version 2 with pages of 4,096 bytes, at byte "),
+        ((1, PAGE), (1, 65536), "mapped RAM of version 1 with pages of 65,536 bytes, at byte "),
+    ],
+)
+def test_mapped_ram_of_another_kind(mapped: bytes, old: tuple[int, int], new: tuple[int, int], reason: str) -> None:
+    with pytest.raises(SnapshotError, match=reason):
+        Stream(mapped.replace(struct.pack(">IQ", *old), struct.pack(">IQ", *new), 1))
+
+
+def test_mapped_ram_that_overlaps_or_is_cut(mapped: bytes) -> None:
+    at = mapped.index(struct.pack(">IQ", 1, PAGE)) + 12
+    with pytest.raises(SnapshotError, match="the parts of a mapped block of RAM overlap"):
+        Stream(mapped[: at + 8] + bytes(8) + mapped[at + 16 :])
+    with pytest.raises(SnapshotError, match=r"cut off: [\d,]+ bytes are to come"):
+        Stream(mapped[: len(mapped) // 2])
+
+
+def test_what_multifd_sends_elsewhere(small: bytes, tmp_path: Path) -> None:
+    pages = small.index(b"\x08\x0dmach-virt.ram", small.index(b"\x03ram")) - 7
+    first = small.index(struct.pack(">Q", 0x10) + b"\x7e")
+    alone = small[:pages] + struct.pack(">Q", 0x200) + small[first:]
+    with pytest.raises(SnapshotError, match="the RAM went through other connections: migrate without multifd"):
+        Stream(alone)
+    (tmp_path / "channel").write_bytes(b"\x11\x22\x33\x44" + struct.pack(">I", 1) + bytes(16))
+    with pytest.raises(UsageError, match="one of the connections of a migration with multifd"):
+        read_snapshot(tmp_path / "channel")
+
+
+def test_a_large_stream_is_not_loaded(mapped: bytes, tmp_path: Path) -> None:
+    """A guest of 16 GiB whose memory is nearly empty: the file has holes, and what is read of it is little."""
+    size = 16 << 30
+    start = mapped.index(b"\x03ram") + 4 + 8
+    name = b"\x0dmach-virt.ram"
+    begin, bitmap = mapped[:start] + struct.pack(">Q", size | 4) + name + struct.pack(">Q", size), size // PAGE // 8
+    pages = len(begin) + 28 + bitmap
+    end = mapped[mapped.rindex(struct.pack(">Q", 0x10) + b"\x7e") :]
+    with open(tmp_path / "vm.mig", "wb") as file:
+        file.write(begin + struct.pack(">IQQQ", 1, PAGE, len(begin) + 28, pages))
+        file.seek(pages + size)
+        file.write(end)
+    tracemalloc.start()
+    told = read_snapshot(tmp_path / "vm.mig")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told.memory is not None
+    assert told.memory.read(0x4000_0000 + size - PAGE, PAGE) == bytes(PAGE)
+    assert most < 50_000_000
+
+
+def test_reading_tells_how_far_it_is(small: bytes) -> None:
+    reached: list[int] = []
+    Stream(small, reached.append)
+    assert len(reached) > 2
+    assert reached == sorted(reached)
+    assert reached[-1] > len(small) / 3
+
+
 def test_a_damaged_stream_is_read_or_refused(small: bytes) -> None:
     read, refused = look_at_damage(small, range(120))
     assert read > 5
     assert refused > 20
+
+
+def test_damaged_mapped_ram_is_read_or_refused(stream: bytes) -> None:
+    look_at_damage(as_mapped(stream, 2 * PAGE), range(40))
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_files_with_mapped_ram(stream: bytes) -> None:
+    assert survivors(Stream, as_mapped(stream, 2 * PAGE), 10_000, 3) > 100
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_files_of_libvirt(small: bytes) -> None:
+    """The damage is where libvirt's header is."""
+    head = struct.pack("<16s5I56x", b"LibvirtQemudSave", 2, 0, 1, 0, 0) + small[:200]
+    rest = small[200:]
+    assert survivors(lambda data: Stream(data + rest), head, 10_000, 4) > 100
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import vgic
 from its_driver import DISABLED, ENABLED
 from kvm_its import ItsVm
 from kvm_its_tables import NO_RAM, NOT_MAPPED, PAGE, VALID, Tables, cte, dte, ite, small_collection_table
+from kvm_round_trips import PENDING_LPI, TABLES, TABLES_SIZE, TAKES, ModelMachine, facade, restore_pending_lpi
 from kvm_vm import refused
 from vgic import Ram
 from vgic.host.capabilities import HostCapabilities
@@ -245,3 +246,15 @@ def test_random_tables_are_saved_or_refused(indirect: bool) -> None:
     assert answers == {(save, n) for n in (0, errno.EINVAL)} | {
         (restore, n) for n in (0, errno.EINVAL, errno.EEXIST, errno.EFAULT)
     }
+
+
+@pytest.mark.rule("KVM-65")
+@pytest.mark.parametrize(("enabled_first", "taken"), [(True, 8192), (False, vgic.SPURIOUS)])
+def test_lpis_restored_before_the_distributor_is_enabled_never_arrive(enabled_first: bool, taken: int) -> None:
+    ram = bytearray(TABLES_SIZE)
+    for address, data in PENDING_LPI:
+        ram[address - TABLES : address - TABLES + len(data)] = data
+    device = facade(bytes(ram))
+    restore_pending_lpi(device, enabled_first=enabled_first)
+    with device.run() as gic:
+        assert ModelMachine(gic).do(0, TAKES)[-1] == taken

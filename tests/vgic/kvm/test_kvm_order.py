@@ -246,6 +246,20 @@ def test_spis_that_are_pending_before_the_distributor_is_enabled() -> None:
     assert findings(f"set DIST_REGS 0x204 0\n{enable}\n") == []
 
 
+@pytest.mark.rule("KVM-39", "KVM-65")
+def test_lpis_that_are_pending_before_the_distributor_is_enabled() -> None:
+    enable, tables = "set DIST_REGS 0x0 0x2", "set_its 0 CTRL 2"
+    message = (
+        "out of order: DIST_REGS GICD_CTLR comes too late: line 12 has restored the tables of an ITS, "
+        "and KVM queues no LPI of theirs while it is disabled"
+    )
+    its = f"{ITS}set_its 0 CTRL 0\n{CBASER}{QUEUE}\n"
+    assert [found for found in findings(f"{its}{tables}\n{enable}\n") if "GICD_CTLR" in found] == [
+        f"line 13: {message}"
+    ]
+    assert [found for found in findings(f"{its}{enable}\n{tables}\n{enable}\n") if "GICD_CTLR" in found] == []
+
+
 @pytest.mark.rule("KVM-40")
 def test_without_an_its_there_are_no_lpis_to_enable() -> None:
     log = "set REDIST_REGS 0x78 0x580\nset REDIST_REGS 0x0 0x1\nset REDIST_REGS 0x78 0x580\n"

@@ -74,7 +74,11 @@ def give_the_mask_unimplemented_bits(gic: vgic.Gic) -> None:
 
 
 def lower_a_binary_point(gic: vgic.Gic) -> None:
-    gic.interface(0).bpr1 = 0
+    gic.interface(0).groups[1].binary_point = 0
+
+
+def preempt_by_other_bits(gic: vgic.Gic) -> None:
+    gic.interface(0).groups[0].mask = 0xFF
 
 
 def activate_a_priority_that_is_not(gic: vgic.Gic) -> None:
@@ -128,7 +132,8 @@ def run_at_another_priority(gic: vgic.Gic) -> None:
             "vCPU 0: IRQ and FIQ are (False, True), not (False, False)",
         ),
         (give_the_mask_unimplemented_bits, "vCPU 0: PMR 0xff has unimplemented bits"),
-        (lower_a_binary_point, "vCPU 0: BPR0 2, BPR1 0 are below the minimum"),
+        (lower_a_binary_point, "vCPU 0: BPR1 is 0, below the minimum 3"),
+        (preempt_by_other_bits, "vCPU 0: Group 0 preempts by 0xff, should by 0xf8"),
         (activate_a_priority_that_is_not, "vCPU 1: active priorities 0x100000000"),
         (forget_what_runs, "vCPU 1: Group 0 runs at 0xff, active priorities are 0x10"),
         (signal_something_else, "vCPU 0: signals 0x100000000, the best is 0x40000029"),

@@ -228,6 +228,25 @@ def test_what_a_register_hides_comes_back() -> None:
 
 
 @pytest.mark.rule("SAVE-4")
+def test_what_a_system_register_stores_can_be_asked_and_kept() -> None:
+    gic, other = awake(EVERYTHING), awake(EVERYTHING)
+    gic.sysreg_write(2, vgic.ICC_BPR1_EL1, 6)
+    gic.sysreg_write(2, vgic.ICC_CTLR_EL1, 0b01)
+    for register in (vgic.ICC_BPR1_EL1, vgic.ICC_CTLR_EL1):
+        other.keep_sysreg(2, register, gic.stored_sysreg(2, register) | 1 << 63)
+        other.check()
+    assert gic.stored_sysreg(2, vgic.ICC_BPR1_EL1) == other.stored_sysreg(2, vgic.ICC_BPR1_EL1) == 6
+    assert gic.stored_sysreg(2, vgic.ICC_CTLR_EL1) == gic.sysreg_read(2, vgic.ICC_CTLR_EL1)
+    assert other.sysreg_read(2, vgic.ICC_BPR1_EL1) == 3
+    # Nothing is stored behind a register by which a PE acts, nor where there is none.
+    for register in (vgic.ICC_IAR1_EL1, 0, 1 << 70):
+        other.keep_sysreg(2, register, 1)
+        assert other.stored_sysreg(2, register) == 0
+    with pytest.raises(vgic.ConfigError, match="no vCPU"):
+        gic.stored_sysreg(4096, 0)
+
+
+@pytest.mark.rule("SAVE-4")
 def test_a_redistributors_own_registers_come_back() -> None:
     gic = vgic.Gic(QEMU)
     base = gic.redistributor_bases[1]

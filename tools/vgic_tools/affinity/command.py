@@ -12,6 +12,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vgic
+from vgic_tools.affinity.boot_plots import BOOT_PLOTS
+from vgic_tools.affinity.boot_study import CPUS as BOOT_CPUS
+from vgic_tools.affinity.boot_study import KERNEL, TOPOLOGIES, boot_study
 from vgic_tools.affinity.fairness_plots import FAIRNESS_PLOTS
 from vgic_tools.affinity.fairness_study import ARRIVALS, LOADS, MOST_VCPUS, SEEDS, fairness_study
 from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
@@ -27,7 +30,8 @@ from vgic_tools.affinity.routing_study import VCPUS as ROUTING_VCPUS
 from vgic_tools.affinity.study import Measured, Study
 from vgic_tools.affinity.trap_plots import TRAP_PLOTS
 from vgic_tools.affinity.trap_study import EXIT_COST_US, trap_study
-from vgic_tools.console import stderr, stdout, table
+from vgic_tools.console import stdout, styled, table
+from vgic_tools.drawing import Canvas
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.agent import missing_tool
 from vgic_tools.judges.kernels import SUITES, cached_kernel
@@ -99,9 +103,9 @@ def _run(study: Study[PointT, RowT], plots: Sequence[Plot[RowT]], output: Path |
 
 
 def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[RowT]:
-    console = stderr()
+    canvas = Canvas()
     columns = (TextColumn(study.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=canvas, transient=True, disable=not canvas.is_terminal) as progress:
         task = progress.add_task("", total=len(study.points))
         return study.run(output, jobs, lambda: progress.advance(task))
 
@@ -109,10 +113,11 @@ def _measure(study: Study[PointT, RowT], output: Path, jobs: int) -> Measured[Ro
 def _print(study: Study[PointT, RowT], rows: list[RowT]) -> None:
     summary = study.summary(rows)
     shown = table(*summary.headings, right=tuple(summary.headings[1:]))
-    shown.title, shown.title_justify, shown.title_style = study.title, "left", "bold"
     for line in summary.lines:
         shown.add_row(*line)
-    stdout().print(shown)
+    console = stdout()
+    console.print(styled(study.title, "bold"))
+    console.print(shown)
 
 
 def _parse_counts(text: str, most: int) -> list[int]:
@@ -224,6 +229,18 @@ def traps_command(traces: tuple[str, ...], exit_cost: float, output: Path | None
     except UsageError as error:
         fail(error)
     _run(study, TRAP_PLOTS, output, jobs)
+
+
+@affinity_group.command("boots")
+@click.option(
+    "--topology", "names", multiple=True, type=click.Choice(list(TOPOLOGIES)), help="Only this one; repeatable."
+)
+@click.option("--cpus", type=click.IntRange(1, 256), default=BOOT_CPUS, show_default=True, help="How many CPUs.")
+@click.option("--kernel", type=click.Choice(list(SUITES)), default=KERNEL, show_default=True, help="Debian's.")
+@_common
+def boots_command(names: tuple[str, ...], cpus: int, kernel: str, output: Path | None, jobs: int) -> None:
+    """Boot one kernel on CPUs with other affinities: SGI writes, routes and time."""
+    _run(boot_study(names or tuple(TOPOLOGIES), cpus, kernel), BOOT_PLOTS, output, jobs)
 
 
 @affinity_group.command("mismatch")

@@ -15,7 +15,8 @@ from vgic_tools.bench.replays import DivergenceError
 from vgic_tools.bench.report import as_json, headline, print_report
 from vgic_tools.bench.suite import FULL, QUICK, YardstickError, run
 from vgic_tools.bench.timing import NotMeasuredError
-from vgic_tools.console import stderr, stdout
+from vgic_tools.console import stdout
+from vgic_tools.drawing import Canvas
 from vgic_tools.errors import UsageError
 from vgic_tools.replay import ReplayError
 from vgic_tools.signals import ended_by_signals
@@ -58,7 +59,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
     model does something else than the recording or a yardstick; 2 where the input cannot be used.
     """
     effort = QUICK if quick else FULL
-    console = stderr()
+    canvas = Canvas()
     file = output
     try:
         for path in (output, plot):
@@ -66,7 +67,7 @@ def bench_command(trace: Path, qemu_cmdline: Path, output: Path | None, plot: Pa
                 raise UsageError(f"{path}: cannot be written: there is no such folder")
         if plot is not None:
             require_matplotlib()
-        shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+        shown = Progress(console=canvas, transient=True, disable=not canvas.is_terminal)
         with ended_by_signals(), shown as progress:
             task = progress.add_task("rounds", total=effort.rounds)
             outcome = run(trace, qemu_cmdline, effort, plot is not None, lambda: progress.advance(task))

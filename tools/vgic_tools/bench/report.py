@@ -2,9 +2,6 @@
 
 from typing import Final
 
-from rich.table import Table
-from rich.text import Text
-
 from vgic_tools.bench.cases import EMPTY, SGI_CYCLE
 from vgic_tools.bench.figures import INTERPRETED, QEMU, C, Figure
 from vgic_tools.bench.loops import LOOPS
@@ -12,7 +9,7 @@ from vgic_tools.bench.replays import REPLAYED
 from vgic_tools.bench.subject import IN_CORE, MIX
 from vgic_tools.bench.suite import Outcome
 from vgic_tools.bench.worst import PROFILES, worst_of
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Styled, Table, styled, table
 
 __all__ = ["as_json", "headline", "print_report"]
 
@@ -84,7 +81,7 @@ def _figures(outcome: Outcome) -> Table:
     return shown
 
 
-def _verdict(met: bool | None) -> Text:
+def _verdict(met: bool | None) -> Styled:
     if met is None:
         return styled("", "")
     return styled("met", "green") if met else styled("not met", "red")

@@ -44,8 +44,9 @@ def settled(steps: Iterable[Step], gic: vgic.Gic, lpis_active: bool) -> Iterator
     for step in steps:
         lingered = concerns.lingers(step)
         concerns.note(step, offered(gic, step))
+        misplaced = concerns.misplaced()
         yield step, True
-        if isinstance(step, GuestStep) and moves(gic, step.operation):
+        if isinstance(step, GuestStep) and (moves(gic, step.operation) or concerns.freed(misplaced, step.cpu)):
             for look in _round(len(gic.config.topology)):
                 yield look, False
         elif lingered and isinstance(step, GuestStep):

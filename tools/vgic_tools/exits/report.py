@@ -3,9 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from rich.table import Table
-
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Table, styled, table
 from vgic_tools.exits.counts import Spent
 from vgic_tools.exits.reading import KvmTrace
 from vgic_tools.replay.report import divergence_json, print_divergence

@@ -6,20 +6,34 @@ from typing import Final, NamedTuple
 import vgic
 from vgic import affinity
 from vgic_tools.errors import UsageError
+from vgic_tools.guests import cfi_flash
+from vgic_tools.guests.cfi_flash import CfiFlash
 from vgic_tools.guests.counters import TimerSites
-from vgic_tools.guests.devicetree import Devices, device_tree
+from vgic_tools.guests.devicetree import Devices, Pcie, Rtc, device_tree
+from vgic_tools.guests.ecam import BUSES, Ecam
+from vgic_tools.guests.ecam import SIZE as ECAM_SIZE
 from vgic_tools.guests.flash import FLASH_BASE, Flash
 from vgic_tools.guests.loader import Program, place_initrd, program_in
-from vgic_tools.guests.machine import RAM_BASE, UART_BASE, UART_SPI, GuestMachine
+from vgic_tools.guests.machine import RTC_BASE, RTC_SPI, UART_BASE, UART_SPI, GuestMachine
+from vgic_tools.guests.msi import Messages
 from vgic_tools.guests.psci import Psci
+from vgic_tools.guests.root_port import RootPort
+from vgic_tools.guests.rtc import SIZE as RTC_SIZE
+from vgic_tools.guests.rtc import Pl031
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.uart import SIZE as UART_SIZE
 from vgic_tools.guests.uart import Pl011
+from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
 __all__ = ["Board", "Load"]
 
 _TREE_ROOM: Final = 0x20_0000
 """Bytes at the end of RAM where the device tree is."""
+
+_PCIE: Final = Pcie(0x3F00_0000, BUSES, range(0x1000_0000, 0x3EFF_0000))
+_RTC: Final = Rtc(RTC_BASE, RTC_SPI)
+_ROOT_PORT: Final = 1 << 3
+"""Its Requester ID: bus 0, device 1."""
 
 
 class Load(NamedTuple):
@@ -36,7 +50,10 @@ class Load(NamedTuple):
 
 
 class Board:
-    """A machine, its UART, and PSCI. `sent` is told each byte that the guest sends to its console."""
+    """A machine, its UART, PSCI, and with an ITS a PCI Express host.
+
+    `sent` is told each byte that the guest sends to its console.
+    """
 
     def __init__(
         self,
@@ -50,7 +67,15 @@ class Board:
         self.machine = machine = GuestMachine(config, ram, sites, tape, state)
         self.uart = Pl011(machine.gic.spi_line(UART_SPI), sent)
         machine.add_device("uart", UART_BASE, UART_SIZE, self.uart)
+        machine.add_device("rtc", RTC_BASE, RTC_SIZE, Pl031(lambda: machine.clock.seconds))
         gic = machine.gic.gic
+        self._pcie = None
+        if config.its:
+            # What sends MSIs: without an ITS, nobody would hear of them.
+            self._pcie = _PCIE
+            messages = Messages(machine.gic)
+            port = RootPort(lambda address, data: messages.store(_ROOT_PORT, address, data))
+            machine.add_device("pcie", _PCIE.ecam, ECAM_SIZE, Ecam({_ROOT_PORT: port}))
         machine.psci = Psci(machine, lambda mpidr: gic.find(affinity.from_mpidr(mpidr))).handle
 
     def start(self, load: Load, program: Program) -> None:
@@ -66,7 +91,7 @@ class Board:
             segment = place_initrd(load.initrd, load.initrd_name, range(ram.start, tree_at), program.end)
             machine.memory.write(segment.address, segment.content)
             initrd = range(segment.address, segment.address + len(segment.content))
-        devices = Devices(ram, UART_BASE, UART_SPI, initrd, load.arguments)
+        devices = Devices(ram, UART_BASE, UART_SPI, initrd, load.arguments, self._pcie, _RTC)
         tree = device_tree(machine.config, devices)
         if len(tree) > _TREE_ROOM:
             raise UsageError(f"the device tree has {len(tree):,} bytes; there is room for {_TREE_ROOM:,}")
@@ -80,8 +105,10 @@ class Board:
         self._flash = Flash(load.kernel, load.kernel_name)
         for cpu in machine.cpus:
             self._flash.map_into(cpu.uc)
+        machine.add_device("flash", cfi_flash.BASE, cfi_flash.SIZE, CfiFlash())
         ram = range(RAM_BASE, RAM_BASE + len(machine.ram))
-        devices = Devices(ram, UART_BASE, UART_SPI, arguments=load.arguments)
+        flash = range(cfi_flash.BASE, cfi_flash.BASE + cfi_flash.SIZE)
+        devices = Devices(ram, UART_BASE, UART_SPI, None, load.arguments, self._pcie, _RTC, flash)
         # As QEMU does: firmware finds it at the start of RAM, and in X0.
         machine.memory.write(RAM_BASE, device_tree(machine.config, devices))
         machine.play_firmware(FLASH_BASE, RAM_BASE)

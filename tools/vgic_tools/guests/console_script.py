@@ -8,13 +8,16 @@ __all__ = ["Script"]
 _KEPT: Final = 1 << 20
 """Bytes of the console's output in which a text is looked for."""
 
+_ENTER: Final = "\r"
+"""What that key of a keyboard sends; UEFI's shell takes nothing else for the end of a line."""
+
 
 class Script:
     """Waits for texts in the guest's output, one after the other; after the nth the nth line of `lines` is sent."""
 
     def __init__(self, expected: Sequence[str], lines: Sequence[str], send: Callable[[bytes], None]) -> None:
         self._expected = [text.encode() for text in expected]
-        self._lines = [f"{line}\n".encode() for line in lines]
+        self._lines = [f"{line}{_ENTER}".encode() for line in lines]
         self._send = send
         self._heard = bytearray()
         self._next = 0

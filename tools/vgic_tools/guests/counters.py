@@ -19,8 +19,8 @@ from vgic import sysreg
 
 __all__ = ["CounterHooks", "TimerSites"]
 
-# MRS or MSR of a register with op0 = 3, op1 = 3 and CRn = 14, little-endian.
-_ACCESS: Final = re.compile(rb"[\s\S][\xe0\xe2\xe3][\x1b\x3b]\xd5")
+# MRS or MSR of a register with op0 = 3, op1 = 3 and CRn = 14, little-endian: all but the first byte, which is any.
+_ACCESS: Final = re.compile(rb"[\xe0\xe2\xe3][\x1b\x3b]\xd5")
 _MSR: Final = 0x1B
 """The third byte of an MSR; an MRS has another."""
 
@@ -49,7 +49,7 @@ class TimerSites:
     @classmethod
     def of(cls, base: int, size: int, image: bytes) -> "TimerSites":
         """Those of an image."""
-        found = (match.start() for match in _ACCESS.finditer(image))
+        found = (match.start() - 1 for match in _ACCESS.finditer(image))
         return cls(base, size, ((offset, image[offset + 2] == _MSR) for offset in found if offset % 4 == 0))
 
     def save(self) -> dict[str, object]:

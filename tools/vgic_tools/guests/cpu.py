@@ -4,16 +4,19 @@ Exceptions are delivered with their syndromes, HVC and SMC go to PSCI, counters 
 and what one CPU invalidates, of translations and of code, becomes stale in the others, too.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from unicorn import Uc
 from unicorn.arm64_const import UC_ARM64_REG_X0, UC_ARM64_REG_X28, UC_ARM64_REG_X29, UC_ARM64_REG_X30
-from unicorn.unicorn_const import UC_CTL_IO_WRITE, UC_CTL_TLB_FLUSH
+from unicorn.unicorn_const import UC_CTL_IO_WRITE, UC_CTL_TLB_FLUSH, UC_PROT_READ
+from unicorn.unicorn_py3.unicorn import uclib
 
 from vgic import sysreg_of_instruction
 from vgic.adapters.unicorn import SYNCHRONOUS, UNDEFINED, UNKNOWN_REASON, GicAccess, UnicornCpu
 from vgic_tools.guests.counters import CounterHooks, TimerSites
+from vgic_tools.guests.maintenance import Maintenance, is_maintenance
 from vgic_tools.guests.seams import PsciResult
 from vgic_tools.guests.syndromes import Syndromes
 from vgic_tools.guests.timer import COUNTERS, TIMER_REGISTERS, Timers
@@ -34,14 +37,14 @@ _HCR_TTLB: Final = 1 << 25
 _HCR_TPU: Final = 1 << 24
 """Instruction cache maintenance traps."""
 
-# SYS instructions by CRn: op0 = 1, L = 0.
-_SYS: Final = 0xD508_0000
-_SYS_MASK: Final = 0xFFF8_0000
-_CACHES: Final = 7
-_TLBS: Final = 8
-
 _EL1: Final = 1
-_EXCEPTION_LEVEL: Final = 0b1100
+
+_SCTLR_EL1: Final = (1, 0, 3, 0, 0)
+_MMU: Final = 1
+
+_PAGE: Final = 0x1000
+_MOST_PAGES: Final = 1024
+"""With more of them, all translated code is forgotten."""
 
 
 class GuestCpu(UnicornCpu):
@@ -56,9 +59,12 @@ class GuestCpu(UnicornCpu):
         self.unmasking = Unmasking()
         self.stale_translations = False
         self.stale_code = False
+        self.stale_pages: set[int] = set()
+        """Physical addresses of pages in which others may have changed code."""
         self._psci = psci
         self._syndromes = Syndromes(uc)
         self.counters = CounterHooks(uc, sites, self._timer_register)
+        self.maintenance = Maintenance(uc, self.write_system, self._tell_translations, self._tell_code)
         self._numbers = {_X0 + number: number for number in range(29)} | {
             UC_ARM64_REG_X29: 29,
             UC_ARM64_REG_X30: 30,
@@ -73,10 +79,13 @@ class GuestCpu(UnicornCpu):
         """Execute a slice; see `UnicornCpu.run`."""
         if self.stale_translations:
             self.flush_translations()
-        if self.stale_code:
+        if self.stale_code or len(self.stale_pages) > _MOST_PAGES:
             self.flush_code()
+        elif self.stale_pages:
+            self._forget_pages()
         stopped = super().run(instructions)
         self.counters.raise_failure()
+        self.maintenance.raise_failure()
         return stopped
 
     def flush_translations(self) -> None:
@@ -87,7 +96,19 @@ class GuestCpu(UnicornCpu):
     def flush_code(self) -> None:
         """Forget the code that Unicorn has translated."""
         self.stale_code = False
+        self.stale_pages.clear()
         self.uc.ctl_flush_tb()
+
+    def _forget_pages(self) -> None:
+        """Forget the code of some pages. Unicorn wants virtual addresses; without MMU, those are physical."""
+        control = self.read_system(_SCTLR_EL1)
+        self.write_system(_SCTLR_EL1, control & ~_MMU)
+        step = self.uc.ctl_get_page_size()
+        for page in sorted(self.stale_pages):
+            for address in range(page, page + _PAGE, step):
+                self.uc.ctl_remove_cache(address, address + step)
+        self.write_system(_SCTLR_EL1, control)
+        self.stale_pages.clear()
 
     def other_exception(self, number: int) -> bool:
         """An exception that is not the GIC's."""
@@ -95,9 +116,7 @@ class GuestCpu(UnicornCpu):
             self._call_psci()
             return True
         pc = self.pc
-        if self.counters.locate(pc):
-            self.stale_code = True
-            self.stop()
+        self._locate_kernel(pc)
         if number == UNDEFINED and self._trapped(pc):
             return True
         syndrome = self._syndromes.read()
@@ -111,19 +130,12 @@ class GuestCpu(UnicornCpu):
     def _trapped(self, pc: int) -> bool:
         """Perform an instruction that HCR_EL2 or CNTHCTL_EL2 traps; False where it is UNDEFINED."""
         word = self.word(pc)
-        if word & _SYS_MASK == _SYS:
-            kind = word >> 12 & 0xF
-            if kind == _TLBS and self.pstate & _EXCEPTION_LEVEL:
-                self.flush_translations()
-                # CRm 3: the Inner Shareable ones.
-                if word >> 8 & 0xF == 3:
-                    for other in self.others:
-                        other.stale_translations = True
-            elif kind == _CACHES and self._syndromes.read().target > _EL1:
-                for other in self.others:
-                    other.stale_code = True
-            else:
+        if is_maintenance(word):
+            if self._syndromes.read().target <= _EL1:
                 return False
+            self.maintenance.perform(word, self.read_x(word & 0x1F))
+            if self.maintenance.trapped(pc):
+                self._code_changed(self, pc)
         else:
             access = sysreg_of_instruction(word)
             if access is None or not self._timer(access.register, access.write, access.rt):
@@ -131,7 +143,34 @@ class GuestCpu(UnicornCpu):
         self.pc = pc + 4
         return True
 
+    def _tell_translations(self) -> None:
+        for other in self.others:
+            other.stale_translations = True
+
+    def _tell_code(self, address: int | None) -> None:
+        for other in self.others:
+            self._code_changed(other, address)
+
+    def _code_changed(self, cpu: "GuestCpu", address: int | None) -> None:
+        """The code at a virtual address of this CPU is not what another has translated, or this one."""
+        physical = ctypes.c_uint64()
+        if address is None or uclib.uc_vmem_translate(
+            self.uc._uch, ctypes.c_uint64(address), UC_PROT_READ, ctypes.byref(physical)
+        ):
+            cpu.stale_code = True
+        else:
+            cpu.stale_pages.add(physical.value & -_PAGE)
+
+    def _locate_kernel(self, pc: int) -> None:
+        """Trap less, as soon as it is seen where the kernel runs."""
+        if self.counters.locate(pc):
+            self.stale_code = True
+            self.stop()
+
     def _timer_register(self, register: int, write: bool, unicorn_number: int) -> bool:
+        # A kernel looks at its clock long before its first exception.
+        if self.counters.located is None:
+            self._locate_kernel(self.pc)
         return self._timer(register, write, self._numbers.get(unicorn_number, 31))
 
     def _timer(self, register: int, write: bool, rt: int) -> bool:

@@ -1,4 +1,4 @@
-"""Debian's kernel, busybox and U-Boot, fetched into the cache, and a small initial RAM file system."""
+"""Debian's kernel, busybox, U-Boot and EDK2, fetched into the cache, and a small initial RAM file system."""
 
 import gzip
 import shutil
@@ -14,7 +14,7 @@ from vgic_tools.judges.apt import Apt, check_tools
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.kernels import SUITES, cache_folder, fetch_kernel
 
-__all__ = ["KERNELS", "fetch_kernel", "fetched_busybox", "fetched_firmware", "initramfs"]
+__all__ = ["KERNELS", "fetch_kernel", "fetched_busybox", "fetched_firmware", "fetched_uefi", "initramfs"]
 
 KERNELS: Final = tuple(SUITES)
 """The kernels of Debian that can be fetched, by name."""
@@ -53,6 +53,11 @@ def fetched_busybox() -> bytes:
 def fetched_firmware() -> bytes:
     """Debian's U-Boot for QEMU's virt; fetched unless it is in the cache. Raises MissingJudgeError likewise."""
     return _fetched("u-boot", "u-boot-qemu", "./usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def fetched_uefi() -> bytes:
+    """Debian's EDK2 for QEMU's virt; fetched unless it is in the cache. Raises MissingJudgeError likewise."""
+    return _fetched("edk2", "qemu-efi-aarch64", "./usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 
 
 def _fetched(kept_as: str, package: str, *names: str) -> bytes:

@@ -11,7 +11,25 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.its.device import ITS_SIZE
 from vgic_tools.errors import UsageError
 
-__all__ = ["Devices", "device_tree"]
+__all__ = ["Devices", "Pcie", "Rtc", "device_tree"]
+
+
+class Pcie(NamedTuple):
+    """A PCI Express host, whose devices send their messages to the first ITS."""
+
+    ecam: int
+    """Address of the configuration space of bus 0."""
+    buses: int
+    memory: range
+    """Addresses for what devices have."""
+
+
+class Rtc(NamedTuple):
+    """A PL031."""
+
+    address: int
+    spi: int
+    """Its INTID."""
 
 
 class Devices(NamedTuple):
@@ -27,6 +45,10 @@ class Devices(NamedTuple):
     """Where the initial RAM file system is."""
     arguments: str = ""
     """The kernel's command line."""
+    pcie: Pcie | None = None
+    rtc: Rtc | None = None
+    flash: range | None = None
+    """Flash memory that the guest writes."""
     conduit: str = "hvc"
     """How firmware is called: hvc or smc."""
 
@@ -117,6 +139,9 @@ def _machine(config: vgic.Config, devices: Devices) -> dict[str, Value]:
             "clock-names": ("uartclk", "apb_pclk"),
         },
         f"interrupt-controller@{config.gicd_base:x}": _gic(config),
+        **({} if devices.pcie is None else dict((_pcie(devices.pcie),))),
+        **({} if devices.rtc is None else dict((_rtc(devices.rtc),))),
+        **({} if devices.flash is None else dict((_flash(devices.flash),))),
         "cpus": {
             "#address-cells": Cells((2,)),
             "#size-cells": Cells((0,)),
@@ -160,6 +185,45 @@ def _gic(config: vgic.Config) -> dict[str, Value]:
             for number, base in enumerate(config.its)
         },
     }
+
+
+def _pcie(host: Pcie) -> tuple[str, dict[str, Value]]:
+    # Addresses of PCI have three cells, of which the first says what kind they are: here memory of 32 bits.
+    window = (0x0200_0000, *_number(host.memory.start), *_number(host.memory.start), *_number(len(host.memory)))
+    about: dict[str, Value] = {
+        "compatible": "pci-host-ecam-generic",
+        "device_type": "pci",
+        "#address-cells": Cells((3,)),
+        "#size-cells": Cells((2,)),
+        "bus-range": Cells((0, host.buses - 1)),
+        "linux,pci-domain": Cells((0,)),
+        "reg": _range(host.ecam, host.buses << 20),
+        "ranges": Cells(window),
+        # Every Requester ID is a DeviceID of the first ITS.
+        "msi-map": Cells((0, _FIRST_ITS, 0, 0x1_0000)),
+        "dma-coherent": None,
+    }
+    return f"pcie@{host.memory.start:x}", about
+
+
+def _rtc(rtc: Rtc) -> tuple[str, dict[str, Value]]:
+    about: dict[str, Value] = {
+        "compatible": ("arm,pl031", "arm,primecell"),
+        "reg": _range(rtc.address, 0x1000),
+        "interrupts": Cells((_SPI, rtc.spi - _FIRST_SPI, _HIGH)),
+        "clocks": Cells((_CLOCK,)),
+        "clock-names": "apb_pclk",
+    }
+    return f"pl031@{rtc.address:x}", about
+
+
+def _flash(flash: range) -> tuple[str, dict[str, Value]]:
+    about: dict[str, Value] = {
+        "compatible": "cfi-flash",
+        "reg": _range(flash.start, len(flash)),
+        "bank-width": Cells((4,)),
+    }
+    return f"flash@{flash.start:x}", about
 
 
 def _cpu(mpidr: int) -> tuple[str, dict[str, Value]]:

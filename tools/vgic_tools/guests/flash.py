@@ -12,27 +12,27 @@ __all__ = ["FLASH_BASE", "Flash"]
 
 FLASH_BASE: Final = 0
 _BANK: Final = 0x400_0000
-"""Bytes of each of two; the second is where firmware looks for what it has stored, and finds it erased."""
+"""Bytes of the first of two; the second, where firmware stores things, is a `CfiFlash`."""
 
 _ERASED: Final = b"\xff"
 
 
 class Flash:
-    """Both banks, with `firmware` from a file called `name` in the first. Raises UsageError without room."""
+    """The bank with `firmware` from a file called `name`. Raises UsageError where it has no room."""
 
     def __init__(self, firmware: bytes, name: str) -> None:
         if not firmware:
             raise UsageError(f"{name}: is empty")
         if len(firmware) > _BANK:
             raise UsageError(f"{name}: has {len(firmware):,} bytes; flash memory has {_BANK:,}")
-        self._content = mmap(-1, 2 * _BANK)
+        self._content = mmap(-1, _BANK)
         self._content.write(firmware)
-        self._content.write(_ERASED * (2 * _BANK - len(firmware)))
+        self._content.write(_ERASED * (_BANK - len(firmware)))
         self._held = ctypes.c_char.from_buffer(self._content)
 
     def map_into(self, uc: Uc) -> None:
         """Show it to an engine."""
-        uc.mem_map_ptr(FLASH_BASE, 2 * _BANK, UC_PROT_READ | UC_PROT_EXEC, ctypes.addressof(self._held))
+        uc.mem_map_ptr(FLASH_BASE, _BANK, UC_PROT_READ | UC_PROT_EXEC, ctypes.addressof(self._held))
         # Without a hook that says that all is well, Unicorn ends; with one, it leaves the memory as it is.
         uc.hook_add(UC_HOOK_MEM_WRITE_PROT, _ignore)
 

@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from mmap import mmap
+from time import thread_time_ns
 from typing import Final
 
 from unicorn import UC_PROT_ALL
@@ -19,10 +20,10 @@ from vgic_tools.guests.scheduler import Scheduler
 from vgic_tools.guests.seams import Device, PsciResult
 from vgic_tools.guests.tape import Tape
 from vgic_tools.guests.timer import PHYSICAL_PPI, VIRTUAL_PPI, Timers
+from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
-__all__ = ["RAM_BASE", "RTC_BASE", "UART_BASE", "UART_SPI", "GuestMachine"]
+__all__ = ["RTC_BASE", "RTC_SPI", "UART_BASE", "UART_SPI", "GuestMachine"]
 
-RAM_BASE: Final = 0x4000_0000
 UART_BASE: Final = 0x0900_0000
 RTC_BASE: Final = 0x0901_0000
 UART_SPI: Final = 33
@@ -112,7 +113,10 @@ class GuestMachine:
         """The GIC's outputs have changed."""
         # While a state is restored, there is nobody yet.
         if self.cpus:
+            began = thread_time_ns()
             self.cpus[cpu].set_lines(irq, fiq)
+            # Meanwhile the GIC only waits.
+            self.gic.nanoseconds -= thread_time_ns() - began
 
     def replace_gic(
         self, carry: "Callable[[vgic.Gic, vgic.LineSink, vgic.Observer, vgic.GuestMemory], vgic.Gic]"

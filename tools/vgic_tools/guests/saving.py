@@ -172,6 +172,7 @@ def _about(cpu: GuestCpu) -> dict[str, object]:
         "behind_wfi": cpu.behind_wfi,
         "unmasking": cpu.unmasking.save(),
         "located": cpu.counters.located,
+        "maintenance": cpu.maintenance.save(),
         "timers": cpu.timers.save(),
     }
 
@@ -190,6 +191,7 @@ def _go_on(cpu: GuestCpu, about: dict[str, Any], context: bytes) -> None:
     cpu.unmasking.restore(about["unmasking"])
     if about["located"] is not None:
         cpu.counters.narrow_to(int(about["located"]))
+    cpu.maintenance.restore(about["maintenance"])
 
 
 def _context(uc: Uc) -> bytes:

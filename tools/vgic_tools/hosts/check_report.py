@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rich.table import Table
-from rich.text import Text
-
 from vgic.identity import ClusterVerdict, Finding, HostVerdict, Outcome
 from vgic.identity.finding import worst
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Styled, Table, styled, table
 from vgic_tools.hosts.verdict_words import (
     CAN_RUN,
     OUTCOMES,
@@ -63,7 +60,7 @@ def _summary(verdicts: Mapping[str, HostVerdict]) -> Table:
     return shown
 
 
-def _word(outcome: Outcome) -> Text:
+def _word(outcome: Outcome) -> Styled:
     return styled(OUTCOMES[outcome], STYLES[outcome])
 
 
@@ -79,9 +76,9 @@ def _print_cluster(console: Output, label: str, verdict: HostVerdict, cluster: C
     rows = by_place(cluster)
     # Names of fields are never cut: what is left of the width is for the values, which may be wrapped.
     names = max((len(row.place) for row in rows), default=0)
-    shown.columns[0].min_width = names
-    for column in shown.columns[1:3]:
-        column.max_width = max(_LEAST_VALUE, (console.width - names - _ANSWERS) // 2)
+    shown.least["field"] = names
+    for side in ("VM", "host"):
+        shown.most[side] = max(_LEAST_VALUE, (console.width - names - _ANSWERS) // 2)
     for row in rows:
         shown.add_row(
             row.place,
@@ -98,7 +95,7 @@ def _print_cluster(console: Output, label: str, verdict: HostVerdict, cluster: C
 
 def _footnotes(notes: Mapping[str, int]) -> Table:
     shown = table("mark", "why", right=("mark",))
-    shown.show_header = False
+    shown.headed = False
     for why, mark in notes.items():
         shown.add_row(f"{mark}", why)
     return shown
@@ -110,7 +107,7 @@ def _print_contrasts(console: Output, cluster: ClusterVerdict) -> None:
         console.print(styled(f"{side.value}: {listed(places)}", "bold"))
 
 
-def _answer(finding: Finding | None, notes: dict[str, int]) -> Text:
+def _answer(finding: Finding | None, notes: dict[str, int]) -> Styled:
     """A word, and the number of the sentence that says why."""
     if finding is None:
         return styled("", "")

@@ -81,7 +81,7 @@ def _print(console: Output, found: Common) -> None:
         console.print()
         console.print(styled("what a VM can be promised, where the hosts differ", "bold"))
         shown = table("field", "promise", "forced by", "the others have", right=("promise",))
-        shown.columns[0].min_width = max(len(one.place) for one in found.forced)
+        shown.least["field"] = max(len(one.place) for one in found.forced)
         for one in found.forced:
             shown.add_row(one.place, value_words(one.register, one.field, one.value), *_sides(one))
         console.print(shown)
@@ -89,7 +89,7 @@ def _print(console: Output, found: Common) -> None:
         console.print()
         console.print(styled("what no VM can be promised", "bold"))
         shown = table("field", "value", "hosts")
-        shown.columns[0].min_width = max(len(one.place) for one in found.impossible)
+        shown.least["field"] = max(len(one.place) for one in found.impossible)
         for lost in found.impossible:
             for number, (value, names) in enumerate(_by_value(lost.values).items()):
                 shown.add_row("" if number else lost.place, value_words(lost.register, lost.field, value), names)

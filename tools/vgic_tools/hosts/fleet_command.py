@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
 from vgic.identity import Contract, Host, HostVerdict, Outcome, check
-from vgic_tools.console import stdout, styled, table
+from vgic_tools.console import Table, stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.hosts.check_command import kernel_option
 from vgic_tools.hosts.fleet_page import fleet_page

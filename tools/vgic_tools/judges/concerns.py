@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import vgic
-from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.intids import FIRST_LPI
 from vgic.lpis.overlooking import OverlookingLpiBank
 from vgic.lpis.tables import ENABLED
@@ -106,15 +106,27 @@ class Concerns:
         stays = bool(word.enabled & ~word.overlooked & bit) and bank.target(index) == cpu
         return there and not stays
 
+    def misplaced(self) -> dict[int, int]:
+        """SPIs that are active at another vCPU than the one that they are for, each with where that is."""
+        found = {}
+        bank = self.gic.bank(0, 32)
+        for word in bank.words:
+            for index in _indices(word, word.active):
+                if bank.place(index) != bank.target(index):
+                    found[32 + index] = int(bank.place(index))
+        return found
+
+    def freed(self, misplaced: dict[int, int], cpu: int) -> bool:
+        """True where some of these are forwarded now that were active at others than this vCPU (KVM-71)."""
+        bank = self.gic.bank(0, 32)
+        return any(place != cpu and bank.is_queued(intid - 32) for intid, place in misplaced.items())
+
     def of(self, cpu: int, active: bool = False) -> list[int]:
         """The INTIDs that concern a vCPU: those that are active there, and, unless `active`, those for it."""
         found = sorted(self.taken_lpis[cpu])
         for bank in self._banks(cpu):
             for word in bank.words:
-                bits = int(word.active if active else word.active | word.queued)
-                while bits:
-                    index = int(word.start) + (bits & -bits).bit_length() - 1
-                    bits &= bits - 1
+                for index in _indices(word, word.active if active else word.active | word.queued):
                     if (bank.place(index) if bank.is_active(index) else bank.target(index)) == cpu:
                         found.append(int(bank.first) + index)
         if not active:
@@ -147,8 +159,8 @@ class Concerns:
         """Take some interrupts that are offered to a vCPU away, or give them back."""
         for intid in intids:
             if intid >= FIRST_LPI:
-                lpis = self.gic.lpis(cpu)
-                lpis.clear_pending(intid) if hidden else lpis.make_pending(intid)
+                change = self.gic.lpis(cpu).clear_pending if hidden else self.gic.lpis(cpu).make_pending
+                change(intid)
                 continue
             bank = self.gic.bank(cpu, intid)
             number, bit = divmod(intid - int(bank.first), 32)
@@ -166,3 +178,10 @@ class Concerns:
         for intid, byte in lpis.pending.items():
             if byte & ENABLED:
                 yield intid, byte & lpis.priority_mask
+
+
+def _indices(word: InterruptWord, bits: int) -> Iterator[int]:
+    """The interrupts of a word whose bits are set, as their bank counts them."""
+    while bits:
+        yield int(word.start) + (bits & -bits).bit_length() - 1
+        bits &= bits - 1

@@ -157,11 +157,14 @@ class Follower:
         if leaves(operation):
             # KVM looks after its list first, and then does what is asked.
             self._listed[cpu] = set(self.concerns.of(cpu))
+        misplaced = self.concerns.misplaced()
         expected = self._take(step, result)
         self.concerns.note(step, expected.value)
         if moves(self.gic, operation):
             self._behind = set(range(len(self._crowded)))
             self._notice_listed()
+        elif self.concerns.freed(misplaced, cpu):
+            self._behind = set(range(len(self._crowded)))
         self.concerns.hold_back()
         irq, fiq = self.gic.outputs(cpu)
         expected = expected._replace(isr=irq << 7 | fiq << 6)

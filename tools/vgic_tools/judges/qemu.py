@@ -32,12 +32,11 @@ from vgic_tools.judges.protocol import (
 )
 from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
-from vgic_tools.machines.qemu_cmdline import GICD_BASE, QEMU_SPIS, virt_config
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, QEMU_SPIS, RAM_BASE, virt_config
 
 __all__ = [
     "MARK",
     "MEASURED",
-    "RAM_BASE",
     "RAM_SIZE",
     "StoppedQemu",
     "arguments",
@@ -47,7 +46,6 @@ __all__ = [
     "version",
 ]
 
-RAM_BASE: Final = 0x4000_0000
 RAM_SIZE: Final = 0x100_0000
 
 LAST_SPI: Final = 31 + QEMU_SPIS

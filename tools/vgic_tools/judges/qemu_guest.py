@@ -17,8 +17,9 @@ from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Guest, Result
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
-from vgic_tools.judges.qemu import RAM_BASE, QemuJudge, configured, line_of
+from vgic_tools.judges.qemu import QemuJudge, configured, line_of
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
+from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
 __all__ = ["RunningQemu", "packed", "running_model"]
 

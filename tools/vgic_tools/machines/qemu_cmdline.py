@@ -14,6 +14,7 @@ from vgic_tools.numbers import number
 __all__ = [
     "GITS_BASE",
     "QEMU_SPIS",
+    "RAM_BASE",
     "config_from_qemu_cmdline",
     "config_of_words",
     "virt_config",
@@ -26,6 +27,7 @@ QEMU_SPIS: Final = 256
 
 GICD_BASE: Final = 0x0800_0000
 GITS_BASE: Final = 0x0808_0000
+RAM_BASE: Final = 0x4000_0000
 # The frames below 4 GiB hold 123 redistributors; more need the region above RAM, which moves up with RAM beyond it.
 LOW_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
 HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)

@@ -26,13 +26,16 @@ from vgic_tools.replay.report import as_json
 from vgic_tools.replay.versions import recorded_machine
 from vgic_tools.signals import held_back
 
-__all__ = ["Kept", "Row", "Task", "Verdict", "replay_all", "replay_one", "task_of"]
+__all__ = ["FILES", "Kept", "Row", "Task", "Verdict", "replay_all", "replay_one", "task_of"]
 
 Verdict: TypeAlias = Literal["no divergence", "diverged", "no verdict", "unusable"]
 _VERDICTS: Final = ("no divergence", "diverged", "no verdict", "unusable")
 
-_SOURCES: Final = ("machine", "qemu_cmdline", "dtb", "cpus", "affinities")
-"""The options that say which machine it is."""
+FILES: Final = ("machine", "qemu_cmdline", "dtb")
+"""The options that name a file which says what machine it is."""
+
+_SOURCES: Final = (*FILES, "cpus", "affinities")
+"""All options that say which machine it is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def task_of(trace: Path, options: Mapping[str, object], keep_going: bool) -> Tas
     given = dict(options)
     if not any(given[name] for name in _SOURCES):
         given["machine"] = machine_beside(trace)
-    files = [trace, *(Path(str(given[name])) for name in _SOURCES[:3] if given[name])]
+    files = [trace, *(Path(str(given[name])) for name in FILES if given[name])]
     stamps = [[str(file.resolve()), *_stamp(file)] for file in files]
     shown = {name: str(value) for name, value in given.items() if value}
     key = json.dumps([__version__, keep_going, stamps, shown], sort_keys=True)

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from vgic_tools.console import stdout, styled, table
@@ -11,7 +12,7 @@ from vgic_tools.errors import UsageError
 from vgic_tools.inputs import STANDARD_INPUT
 from vgic_tools.machines.machine import machine_files
 from vgic_tools.progress import progress
-from vgic_tools.replay.batch import Kept, Row, replay_all, task_of
+from vgic_tools.replay.batch import Kept, Row, Task, replay_all, task_of
 from vgic_tools.replay.corpus import traces_in
 from vgic_tools.replay.junit import write_junit
 from vgic_tools.signals import ended_by_signals
@@ -28,6 +29,7 @@ def replay_many(
     *,
     keep_going: bool,
     jobs: int | None,
+    dask: str | None,
     junit: str | None,
     results: Path | None,
     as_data: bool,
@@ -39,8 +41,10 @@ def replay_many(
     try:
         if STANDARD_INPUT in [*names, *map(str, machine_files(options))]:
             raise UsageError("several traces are replayed in processes of their own, which share no standard input")
+        if jobs is not None and dask is not None:
+            raise UsageError("--jobs and --dask both say where traces are replayed; give one")
         with ended_by_signals():
-            rows = _rows(names, options, keep_going, jobs or os.cpu_count() or 1, results)
+            rows = _rows(names, options, keep_going, results, _where(jobs, dask))
         if junit is not None:
             _write_junit(junit, rows)
     except UsageError as error:
@@ -53,8 +57,21 @@ def replay_many(
     sys.exit(DIFFERENT if "diverged" in verdicts else BAD_INPUT if verdicts != {"no divergence"} else 0)
 
 
+def _where(jobs: int | None, dask: str | None) -> Callable[[list[Task]], Generator[Row]]:
+    """What replays tasks: processes of our own, or a cluster's."""
+    if dask is None:
+        return partial(replay_all, jobs=jobs or os.cpu_count() or 1)
+    from vgic_tools.replay.cluster import replay_on
+
+    return partial(replay_on, dask)
+
+
 def _rows(
-    names: Sequence[str], options: Mapping[str, object], keep_going: bool, jobs: int, results: Path | None
+    names: Sequence[str],
+    options: Mapping[str, object],
+    keep_going: bool,
+    results: Path | None,
+    replayed: Callable[[list[Task]], Generator[Row]],
 ) -> list[Row]:
     """The rows in the order of the names."""
     tasks = [task_of(trace, options, keep_going) for trace in traces_in(names)]
@@ -63,7 +80,7 @@ def _rows(
     left = [task for task in tasks if task.key not in rows]
     with (
         progress("traces", len(tasks), lambda: len(rows)) as advance,
-        closing(replay_all(left, jobs)) as coming,
+        closing(replayed(left)) as coming,
     ):
         for row in coming:
             rows[row.key] = row

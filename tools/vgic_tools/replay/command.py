@@ -41,6 +41,12 @@ __all__ = ["replay_command"]
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Of many traces, replay N at a time. Default: CPUs."
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Replay many traces on the Dask cluster with this scheduler, such as tcp://host:8786. Its workers need"
+    " this version of vgic, and the files under the same names.",
+)
 @click.option("--junit", metavar="FILE", help="Write what came of each trace as JUnit's XML, for a CI.")
 @click.option(
     "--results",
@@ -63,6 +69,7 @@ def replay_command(
     as_data: bool,
     host_a3v: str | None,
     jobs: int | None,
+    dask: str | None,
     junit: str | None,
     results: Path | None,
     final_state: str | None,
@@ -84,12 +91,13 @@ def replay_command(
     \b
     vgic replay trace.log.gz --qemu-cmdline cmd.txt
     vgic replay traces/ --jobs 4 --junit replay.xml --results replay.jsonl
+    vgic replay /shared/traces --dask tcp://scheduler:8786 --results replay.jsonl
     vgic replay trace.log.gz --qemu-cmdline cmd.txt --html report.html --perfetto boot.pftrace
     vgic replay trace.log.gz --qemu-cmdline cmd.txt --final-state vm.mig
     """
     trace = traces[0]
     outputs = Outputs(perfetto, vcd, html)
-    if len(traces) > 1 or jobs or junit or results or os.path.isdir(trace):
+    if len(traces) > 1 or jobs or dask or junit or results or os.path.isdir(trace):
         from vgic_tools.replay.batch_command import replay_many
 
         if host_a3v is not None:
@@ -97,7 +105,14 @@ def replay_command(
         if any((perfetto, vcd, html, final_state)):
             fail(UsageError("--perfetto, --vcd, --html and --final-state are about one trace"))
         replay_many(
-            traces, options, keep_going=keep_going, jobs=jobs, junit=junit, results=results, as_data=as_data
+            traces,
+            options,
+            keep_going=keep_going,
+            jobs=jobs,
+            dask=dask,
+            junit=junit,
+            results=results,
+            as_data=as_data,
         )
     try:
         machine_inputs = machine_files(options)

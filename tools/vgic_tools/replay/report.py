@@ -3,10 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.table import Table
-from rich.text import Text
-
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Styled, Table, styled, table
 from vgic_tools.fields import difference_table
 from vgic_tools.replay.describe import describe
 from vgic_tools.replay.result import Divergence, Result
@@ -48,7 +45,7 @@ def print_report(console: Output, result: Result) -> None:
     console.print(*_verdict(result), sep="")
 
 
-def _verdict(result: Result) -> tuple[Text, str]:
+def _verdict(result: Result) -> tuple[Styled, str]:
     compared = result.compared.total()
     if result.undecided:
         return styled("no verdict", "bold yellow"), f": {result.undecided}"
@@ -89,7 +86,7 @@ def _compared(result: Result) -> Table:
     shown = table("outcomes", *numbers, right=numbers)
     for name, count in sorted(result.compared.items(), key=lambda item: -item[1]):
         different = result.divergences[name]
-        row: list[str | Text] = [name, f"{count:,}"]
+        row: list[str | Styled] = [name, f"{count:,}"]
         if result.diverged:
             row.append(styled(f"{different:,}" if different else "", "red"))
         shown.add_row(*row)

@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from rich.text import Text
-
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Styled, styled, table
 from vgic_tools.rules.engine import Answer, Verdict
 from vgic_tools.rules.table import WORDS, Difference, Table
 
@@ -37,7 +35,7 @@ def print_table(console: Output, asked: Table) -> None:
     console.print(counts)
 
 
-def _cell(answer: Answer | None) -> Text:
+def _cell(answer: Answer | None) -> Styled:
     return styled("", "dim") if answer is None else styled(WORDS[answer.verdict], _STYLES[answer.verdict])
 
 

@@ -2,11 +2,9 @@
 
 from collections import Counter
 
-from rich.table import Table
-
 from vgic import affinity
 from vgic.intids import FIRST_LPI
-from vgic_tools.console import Output, styled, table
+from vgic_tools.console import Output, Table, styled, table
 from vgic_tools.snapshots.debugfs import Dump, ItsDump, Listed
 from vgic_tools.snapshots.delivery import why_not
 

@@ -1,12 +1,14 @@
 """Saved VMs in files, whoever saved them: known by what is in them, not by their names."""
 
 import os
+import stat
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 from vgic import State, VgicError
 from vgic_tools.errors import UsageError
-from vgic_tools.inputs import read_bytes, shown_name
+from vgic_tools.inputs import STANDARD_INPUT, read_bytes, shown_name
+from vgic_tools.progress import progress
 from vgic_tools.snapshots.debugfs import Dump, ItsDump, is_dump, is_its_dump, read_dump, read_its_dump
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.snapshot import Snapshot
@@ -15,6 +17,7 @@ from vgic_tools.snapshots.vmms import is_cloud_hypervisor, is_crosvm, is_firecra
 __all__ = ["Saved", "is_snapshot", "read_saved", "read_snapshot"]
 
 _STATE: Final = b'{"format": "vgic-state"'
+_LIBVIRT: Final = b"LibvirtQemud"
 
 
 Saved: TypeAlias = Snapshot | Dump | ItsDump
@@ -45,7 +48,7 @@ def _stream(data: bytes) -> Snapshot:
 
 
 def _begins_stream(start: bytes) -> bool:
-    return start.startswith((b"QEVM", b"LibvirtQemud"))
+    return start.startswith((b"QEVM", b"\x11\x22\x33\x44", _LIBVIRT))
 
 
 def _cloud_hypervisor(data: bytes) -> Snapshot:
@@ -89,16 +92,45 @@ def read_saved(name: str | os.PathLike[str], shown: str | None = None) -> Saved:
     """
     shown = shown or shown_name(name)
     try:
+        if (stream := _stream_in(name, shown)) is not None:
+            return stream
         data = read_bytes(name)
+        known = next((known for known in _FORMATS if known.is_it(data)), _FORMATS[0])
+        return known.read(data)
+    except (SnapshotError, VgicError) as error:
+        raise UsageError(f"{shown}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{shown}: cannot be read: {error.strerror}") from error
     except UsageError as error:
         if isinstance(cause := error.__cause__, OSError):
             raise UsageError(f"{shown}: cannot be read: {cause.strerror}") from cause
         raise
-    known = next((known for known in _FORMATS if known.is_it(data)), _FORMATS[0])
-    try:
-        return known.read(data)
-    except (SnapshotError, VgicError) as error:
-        raise UsageError(f"{shown}: {error}") from error
+
+
+def _stream_in(name: str | os.PathLike[str], shown: str) -> Snapshot | None:
+    """The VM in an uncompressed file that holds a stream, None for any other.
+
+    A stream has all of a guest's RAM: it is mapped, not loaded, and reading it can take a while.
+    """
+    if os.fspath(name) == STANDARD_INPUT or not stat.S_ISREG(os.stat(name).st_mode):
+        return None
+    with open(name, "rb") as file:
+        if not _begins_stream(file.read(len(_LIBVIRT))):
+            return None
+        from mmap import ACCESS_READ, mmap
+
+        from vgic_tools.snapshots.qemu_state import snapshot_of_stream
+
+        data = mmap(file.fileno(), 0, access=ACCESS_READ)
+    done = 0
+
+    def reached(at: int) -> None:
+        nonlocal done
+        done = at
+        advance()
+
+    with progress(shown, len(data), lambda: done) as advance:
+        return snapshot_of_stream(data, reached)
 
 
 def read_snapshot(name: str | os.PathLike[str], shown: str | None = None) -> Snapshot:

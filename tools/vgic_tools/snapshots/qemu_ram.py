@@ -1,6 +1,7 @@
 """The guest's RAM in a QEMU migration stream: where each page of it is.
 
 QEMU, docs/devel/migration; the records are those of migration/ram.c (read, and checked against streams of 7.2).
+With the capability mapped-ram there are none: each page has its place in the file (checked against files of 10.0).
 """
 
 from typing import Final, NamedTuple
@@ -8,7 +9,7 @@ from typing import Final, NamedTuple
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.reader import Buffer, Reader
 
-__all__ = ["Block", "StreamRam", "read_blocks", "read_pages"]
+__all__ = ["Block", "MappedPages", "StreamRam", "read_blocks", "read_pages"]
 
 PAGE: Final = 4096
 
@@ -25,20 +26,40 @@ _REFUSED: Final = {0x40: "XBZRLE pages", 0x80: "RDMA", 0x100: "compressed pages"
 
 _MOST_BLOCKS: Final = 4096
 
+_MAPPED_VERSION: Final = 1
+
+
+class MappedPages:
+    """The pages of a block that lies in the file as it lay in memory, with a bitmap of those that are not zero.
+
+    The bitmap has a bit for each page, in words of a little-endian host.
+    """
+
+    def __init__(self, data: Buffer, bitmap: int, pages: int) -> None:
+        self._data = data
+        self._bitmap = bitmap
+        self._pages = pages
+
+    def get(self, offset: int) -> int | None:
+        """Where the page at this offset in the block is in the file; None where it is zero."""
+        page = offset // PAGE
+        there = self._data[self._bitmap + page // 8] >> page % 8 & 1
+        return self._pages + offset if there else None
+
 
 class Block(NamedTuple):
     """A stretch of memory of the VM, by QEMU's name."""
 
     name: str
     size: int
-    pages: dict[int, int]
+    pages: dict[int, int] | MappedPages
     """By offset in the block: where in the stream a page begins. Those that are left out are zero."""
     filled: dict[int, int]
     """By offset in the block: the byte that a page is full of."""
 
 
-def read_blocks(reader: Reader) -> dict[str, Block]:
-    """Which blocks there are: how the RAM's section begins."""
+def read_blocks(reader: Reader, mapped: bool = False) -> dict[str, Block]:
+    """Which blocks there are: how the RAM's section begins. Where it is mapped, all of the blocks are here."""
     total = reader.u64()
     if total & _FLAGS != _TOTAL:
         raise SnapshotError(f"the RAM does not begin with its size, at byte {reader.at - 8:#x}")
@@ -48,9 +69,25 @@ def read_blocks(reader: Reader) -> dict[str, Block]:
         name, size = reader.name(), reader.u64()
         if not 0 < size <= left or size % PAGE or len(blocks) >= _MOST_BLOCKS:
             raise SnapshotError(f"a block of RAM has {size:,} bytes of {left:,}, at byte {reader.at - 8:#x}")
-        blocks[name] = Block(name, size, {}, {})
+        blocks[name] = Block(name, size, _mapped(reader, size) if mapped else {}, {})
         left -= size
     return blocks
+
+
+def _mapped(reader: Reader, size: int) -> MappedPages:
+    """Where a block of `size` bytes is in the file; goes on behind it."""
+    at = reader.at
+    version, page, bitmap, pages = reader.u32(), reader.u64(), reader.u64(), reader.u64()
+    if version != _MAPPED_VERSION or page != PAGE:
+        raise SnapshotError(
+            f"mapped RAM of version {version} with pages of {page:,} bytes, at byte {at:#x}; version"
+            f" {_MAPPED_VERSION} and pages of {PAGE:,} are read"
+        )
+    if bitmap < reader.at or pages < bitmap + size // PAGE // 8:
+        raise SnapshotError(f"the parts of a mapped block of RAM overlap, at byte {at:#x}")
+    reader.at = pages
+    reader.skip(size)
+    return MappedPages(reader.data, bitmap, pages)
 
 
 def read_pages(reader: Reader, blocks: dict[str, Block], block: Block | None) -> Block | None:
@@ -75,6 +112,8 @@ def read_pages(reader: Reader, blocks: dict[str, Block], block: Block | None) ->
             block = blocks.get(name)
         if block is None or offset >= block.size:
             raise SnapshotError(f"a page is in no block of RAM, at byte {reader.at:#x}")
+        if isinstance(block.pages, MappedPages):
+            raise SnapshotError(f"a page is sent though its block is mapped, at byte {reader.at:#x}")
         block.pages.pop(offset, None)
         block.filled.pop(offset, None)
         if flags & _PAGE:

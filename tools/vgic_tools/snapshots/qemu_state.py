@@ -5,7 +5,7 @@ the same runs. Bitmaps have a bit for each INTID, 32 to a word; the first word i
 private interrupts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import vgic
@@ -13,7 +13,7 @@ from vgic.intids import FIRST_LPI
 from vgic.layouts import gicr, gits
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.madt import SIGNATURE, config_from_madt
-from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS
+from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS, RAM_BASE
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.qemu_ram import StreamRam
 from vgic_tools.snapshots.qemu_stream import Fields, Stream
@@ -22,8 +22,6 @@ from vgic_tools.snapshots.snapshot import Snapshot
 
 __all__ = ["snapshot_of_stream"]
 
-RAM_BASE: Final = 0x4000_0000
-"""Of virt."""
 _RAM: Final = "mach-virt.ram"
 _TABLES: Final = "/rom@etc/acpi/tables"
 
@@ -37,9 +35,12 @@ _GROUP0, _GROUP1 = 0, 2
 _AP_REGISTERS: Final = 4
 
 
-def snapshot_of_stream(data: Buffer) -> Snapshot:
-    """The VM in a migration stream. Raises SnapshotError where it is damaged, or its GIC cannot be modelled."""
-    stream = Stream(data)
+def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at: None) -> Snapshot:
+    """The VM in a migration stream. Raises SnapshotError where it is damaged, or its GIC cannot be modelled.
+
+    `advance` is told now and then how many bytes have been read.
+    """
+    stream = Stream(data, advance)
     found = stream.device("arm_gicv3")
     if found is None:
         raise SnapshotError("a migration stream without a GICv3 (no section arm_gicv3)")
@@ -206,6 +207,9 @@ def _number(fields: Fields, name: str) -> int:
 
 def _list(fields: Fields, name: str) -> list[object]:
     value = fields.get(name)
+    if isinstance(value, dict):
+        # An array of one structure is described as that structure.
+        return [value]
     if not isinstance(value, list):
         raise SnapshotError(f"the GIC in the stream has no array {name}")
     return list(value)

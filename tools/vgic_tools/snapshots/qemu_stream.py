@@ -7,7 +7,7 @@ it. Where there is none (suppress-vmdesc), the layouts of QEMU 7.2 are taken.
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from vgic_tools.snapshots.errors import SnapshotError
@@ -19,6 +19,8 @@ __all__ = ["MAGIC", "Fields", "Stream", "is_stream"]
 
 MAGIC: Final = b"QEVM"
 _VERSION: Final = 3
+_CHANNEL: Final = b"\x11\x22\x33\x44"
+"""What all connections of a migration with multifd but the first begin with."""
 _LIBVIRT: Final = b"LibvirtQemudSave"
 _LIBVIRT_UNFINISHED: Final = b"LibvirtQemudPart"
 _LIBVIRT_HEADER: Final = struct.Struct("<16s5I")
@@ -41,14 +43,20 @@ Description = Mapping[str, object]
 
 def is_stream(start: bytes) -> bool:
     """True where a file that begins like this is a migration stream, or holds one."""
-    return start.startswith((MAGIC, _LIBVIRT, _LIBVIRT_UNFINISHED))
+    return start.startswith((MAGIC, _CHANNEL, _LIBVIRT, _LIBVIRT_UNFINISHED))
 
 
 class Stream:
     """A stream. Raises SnapshotError where it is damaged, or written in a way that is not read."""
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, advance: Callable[[int], None] = lambda at: None) -> None:
+        """`advance` is told now and then how many bytes have been read."""
+        if data[:4] == _CHANNEL:
+            raise SnapshotError(
+                "one of the connections of a migration with multifd, which has nothing but pages: migrate without"
+            )
         self.data = data
+        self._advance = advance
         reader = Reader(data, _start(data))
         if reader.take(4) != MAGIC:
             raise SnapshotError("no migration stream of QEMU")
@@ -92,13 +100,15 @@ class Stream:
         sections: dict[int, str] = {}
         devices_at = reader.at
         block: Block | None = None
+        mapped = sent = False
         while True:
             at = reader.at
+            self._advance(at)
             kind = reader.u8()
             match kind:
                 case 0x07:
                     self.machine = reader.take(reader.u32()).decode("utf-8", "replace")
-                    _check_capabilities(reader)
+                    mapped = _capabilities(reader)
                 case 0x08:
                     reader.number(2)
                     reader.take(reader.number(2))
@@ -115,11 +125,14 @@ class Stream:
                             f"section {name!r}, at byte {at:#x}, is sent in pieces; only RAM is read so"
                         )
                     if kind == _START:
-                        self.blocks = read_blocks(reader)
+                        self.blocks = read_blocks(reader, mapped)
                     block = read_pages(reader, self.blocks, block)
+                    sent = sent or block is not None
                     _check_footer(reader, section)
                     devices_at = reader.at
                 case 0x00 | 0x04 | 0x06:
+                    if self.blocks and not sent and not mapped:
+                        raise SnapshotError("the RAM went through other connections: migrate without multifd")
                     return at
                 case _:
                     raise SnapshotError(f"a section of no known kind ({kind:#x}), at byte {at:#x}")
@@ -141,8 +154,9 @@ def _start(data: Buffer) -> int:
     return _LIBVIRT_SIZE + int(length)
 
 
-def _check_capabilities(reader: Reader) -> None:
-    """The subsections of the configuration, which say how the stream was written."""
+def _capabilities(reader: Reader) -> bool:
+    """Read the subsections of the configuration, which say how the stream was written: True where RAM is mapped."""
+    mapped = False
     while reader.at < len(reader.data) and reader.data[reader.at] == _SUBSECTION:
         reader.u8()
         name = reader.name()
@@ -155,12 +169,14 @@ def _check_capabilities(reader: Reader) -> None:
             case "configuration/capabilities":
                 names = [reader.name() for _ in range(min(reader.u32(), 64))]
                 for capability in names:
-                    if capability in ("multifd", "mapped-ram", "postcopy-ram", "x-ignore-shared", "xbzrle"):
+                    if capability in ("multifd", "postcopy-ram", "x-ignore-shared", "xbzrle"):
                         raise SnapshotError(f"written with {capability}: migrate without that capability")
+                mapped = "mapped-ram" in names
             case "configuration/uuid":
                 reader.skip(16)
             case _:
                 raise SnapshotError(f"the configuration has a part that is not known: {name}")
+    return mapped
 
 
 def _check_footer(reader: Reader, section: int) -> None:
@@ -201,7 +217,9 @@ def _structure(reader: Reader, description: Description, depth: int) -> Fields:
                 if isinstance(inner, dict)
                 else _simple(reader, str(kind), _size(field))
             )
-            if count is None and "index" not in field:
+            # QEMU 10 leaves the index of an array's last element out, which may be its only one.
+            repeated = isinstance(fields.get(name), list)
+            if count is None and "index" not in field and not repeated:
                 fields[name] = value
             else:
                 kept = fields.setdefault(name, [])

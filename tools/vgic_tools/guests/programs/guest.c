@@ -37,6 +37,16 @@ static void number(uint64_t value, unsigned base)
 		put(text[--length]);
 }
 
+/* A packed affinity as people write it: Aff3.Aff2.Aff1.Aff0. */
+static void dotted(uint32_t affinity)
+{
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		number(affinity >> shift & 0xff, 10);
+		if (shift)
+			put('.');
+	}
+}
+
 static void say_list(const char *format, va_list list)
 {
 	for (; *format; format++) {
@@ -50,6 +60,9 @@ static void say_list(const char *format, va_list list)
 			break;
 		case 'x':
 			number(va_arg(list, uint64_t), 16);
+			break;
+		case 'a':
+			dotted(va_arg(list, uint32_t));
 			break;
 		case 's':
 			for (const char *text = va_arg(list, const char *); *text; text++)
@@ -279,7 +292,7 @@ void begin(void)
 	}
 	cpu_begins();
 	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
-		if (cpu != me() && !check(turn_on(cpu) == 0, "CPU %u, of affinity %x, is on", cpu, (uint64_t)cpus[cpu].affinity))
+		if (cpu != me() && !check(turn_on(cpu) == 0, "CPU %u, of affinity %a, is on", cpu, cpus[cpu].affinity))
 			finish();
 	test();
 	finish();

@@ -10,7 +10,7 @@
 extern const char name[];
 void test(void);
 
-/* Words. %u, %x and %s, nothing else. */
+/* Words. %u, %x, %s, and %a for a packed affinity; nothing else. */
 void say(const char *format, ...);
 bool check(bool holds, const char *format, ...);
 void skip(const char *why);

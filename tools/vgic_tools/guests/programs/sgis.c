@@ -18,8 +18,8 @@ static void to_one(void)
 		send_sgi(cpus[cpu].affinity, 1);
 		bool arrives = EVENTUALLY(taken(cpu, 1));
 		wait(200);
-		check(arrives && taken(cpu, 1) == 1 && !taken_by_others(cpu, 1), "an SGI for %x goes to CPU %u%s",
-		      (uint64_t)cpus[cpu].affinity, cpu, cpu == me() ? ", which sends it" : "");
+		check(arrives && taken(cpu, 1) == 1 && !taken_by_others(cpu, 1), "an SGI for %a goes to CPU %u%s",
+		      cpus[cpu].affinity, cpu, cpu == me() ? ", which sends it" : "");
 	}
 }
 
@@ -45,8 +45,8 @@ static void to_lists(void)
 		wait(200);
 		for (unsigned cpu = 0; cpu < cpu_count; cpu++)
 			right &= taken(cpu, 2) == (range_of(cpus[cpu].affinity) == range_of(cpus[first].affinity));
-		check(arrives && right, "a list that begins at %x goes to the %u CPUs that it names",
-		      (uint64_t)cpus[first].affinity & ~15u, members);
+		check(arrives && right, "a list that begins at %a goes to the %u CPUs that it names",
+		      cpus[first].affinity & ~15u, members);
 	}
 }
 

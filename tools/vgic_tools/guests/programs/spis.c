@@ -24,7 +24,7 @@ static void by_affinity(void)
 		uint64_t to = mpidr_of(cpus[cpu].affinity);
 		forget();
 		route(EDGE, to);
-		check(read64(GICD + GICD_IROUTER + 8 * EDGE) == to, "GICD_IROUTER keeps %x", to);
+		check(read64(GICD + GICD_IROUTER + 8 * EDGE) == to, "GICD_IROUTER keeps %a", cpus[cpu].affinity);
 		set_bit(0, GICD_ISPENDR, EDGE);
 		check(only(cpu, EDGE, 1), "an SPI for it goes to CPU %u", cpu);
 	}
