@@ -9,10 +9,14 @@ pytest.importorskip("unicorn")
 import vgic
 from vgic.layouts import gicd, gicr
 from vgic_tools.guests.board import Board, Load
+from vgic_tools.guests.console_script import Script
+from vgic_tools.guests.debian import fetch_kernel
 from vgic_tools.guests.gic_port import GicPort
 from vgic_tools.guests.programs import kept
 from vgic_tools.guests.progress_report import where
 from vgic_tools.guests.session import End, Session
+from vgic_tools.inputs import read_bytes
+from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.machines.qemu_cmdline import GITS_BASE
 
 RAM = 0x100_0000
@@ -124,6 +128,17 @@ FAULTS: dict[str, tuple[type[Faulty], tuple[str, ...]]] = {
 }
 
 
+# Those that Linux meets while it starts its CPUs, and how that ends. Others it does not use, or only later.
+LINUX: dict[str, tuple[type[GicPort], End, str]] = {
+    "none": (GicPort, End.HEARD, "Brought up 1 node, 4 CPUs"),
+    "SGI1R without Aff3": (SgiWithoutAff3, End.SILENT, "Brought up 1 node, 4 CPUs"),
+    "Last at every Redistributor": (WrongLast, End.OFF, "Bringing up secondary CPUs"),
+    "EOIR without effect": (EoirWithoutEffect, End.STUCK, "Linux version"),
+}
+LINUX_HAS_STARTED = "devtmpfs: initialized"
+"""What it says soon after it has stopped all CPUs for a moment, which takes SGIs."""
+
+
 def run(
     name: str, spoil: Callable[[vgic.Gic], GicPort] | None, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[End, Board, str]:
@@ -147,3 +162,30 @@ def test_a_fault_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None
         assert fewer or f"PASS {name}" not in said, said
         assert fewer or end in (End.STUCK, End.SILENT, End.LATE) or f"FAIL {name}" in said
         assert len(where(board.machine)) == len(TOPOLOGY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", LINUX)
+def test_linux_does_not_start_with_a_fault(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, expected, words = LINUX[fault]
+    try:
+        kernel = read_bytes(fetch_kernel("6.1"))
+    except MissingJudgeError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr("vgic_tools.guests.machine.GicPort", kind)
+    said = bytearray()
+
+    def sent(byte: int) -> None:
+        said.append(byte)
+        session.hear(byte)
+
+    load = Load(kernel, "vmlinuz", arguments="console=ttyAMA0 earlycon=pl011,0x9000000 cryptomgr.notests panic=-1")
+    board = Board.loaded(vgic.Config(TOPOLOGY, its=(GITS_BASE,)), 8 * RAM, load, sent)
+    script = Script([LINUX_HAS_STARTED], (), board.uart.receive)
+    session = Session(board.machine, script, patience=2.0, limit=LIMIT)
+    end = session.run()
+    text = said.decode(errors="replace")
+    assert end is expected, text
+    assert words in text
+    assert board.machine.clock.seconds < 10
+    assert len(where(board.machine)) == len(TOPOLOGY)
