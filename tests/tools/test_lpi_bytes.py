@@ -44,6 +44,28 @@ def test_an_offer_tells_the_priority_too() -> None:
     assert (configured.enabled, configured.priorities) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("offset", "value", "assumed"),
+    [
+        (0x420, 0xC0C0_C0C0, 0xC0),
+        (0x7F8, 0x4848_4848, 0x48),
+        (0x420, 0xC0C0_C0A8, ASSUMED_PRIORITY),
+        (0x41C, 0xC0C0_C0C0, ASSUMED_PRIORITY),
+        (0xC00, 0xC0C0_C0C0, ASSUMED_PRIORITY),
+    ],
+)
+def test_without_an_offer_an_lpi_has_the_priority_that_the_guest_gives_spis(
+    offset: int, value: int, assumed: int
+) -> None:
+    stores = [
+        f"gicv3_dist_write GICv3 distributor write: offset {at:#x} data {data:#x} size 4 secure 0"
+        for at, data in ((offset, value), (0x440, 0x1010_1010 if assumed == value & 0xFF else 0x1020_3040))
+    ]
+    configured = found([*stores, TAKEN])
+    assert configured.assumed == assumed
+    assert configured.changes(START) == {0x2004: assumed | 3}
+
+
 def test_a_priority_may_change_where_the_lpi_is_invalidated() -> None:
     offers = [evaluation(0, 0x2004, priority, irq=1)[0] for priority in (0x48, 0x40)]
     configured = found([*INVALL, *MAPTI, offers[0], *INV, TAKEN, *INV, offers[1]])

@@ -27,7 +27,7 @@ from vgic.lpis.tables import ConfigurationTable
 from vgic.memory import read_word, write_word
 from vgic_tools.replay.describe import describe, entry_text
 from vgic_tools.replay.guest_ram import SparseRam
-from vgic_tools.replay.lpi_bytes import ASSUMED_PRIORITY, START, LpiBytes
+from vgic_tools.replay.lpi_bytes import START, LpiBytes
 from vgic_tools.replay.result import Result
 
 __all__ = ["ITS_EVENTS", "RebuiltIts"]
@@ -109,7 +109,7 @@ class RebuiltIts:
         for what, count in (
             ("LPIs enabled, because they were taken or offered", lpis.enabled),
             ("priorities of LPIs, as they were offered", lpis.priorities),
-            (f"priorities of LPIs, assumed to be {ASSUMED_PRIORITY:#x}", lpis.enabled - lpis.priorities),
+            (f"priorities of LPIs, assumed to be {lpis.assumed:#x}", lpis.enabled - lpis.priorities),
         ):
             if count:
                 result.accepted[what] = count

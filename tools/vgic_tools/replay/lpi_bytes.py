@@ -3,7 +3,8 @@
 A guest that changes the byte of an LPI invalidates what the GIC may have kept of it, by an INV of its event or by
 an INVALL. So a trace falls into stretches, for each LPI, in which its byte is the same. In a stretch in which the
 LPI was offered or acknowledged it was enabled. In any other one nothing would have shown that it was, and it counts
-as disabled. An offer tells the priority too. Without one, it is as in another stretch, or else `ASSUMED_PRIORITY`.
+as disabled. An offer tells the priority too. Without one, it is as in another stretch, or else the one that the
+guest gives its SPIs, or `ASSUMED_PRIORITY`: Linux gives every interrupt the same.
 
 This decides which LPIs can be delivered. Which one is pending, where and when, it does not touch.
 """
@@ -15,7 +16,12 @@ from typing import Final
 
 from mmio.trace import Command, Event, TraceError, TraceReader
 from mmio.trace.records import (
+    ACCESS,
     CANDIDATE,
+    DEVICE_SHIFT,
+    GICD,
+    ILLEGAL,
+    SIZE_MASK,
     SYSREG,
     WRITE,
     WRITTEN,
@@ -31,13 +37,20 @@ from vgic.intids import FIRST_LPI
 __all__ = ["ASSUMED_PRIORITY", "START", "LpiBytes"]
 
 ASSUMED_PRIORITY: Final = 0xA0
-"""What Linux gives every interrupt."""
+"""What Linux gives every interrupt, up to 6.x."""
 
 START: Final = -1
 """Before the first event of a trace."""
 
 _NOTHING_PENDING: Final = 255
 _SHOWS_INTID: Final = ("ICC_IAR0", "ICC_IAR1", "ICC_HPPIR0", "ICC_HPPIR1")
+
+_OF_SPIS: Final = SIZE_MASK | WRITE | ILLEGAL | -1 << DEVICE_SHIFT & 0xFF
+_STORE: Final = 0b10 | WRITE | GICD << DEVICE_SHIFT
+"""Of the flags of an access: a store of four bytes to a register of the Distributor."""
+_PRIORITIES: Final = range(0x420, 0x7FC)
+"""Offsets of GICD_IPRIORITYR<n> of SPIs."""
+_EVERY_BYTE: Final = 0x0101_0101
 
 _ENABLE: Final = 0b01
 _RES1: Final = 0b10
@@ -63,6 +76,8 @@ class LpiBytes:
         found = _found(trace)
         self._stretches = found.stretches
         self._priorities = found.priorities
+        self.assumed: int = ASSUMED_PRIORITY if found.spis is None else found.spis
+        """The priority of those of which the trace shows none."""
         self._changes: dict[int, dict[int, int]] = {}
         for intid, stretches in self._stretches.items():
             for stretch in stretches:
@@ -85,7 +100,7 @@ class LpiBytes:
     def _byte(self, intid: int, stretch: _Stretch) -> int:
         priority = stretch.priority
         if priority is None:
-            priority = self._priorities.get(intid, ASSUMED_PRIORITY)
+            priority = self._priorities.get(intid, self.assumed)
         return priority & _PRIORITY | _RES1 | (_ENABLE if stretch.enabled else 0)
 
 
@@ -95,6 +110,8 @@ class _Finder(RecordSink):
     def __init__(self, tables: Tables) -> None:
         self.stretches: dict[int, list[_Stretch]] = {}
         self.priorities: dict[int, int] = {}
+        self.spis: int | None = None
+        """The priority that the guest first gives several SPIs at once."""
         self._tables = tables
         # A machine without an ITS needs none of it.
         from vgic_tools.its_history import History
@@ -118,6 +135,11 @@ class _Finder(RecordSink):
                 names, place = self._tables.registers, number_of(data, at)
                 if place < len(names) and names[place] in _SHOWS_INTID:
                     self._of(intid)[-1].enabled = True
+        elif kind == ACCESS:
+            if self.spis is None and data[at + 1] & _OF_SPIS == _STORE and number_of(data, at) in _PRIORITIES:
+                value = value_of(data, at)
+                if value == (value & 0xFF) * _EVERY_BYTE:
+                    self.spis = value & 0xFF
         elif kind == WRITTEN and number_of(data, at) < len(self._tables.written):
             self._command(self._tables.written[number_of(data, at)], index)
         return False
