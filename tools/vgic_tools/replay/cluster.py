@@ -52,11 +52,9 @@ def replay_on(address: str, tasks: Sequence[Task]) -> Generator[Row]:
             async def following() -> Row | None:
                 return await anext(coming, None)
 
-            try:
-                while (row := runner.run(following())) is not None:
-                    yield row
-            finally:
-                runner.run(coming.aclose())
+            # However this ends, the runner ends what still runs in it, and closes what is open.
+            while (row := runner.run(following())) is not None:
+                yield row
 
 
 @contextmanager
