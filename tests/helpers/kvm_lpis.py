@@ -131,6 +131,11 @@ TAKEN: Final[dict[str, tuple[Program, list[int], list[int]]]] = {
         [LPI, NONE],
         [LPI, NONE],
     ),
+    "ended-as-another": (
+        lambda of: [*MESSAGE, _take(), _end(0), *MESSAGE, _end(), _take(), _end(), *LOOKS, _take()],
+        [LPI, NONE, NONE],
+        [LPI, LPI, NONE],
+    ),
     "the-distributor-off-and-on": (
         lambda of: [*MESSAGE, _take(), *MESSAGE, *OFF, *ON, _end(), *LOOKS, _take()],
         [LPI, LPI],

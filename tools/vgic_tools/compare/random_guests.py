@@ -42,6 +42,7 @@ def settled(steps: Iterable[Step], gic: vgic.Gic, lpis_active: bool) -> Iterator
     """
     concerns = Concerns(gic, lpis_active)
     for step in steps:
+        concerns.before(step)
         lingered = concerns.lingers(step)
         concerns.note(step, offered(gic, step))
         misplaced = concerns.misplaced()

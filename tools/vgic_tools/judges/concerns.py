@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 import vgic
+from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.interface import NO_GROUP
 from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.intids import FIRST_LPI
 from vgic.lpis.overlooking import OverlookingLpiBank
@@ -29,22 +31,38 @@ class Concerns:
     def __init__(self, gic: vgic.Gic, lpis_active: bool) -> None:
         self.gic = gic
         self._lpis_active = lpis_active
-        self.taken_lpis: list[set[int]] = [set() for _ in range(len(gic.config.topology))]
-        """LPIs that each vCPU has acknowledged and not ended."""
+        self.taken_lpis: list[dict[int, int]] = [{} for _ in range(len(gic.config.topology))]
+        """LPIs that each vCPU has acknowledged and not ended, with their priorities."""
+        self._offered = 0
+        self._ends = False
 
-    def note(self, step: Step, acknowledged: int) -> None:
-        """A step was performed, in which a vCPU acknowledged this INTID, if it acknowledged any."""
+    def before(self, step: Step) -> None:
+        """A step is to be performed."""
+        self._ends = False
         if not isinstance(step, GuestStep) or not self._lpis_active:
             return
-        operation = step.operation
+        cpu, operation = step
+        best = self.gic.highest_pending(cpu)
+        self._offered = 0 if best is None else best.priority
+        taken = self.taken_lpis[cpu].get(operation.value & 0xFF_FFFF)
+        if operation.kind is Kind.MSR and operation.encoding == vgic.ICC_EOIR1_EL1 and taken is not None:
+            # Whatever does not match is no more than a priority drop (CPU-23).
+            interface = self.gic.interface(cpu)
+            mask = interface.groups[GROUP1].mask
+            self._ends = interface.running_group != NO_GROUP and taken & mask == interface.running
+
+    def note(self, step: Step, acknowledged: int) -> None:
+        """The step was performed, and a vCPU acknowledged this INTID in it, if it acknowledged any."""
+        if not isinstance(step, GuestStep) or not self._lpis_active:
+            return
+        cpu, operation = step
         if operation.kind is Kind.MRS and operation.encoding in ACKNOWLEDGE and acknowledged >= FIRST_LPI:
-            self.taken_lpis[step.cpu].add(acknowledged)
-        elif operation.kind is Kind.MSR and operation.encoding == vgic.ICC_EOIR1_EL1:
+            self.taken_lpis[cpu][acknowledged] = self._offered
+        elif self._ends:
             intid = operation.value & 0xFF_FFFF
-            if intid in self.taken_lpis[step.cpu]:
-                self.taken_lpis[step.cpu].remove(intid)
-                for cpu in self._pending_at(intid):
-                    self.gic.lpis(cpu).make_pending(intid)
+            del self.taken_lpis[cpu][intid]
+            for at in self._pending_at(intid):
+                self.gic.lpis(at).make_pending(intid)
 
     def hold_back(self) -> None:
         """Forward no LPI that some vCPU has taken and not ended (KVM-74)."""
@@ -94,6 +112,8 @@ class Concerns:
             return False
         intid = operation.value & 0xFF_FFFF
         if intid in self.taken_lpis[cpu]:
+            if not self._ends:
+                return False
             lpis = self._bank_of_lpis(cpu)
             enabled = lpis.configuration.byte(lpis.table, intid) & ENABLED and not lpis.idle
             return any(other != cpu or not enabled for other in self._pending_at(intid))

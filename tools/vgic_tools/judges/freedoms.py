@@ -149,6 +149,7 @@ class Follower:
             self._leave()
             self._running = cpu
             self._crowded[cpu] = self._lingers[cpu] = False
+        self.concerns.before(step)
         self._crowded[cpu] |= self.concerns.entries(cpu) > SLOTS
         if self._crowded[cpu] and operation.encoding in END and self._may_miss(cpu, operation.value & 0xFF_FFFF):
             self.freedoms[LIST_REGISTERS] += 1
