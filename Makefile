@@ -69,8 +69,11 @@ $(COMPILED)/installed: $(BUILT_FROM)
 
 # Tests of what is never compiled, or of what is put around it: on the compiled core they would show nothing new.
 NEVER_COMPILED := tests/faults tests/vgic/identity tests/vgic/host $(wildcard tests/tools/test_host_*.py \
-	tests/tools/test_mutants*.py tests/tools/test_affinity_*.py) tests/tools/machines tests/tools/snapshots \
-	$(addprefix tests/oracles/test_live_,caches.py capture.py common.py debug.py errata.py hypercalls.py identity.py pairs.py)
+	tests/tools/test_mutants*.py tests/tools/test_affinity_*.py) tests/tools/machines tests/tools/snapshots tests/tools/exits \
+	$(addprefix tests/tools/test_,console.py pages.py perfetto.py replay_cluster.py report.py terminal.py timeline.py waveform.py) \
+	$(filter-out %/test_programs.py,$(wildcard tests/tools/guests/test_*.py)) \
+	$(addprefix tests/oracles/test_live_,caches.py capture.py common.py debug.py debugfs.py errata.py guest.py hypercalls.py \
+		identity.py logs.py pairs.py stream.py)
 
 test-compiled: $(COMPILED)/installed ## Run the default test suite, and what is heavy, on the compiled core.
 	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) \
