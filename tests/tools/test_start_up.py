@@ -93,8 +93,12 @@ def cost(*command: str) -> float:
 @pytest.mark.timing
 @pytest.mark.parametrize(
     ("command", "bound"),
-    [(("-P", "-m", "vgic_tools", "--version"), 5), (("-P", "-c", "import vgic"), 7)],
-    ids=["version", "vgic"],
+    [
+        (("-P", "-m", "vgic_tools", "--version"), 5),
+        (("-P", "-c", "import vgic"), 7),
+        (("-P", "-m", "vgic_tools", *REPLAY), 14),
+    ],
+    ids=["version", "vgic", "replay"],
 )
 def test_start_up_in_times_of_an_empty_program(command: tuple[str, ...], bound: float) -> None:
     cost(*command)
