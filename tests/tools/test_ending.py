@@ -116,7 +116,15 @@ vgic_tools.__main__.run()
 
 @pytest.mark.parametrize(
     "module",
-    ["click", "vgic_tools.cli", "vgic_tools.replay.command", "vgic", "vgic.gic", "mmio.trace.qemu", "vgic_tools.console"],
+    [
+        "click",
+        "vgic_tools.cli",
+        "vgic_tools.replay.command",
+        "vgic",
+        "vgic.gic",
+        "mmio.trace.qemu",
+        "vgic_tools.console",
+    ],
 )
 def test_an_interrupt_while_something_is_loaded(module: str) -> None:
     words = ["replay", CORE, "--qemu-cmdline", CMDLINE]

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import recorded_guests
 import vgic
-from browser import CHROMIUM, shown
+from browser import missing, shown
 from qemu_log import awake, dist, icc, ppi, spi
 from small_timeline import small_timeline
 from vgic_tools.cli import main
@@ -21,7 +21,13 @@ from vgic_tools.report.timeline_data import timeline_data
 
 EVIL = '</script><script>alert(1)</script><b>"&\x1b[5m\u202e'
 
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+@pytest.fixture
+def in_browser() -> None:
+    """Skips where no browser runs."""
+    why = missing()
+    if why:
+        pytest.skip(why)
 
 
 def run(*words: object) -> Result:
@@ -211,7 +217,7 @@ def test_a_state(tmp_path: Path) -> None:
     assert run("state", "show", state, "--html", html, "--fields", "GICD_CTLR").exit_code == 2
 
 
-@in_browser
+@pytest.mark.usefixtures("in_browser")
 def test_a_browser_draws_a_boot_at_once(booted: Path) -> None:
     """It draws what there is, and its buttons do what they say."""
     script = """
@@ -237,13 +243,13 @@ def test_a_browser_draws_a_boot_at_once(booted: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timing
-@in_browser
+@pytest.mark.usefixtures("in_browser")
 def test_a_page_can_be_used_within_a_second(booted: Path) -> None:
     assert 0 <= min(shown(booted).ready for _ in range(3)) < 1000
 
 
 @pytest.mark.slow
-@in_browser
+@pytest.mark.usefixtures("in_browser")
 def test_a_browser_takes_the_page_of_126_vcpus(tmp_path: Path) -> None:
     path = tmp_path / "boot.html"
     assert boot("linux_smp126_hi_noits", path).exit_code == 0
@@ -255,7 +261,7 @@ def test_a_browser_takes_the_page_of_126_vcpus(tmp_path: Path) -> None:
     assert found.ready >= 0
 
 
-@in_browser
+@pytest.mark.usefixtures("in_browser")
 def test_a_browser_filters_the_registers_of_a_state(tmp_path: Path) -> None:
     state, html = a_state(tmp_path / "vm.state"), tmp_path / "vm.html"
     assert run("state", "show", state, "--html", html).exit_code == 0
