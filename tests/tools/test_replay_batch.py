@@ -250,7 +250,8 @@ def test_a_stopped_replay_leaves_nobody_behind(tmp_path: Path, stop: Callable[[i
     results = tmp_path / "results"
     session = Session("replay", str(tmp_path), "--jobs", "2", "--results", str(results))
     try:
-        until(results.exists)
+        # The file is there before the first row is.
+        until(lambda: results.exists() and results.read_bytes().endswith(b"\n"))
         until(lambda: len(session.members()) >= 3)
         stop(session.pid)
         session.end()
