@@ -11,13 +11,13 @@ from vgic_tools.inputs import STANDARD_INPUT, read_bytes, shown_name
 from vgic_tools.progress import progress
 from vgic_tools.snapshots.debugfs import Dump, ItsDump, is_dump, is_its_dump, read_dump, read_its_dump
 from vgic_tools.snapshots.errors import SnapshotError
+from vgic_tools.snapshots.qemu_stream import LONGEST_MAGIC, is_stream
 from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.snapshots.vmms import is_cloud_hypervisor, is_crosvm, is_firecracker
 
 __all__ = ["Saved", "is_snapshot", "read_saved", "read_snapshot"]
 
 _STATE: Final = b'{"format": "vgic-state"'
-_LIBVIRT: Final = b"LibvirtQemud"
 
 
 Saved: TypeAlias = Snapshot | Dump | ItsDump
@@ -47,10 +47,6 @@ def _stream(data: bytes) -> Snapshot:
     return snapshot_of_stream(data)
 
 
-def _begins_stream(start: bytes) -> bool:
-    return start.startswith((b"QEVM", b"\x11\x22\x33\x44", _LIBVIRT))
-
-
 def _cloud_hypervisor(data: bytes) -> Snapshot:
     from vgic_tools.snapshots.cloud_hypervisor import snapshot_of_cloud_hypervisor
 
@@ -71,7 +67,7 @@ def _crosvm(data: bytes) -> Snapshot:
 
 _FORMATS: Final = (
     _Format("a state file", _begins_state, _state_file),
-    _Format("a migration stream of QEMU", _begins_stream, _stream),
+    _Format("a migration stream of QEMU", is_stream, _stream),
     _Format("a state.json of Cloud Hypervisor", is_cloud_hypervisor, _cloud_hypervisor),
     _Format("a text of Firecracker's snapshot-editor", is_firecracker, _firecracker),
     _Format("a file irqchip of crosvm", is_crosvm, _crosvm),
@@ -115,7 +111,7 @@ def _stream_in(name: str | os.PathLike[str], shown: str) -> Snapshot | None:
     if os.fspath(name) == STANDARD_INPUT or not stat.S_ISREG(os.stat(name).st_mode):
         return None
     with open(name, "rb") as file:
-        if not _begins_stream(file.read(len(_LIBVIRT))):
+        if not is_stream(file.read(LONGEST_MAGIC)):
             return None
         from mmap import ACCESS_READ, mmap
 

@@ -15,7 +15,7 @@ from vgic_tools.snapshots.qemu_layouts import FIXED
 from vgic_tools.snapshots.qemu_ram import Block, read_blocks, read_pages
 from vgic_tools.snapshots.reader import Buffer, Reader
 
-__all__ = ["MAGIC", "Fields", "Stream", "is_stream"]
+__all__ = ["LONGEST_MAGIC", "MAGIC", "Fields", "Stream", "is_stream"]
 
 MAGIC: Final = b"QEVM"
 _VERSION: Final = 3
@@ -23,6 +23,8 @@ _CHANNEL: Final = b"\x11\x22\x33\x44"
 """What all connections of a migration with multifd but the first begin with."""
 _LIBVIRT: Final = b"LibvirtQemudSave"
 _LIBVIRT_UNFINISHED: Final = b"LibvirtQemudPart"
+LONGEST_MAGIC: Final = len(_LIBVIRT)
+"""Bytes that `is_stream` looks at."""
 _LIBVIRT_HEADER: Final = struct.Struct("<16s5I")
 _LIBVIRT_SIZE: Final = 92
 _LIBVIRT_VERSION: Final = 2
