@@ -4,7 +4,8 @@ from typing import Final
 
 import vgic
 from vgic_tools.judges.guest import msr, read, write
-from vgic_tools.judges.kvm_guest import GICD_BASE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guest import GICD_BASE, GuestStep, Step
+from vgic_tools.judges.protocol import Line
 
 __all__ = ["FREED", "LOOKS", "PREPARATION", "PROGRAMS"]
 
@@ -26,7 +27,7 @@ PREPARATION: Final[list[Step]] = [
 
 _OFF: Final = _store(0, 0)
 _ON: Final = _store(0, 2)
-_UP: Final = LineStep(0, 32, True)
+_UP: Final = Line(0, 32, True)
 
 
 def _routed(target: int) -> Step:

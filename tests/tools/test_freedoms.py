@@ -9,9 +9,9 @@ import kvm_lpis
 import vgic
 from vgic_tools.judges.freedoms import LINGERS, LIST_REGISTERS, LISTED, MOVES, TIES, Difference, Follower, perform
 from vgic_tools.judges.guest import Result, mrs, msr, read, write
-from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, TABLES, TABLES_SIZE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, TABLES, TABLES_SIZE, GuestStep, Step
 from vgic_tools.judges.kvm_guests import guest_config
-from vgic_tools.judges.protocol import Machine
+from vgic_tools.judges.protocol import Line, Machine
 
 SGI_BASE = GICR_BASE + 0x1_0000
 IRQ = 0x80
@@ -30,7 +30,7 @@ def store(offset: int, value: int, size: int = 4, cpu: int = 0) -> Step:
 
 
 def up(*intids: int) -> list[Step]:
-    return [LineStep(0, intid, True) for intid in intids]
+    return [Line(0, intid, True) for intid in intids]
 
 
 class Twins:

@@ -1,9 +1,7 @@
 """Debian runs on the machine: Linux on CPUs of mixed Aff3, U-Boot, UEFI. Skipped where they cannot be had."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +9,7 @@ from click.testing import CliRunner
 pytest.importorskip("unicorn")
 
 import vgic
+from debian_guest import SPARSE, fetched
 from vgic.intids import FIRST_LPI
 from vgic_tools.cli import main
 from vgic_tools.errors import UsageError
@@ -21,21 +20,10 @@ from vgic_tools.guests.flash import Flash
 from vgic_tools.guests.machine import UART_SPI
 from vgic_tools.guests.session import End, Session
 from vgic_tools.inputs import read_bytes
-from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.machines.qemu_cmdline import GICD_BASE, GITS_BASE
 
-SPARSE = vgic.Topology.from_text(["0.0.0.0", "1.1.2.3", "128.0.7.15", "255.255.255.15"])
+FOUR = vgic.Topology.from_text(SPARSE.split(","))
 RAM = 0x1000_0000
-
-T = TypeVar("T")
-
-
-def fetched(fetch: Callable[[], T]) -> T:
-    """What Debian has; without it the test is skipped."""
-    try:
-        return fetch()
-    except MissingJudgeError as error:
-        pytest.skip(str(error))
 
 
 def test_an_initial_ram_file_system_is_the_same_each_time() -> None:
@@ -106,7 +94,7 @@ def test_linux_moves_interrupts_and_cpus_go_and_come_with_mixed_aff3() -> None:
         said.append(byte)
         session.hear(byte)
 
-    board = Board.loaded(vgic.Config(SPARSE, its=(GITS_BASE,)), RAM, load, sent)
+    board = Board.loaded(vgic.Config(FOUR, its=(GITS_BASE,)), RAM, load, sent)
     script = Script(("first> ", "second> ", "online: 0-3\r\n"), ("one", "two"), board.uart.receive)
     session = Session(board.machine, script, limit=60.0)
     end = session.run()
@@ -120,7 +108,7 @@ def test_linux_moves_interrupts_and_cpus_go_and_come_with_mixed_aff3() -> None:
     # The kernel wrote GICD_IROUTER with Aff3, and what came next went there.
     assert after[0] == before[0], text
     assert after[3] > 0, text
-    assert board.machine.gic.gic.read(GICD_BASE + 0x6000 + 8 * UART_SPI, 8) == SPARSE.mpidr(3) & 0xFF_00FF_FFFF
+    assert board.machine.gic.gic.read(GICD_BASE + 0x6000 + 8 * UART_SPI, 8) == FOUR.mpidr(3) & 0xFF_00FF_FFFF
     # Messages of a PCI device come as LPIs, one for each command of its slot; MOVI has moved them to Aff3 = 255.
     before, after = counts(text, "ITS-MSI.*pciehp")
     assert (before[0], before[3]) == (after[0], 0), text

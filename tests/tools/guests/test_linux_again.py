@@ -5,20 +5,17 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 pytest.importorskip("unicorn")
 
+from debian_guest import SPARSE, fetched
 from vgic_tools.guests.debian import fetch_kernel, fetched_busybox, initramfs
 from vgic_tools.inputs import read_bytes
-from vgic_tools.judges.errors import MissingJudgeError
 
 PATIENCE = 900
-SPARSE = "0.0.0.0,1.1.2.3,128.0.7.15,255.255.255.15"
 ARGUMENTS = "quiet cryptomgr.notests"
 END = "reboot: Power down"
 
@@ -36,16 +33,6 @@ cat /tmp/1 /tmp/2 /tmp/3 /tmp/4
 AMID_JOBS = 13.8
 
 ABOUT = "cat /proc/uptime /proc/interrupts\n"
-
-T = TypeVar("T")
-
-
-def fetched(fetch: Callable[[], T]) -> T:
-    """What Debian has; without it the test is skipped."""
-    try:
-        return fetch()
-    except MissingJudgeError as error:
-        pytest.skip(str(error))
 
 
 def boot(*arguments: object, seed: int = 0) -> subprocess.CompletedProcess[bytes]:

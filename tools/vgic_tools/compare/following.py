@@ -10,7 +10,7 @@ from vgic_tools.compare.random_guests import RandomGuest, settled
 from vgic_tools.compare.sources import machine_of
 from vgic_tools.judges.freedoms import UNDEFINED, Difference, Follower
 from vgic_tools.judges.guest import Kind, Result
-from vgic_tools.judges.kvm_guest import TABLES, TABLES_SIZE, LineStep, Step
+from vgic_tools.judges.kvm_guest import TABLES, TABLES_SIZE, Step
 from vgic_tools.judges.kvm_guests import profile_of, step_of
 from vgic_tools.judges.protocol import (
     Line,
@@ -114,9 +114,7 @@ def _active_first(version: str) -> bool:
 
 
 def _operation(step: Step) -> Operation:
-    if isinstance(step, LineStep):
-        return Line(*step)
-    if isinstance(step, Message | Poke):
+    if isinstance(step, Line | Message | Poke):
         return step
     cpu, (kind, size, encoding, address, value) = step
     match kind:

@@ -13,7 +13,8 @@ from vgic_tools.compare.guest_its import LPIS, GuestIts
 from vgic_tools.judges.concerns import Concerns
 from vgic_tools.judges.freedoms import moves
 from vgic_tools.judges.guest import mrs, msr, read, write
-from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, LineStep, Step
+from vgic_tools.judges.kvm_guest import GICD_BASE, GICR_BASE, GuestStep, Step
+from vgic_tools.judges.protocol import Line
 
 __all__ = ["RandomGuest", "settled"]
 
@@ -123,7 +124,7 @@ class RandomGuest:
             while self.its is not None and random.random() < 0.3:
                 yield self.its.message()
             if self.lines and random.random() < 0.5:
-                yield LineStep(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
+                yield Line(random.randrange(self.vcpus), self._device(), random.random() < 0.6)
 
     def preparation(self) -> Iterator[Step]:
         """What a kernel does first."""

@@ -14,8 +14,8 @@ import vgic
 from vgic.cpu_interface.interface import NOT_ACTIVE
 from vgic_tools.judges.concerns import ACKNOWLEDGE, END, Concerns
 from vgic_tools.judges.guest import Kind, Operation, Result
-from vgic_tools.judges.kvm_guest import GuestStep, LineStep, Step
-from vgic_tools.judges.protocol import Message, Poke
+from vgic_tools.judges.kvm_guest import GuestStep, Step
+from vgic_tools.judges.protocol import Line, Message, Poke
 
 __all__ = [
     "LINGERS",
@@ -59,7 +59,7 @@ class Difference(AssertionError):  # noqa: N818 - it is what a comparison ends w
 def perform(gic: vgic.Gic, step: Step) -> Result | None:
     """What comes of a step on the model, as `KvmGuest.perform` tells it."""
     match step:
-        case LineStep(cpu, intid, level):
+        case Line(cpu, intid, level):
             line = gic.spi(intid) if intid >= 32 else gic.ppi(cpu, intid)
             line.set_level(level)
             return None

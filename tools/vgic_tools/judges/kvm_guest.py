@@ -15,7 +15,7 @@ from vgic_tools.judges.answers import Answer
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import ENTRY, LEAVE, RAM, RAM_SIZE, Guest, Operation, Result
 from vgic_tools.judges.kvm_host import KvmHost
-from vgic_tools.judges.protocol import Message, Poke
+from vgic_tools.judges.protocol import Line, Message, Poke
 
 __all__ = [
     "GICD_BASE",
@@ -25,7 +25,6 @@ __all__ = [
     "TABLES_SIZE",
     "GuestStep",
     "KvmGuest",
-    "LineStep",
     "Step",
 ]
 
@@ -49,15 +48,7 @@ class GuestStep(NamedTuple):
     operation: Operation
 
 
-class LineStep(NamedTuple):
-    """A device drives the line of an SPI, or of a PPI of vCPU `cpu`."""
-
-    cpu: int
-    intid: int
-    level: bool
-
-
-Step = GuestStep | LineStep | Message | Poke
+Step = GuestStep | Line | Message | Poke
 
 
 class KvmGuest:
@@ -109,11 +100,11 @@ class KvmGuest:
         results = [iter(self._resident.results(cpu)) if own else iter(()) for cpu, own in enumerate(turns)]
         return [next(results[step.cpu]) if isinstance(step, GuestStep) else None for step in steps]
 
-    def _happens(self, step: LineStep | Message | Poke) -> str:
+    def _happens(self, step: Line | Message | Poke) -> str:
         """What a device or the VMM does, as the agent is told."""
         vm = self.vm.file
         match step:
-            case LineStep(cpu, intid, level):
+            case Line(cpu, intid, level):
                 return f"give {vm:x} {abi.Ioctl.IRQ_LINE:x} {abi.line(intid, level, cpu).hex()}"
             case Message(device_id, event_id):
                 message = abi.msi(GITS_TRANSLATER, event_id, device_id)

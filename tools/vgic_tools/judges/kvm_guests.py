@@ -18,7 +18,6 @@ from vgic_tools.judges.kvm_guest import (
     TABLES_SIZE,
     GuestStep,
     KvmGuest,
-    LineStep,
     Step,
 )
 from vgic_tools.judges.model import ModelJudge
@@ -110,9 +109,7 @@ class GuestsOfKvm(Judge):
 def step_of(operation: Operation) -> Step:
     """An operation as `KvmGuest` performs it."""
     match operation:
-        case Line():
-            return LineStep(*operation)
-        case Message() | Poke():
+        case Line() | Message() | Poke():
             return operation
         case Load() | Store() | Mrs() | Msr():
             return GuestStep(operation.cpu, packed(operation))
