@@ -106,9 +106,11 @@ class Machine:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
         configuration = LpiConfiguration()
-        kind = OverlookingLpiBank if self.config.profile.overlooks else LpiBank
+        kind = LpiBank
         if choices.rescans:
             kind = RescanningLpiBank
+        elif config.profile.overlooks:
+            kind = OverlookingLpiBank
         table = ConfigurationTable(config.lpi_id_bits, memory)
         banks: list[LpiBank | None] = []
         for cpu in range(len(config.topology)):

@@ -104,6 +104,10 @@ class LpiBank(ActivationBank):
         """What is left to be done, by piece; the last is done first."""
         self._spare: Piece | None = None
         """The last one that lost its only LPI, for the next that is needed: there is one soon, and it is 4 KiB."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set what a kind of bank has besides."""
 
     # What the registers are.
 

@@ -6,12 +6,9 @@ A pending LPI that is overlooked is held by a configuration byte that does not e
 from typing import Final
 
 from vgic.cpu_interface.pending import NO_KEY
-from vgic.interrupts.delivery import Forwarder
 from vgic.lpis.bank import LpiBank
-from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import Piece
-from vgic.lpis.tables import ENABLED, PIECE, ConfigurationTable, PendingTable
-from vgic.profiles.choices import LpiChoices
+from vgic.lpis.tables import ENABLED, PIECE
 
 __all__ = ["OverlookingLpiBank"]
 
@@ -23,17 +20,7 @@ class OverlookingLpiBank(LpiBank):
 
     __slots__ = ("idle",)
 
-    def __init__(
-        self,
-        cpu: int,
-        forwarder: Forwarder,
-        configuration: LpiConfiguration,
-        table: ConfigurationTable,
-        pending_table: PendingTable,
-        priority_bits: int,
-        choices: LpiChoices,
-    ) -> None:
-        super().__init__(cpu, forwarder, configuration, table, pending_table, priority_bits, choices)
+    def _begin(self) -> None:
         self.idle = True
         """The Distributor forwards nothing."""
 

@@ -11,13 +11,10 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
-from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.bank import LpiBank
-from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, mask_of_bits
-from vgic.lpis.tables import BITS_OF_PIECE, ENABLED, NO_BITS, ConfigurationTable, PendingTable
-from vgic.profiles.choices import LpiChoices
+from vgic.lpis.tables import BITS_OF_PIECE, ENABLED, NO_BITS
 
 __all__ = ["RescanningLpiBank"]
 
@@ -30,17 +27,7 @@ class RescanningLpiBank(LpiBank):
 
     __slots__ = ("last_best",)
 
-    def __init__(
-        self,
-        cpu: int,
-        forwarder: Forwarder,
-        configuration: LpiConfiguration,
-        table: ConfigurationTable,
-        pending_table: PendingTable,
-        priority_bits: int,
-        choices: LpiChoices,
-    ) -> None:
-        super().__init__(cpu, forwarder, configuration, table, pending_table, priority_bits, choices)
+    def _begin(self) -> None:
         self.last_best = 0
         """The INTID of the best LPI, also when nothing is offered any more; 0 where there was none."""
 
