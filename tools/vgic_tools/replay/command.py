@@ -125,6 +125,11 @@ def replay_command(
                 outputs.write(result, recorder, origin(context, trace))
     except (UsageError, TraceError, ReplayError, MapError) as error:
         fail(error)
+    _tell(result, as_data)
+    sys.exit(BAD_INPUT if result.undecided else DIFFERENT if result.diverged else 0)
+
+
+def _tell(result: Result, as_data: bool) -> None:
     if as_data:
         from vgic_tools.replay.report import as_json
 
@@ -134,7 +139,6 @@ def replay_command(
         from vgic_tools.replay.report import print_report
 
         print_report(stdout(), result)
-    sys.exit(BAD_INPUT if result.undecided else DIFFERENT if result.diverged else 0)
 
 
 def _replayed(
