@@ -12,9 +12,18 @@ from vgic.features import Features
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
-__all__ = ["DEFAULT_SPIS", "MAX_SPIS", "REDISTRIBUTOR_SIZE", "Config", "OneOfNChoice", "RedistributorRegion"]
+__all__ = [
+    "DEFAULT_SPIS",
+    "MAX_SPIS",
+    "REDISTRIBUTOR_SIZE",
+    "Config",
+    "OneOfNChoice",
+    "RedistributorRegion",
+    "SecurityStates",
+]
 
 OneOfNChoice: TypeAlias = Literal["first", "rotate"]
+SecurityStates: TypeAlias = Literal["one", "two"]
 
 MAX_SPIS: Final = 988
 """INTIDs 32 to 1019."""
@@ -77,6 +86,8 @@ class Config:
     """Physical address of each ITS, a multiple of 64 KiB."""
     one_of_n_choice: OneOfNChoice = "first"
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
+    security: SecurityStates = "one"
+    """How many Security states there are: GICD_CTLR.DS is 1 with one; with two it is 0, until software sets it."""
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -92,6 +103,8 @@ class Config:
                 raise ConfigError(f"the redistributor region at {region.base:#x} has room for {region.count} vCPUs")
         if self.one_of_n_choice not in get_args(OneOfNChoice):
             raise ConfigError(f"one_of_n_choice is first or rotate, not {self.one_of_n_choice}")
+        if self.security not in get_args(SecurityStates):
+            raise ConfigError(f"security is one or two, the number of Security states; not {self.security}")
         if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
             raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
         if self.its and self.lpis is False:
@@ -161,6 +174,11 @@ class Config:
             one_of_n=default.one_of_n if self.one_of_n is None else self.one_of_n,
             lpis=default.lpis or bool(self.its) if self.lpis is None else self.lpis,
         )
+
+    @property
+    def two_states(self) -> bool:
+        """There are two Security states."""
+        return self.security == "two"
 
     @property
     def id_bits(self) -> int:

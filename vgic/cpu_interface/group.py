@@ -7,10 +7,13 @@ from mypy_extensions import i64
 from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
 
-__all__ = ["GROUP0", "GROUP1", "ActivePriorities", "GroupState", "groups_of_one_state"]
+__all__ = ["GROUP0", "GROUP1", "SECURE_GROUP1", "ActivePriorities", "GroupState", "groups_of_one_state"]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
+"""With two Security states, Non-secure Group 1."""
+SECURE_GROUP1: Final = 2
+"""Only with two Security states."""
 
 _WORD: Final = 32
 _WORD_MASK: Final = (1 << _WORD) - 1

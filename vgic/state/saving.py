@@ -16,7 +16,7 @@ from typing import NotRequired, TypedDict
 
 from vgic import affinity
 from vgic.assembly import Machine
-from vgic.config import Config, OneOfNChoice
+from vgic.config import Config, OneOfNChoice, SecurityStates
 from vgic.errors import AffinityError, InvariantError, StateError
 from vgic.interrupts.banks import ALL_BITS, InterruptBank
 from vgic.state.invariants import check
@@ -53,6 +53,8 @@ class VmDescription(TypedDict):
     redistributor_regions: list[RegionDescription]
     processors: NotRequired[list[int]]
     """GICR_TYPER.Processor_Number in vCPU order, where they are not 0, 1, 2..."""
+    security: NotRequired[SecurityStates]
+    """How many Security states there are, where there are two."""
 
 
 class SavedState(TypedDict):
@@ -86,6 +88,8 @@ def describe(config: Config) -> VmDescription:
     }
     if topology.processors != tuple(range(len(topology))):
         vm["processors"] = list(topology.processors)
+    if config.two_states:
+        vm["security"] = config.security
     return vm
 
 
