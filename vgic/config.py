@@ -95,6 +95,8 @@ class Config:
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
+        if self.two_states and self.priority_bits < 5:
+            raise ConfigError(f"priority_bits is 5 to 8 with two Security states, not {self.priority_bits}")
         cpus = len(self.topology)
         if not self.redistributor_regions:
             object.__setattr__(self, "redistributor_regions", (_first_region(self.topology),))

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from vgic.layouts import gicd, gicr
 
-__all__ = ["DPG0", "DPG1NS", "E1NWF", "ENABLE_LPIS", "IRM", "Features", "writable_bits"]
+__all__ = ["DPG0", "DPG1NS", "DPG1S", "E1NWF", "ENABLE_LPIS", "IRM", "Features", "writable_bits"]
 
 IRM: Final[int] = gicd.IROUTER.mask("Interrupt_Routing_Mode")
 """GICD_IROUTER<n>.Interrupt_Routing_Mode: to any one of the participating PEs."""
@@ -21,6 +21,7 @@ IRM: Final[int] = gicd.IROUTER.mask("Interrupt_Routing_Mode")
 E1NWF: Final[int] = gicd.CTLR.mask("E1NWF")
 """GICD_CTLR.E1NWF: 1-of-N interrupts may wake a sleeping PE."""
 
+DPG1S: Final[int] = gicr.CTLR.mask("DPG1S")
 DPG1NS: Final[int] = gicr.CTLR.mask("DPG1NS")
 DPG0: Final[int] = gicr.CTLR.mask("DPG0")
 

@@ -12,6 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
+from vgic.cpu_interface.group import GROUP0
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
@@ -302,16 +303,23 @@ class PrivateInterrupts(InterruptBank):
     They need no queue: the best of so few is found by looking at those that are forwarded.
     """
 
-    __slots__ = ("interface", "word")
+    __slots__ = ("interface", "nsacr", "word")
 
     def __init__(self, cpu: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
         super().__init__(0, 32, priority_mask, records_line, forwarder)
         self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
+        self.nsacr: i64 = 0
+        """GICR_NSACR: two bits for each SGI, by which Non-secure PEs may generate it where it is Secure (SEC-9)."""
 
     def target(self, index: i64) -> i64:
         """The PE that they are private to."""
         return self.interface.cpu
+
+    def lets_nonsecure(self, intid: i64, group: i64) -> bool:
+        """True where Non-secure PEs may generate this SGI, which is in a Secure group, by GICR_NSACR (PE-12)."""
+        access = self.nsacr >> 2 * intid & 3
+        return access >= 2 or (access == 1 and group == GROUP0)
 
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""

@@ -8,7 +8,7 @@ from mmio import NOT_THERE, Frame, RegisterLayout, StoredWord, Word
 from vgic import affinity
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.features import DPG0, DPG1NS, ENABLE_LPIS, writable_bits
+from vgic.features import DPG0, DPG1NS, DPG1S, ENABLE_LPIS, writable_bits
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.interrupts.registers import BankOwner, bank_words
 from vgic.layouts import gicr
@@ -21,6 +21,9 @@ __all__ = ["Redistributor", "redistributor_frames"]
 
 _CHILDREN_ASLEEP: Final = gicr.WAKER.mask("ChildrenAsleep")
 _PROCESSOR_SLEEP: Final = gicr.WAKER.mask("ProcessorSleep")
+
+_DECLINING: Final = (DPG0, DPG1NS, DPG1S)
+"""The bit of GICR_CTLR by which 1-of-N interrupts are kept away from the PE, by group."""
 
 _LOW_WORD: Final = 0xFFFF_FFFF
 
@@ -109,7 +112,7 @@ class Redistributor(BankOwner):
     @property
     def declines(self) -> list[bool]:
         """By group: 1-of-N interrupts are kept away from the PE (ONEN-3)."""
-        return [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
+        return [self.ctlr & bit != 0 for bit in _DECLINING[: len(self.interface.groups)]]
 
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICR_CTLR (LPI-3, ONEN-1)."""

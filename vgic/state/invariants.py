@@ -161,8 +161,8 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.best_key != best or (best != NO_KEY and interface.best_in.number != best_group):
         raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
     signals = interface.can_preempt()
-    # One Security state: Group 1 is IRQ, Group 0 FIQ.
-    outputs = signals and best_group == GROUP1, signals and best_group == GROUP0
+    is_irq = best_group == interface.irq_group()
+    outputs = signals and is_irq, signals and not is_irq
     if (interface.irq, interface.fiq) != outputs:
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
     if interface.signalled_key != (interface.best_key if interface.irq or interface.fiq else NO_KEY):
@@ -171,8 +171,9 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         raise InvariantError(f"{name}: signals IRQ and FIQ at once")
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
-    lowest = min((held.running, held.number) for held in interface.groups)
-    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[1]):
+    # Of equal ones Group 0 is first, then Secure Group 1.
+    lowest = min((held.running, held.number == GROUP1, held.number) for held in interface.groups)
+    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[2]):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
     for group, held in enumerate(interface.groups):
         if held.number != group:
@@ -195,8 +196,8 @@ def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:
         raise InvariantError(
             f"{name}: BPR{group.number} is {group.binary_point}, below the minimum {group.min_binary_point}"
         )
-    shared = group.cbpr or group is first
-    split = first.binary_point + 1 if shared else group.binary_point
+    source = first if group.cbpr else group
+    split = source.binary_point if source.number == GROUP1 else source.binary_point + 1
     mask = 0xFF << split & 0xFF
     if group.mask != mask:
         raise InvariantError(f"{name}: Group {group.number} preempts by {group.mask:#x}, should by {mask:#x}")
