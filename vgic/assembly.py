@@ -20,6 +20,7 @@ from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ALL_BITS, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.registers import Security
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
@@ -81,7 +82,8 @@ class Machine:
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
-        self.distributor = Distributor(self.shared, self.private, self.lpis, config)
+        self.security = Security(config.two_states)
+        self.distributor = Distributor(self.shared, self.private, self.lpis, config, self.security)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -144,7 +146,7 @@ class Machine:
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
             parts = self.private[cpu], self.interfaces[cpu], self.lpis[cpu]
-            self.redistributors.append(Redistributor(*parts, self.affinities, config, last))
+            self.redistributors.append(Redistributor(*parts, self.affinities, config, self.security, last))
         placed = 0
         for number, region in enumerate(config.redistributor_regions):
             here = range(placed, min(placed + region.count, len(topology)))

@@ -60,6 +60,8 @@ class Profile:
     name: str
     features: Features = EVERYTHING
     """What a VM has unless its Config says otherwise."""
+    one_state: bool = False
+    """There is no VM with a second Security state."""
     hidden_aff3: bool = False
     """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
     fixed: Mapping[str, int] = field(default_factory=dict)

@@ -17,11 +17,15 @@ from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.its.state import check_its
+from vgic.layouts import gicd
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ALWAYS_ONE, ENABLED
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
+
+_DS: Final = gicd.CTLR_OF_TWO_STATES.mask("DS")
+_ENABLE_GRP1S: Final = gicd.CTLR_OF_TWO_STATES.mask("EnableGrp1S")
 
 _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE)])
 
@@ -30,6 +34,7 @@ def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
     interfaces, shared, private = machine.interfaces, machine.shared, machine.private
     expected: list[list[set[int]]] = [[set() for _ in interface.groups] for interface in interfaces]
+    _check_security(machine)
     for bank in (shared, *private):
         _check_bank(bank, machine.forwarder)
     for index in range(shared.count):
@@ -48,6 +53,19 @@ def check(machine: Machine) -> None:
         check_its(its)
 
 
+def _check_security(machine: Machine) -> None:
+    control = machine.distributor.control
+    joined = control & _DS != 0
+    if machine.security.two != (machine.config.two_states and not joined):
+        raise InvariantError(f"two Security states: {machine.security.two}, and GICD_CTLR is {control:#x}")
+    if joined and control & _ENABLE_GRP1S:
+        raise InvariantError(f"GICD_CTLR is {control:#x}: DS and EnableGrp1S are 1")
+    if not machine.security.two:
+        for bank in (machine.shared, *machine.private):
+            if any(word.modifier for word in bank.words):
+                raise InvariantError(f"INTIDs {bank.first}..: there is no Secure Group 1, and some are in it")
+
+
 def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
     for number, word in enumerate(bank.words):
         words = (
@@ -57,6 +75,9 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
             word.message,
             word.active,
             word.group1,
+            word.modifier,
+            word.access_low,
+            word.access_high,
             word.edge,
             word.any_pe,
             word.queued,
