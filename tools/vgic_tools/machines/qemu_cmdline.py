@@ -112,6 +112,7 @@ def virt_config(
     its: bool = False,
     priority_bits: int = PRIORITY_BITS,
     lpis: bool | None = None,
+    secure: bool = False,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -123,6 +124,7 @@ def virt_config(
         redistributor_regions=virt_regions(cpus),
         lpis=lpis,
         its=(GITS_BASE,) if its else (),
+        security="two" if secure else "one",
     )
 
 
