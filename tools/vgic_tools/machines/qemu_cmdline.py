@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import vgic
-from vgic.config import SecurityStates
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import read_text, shown_name
 from vgic_tools.numbers import number
@@ -100,7 +99,7 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
         if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
         else OLD_PRIORITY_BITS,
         lpis=None if has_lpis else False,
-        security="two" if secure else "one",
+        secure=secure,
         # Without firmware QEMU starts a kernel in Non-secure state, and lets it have the interrupts.
         reset_group=1 if secure and "kernel" in options and not _has_firmware(options, machine) else None,
     )
@@ -127,7 +126,7 @@ def virt_config(
     its: bool = False,
     priority_bits: int = PRIORITY_BITS,
     lpis: bool | None = None,
-    security: SecurityStates = "one",
+    secure: bool = False,
     reset_group: int | None = None,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
@@ -140,7 +139,7 @@ def virt_config(
         redistributor_regions=virt_regions(cpus),
         lpis=lpis,
         its=(GITS_BASE,) if its else (),
-        security=security,
+        security="two" if secure else "one",
         reset_group=reset_group,
     )
 
