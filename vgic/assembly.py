@@ -101,13 +101,15 @@ class Machine:
         self.sysregs = kind(config, self.sgis)
 
     def _reset_interrupts(self) -> None:
-        profile = self.config.profile
+        profile, group = self.config.profile, self.config.reset_group
+        if group is None:
+            group = profile.reset_group
         for bank in (self.shared, *self.private):
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)
             for word in bank.words:
-                word.group1 = word.implemented if profile.reset_group else 0
+                word.group1 = word.implemented if group else 0
         if profile.spis_edge_at_reset:
             for word in self.shared.words:
                 word.edge = word.implemented

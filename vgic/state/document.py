@@ -75,6 +75,7 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         lpi_id_bits=vm["lpi_id_bits"],
         its=tuple(vm["its"]),
         security=vm.get("security", "one"),
+        reset_group=vm.get("reset_group"),
     )
 
 
@@ -100,6 +101,8 @@ def _vm(vm: Document) -> VmDescription:
         described["processors"] = _items(vm, "processors", int)
     if "security" in vm:
         described["security"] = _choice(vm, "security", _SECURITY)
+    if "reset_group" in vm:
+        described["reset_group"] = _take(vm, "reset_group", int)
     return described
 
 

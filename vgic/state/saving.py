@@ -55,6 +55,8 @@ class VmDescription(TypedDict):
     """GICR_TYPER.Processor_Number in vCPU order, where they are not 0, 1, 2..."""
     security: NotRequired[SecurityStates]
     """How many Security states there are, where there are two."""
+    reset_group: NotRequired[int]
+    """The group of interrupts at reset, where it is not as the profile has it."""
 
 
 class SavedState(TypedDict):
@@ -90,6 +92,8 @@ def describe(config: Config) -> VmDescription:
         vm["processors"] = list(topology.processors)
     if config.two_states:
         vm["security"] = config.security
+    if config.reset_group is not None:
+        vm["reset_group"] = config.reset_group
     return vm
 
 
