@@ -76,7 +76,7 @@ class _Source(GuestOperations):
         self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(self._cpus)]
         """What each vCPU has acknowledged and not finished: the register, the INTID and the place."""
         # Most lives keep both Security states to their end.
-        self._gives_up = random.random() < 0.2
+        self._gives_up = random.random() < 0.25
         if "mmio" in areas:
             self._kinds[self._membership] = 6
         if "cpu-interface" in areas:
@@ -92,7 +92,8 @@ class _Source(GuestOperations):
             yield self._placed(operation)
 
     def preparation(self) -> Iterator[Operation]:
-        """Spread the interrupts over the groups, too."""
+        """Spread the interrupts over the groups, too, while there are both states."""
+        gives_up, self._gives_up = self._gives_up, False
         for operation in super().preparation():
             yield self._placed(operation, EL3)
         for _ in range(40):
@@ -100,6 +101,7 @@ class _Source(GuestOperations):
                 yield self._placed(operation, EL3)
         for cpu in range(self._cpus):
             yield Msr(cpu, icc.ICC_IGRPEN1_EL3, 3, EL3)
+        self._gives_up = gives_up
 
     def _placed(self, operation: Operation, place: int = 0) -> Operation:
         if not isinstance(operation, Load | Store | Mrs | Msr):
@@ -114,13 +116,16 @@ class _Source(GuestOperations):
         value = operation.value & ~DS
         if self._random.random() < 0.7:
             value |= _ENABLES
-        if self._gives_up and self._random.random() < 0.05:
+        if self._gives_up and self._random.random() < 0.3:
             value |= DS
         return operation._replace(value=value)
 
     def _membership(self) -> Iterator[Operation]:
         """Which group some interrupts are of, and what Non-secure software may do with the Secure ones."""
         random = self._random
+        if random.random() < 0.1:
+            yield Access(DISTRIBUTOR, GICD_CTLR, 4, _ENABLES).on(self._gic, self._cpu)
+            return
         frame = DISTRIBUTOR if random.random() < 0.6 else random.randrange(self._cpus)
         base, words = (0, self._gic.config.spis // 32) if frame == DISTRIBUTOR else (SGI_BASE, 0)
         word = random.randrange(words + 1)
