@@ -26,6 +26,7 @@ from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.overlooking import OverlookingLpiBank
+from vgic.lpis.priorities import LpiPriorities
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory
@@ -118,6 +119,8 @@ class Machine:
     def _lpi_banks(self, memory: GuestMemory) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
+        priorities = LpiPriorities(bits, choices.priority_bits is None)
+        priorities.set_lower_half(config.two_states)
         configuration = LpiConfiguration()
         kind = LpiBank
         if choices.rescans:
@@ -132,7 +135,7 @@ class Machine:
             pending = PendingTable(memory)
             pending.register = choices.pendbaser_reset
             table.set_register(choices.propbaser_reset)
-            banks.append(kind(cpu, self.forwarder, configuration, table, pending, bits, choices))
+            banks.append(kind(cpu, self.forwarder, configuration, table, pending, priorities, choices))
         return banks
 
     def _place_redistributors(self) -> None:
