@@ -130,7 +130,10 @@ class _Source(GuestOperations):
         base, words = (0, self._gic.config.spis // 32) if frame == DISTRIBUTOR else (SGI_BASE, 0)
         word = random.randrange(words + 1)
         array = random.choice((IGROUPR, IGRPMODR, IGRPMODR, NSACR))
-        value = random.getrandbits(32) & random.choice((0xFFFF_FFFF, random.getrandbits(32)))
+        value = random.getrandbits(32)
+        if array == IGROUPR:
+            # A bit there overrides one of GICD_IGRPMODR<n>.
+            value &= random.getrandbits(32)
         if array == NSACR:
             word = 2 * word + random.randrange(2) if frame == DISTRIBUTOR else 0
         place = EL3 if random.random() < 0.8 else 0
@@ -141,11 +144,11 @@ class _Source(GuestOperations):
         random, cpu = self._random, self._cpu
         active = self._active[cpu]
         best = self._gic.highest_pending(cpu)
-        if active and random.random() < (0.4 if best is not None else 0.8):
+        if active and random.random() < (0.3 if any(self._gic.outputs(cpu)) else 0.8):
             at = len(active) - 1 if random.random() < 0.9 else random.randrange(len(active))
             register, intid, place = active.pop(at)
-            if random.random() < 0.1:
-                place = self._place
+            if random.random() < 0.4:
+                place = EL3 if random.random() < 0.7 else self._place
             yield Msr(cpu, _FINISHES[register], intid, place)
             if random.random() < 0.7:
                 yield Msr(cpu, icc.ICC_DIR_EL1, intid, place)
