@@ -47,7 +47,7 @@ class Machine:
         profile = config.profile
         cpus = range(len(config.topology))
         self.affinities = AffinityIndex(config.topology)
-        kind = VirtualCpuInterface if profile.list_registers else CpuInterface
+        kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
         self.interfaces = [kind(cpu, profile, config.priority_bits, lines) for cpu in cpus]
         self.forwarder = Forwarder(self.interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits

@@ -121,7 +121,7 @@ def _distributor(machine: Machine) -> Iterator[SavedRegister]:
     if config.profile.first_vcpu_at_reset:
         for number, word in enumerate(bank.words, 1):
             yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
-    if config.profile.list_registers:
+    if config.profile.virtual_interface:
         for index in range(bank.count):
             yield _elsewhere_active(f"GICD.active_mpidr{bank.first + index}", bank, index, machine.affinities)
     if config.features.one_of_n:
