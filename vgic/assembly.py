@@ -10,9 +10,12 @@ from typing import Final
 from mmio import AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.virtual import VirtualCpuInterface
+from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic.cpu_interface.virtual_registers import VirtualRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
@@ -85,6 +88,15 @@ class Machine:
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
         self.sysregs = SystemRegisters(config, self.sgis)
+        self.controls: list[VirtualControl] = []
+        """The virtual CPU interface of each vCPU, none where the VM has no list registers."""
+        self.hypervisor_registers: HypervisorRegisters | None = None
+        self.virtual_registers: VirtualRegisters | None = None
+        if config.list_registers:
+            self.hypervisor_registers = HypervisorRegisters(config)
+            self.virtual_registers = VirtualRegisters(config)
+            for interface, private in zip(self.interfaces, self.private, strict=True):
+                self.controls.append(VirtualControl(config, interface, private, lines))
 
     def _reset_interrupts(self) -> None:
         profile = self.config.profile
