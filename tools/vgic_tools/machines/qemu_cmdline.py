@@ -37,6 +37,8 @@ MOST_CPUS: Final = 512
 # What every AArch64 CPU model of QEMU 7.2 and 10.0 has in its GICv3 CPU interface, and what machines of before had.
 PRIORITY_BITS: Final = 5
 OLD_PRIORITY_BITS: Final = 8
+LIST_REGISTERS: Final = 4
+"""With EL2."""
 
 _VERSION: Final = re.compile(r"virt-([0-9]{1,4})\.([0-9]{1,4})")
 _FIRST_WITH_LPIS: Final = (6, 2)
@@ -102,6 +104,7 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
         if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
         else OLD_PRIORITY_BITS,
         lpis=None if has_lpis else False,
+        list_registers=LIST_REGISTERS if machine.get("virtualization", "off") in _ON else 0,
     )
 
 
@@ -112,6 +115,7 @@ def virt_config(
     its: bool = False,
     priority_bits: int = PRIORITY_BITS,
     lpis: bool | None = None,
+    list_registers: int = 0,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -122,6 +126,7 @@ def virt_config(
         gicd_base=GICD_BASE,
         redistributor_regions=virt_regions(cpus),
         lpis=lpis,
+        list_registers=list_registers,
         its=(GITS_BASE,) if its else (),
     )
 
