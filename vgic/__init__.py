@@ -12,6 +12,7 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
+from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.virtual_control import VirtualControl, VirtualLineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
@@ -27,6 +28,7 @@ from vgic.layouts.icc import (
     ICC_BPR0_EL1,
     ICC_BPR1_EL1,
     ICC_CTLR_EL1,
+    ICC_CTLR_EL3,
     ICC_DIR_EL1,
     ICC_EOIR0_EL1,
     ICC_EOIR1_EL1,
@@ -36,11 +38,14 @@ from vgic.layouts.icc import (
     ICC_IAR1_EL1,
     ICC_IGRPEN0_EL1,
     ICC_IGRPEN1_EL1,
+    ICC_IGRPEN1_EL3,
     ICC_PMR_EL1,
     ICC_RPR_EL1,
     ICC_SGI0R_EL1,
     ICC_SGI1R_EL1,
     ICC_SRE_EL1,
+    ICC_SRE_EL2,
+    ICC_SRE_EL3,
     sysreg,
 )
 from vgic.layouts.ich import (
@@ -75,6 +80,7 @@ __all__ = [
     "ICC_BPR0_EL1",
     "ICC_BPR1_EL1",
     "ICC_CTLR_EL1",
+    "ICC_CTLR_EL3",
     "ICC_DIR_EL1",
     "ICC_EOIR0_EL1",
     "ICC_EOIR1_EL1",
@@ -84,11 +90,14 @@ __all__ = [
     "ICC_IAR1_EL1",
     "ICC_IGRPEN0_EL1",
     "ICC_IGRPEN1_EL1",
+    "ICC_IGRPEN1_EL3",
     "ICC_PMR_EL1",
     "ICC_RPR_EL1",
     "ICC_SGI0R_EL1",
     "ICC_SGI1R_EL1",
     "ICC_SRE_EL1",
+    "ICC_SRE_EL2",
+    "ICC_SRE_EL3",
     "ICH_AP0R0_EL2",
     "ICH_AP1R0_EL2",
     "ICH_EISR_EL2",
@@ -123,6 +132,7 @@ __all__ = [
     "MsiResult",
     "NoMemory",
     "Observer",
+    "PeState",
     "Pending",
     "Profile",
     "Ram",

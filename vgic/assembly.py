@@ -13,6 +13,8 @@ from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
+from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.cpu_interface.virtual import VirtualCpuInterface
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.cpu_interface.virtual_registers import VirtualRegisters
@@ -21,11 +23,13 @@ from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ALL_BITS, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.registers import Security
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.overlooking import OverlookingLpiBank
+from vgic.lpis.priorities import LpiPriorities
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory
@@ -40,6 +44,15 @@ _SGIS: Final = 0xFFFF
 """Bits of the INTIDs of SGIs."""
 
 
+def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface:
+    """The CPU interface of a vCPU, of the kind that the VM has."""
+    profile, bits = config.profile, config.priority_bits
+    if config.two_states:
+        return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
+    kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
+    return kind(cpu, profile, bits, lines)
+
+
 class Machine:
     """The devices of a VM's GIC, as after reset; for what the arguments are, see `vgic.Gic`."""
 
@@ -50,8 +63,7 @@ class Machine:
         profile = config.profile
         cpus = range(len(config.topology))
         self.affinities = AffinityIndex(config.topology)
-        kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
-        self.interfaces = [kind(cpu, profile, config.priority_bits, lines) for cpu in cpus]
+        self.interfaces = [_interface(config, cpu, lines) for cpu in cpus]
         self.forwarder = Forwarder(self.interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
@@ -74,7 +86,8 @@ class Machine:
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
-        self.distributor = Distributor(self.shared, self.private, self.lpis, config)
+        self.security = Security(config.two_states)
+        self.distributor = Distributor(self.shared, self.private, self.lpis, config, self.security)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -87,7 +100,8 @@ class Machine:
         self.its_frames = its_frames(config)
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
-        self.sysregs = SystemRegisters(config, self.sgis)
+        kind = TwoStateSystemRegisters if config.two_states else SystemRegisters
+        self.sysregs = kind(config, self.sgis)
         self.controls: list[VirtualControl] = []
         """The virtual CPU interface of each vCPU, none where the VM has no list registers."""
         self.hypervisor_registers: HypervisorRegisters | None = None
@@ -99,13 +113,15 @@ class Machine:
                 self.controls.append(VirtualControl(config, interface, private, lines))
 
     def _reset_interrupts(self) -> None:
-        profile = self.config.profile
+        profile, group = self.config.profile, self.config.reset_group
+        if group is None:
+            group = profile.reset_group
         for bank in (self.shared, *self.private):
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)
             for word in bank.words:
-                word.group1 = word.implemented if profile.reset_group else 0
+                word.group1 = word.implemented if group else 0
         if profile.spis_edge_at_reset:
             for word in self.shared.words:
                 word.edge = word.implemented
@@ -117,6 +133,8 @@ class Machine:
     def _lpi_banks(self, memory: GuestMemory) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
+        priorities = LpiPriorities(bits, choices.priority_bits is None)
+        priorities.set_lower_half(config.two_states)
         configuration = LpiConfiguration()
         kind = LpiBank
         if choices.rescans:
@@ -131,7 +149,7 @@ class Machine:
             pending = PendingTable(memory)
             pending.register = choices.pendbaser_reset
             table.set_register(choices.propbaser_reset)
-            banks.append(kind(cpu, self.forwarder, configuration, table, pending, bits, choices))
+            banks.append(kind(cpu, self.forwarder, configuration, table, pending, priorities, choices))
         return banks
 
     def _place_redistributors(self) -> None:
@@ -145,7 +163,7 @@ class Machine:
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
             parts = self.private[cpu], self.interfaces[cpu], self.lpis[cpu]
-            self.redistributors.append(Redistributor(*parts, self.affinities, config, last))
+            self.redistributors.append(Redistributor(*parts, self.affinities, config, self.security, last))
         placed = 0
         for number, region in enumerate(config.redistributor_regions):
             here = range(placed, min(placed + region.count, len(topology)))

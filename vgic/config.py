@@ -95,6 +95,9 @@ class Config:
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
     security: SecurityStates = "one"
     """How many Security states there are: GICD_CTLR.DS is 1 with one; with two it is 0, until software sets it."""
+    reset_group: int | None = None
+    """The group of all interrupts at reset, 0 or 1, with two Security states Group 0 or Non-secure Group 1; None:
+    as the profile. An OS that is started in Non-secure state without firmware needs 1."""
 
     list_registers: int = 0
     """List registers of each PE's virtual CPU interface, up to 16; 0: there is none, and no hypervisor."""
@@ -107,6 +110,8 @@ class Config:
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
+        if self.two_states and self.priority_bits < 5:
+            raise ConfigError(f"priority_bits is 5 to 8 with two Security states, not {self.priority_bits}")
         cpus = len(self.topology)
         if not self.redistributor_regions:
             object.__setattr__(self, "redistributor_regions", (_first_region(self.topology),))
@@ -118,6 +123,10 @@ class Config:
         if self.security not in get_args(SecurityStates):
             raise ConfigError(f"security is one or two, the number of Security states; not {self.security}")
         self._check_virtual_interface()
+        if self.two_states and self.profile.one_state:
+            raise ConfigError(f"the profile {self.profile.name} has one Security state, and security is two")
+        if self.reset_group not in (None, 0, 1):
+            raise ConfigError(f"reset_group is 0, 1 or None, not {self.reset_group!r}")
         if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
             raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
         if self.its and self.lpis is False:

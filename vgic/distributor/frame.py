@@ -8,7 +8,8 @@ from vgic.config import Config
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
-from vgic.interrupts.registers import BankOwner, bank_words
+from vgic.interrupts.guards import EVERYTHING, NOTHING, Guard, guarded
+from vgic.interrupts.registers import BankOwner, Security, bank_words
 from vgic.layouts import gicd
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
@@ -16,6 +17,14 @@ from vgic.lpis.overlooking import OverlookingLpiBank
 __all__ = ["Distributor", "distributor_frame"]
 
 _MESSAGE_INTID: Final = gicd.SETSPI_NSR.mask("INTID")
+
+_DS: Final = gicd.CTLR_OF_TWO_STATES.mask("DS")
+_ARE_NS: Final = gicd.CTLR_OF_TWO_STATES.mask("ARE_NS")
+_ARE_S: Final = gicd.CTLR_OF_TWO_STATES.mask("ARE_S")
+"""Where the Non-secure view has ARE_NS, and that of DS = 1 ARE."""
+_ENABLE_GRP1S: Final = gicd.CTLR_OF_TWO_STATES.mask("EnableGrp1S")
+_ENABLE_GRP1NS: Final = gicd.CTLR_OF_TWO_STATES.mask("EnableGrp1NS")
+_SECURITY_EXTN: Final = gicd.TYPER.mask("SecurityExtn")
 
 
 class Distributor(BankOwner):
@@ -27,12 +36,17 @@ class Distributor(BankOwner):
         private: Sequence[PrivateInterrupts],
         lpis: Sequence[LpiBank | None],
         config: Config,
+        security: Security,
     ) -> None:
-        super().__init__(interrupts)
+        super().__init__(interrupts, security)
         self.spis = interrupts
         """The bank again, as what it is."""
         profile, features = config.profile, config.features
-        self._group_enable_bits = profile.group_enable_bits
+        self._two_states = config.two_states
+        self._group_enable_bits: list[int] = [*profile.group_enable_bits]
+        """The bit of GICD_CTLR that forwards each group, by its number."""
+        if config.two_states:
+            self._group_enable_bits.append(_ENABLE_GRP1S)
         self.typer = gicd.TYPER.encode(
             {
                 "ITLinesNumber": max(0, len(interrupts.words) - profile.unreported_spi_words),
@@ -44,11 +58,13 @@ class Distributor(BankOwner):
                 **profile.distributor_typer,
             }
         )
-        self._gated: list[InterruptBank] = [interrupts, *private] if profile.overlooks else []
+        self._banks: list[InterruptBank] = [interrupts, *private]
+        self._gated: list[InterruptBank] = self._banks if profile.overlooks else []
         """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
+        self._lpis = [bank for bank in lpis if bank is not None]
         self._gated_lpis = [bank for bank in lpis if isinstance(bank, OverlookingLpiBank)]
         self.control = 0
-        """The writable bits of GICD_CTLR: the group enables and E1NWF."""
+        """The writable bits of GICD_CTLR: the group enables, E1NWF and, with two Security states, DS."""
 
     @property
     def forwarded_groups(self) -> int:
@@ -71,19 +87,42 @@ class Distributor(BankOwner):
         if idle == bool(self.forwarded_groups):
             for bank in self._gated:
                 bank.set_idle(not idle)
-            for lpis in self._gated_lpis:
-                lpis.set_idle(not idle)
+            for gated in self._gated_lpis:
+                gated.set_idle(not idle)
         self.spis.placement.set_wakes(self.wakes)
         self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
+        if self.security.two and value & _DS:
+            self._join_states()
+
+    def _join_states(self) -> None:
+        """DS is set: from now on there is one Security state, and what was Secure Group 1 is Group 0 (SEC-1)."""
+        self.security.two = False
+        for bank in self._banks:
+            for number, word in enumerate(bank.words):
+                if word.modifier:
+                    bank.set_groups(number, word.group1, 0)
+        for lpis in self._lpis:
+            lpis.withdraw_all()
+            lpis.priorities.set_lower_half(False)
+            lpis.sort_anew()
+            lpis.forward_all()
+        self.spis.forwarder.set_one_state(True)
+        self.spis.forwarder.settle()
 
     def tell(self) -> None:
         """Tell the others what `control` says, and leave it to the caller to bring them up to date."""
+        if self._two_states:
+            self.security.two = not self.control & _DS
+            self.spis.forwarder.set_one_state(not self.security.two)
+            for lpis in self._lpis:
+                lpis.priorities.set_lower_half(self.security.two)
+                lpis.sort_anew()
         self.spis.placement.one_of_n.wakes = self.wakes
         for bank in self._gated:
             bank.idle = not self.forwarded_groups
-        for lpis in self._gated_lpis:
-            lpis.idle = not self.forwarded_groups
+        for gated in self._gated_lpis:
+            gated.idle = not self.forwarded_groups
         self.spis.forwarder.forward_groups(self.forwarded_groups)
 
 
@@ -98,9 +137,34 @@ class _Control(StoredWord[Distributor]):
         owner.set_control(value)
 
 
+class _ControlOfTwoStates(_Control):
+    """Stored as Secure accesses see it (SEC-1)."""
+
+    def view(self, owner: Distributor, index: int, secure: bool) -> int:
+        if not owner.security.two:
+            return owner.control | _ARE_S
+        if secure:
+            return owner.control | _ARE_S | _ARE_NS
+        return owner.control & _ENABLE_GRP1NS | _ARE_S
+
+    def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
+        if owner.security.two and not secure:
+            value = owner.control & ~_ENABLE_GRP1NS | value & _ENABLE_GRP1NS
+        elif not owner.security.two:
+            value |= _DS
+        if value & _DS:
+            value &= ~_ENABLE_GRP1S
+        owner.set_control(value)
+
+
 class _Type(Word[Distributor]):
     def get(self, owner: Distributor, index: int) -> int:
         return owner.typer
+
+
+class _TypeOfTwoStates(_Type):
+    def get(self, owner: Distributor, index: int) -> int:
+        return owner.typer | (_SECURITY_EXTN if owner.security.two else 0)
 
 
 class _Route(StoredWord[Distributor]):
@@ -136,17 +200,71 @@ class _Message(Word[Distributor]):
             bank.set_message(intid - bank.first, self.level)
 
 
+class _RouteGuard(Guard[Distributor]):
+    """Non-secure accesses reach the route of a Secure SPI where GICD_NSACR is 3 (SEC-5)."""
+
+    def seen(self, owner: Distributor, index: int, secure: bool) -> int:
+        if secure or not owner.security.two:
+            return EVERYTHING
+        bank = owner.spis
+        return EVERYTHING if index < bank.count and bank.is_reached(index, 3) else NOTHING
+
+
+class _MessageOfTwoStates(_Message):
+    """GICD_SETSPI_NSR and GICD_CLRSPI_NSR; Non-secure ones reach Secure SPIs of this GICD_NSACR or more (SEC-7)."""
+
+    def __init__(self, level: bool, reach: int) -> None:
+        super().__init__(level)
+        self.reach = reach
+
+    def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.spis
+        intid = value & _MESSAGE_INTID
+        reached = bank.has(intid) and bank.is_reached(intid - bank.first, self.reach)
+        if secure or not owner.security.two or reached:
+            super().put(owner, index, value, mask, secure)
+
+
+class _SecureMessage(_Message):
+    """GICD_SETSPI_SR and GICD_CLRSPI_SR, for Secure accesses while there are two states (SEC-7)."""
+
+    def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
+        if secure and owner.security.two:
+            super().put(owner, index, value, mask, secure)
+
+
 def distributor_frame(config: Config) -> Frame[Distributor]:
     """The GICD frame of a VM."""
     profile = config.profile
-    writable = writable_bits(config.features, profile.writable)
-    words: dict[str, Word[Distributor]] = {
-        "GICD_CTLR": _Control(),
-        "GICD_TYPER": _Type(),
-        "GICD_IROUTER": _Route(writable["GICD_IROUTER"]),
-        "GICD_SETSPI_NSR": _Message(True),
-        "GICD_CLRSPI_NSR": _Message(False),
-    }
-    at_once = profile.config_takes_effect_at_once
-    words.update(bank_words("GICD", "GICD_ICFGR", deferred=not at_once, overlooked=profile.overlooks))
-    return Frame("GICD", gicd.GICD, words, profile.fixed, writable, profile.absent)
+    writable = writable_bits(config.features, config.two_states, profile.writable)
+    route = _Route(writable["GICD_IROUTER"])
+    deferred = not profile.config_takes_effect_at_once
+    banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks)
+    words: dict[str, Word[Distributor]] = {}
+    layouts = gicd.GICD
+    if config.two_states:
+        layouts = gicd.GICD_OF_TWO_STATES
+        words.update(guarded(banks))
+        words.update(
+            {
+                "GICD_CTLR": _ControlOfTwoStates(),
+                "GICD_TYPER": _TypeOfTwoStates(),
+                "GICD_IROUTER": _RouteGuard(route),
+                "GICD_SETSPI_NSR": _MessageOfTwoStates(True, 1),
+                "GICD_CLRSPI_NSR": _MessageOfTwoStates(False, 2),
+                "GICD_SETSPI_SR": _SecureMessage(True),
+                "GICD_CLRSPI_SR": _SecureMessage(False),
+            }
+        )
+    else:
+        words.update(banks)
+        words.update(
+            {
+                "GICD_CTLR": _Control(),
+                "GICD_TYPER": _Type(),
+                "GICD_IROUTER": route,
+                "GICD_SETSPI_NSR": _Message(True),
+                "GICD_CLRSPI_NSR": _Message(False),
+            }
+        )
+    return Frame("GICD", layouts, words, profile.fixed, writable, profile.absent)

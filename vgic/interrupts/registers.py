@@ -6,19 +6,28 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 
 from mypy_extensions import i64
 
-from mmio import NOT_THERE, StoredWord, Word
+from mmio import NOT_THERE, StoredWord
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
-__all__ = ["BankOwner", "bank_words", "gather", "spread"]
+__all__ = ["BankOwner", "Security", "bank_words", "gather", "spread"]
+
+
+class Security:
+    """What all devices of a VM know of its Security states."""
+
+    def __init__(self, two: bool) -> None:
+        self.two = two
+        """Secure and Non-secure accesses differ: there are two states, and GICD_CTLR.DS is 0 (SEC-1)."""
 
 
 class BankOwner:
     """A device with a bank of interrupts."""
 
-    __slots__ = ("interrupts",)
+    __slots__ = ("interrupts", "security")
 
-    def __init__(self, interrupts: InterruptBank) -> None:
+    def __init__(self, interrupts: InterruptBank, security: Security) -> None:
         self.interrupts = interrupts
+        self.security = security
 
 
 class _BitWord(StoredWord[BankOwner]):
@@ -100,7 +109,22 @@ class _Group(_BitWord):
         bank = owner.interrupts
         if index < len(bank.words):
             bank.notice(index, ALL_BITS)
-            bank.set_group(index, value & bank.words[index].implemented)
+            word = bank.words[index]
+            bank.set_groups(index, value & word.implemented, word.modifier)
+
+
+class _GroupModifier(_BitWord):
+    def stored(self, word: InterruptWord) -> i64:
+        return word.modifier
+
+    def store(self, word: InterruptWord, bits: i64) -> None:
+        word.modifier = bits
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.interrupts
+        if index < len(bank.words):
+            word = bank.words[index]
+            bank.set_groups(index, word.group1, value & word.implemented)
 
 
 class _Priority(StoredWord[BankOwner]):
@@ -169,6 +193,36 @@ class _Config(StoredWord[BankOwner]):
             bank.update(number, ALL_BITS)
 
 
+class _NonsecureAccess(StoredWord[BankOwner]):
+    """Sixteen interrupts a register, two bits each: how much of a Secure one Non-secure accesses reach (SEC-5)."""
+
+    def get(self, owner: BankOwner, index: int) -> int:
+        words = owner.interrupts.words
+        number, half = divmod(index, 2)
+        if number >= len(words):
+            return 0
+        word, lsb = words[number], 16 * half
+        return spread(word.access_low >> lsb & 0xFFFF) | spread(word.access_high >> lsb & 0xFFFF) << 1
+
+    def kept(self, owner: BankOwner, index: int, writable: int) -> int:
+        words = owner.interrupts.words
+        number, half = divmod(index, 2)
+        if number >= len(words):
+            return NOT_THERE
+        return 0b11 * spread(words[number].implemented >> 16 * half & 0xFFFF) & writable
+
+    def keep(self, owner: BankOwner, index: int, value: int) -> None:
+        number, half = divmod(index, 2)
+        word, lsb = owner.interrupts.words[number], 16 * half
+        there = word.implemented & 0xFFFF << lsb
+        word.access_low = word.access_low & ~there | gather(value) << lsb & there
+        word.access_high = word.access_high & ~there | gather(value >> 1) << lsb & there
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        if index // 2 < len(owner.interrupts.words):
+            self.keep(owner, index, value)
+
+
 def spread(bits: int) -> int:
     """Bit n of 16 to bit 2n."""
     return sum((bits >> n & 1) << 2 * n for n in range(16))
@@ -181,18 +235,20 @@ def gather(bits: int) -> int:
 
 def bank_words(
     prefix: str, config: str, first_half: int = 0, deferred: bool = False, overlooked: bool = False
-) -> dict[str, Word[BankOwner]]:
+) -> dict[str, StoredWord[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
     `config` names the trigger configuration registers, the first of which covers half `first_half` of the bank's
     first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated;
     with `overlooked`, when something happens to the interrupt.
     """
-    enabled: Word[BankOwner] = _Enabled()
-    pending: Word[BankOwner] = _Pending()
-    active: Word[BankOwner] = _Active()
+    enabled: StoredWord[BankOwner] = _Enabled()
+    pending: StoredWord[BankOwner] = _Pending()
+    active: StoredWord[BankOwner] = _Active()
     return {
         f"{prefix}_IGROUPR": _Group(),
+        f"{prefix}_IGRPMODR": _GroupModifier(),
+        f"{prefix}_NSACR": _NonsecureAccess(),
         f"{prefix}_ISENABLER": enabled,
         f"{prefix}_ICENABLER": enabled,
         f"{prefix}_ISPENDR": pending,

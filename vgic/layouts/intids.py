@@ -22,6 +22,8 @@ _BITS_PER_INTID: Final[dict[str, int]] = {
     "GICD_ITARGETSR": 8,
     "GICD_IGRPMODR": 1,
     "GICR_IGRPMODR": 1,
+    "GICD_NSACR": 2,
+    "GICR_NSACR": 2,
 }
 
 # The configuration of PPIs is a register of its own, not the second of an array.

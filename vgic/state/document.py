@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
-from vgic.config import MAINTENANCE_PPI, Config, OneOfNChoice, RedistributorRegion
+from vgic.config import MAINTENANCE_PPI, Config, OneOfNChoice, RedistributorRegion, SecurityStates
 from vgic.errors import StateError
 from vgic.profiles import Profile, profile_named
 from vgic.state.saving import RegionDescription, SavedState, VmDescription
@@ -24,6 +24,7 @@ ItemT = TypeVar("ItemT")
 
 _HEX: Final = re.compile(r"0x[0-9a-f]{1,32}", re.ASCII)
 _CHOICES: Final[dict[str, OneOfNChoice]] = {choice: choice for choice in get_args(OneOfNChoice)}
+_SECURITY: Final[dict[str, SecurityStates]] = {states: states for states in get_args(SecurityStates)}
 
 
 def to_document(state: SavedState) -> Document:
@@ -75,14 +76,13 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         its=tuple(vm["its"]),
         list_registers=vm.get("list_registers", 0),
         maintenance_intid=vm.get("maintenance_intid", MAINTENANCE_PPI),
+        security=vm.get("security", "one"),
+        reset_group=vm.get("reset_group"),
     )
 
 
 def _vm(vm: Document) -> VmDescription:
     _only(vm, "vm.", VmDescription.__annotations__, VmDescription.__optional_keys__)
-    choice = _take(vm, "one_of_n_choice", str)
-    if choice not in _CHOICES:
-        raise StateError(f"one_of_n_choice is {choice!r}, none of {', '.join(_CHOICES)}")
     described: VmDescription = {
         "profile": _take(vm, "profile", str),
         "affinities": _items(vm, "affinities", str),
@@ -92,7 +92,7 @@ def _vm(vm: Document) -> VmDescription:
         "a3v": _take(vm, "a3v", bool),
         "rss": _take(vm, "rss", bool),
         "one_of_n": _take(vm, "one_of_n", bool),
-        "one_of_n_choice": _CHOICES[choice],
+        "one_of_n_choice": _choice(vm, "one_of_n_choice", _CHOICES),
         "lpis": _take(vm, "lpis", bool),
         "lpi_id_bits": _take(vm, "lpi_id_bits", int),
         "its": [_number(item, "its") for item in _items(vm, "its", str)],
@@ -105,6 +105,10 @@ def _vm(vm: Document) -> VmDescription:
         described["list_registers"] = _take(vm, "list_registers", int)
     if "maintenance_intid" in vm:
         described["maintenance_intid"] = _take(vm, "maintenance_intid", int)
+    if "security" in vm:
+        described["security"] = _choice(vm, "security", _SECURITY)
+    if "reset_group" in vm:
+        described["reset_group"] = _take(vm, "reset_group", int)
     return described
 
 
@@ -124,6 +128,13 @@ def _only(
 
 def _take(document: Document, key: str, kind: type[ItemT]) -> ItemT:
     return _expect(document[key], key, kind)
+
+
+def _choice(document: Document, key: str, choices: Mapping[str, ItemT]) -> ItemT:
+    choice = _take(document, key, str)
+    if choice not in choices:
+        raise StateError(f"{key} is {choice!r}, none of {', '.join(choices)}")
+    return choices[choice]
 
 
 def _items(document: Document, key: str, kind: type[ItemT]) -> list[ItemT]:

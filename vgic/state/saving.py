@@ -59,6 +59,8 @@ class VmDescription(TypedDict):
     """Where there are any."""
     maintenance_intid: NotRequired[int]
     """Where there are list registers."""
+    reset_group: NotRequired[int]
+    """The group of interrupts at reset, where it is not as the profile has it."""
 
 
 class SavedState(TypedDict):
@@ -97,6 +99,8 @@ def describe(config: Config) -> VmDescription:
     if config.list_registers:
         vm["list_registers"] = config.list_registers
         vm["maintenance_intid"] = config.maintenance_intid
+    if config.reset_group is not None:
+        vm["reset_group"] = config.reset_group
     return vm
 
 

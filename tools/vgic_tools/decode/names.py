@@ -13,7 +13,7 @@ from vgic.layouts import its_commands
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
-from vgic.layouts.icc import ICC
+from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.its_tables import TableFormat
 from vgic_tools.errors import UsageError
 from vgic_tools.numbers import number
@@ -28,7 +28,7 @@ __all__ = [
     "value_of",
 ]
 
-_LAYOUTS: Final = (*GICD, *RD_BASE, *SGI_BASE, *CONTROL, *TRANSLATION, *ICC)
+_LAYOUTS: Final = (*GICD, *RD_BASE, *SGI_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS)
 
 _COMMAND: Final = "COMMAND"
 _ENTRIES: Final = {"DTE": "device", "ITE": "translation", "CTE": "collection", "L1": "level1"}

@@ -42,6 +42,7 @@ __all__ = [
     "arguments",
     "configured",
     "profile_of",
+    "properties",
     "stopped_model",
     "version",
 ]
@@ -98,8 +99,14 @@ def profile_of(release: str) -> vgic.Profile:
 
 def arguments(cpus: int, its: bool = False) -> list[str]:
     """The machine: everything in QEMU's command line that the GIC depends on."""
-    machine = f"virt,gic-version=3,its={'on' if its else 'off'}"
+    machine = f"virt,gic-version=3,{properties(Machine(its=its))}"
     return ["-machine", machine, "-cpu", "cortex-a57", "-smp", str(cpus), "-m", str(RAM_SIZE >> 20)]
+
+
+def properties(machine: Machine) -> str:
+    """Those of QEMU's machine that say what a machine has."""
+    has = {"its": machine.its, "secure": machine.secure, "virtualization": machine.virtualization}
+    return ",".join(f"{name}={'on' if value else 'off'}" for name, value in has.items())
 
 
 def line_of(operation: Line, cpus: int) -> str:
@@ -113,7 +120,7 @@ def line_of(operation: Line, cpus: int) -> str:
 def configured(release: str) -> Callable[[Machine], vgic.Config]:
     """What a version of QEMU has of each machine."""
     profile = profile_of(release)
-    return lambda machine: virt_config(machine.cpus, profile, its=machine.its)
+    return lambda machine: virt_config(machine.cpus, profile, its=machine.its, secure=machine.secure)
 
 
 def stopped_model(release: str) -> ModelJudge:
