@@ -46,6 +46,7 @@ class Machine:
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
+            f"{' two Security states,' if config.two_states else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
@@ -112,6 +113,11 @@ def machine_options(command: CommandT) -> CommandT:
         click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
+        click.option(
+            "--security",
+            type=click.Choice(["one", "two"]),
+            help="How many Security states there are. Default: one, or as the command line says.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -135,6 +141,7 @@ def machine_from_options(
     gicd_base: str | None,
     redistributors: tuple[str, ...],
     its: tuple[str, ...] = (),
+    security: str | None = None,
     machine: Path | None = None,
     default_cpus: int | None = None,
     default_machine: Machine | None = None,
@@ -202,6 +209,8 @@ def machine_from_options(
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
         if its:
             changes["its"] = tuple(_number("--its", text) for text in its)
+        if security is not None:
+            changes["security"] = security
         return Machine(_changed(config, changes), origin)
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error
