@@ -25,7 +25,7 @@ pytestmark = [
     ),
 ]
 
-GUESTS: Final = 400
+GUESTS: Final = 1_000
 """At most; most faults show within ten."""
 
 

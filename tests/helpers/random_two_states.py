@@ -3,15 +3,16 @@
 from typing import Final
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import invariant, rule
 
 from pe_states import EL3
-from random_guest import Affinity, RandomGuest, cpus, irouter, priorities, words
-from reference import GICD_CTLR, IROUTER, SGI_BASE, WAKER
+from random_guest import READ_WITHOUT_EFFECT, Affinity, RandomGuest, cpus, irouter, priorities, words
+from reference import CLRSPI, GICD_CTLR, IROUTER, SETSPI, SGI_BASE, WAKER
 from two_states_reference import CLRSPI_SR, DS, IGRPMODR, NSACR, SETSPI_SR, TwoStatesReference
 from vgic import PeState
 
 ALL_GROUPS: Final = 0b111
+SELDOM: Final = 8
 states = st.builds(
     PeState,
     el=st.sampled_from([0, 1, 1, 1, 2, 2, 3, 3]),
@@ -31,6 +32,7 @@ class RandomTwoStatesGuest(RandomGuest):
     options = {"security": "two"}  # noqa: RUF012
     secure = True
     """Accesses to memory are Secure now."""
+    steps = 0
 
     def boot(self, affinities: list[Affinity]) -> None:
         self.mmio(None, GICD_CTLR, 4, ALL_GROUPS)
@@ -58,6 +60,7 @@ class RandomTwoStatesGuest(RandomGuest):
     def tell(self, cpu: int, state: PeState) -> None:
         self.gic.set_pe_state(cpu, state)
         self.other.cpus[cpu].pe = state
+        self.seen[f"EL{state.el} {'Secure' if state.secure else 'Non-secure'}"] += 1
 
     def mmio(self, redistributor: int | None, offset: int, size: int, value: int) -> None:
         self.gic.write(self.address(redistributor, offset), size, value, secure=self.secure)
@@ -72,6 +75,21 @@ class RandomTwoStatesGuest(RandomGuest):
             by = "Secure" if secure else "Non-secure"
             assert got == expected, f"{by} {where}+{offset:#x}, {size} bytes: {got:#x}, reference {expected:#x}"
 
+    @invariant()
+    def registers_agree(self) -> None:
+        """Those in memory have two views: they are looked at now and then, and at the end."""
+        self.steps += 1
+        if self.steps % SELDOM == 0:
+            super().registers_agree()
+            return
+        for cpu in range(self.count):
+            for name in READ_WITHOUT_EFFECT:
+                self.mrs(cpu, name)
+
+    def teardown(self) -> None:
+        if self.steps:
+            super().registers_agree()
+
     def compare_words(self, redistributor: int | None, base: int, word: int) -> None:
         super().compare_words(redistributor, base, word)
         self.compare(redistributor, base + IGRPMODR + 4 * word, 4)
@@ -81,7 +99,6 @@ class RandomTwoStatesGuest(RandomGuest):
     @rule(cpu=cpus, state=states)
     def enter(self, cpu: int, state: PeState) -> None:
         self.tell(cpu % self.count, state)
-        self.seen[f"EL{state.el} {'Secure' if state.secure else 'Non-secure'}"] += 1
 
     @rule(secure=st.booleans())
     def access_as(self, secure: bool) -> None:
@@ -93,9 +110,32 @@ class RandomTwoStatesGuest(RandomGuest):
         base = 0 if redistributor is None else SGI_BASE
         self.mmio(redistributor, base + array + 4 * (number % 2 if redistributor is not None else number), 4, value)
 
-    @rule(register=st.sampled_from([SETSPI_SR, CLRSPI_SR]), intid=st.integers(32, 95), size=st.sampled_from([2, 4]))
-    def send_secure_message(self, register: int, intid: int, size: int) -> None:
-        self.mmio(None, register, size, intid)
+    @rule(
+        sender=cpus,
+        receiver=cpus,
+        state=states,
+        register=st.sampled_from(["SGI0R", "SGI1R", "ASGI1R"]),
+        access=words,
+        intid=st.integers(0, 15),
+    )
+    def send_between_states(
+        self, sender: int, receiver: int, state: PeState, register: str, access: int, intid: int
+    ) -> None:
+        """An SGI, after a monitor has said at the target who may send which."""
+        self.secure = True
+        self.mmio(receiver % self.count, SGI_BASE + NSACR, 4, access)
+        self.tell(sender % self.count, state)
+        aff3, aff2, aff1, _ = self.other.cpus[receiver % self.count].affinity
+        self.msr(sender % self.count, register, aff3 << 48 | aff2 << 32 | aff1 << 16 | intid << 24 | 0xFFFF)
+
+    @rule(
+        register=st.sampled_from([SETSPI, CLRSPI, SETSPI_SR, CLRSPI_SR]),
+        intid=st.integers(32, 95),
+        secure=st.booleans(),
+    )
+    def send_message_between_states(self, register: int, intid: int, secure: bool) -> None:
+        self.secure = secure
+        self.mmio(None, register, 4, intid)
 
     @rule(
         cpu=cpus,
@@ -103,7 +143,7 @@ class RandomTwoStatesGuest(RandomGuest):
         enables=st.sampled_from([0b11, 0b11, 0b01, 0b10, 0]),
         pmr=priorities,
         state=states,
-        name=st.sampled_from(["PMR", "BPR1", "BPR0", "CTLR", "AP1R0", "IGRPEN1"]),
+        name=st.sampled_from(["PMR", "BPR1", "BPR1", "BPR1", "BPR0", "CTLR", "AP1R0", "IGRPEN1"]),
         value=st.one_of(priorities, words),
     )
     def write_below_el3(
@@ -117,13 +157,22 @@ class RandomTwoStatesGuest(RandomGuest):
         self.tell(cpu, state)
         self.msr(cpu, name, value)
 
-    @rule(state=states, drops=st.booleans())
-    def deactivate(self, state: PeState, drops: bool) -> None:
+    @rule(cpu=cpus, before=priorities, el=st.sampled_from([1, 2]), value=priorities)
+    def mask_as_nonsecure(self, cpu: int, before: int, el: int, value: int) -> None:
+        """PMR in the Non-secure view, after a monitor has set it."""
+        cpu %= self.count
+        self.tell(cpu, EL3)
+        self.msr(cpu, "PMR", before)
+        self.tell(cpu, PeState(el, scr_fiq=True))
+        self.msr(cpu, "PMR", value)
+
+    @rule(state=states, drops=st.booleans(), control=st.sampled_from([0b11100, 0b11100, 0b00100, 0b11000]))
+    def deactivate(self, state: PeState, drops: bool, control: int) -> None:
         """A monitor takes what there is, and in another state it is deactivated."""
         self.take_at_el3()
         for cpu, group, intid in self.taken:
             self.tell(cpu, EL3)
-            self.msr(cpu, "CTLR_EL3", 0b11100)
+            self.msr(cpu, "CTLR_EL3", control)
             if drops:
                 self.msr(cpu, f"EOIR{group}", intid)
             self.tell(cpu, state)
