@@ -10,11 +10,14 @@ from typing import Final
 from mmio import AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.cpu_interface.virtual import VirtualCpuInterface
+from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic.cpu_interface.virtual_registers import VirtualRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.spis import SharedInterrupts
@@ -46,7 +49,7 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
     profile, bits = config.profile, config.priority_bits
     if config.two_states:
         return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
-    kind = VirtualCpuInterface if profile.list_registers else CpuInterface
+    kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
     return kind(cpu, profile, bits, lines)
 
 
@@ -99,6 +102,15 @@ class Machine:
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
         kind = TwoStateSystemRegisters if config.two_states else SystemRegisters
         self.sysregs = kind(config, self.sgis)
+        self.controls: list[VirtualControl] = []
+        """The virtual CPU interface of each vCPU, none where the VM has no list registers."""
+        self.hypervisor_registers: HypervisorRegisters | None = None
+        self.virtual_registers: VirtualRegisters | None = None
+        if config.list_registers:
+            self.hypervisor_registers = HypervisorRegisters(config)
+            self.virtual_registers = VirtualRegisters(config)
+            for interface, private in zip(self.interfaces, self.private, strict=True):
+                self.controls.append(VirtualControl(config, interface, private, lines))
 
     def _reset_interrupts(self) -> None:
         profile, group = self.config.profile, self.config.reset_group

@@ -17,7 +17,7 @@ from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ENABLED
 from vgic.topology import NO_VCPU
 
-__all__ = ["Interrupt", "Lpi", "Spi"]
+__all__ = ["Interrupt", "Lpi", "MaintenanceInterrupt", "Spi"]
 
 
 class Interrupt:
@@ -109,6 +109,14 @@ class Interrupt:
 
     def _destination(self) -> str:
         return f", private to vCPU {self.target}"
+
+
+class MaintenanceInterrupt(Interrupt):
+    """The PPI that ICH_MISR_EL2 drives."""
+
+    def set_level(self, level: int) -> None:
+        """Raises ConfigError: the virtual CPU interface drives the line."""
+        raise ConfigError(f"INTID {self.intid} is the maintenance interrupt: the virtual CPU interface drives it")
 
 
 class Spi(Interrupt):

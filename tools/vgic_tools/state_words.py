@@ -83,7 +83,7 @@ def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
 
 
 def _parts(name: str, value: int, shape: int) -> Iterator[tuple[int | str, int]]:
-    """The INTIDs of a register with their values, or its fields by name, by the layout of the value `shape`."""
+    """The INTIDs of a register and their values, or its fields by name; its layout is that of the value `shape`."""
     register = _register(name)
     lpis = _LPI_BYTES.fullmatch(register)
     if lpis is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
-from vgic.config import Config, OneOfNChoice, RedistributorRegion, SecurityStates
+from vgic.config import MAINTENANCE_PPI, Config, OneOfNChoice, RedistributorRegion, SecurityStates
 from vgic.errors import StateError
 from vgic.profiles import Profile, profile_named
 from vgic.state.saving import RegionDescription, SavedState, VmDescription
@@ -74,6 +74,8 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         lpis=vm["lpis"],
         lpi_id_bits=vm["lpi_id_bits"],
         its=tuple(vm["its"]),
+        list_registers=vm.get("list_registers", 0),
+        maintenance_intid=vm.get("maintenance_intid", MAINTENANCE_PPI),
         security=vm.get("security", "one"),
         reset_group=vm.get("reset_group"),
     )
@@ -99,6 +101,10 @@ def _vm(vm: Document) -> VmDescription:
     }
     if "processors" in vm:
         described["processors"] = _items(vm, "processors", int)
+    if "list_registers" in vm:
+        described["list_registers"] = _take(vm, "list_registers", int)
+    if "maintenance_intid" in vm:
+        described["maintenance_intid"] = _take(vm, "maintenance_intid", int)
     if "security" in vm:
         described["security"] = _choice(vm, "security", _SECURITY)
     if "reset_group" in vm:

@@ -21,7 +21,7 @@ from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import FIRST_LPI
 
-__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
+__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations", "levels_text"]
 
 OFFERS: Final = "highest pending interrupts"
 OUTPUTS: Final = "IRQ and FIQ outputs"
@@ -279,7 +279,7 @@ class Evaluations:
             if outputs == state & 3:
                 self.same_outputs += 1
             else:
-                expected, got = _levels_text(outputs), _levels_text(state & 3)
+                expected, got = levels_text(outputs), levels_text(state & 3)
                 differences.append(Difference(evaluation.outputs_index, OUTPUTS, cpu, expected, got))
         return differences
 
@@ -310,5 +310,6 @@ def _offer_text(offer: i64) -> str:
     return f"INTID {intid}, group {offer & _GROUP}, priority {offer >> _PRIORITY_SHIFT:#04x}"
 
 
-def _levels_text(outputs: i64) -> str:
+def levels_text(outputs: i64) -> str:
+    """IRQ (bit 1) and FIQ (bit 0) in words."""
     return f"IRQ {outputs >> 1} FIQ {outputs & 1}"
