@@ -5,7 +5,7 @@ Each function raises AssertionError at the first difference.
 
 import random
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import vgic
 from isolation import (
@@ -27,25 +27,38 @@ from isolation import (
 )
 from offsets import BANK, GICR
 
-__all__ = ["run_beside_a_twin", "run_beside_one_state", "run_with_other_secrets"]
+__all__ = ["Lived", "run_beside_a_twin", "run_beside_one_state", "run_with_other_secrets"]
 
 ROUND: Final = 200
 """Operations between two comparisons of everything."""
 
 
-def run_beside_a_twin(seed: str, operations: int, opened: bool) -> dict[bool, int]:
-    """A VM does the operations of both states, its twin the Secure ones; how many interrupts each state took."""
+class Lived(NamedTuple):
+    """What was done beside a twin."""
+
+    nonsecure: int
+    """Operations of the Non-secure state."""
+    taken: int
+    """Interrupts that it took."""
+    secure_taken: int
+    """Those that Secure software took."""
+
+
+def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
+    """A VM does the operations of both states, its twin only the Secure ones."""
     rng = random.Random(seed)
     scenario = Scenario.random(rng, opened)
     gic, twin = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
-    read = 0
+    read = nonsecure = 0
     taken = {True: 0, False: 0}
     for count, operation in enumerate(source.some(operations, 0.35, not opened), 1):
         got = perform(gic, operation)
         if operation.kind == "mrs" and operation.place in ACKNOWLEDGING:
             taken[operation.secure] += got < vgic.SPURIOUS
-        if operation.secure:
+        if not operation.secure:
+            nonsecure += 1
+        else:
             expected = perform(twin, operation)
             assert (got ^ expected) & operation.compared == 0, (count, operation, hex(got), hex(expected))
             read += got & operation.compared != 0
@@ -56,7 +69,7 @@ def run_beside_a_twin(seed: str, operations: int, opened: bool) -> dict[bool, in
     # There was something to be changed, and what is Non-secure was.
     assert secure_state(gic, scenario)
     assert gic.save() != twin.save()
-    return taken
+    return Lived(nonsecure, taken[False], taken[True])
 
 
 def with_other_secrets(operation: Operation, scenario: Scenario, rng: random.Random) -> Operation:
