@@ -111,8 +111,8 @@ class Gic:
         """A load of `size` bytes (1, 2, 4 or 8) from `address`, zero-extended. Never raises.
 
         With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
-        the observer where the access has no effect. `secure` is the access's Security state, which counts where there
-        are two (rules SEC-1 to SEC-8).
+        the observer where the access has no effect. `secure` is the access's Security state, which counts where
+        there are two (rules SEC-1 to SEC-8).
         """
         value = self.map.try_read(address, size, secure)
         if value < 0:
