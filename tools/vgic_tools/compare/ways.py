@@ -170,7 +170,7 @@ WAYS: Final = {
             (Load, Store, Mrs, Msr, Line),
             _running,
             _beside_placed,
-            (),
+            (LateOutputs,),
             QEMU,
             1000,
             has="secure",
