@@ -15,6 +15,7 @@ from vgic.cpu_interface.list_register_interface import ListRegisterInterface
 from vgic.cpu_interface.list_registers import ListRegisters
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.layouts.ich import HCR, MISR
+from vgic.profiles import Profile
 
 __all__ = ["VirtualControl", "VirtualLineSink"]
 
@@ -25,13 +26,18 @@ _EOI: Final = MISR.mask("EOI")
 _U: Final = MISR.mask("U")
 _LRENP: Final = MISR.mask("LRENP")
 _NP: Final = MISR.mask("NP")
-_GROUP_CONDITIONS: Final = (
-    (GROUP0, True, HCR.mask("VGrp0EIE"), MISR.mask("VGrp0E")),
-    (GROUP0, False, HCR.mask("VGrp0DIE"), MISR.mask("VGrp0D")),
-    (GROUP1, True, HCR.mask("VGrp1EIE"), MISR.mask("VGrp1E")),
-    (GROUP1, False, HCR.mask("VGrp1DIE"), MISR.mask("VGrp1D")),
-)
-_OF_GROUPS: Final = sum(condition[2] for condition in _GROUP_CONDITIONS)
+_OF_GROUPS: Final = sum(HCR.mask(name) for name in ("VGrp0EIE", "VGrp0DIE", "VGrp1EIE", "VGrp1DIE"))
+
+
+def _group_conditions(profile: Profile) -> tuple[tuple[int, bool, int, int], ...]:
+    """A group, whether it is to be enabled, what of ICH_HCR_EL2 asks for that, and what of ICH_MISR_EL2 says so."""
+    looked_at = GROUP1 if profile.vgrp0d_looks_at_group_1 else GROUP0
+    return (
+        (GROUP0, True, HCR.mask("VGrp0EIE"), MISR.mask("VGrp0E")),
+        (looked_at, False, HCR.mask("VGrp0DIE"), MISR.mask("VGrp0D")),
+        (GROUP1, True, HCR.mask("VGrp1EIE"), MISR.mask("VGrp1E")),
+        (GROUP1, False, HCR.mask("VGrp1DIE"), MISR.mask("VGrp1D")),
+    )
 
 
 @runtime_checkable
@@ -69,6 +75,7 @@ class VirtualControl(Settler):
         """The bits of ICH_HCR_EL2 other than En and EOIcount."""
         self.maintenance = False
         """The level of the maintenance interrupt."""
+        self._group_conditions = _group_conditions(config.profile)
         self._private = private
         self._intid: i64 = config.maintenance_intid
 
@@ -104,7 +111,7 @@ class VirtualControl(Settler):
         if conditions & _NPIE and not registers.pending():
             status |= _NP
         if conditions & _OF_GROUPS:
-            for group, enabled, condition, bit in _GROUP_CONDITIONS:
+            for group, enabled, condition, bit in self._group_conditions:
                 if conditions & condition and self.interface.groups[group].enabled == enabled:
                     status |= bit
         return status

@@ -11,6 +11,7 @@ from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
 from vgic.layouts import icc
+from vgic.layouts.ich import HCR
 from vgic_tools.judges.protocol import Machine
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "IRQ",
     "describe",
     "interrupted_to",
+    "is_redirected",
     "is_virtual",
     "leaves_beginning",
     "place_of",
     "places_of",
+    "shown_at",
     "state_of",
     "trapped_to",
 ]
@@ -51,6 +54,14 @@ _GROUP1: Final = frozenset(
 )
 _SENDING: Final = frozenset({icc.ICC_SGI0R_EL1, icc.ICC_SGI1R_EL1, icc.ICC_ASGI1R_EL1})
 _COMMON: Final = frozenset({icc.ICC_CTLR_EL1, icc.ICC_PMR_EL1, icc.ICC_RPR_EL1, icc.ICC_DIR_EL1}) | _SENDING
+
+_TRAPS: Final = {
+    **dict.fromkeys(_COMMON, HCR.mask("TC")),
+    **dict.fromkeys(_GROUP0, HCR.mask("TALL0")),
+    **dict.fromkeys(_GROUP1, HCR.mask("TALL1")),
+    icc.ICC_DIR_EL1: HCR.mask("TC") | HCR.mask("TDIR"),
+}
+"""What of ICH_HCR_EL2 traps a register."""
 
 
 def place_of(state: PeState) -> int:
@@ -116,25 +127,44 @@ def is_virtual(place: int) -> bool:
     return state.el == 1 and (state.hcr_imo or state.hcr_fmo)
 
 
-def trapped_to(place: int, register: int) -> int:
+def is_redirected(place: int, register: int) -> bool:
+    """True where a PE's access of a register at the encoding of an ICC one reaches the virtual CPU interface's."""
+    state = state_of(place)
+    if state.el != 1:
+        return False
+    if register in _GROUP0:
+        return state.hcr_fmo
+    if register in _GROUP1:
+        return state.hcr_imo
+    return register in _COMMON and register not in _SENDING and is_virtual(place)
+
+
+def trapped_to(place: int, register: int, controls: int = 0) -> int:
     """The Exception level that an access of a system register is trapped to, 0 where it is not.
 
-    ICH_HCR_EL2 can have more of them trap. Source: Arm's ICC_* register pages, the access pseudocode.
+    `controls` are those of ICH_HCR_EL2. Source: Arm's ICC_* register pages, the access pseudocode.
     """
     state = state_of(place)
-    if state.el == 3:
+    if state.el == 1 and not state.secure:
+        traps = _TRAPS.get(register, 0)
+        if controls & traps or (register in _SENDING and is_virtual(place)):
+            return 2
+    if state.el == 3 or is_redirected(place, register):
         return 0
-    redirected = {True: state.hcr_imo, False: state.hcr_fmo}
     if register in _COMMON:
-        if is_virtual(place):
-            return 2 if register in _SENDING else 0
         return 3 if state.scr_irq and state.scr_fiq else 0
-    if register in _GROUP0 or register in _GROUP1:
-        irq = register in _GROUP1
-        if state.el == 1 and redirected[irq]:
-            return 0
-        return 3 if (state.scr_irq if irq else state.scr_fiq) else 0
-    return 0
+    if register in _GROUP0:
+        return 3 if state.scr_fiq else 0
+    return 3 if register in _GROUP1 and state.scr_irq else 0
+
+
+def shown_at(place: int, physical: int, virtual: int) -> int:
+    """ISR_EL1 at a place, of what is signalled physically and virtually."""
+    state = state_of(place)
+    shown = 0
+    for signal, redirected in ((IRQ, state.hcr_imo), (FIQ, state.hcr_fmo)):
+        shown |= (virtual if redirected and state.el == 1 else physical) & signal
+    return shown
 
 
 def interrupted_to(place: int, signals: int) -> int:
