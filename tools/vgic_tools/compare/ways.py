@@ -178,7 +178,7 @@ WAYS: Final = {
             _beside_placed,
             (LateOutputs,),
             QEMU,
-            1000,
+            2500,
             has="secure",
             draws=_two_state_lives,
         ),

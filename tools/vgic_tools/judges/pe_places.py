@@ -7,6 +7,7 @@ never get to the operation: the PE traps them, or takes them elsewhere. That is 
 'EL1 Secure, SCR_EL3.FIQ'
 """
 
+from functools import lru_cache
 from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
@@ -52,6 +53,7 @@ def place_of(state: PeState) -> int:
     )
 
 
+@lru_cache(1 << 7)
 def state_of(place: int) -> PeState:
     """The state of a place that is not 0."""
     return PeState(

@@ -1,13 +1,12 @@
 """The model beside a judge whose PEs go from place to place: it is told where each of them is."""
 
-from functools import lru_cache
 from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
 from vgic.layouts import ich
 from vgic_tools.judges import pe_places
 from vgic_tools.judges.model import ISR_EL1, ModelJudge
-from vgic_tools.judges.pe_places import interrupted_to, shown_at, trapped_to
+from vgic_tools.judges.pe_places import interrupted_to, shown_at, state_of, trapped_to
 from vgic_tools.judges.protocol import Load, Machine, Mrs, Msr, Operation, Outcome, Store
 
 __all__ = ["PlacedModel"]
@@ -16,8 +15,6 @@ _EL2: Final = 2
 _EL3: Final = 3
 _OP1_OF_EL2: Final = 4
 """Of its registers' encodings."""
-
-_state_of = lru_cache(None)(pe_places.state_of)
 
 
 class PlacedModel(ModelJudge):
@@ -41,7 +38,7 @@ class PlacedModel(ModelJudge):
             return super().perform_one(operation)
         cpu, place = operation.cpu, operation.place or self._beginning
         self._places[cpu] = place
-        self.gic.set_pe_state(cpu, _state_of(place))
+        self.gic.set_pe_state(cpu, state_of(place))
         level = interrupted_to(place, super()._signals(cpu))
         if not level and isinstance(operation, Mrs | Msr) and self._is_defined(operation):
             controls = self.gic.mrs(cpu, ich.ICH_HCR_EL2) if self._has_el2 else None
@@ -63,7 +60,7 @@ class PlacedModel(ModelJudge):
         if not isinstance(operation, Load | Store | Mrs | Msr):
             return super()._act(operation)
         gic, place = self.gic, self._places[operation.cpu]
-        state = _state_of(place)
+        state = state_of(place)
         secure = state.secure or state.el == _EL3
         match operation:
             case Load(cpu, address, size):
@@ -89,7 +86,7 @@ class PlacedModel(ModelJudge):
 
     def _is_defined(self, operation: Mrs | Msr) -> bool:
         """What is UNDEFINED is so before it can be trapped."""
-        if _is_of_el2(operation.register) and _state_of(self._places[operation.cpu]).el < _EL2:
+        if _is_of_el2(operation.register) and state_of(self._places[operation.cpu]).el < _EL2:
             return False
         return self.gic.sysreg_defined(operation.register, isinstance(operation, Msr), operation.cpu)
 
