@@ -30,6 +30,8 @@ QEMU_OPERATIONS = 1_000_000
 """With the agent on every vCPU of the QEMU on PATH."""
 SECURE_OPERATIONS = 1_000_000
 """Of machines with both Security states."""
+HYPERVISOR_OPERATIONS = 1_000_000
+"""Of hypervisors at EL2 and their guests."""
 NEWER_OPERATIONS = 200_000
 """Of a newer one."""
 ISOLATED_OPERATIONS = 10_000_000
@@ -91,6 +93,10 @@ def _secure() -> Told:
     yield _compared(WAYS["secure"], QEMU, SECURE_OPERATIONS)
 
 
+def _hypervisor() -> Told:
+    yield _compared(WAYS["hypervisor"], QEMU, HYPERVISOR_OPERATIONS)
+
+
 def _newer() -> Told:
     newer = cached_qemu()
     if newer is None:
@@ -131,6 +137,7 @@ PARTS: dict[str, Callable[[], Told]] = {
     "guests": _guests,
     "qemu": _qemu,
     "secure": _secure,
+    "hypervisor": _hypervisor,
     "newer": _newer,
     "isolation": _isolation,
 }

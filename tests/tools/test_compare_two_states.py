@@ -17,7 +17,7 @@ from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.pe_places import FIQ, is_virtual, place_of, state_of
 from vgic_tools.judges.placed_model import PlacedModel
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, Store
-from vgic_tools.machines.qemu_cmdline import virt_config
+from vgic_tools.machines.qemu_cmdline import LIST_REGISTERS, virt_config
 
 AREAS = WAYS["secure"].areas
 GICD = 0x0800_0000
@@ -31,7 +31,11 @@ NONSECURE = place_of(PeState(1))
 
 
 def model(profile: vgic.Profile = vgic.QEMU) -> PlacedModel:
-    return PlacedModel(lambda machine: virt_config(machine.cpus, profile, secure=machine.secure))
+    def configure(machine: Machine) -> vgic.Config:
+        list_registers = LIST_REGISTERS if machine.virtualization else 0
+        return virt_config(machine.cpus, profile, list_registers=list_registers, secure=machine.secure)
+
+    return PlacedModel(configure)
 
 
 def performed(*operations: Operation, has_el2: bool = True) -> list[Outcome]:

@@ -17,7 +17,7 @@ from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, IGROUPR, SGI_BAS
 from vgic_tools.compare.engine import Life
 from vgic_tools.compare.guest_operations import GuestOperations
 from vgic_tools.judges.pe_places import is_virtual, place_of, places_of
-from vgic_tools.judges.protocol import Load, Machine, Model, Mrs, Msr, Operation, Store
+from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
 __all__ = ["two_state_lives"]
 
@@ -89,19 +89,27 @@ class _Source(GuestOperations):
             few = self._places[:5] if self._random.random() < 0.6 else self._places
             self._place = self._random.choice(few)
         for operation in super().operations():
-            yield self._placed(operation)
+            if not self._is_maintenance(operation):
+                yield self._placed(operation)
 
     def preparation(self) -> Iterator[Operation]:
         """Spread the interrupts over the groups, too, while there are both states."""
         gives_up, self._gives_up = self._gives_up, False
         for operation in super().preparation():
-            yield self._placed(operation, EL3)
+            if not self._is_maintenance(operation):
+                yield self._placed(operation, EL3)
         for _ in range(40):
             for operation in self._membership():
                 yield self._placed(operation, EL3)
         for cpu in range(self._cpus):
             yield Msr(cpu, icc.ICC_IGRPEN1_EL3, 3, EL3)
         self._gives_up = gives_up
+
+    def _is_maintenance(self, operation: Operation) -> bool:
+        """A level on a line that the virtual CPU interface drives, where there is one."""
+        config = self._gic.config
+        is_line = isinstance(operation, Line) and operation.intid == config.maintenance_intid
+        return is_line and config.list_registers > 0
 
     def _placed(self, operation: Operation, place: int = 0) -> Operation:
         if not isinstance(operation, Load | Store | Mrs | Msr):

@@ -51,7 +51,7 @@ class Way(NamedTuple):
     by_default: bool = True
     """It is asked unless areas are named."""
     has: str = ""
-    """What its machines have that is asked for by name: secure."""
+    """What its machines have that is asked for by name: secure, or virtualization."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -109,6 +109,12 @@ def _two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version
     from vgic_tools.compare.two_states import two_state_lives
 
     return two_state_lives(seed, areas, cpus, version)
+
+
+def _hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.hypervisors import hypervisor_lives
+
+    return hypervisor_lives(seed, areas, cpus, version)
 
 
 def _attributes(kernel: str) -> Judge:
@@ -172,9 +178,23 @@ WAYS: Final = {
             _beside_placed,
             (LateOutputs,),
             QEMU,
-            1000,
+            2500,
             has="secure",
             draws=_two_state_lives,
+        ),
+        Way(
+            "hypervisor",
+            "qemu",
+            frozenset({"cpu-interface"}),
+            frozenset({"cpu-interface"}),
+            (Load, Store, Mrs, Msr, Line),
+            _running,
+            _beside_placed,
+            (LateOutputs,),
+            QEMU,
+            1000,
+            has="virtualization",
+            draws=_hypervisor_lives,
         ),
         Way(
             "attributes",
