@@ -88,6 +88,8 @@ class Gic:
     def __repr__(self) -> str:
         config, features = self.config, self.config.features
         parts = [f"{self._vcpus} vCPU{'s' if self._vcpus != 1 else ''}", f"{config.spis} SPIs"]
+        if config.two_states:
+            parts.append("two Security states")
         if features.lpis:
             parts.append("LPIs")
         if config.its:

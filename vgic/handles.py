@@ -64,7 +64,7 @@ class Interrupt:
 
     @property
     def group(self) -> int:
-        """0 or 1."""
+        """0, 1, or with two Security states 2, which is Secure Group 1; 1 is Non-secure then."""
         return self._bank.group(self._index)
 
     @property
@@ -157,7 +157,7 @@ class Lpi:
 
     @property
     def group(self) -> int:
-        """LPIs are in Group 1."""
+        """LPIs are in Group 1, the Non-secure one where there are two."""
         return GROUP1
 
     @property

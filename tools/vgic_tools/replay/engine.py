@@ -116,7 +116,7 @@ def replay(
     if machine.config.its:
         if iter(trace) is trace:
             trace = list(trace)
-        lpis = LpiBytes(trace)
+        lpis = LpiBytes(trace, machine.config.two_states)
     if isinstance(trace, TraceReader) and migrate is None and watcher is None:
         run = _Replay(path, machine, trace.tables, TraceHistory(trace), keep_going, traps, lpis)
         trace.feed(run, progress)
