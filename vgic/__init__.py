@@ -13,6 +13,7 @@ from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
 from vgic.cpu_interface.pe_state import PeState
+from vgic.cpu_interface.reach import Reach
 from vgic.cpu_interface.virtual_control import VirtualControl, VirtualLineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
@@ -137,6 +138,7 @@ __all__ = [
     "Profile",
     "Ram",
     "RamRegions",
+    "Reach",
     "RedistributorRegion",
     "SavedState",
     "Spi",

@@ -24,12 +24,14 @@ from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, MaintenanceInterrupt, Spi
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
+from vgic.layouts.ich import ICH_HCR_EL2
 from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
 from vgic.observer import IllegalSysReg, Observer
@@ -216,11 +218,23 @@ class Gic:
 
         With two Security states an embedder tells every change of the Exception level, of the Security state and of
         the bits of SCR_EL3 and HCR_EL2 that `PeState` has, before the access or the look at the outputs that it
-        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it.
+        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it, but for
+        which CPU interface EL1 reaches where there is a virtual one.
         Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
         """
         check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
         self.interface(cpu).set_pe_state(state)
+
+    def sysreg_reach(self, cpu: int, register: int) -> Reach:
+        """What an access of a system register by vCPU `cpu`, in the state that its PE is in, reaches, or traps to.
+
+        `sysreg_read` and `sysreg_write` go to the virtual CPU interface where that is what is reached, and do not
+        trap: who executes the PE does so before. Raises ConfigError. Rules VCPU-19 and VCPU-20.
+        """
+        interface, controls = self.interface(cpu), 0
+        if self._machine.hypervisor_registers is not None:
+            controls = self._machine.hypervisor_registers.read(self._machine.controls[cpu], ICH_HCR_EL2)
+        return reach_of(interface.pe, interface.face(), register, controls)
 
     def pe_state(self, cpu: int) -> PeState:
         """The state of a vCPU's PE, as it was told. Raises ConfigError."""

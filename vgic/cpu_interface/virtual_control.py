@@ -71,6 +71,7 @@ class VirtualControl(Settler):
             physical.cpu, config.profile, config.priority_bits, virtual_lines, self.list_registers
         )
         self.interface.connect([self.list_registers], self)
+        physical.virtual = self.interface
         self.conditions: i64 = 0
         """The bits of ICH_HCR_EL2 other than En and EOIcount."""
         self.maintenance = False

@@ -11,8 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
-from vgic.layouts import icc
-from vgic.layouts.ich import HCR
+from vgic.cpu_interface.reach import Reach, face_of, reach_of
 from vgic_tools.judges.protocol import Machine
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "IRQ",
     "describe",
     "interrupted_to",
-    "is_redirected",
     "is_virtual",
     "leaves_beginning",
     "place_of",
@@ -40,29 +38,7 @@ _SCR_IRQ: Final = 1 << 3
 _SCR_FIQ: Final = 1 << 4
 _HCR_IMO: Final = 1 << 5
 _HCR_FMO: Final = 1 << 6
-
-_GROUP0: Final = frozenset(
-    {
-        *(icc.ICC_BPR0_EL1, icc.ICC_EOIR0_EL1, icc.ICC_HPPIR0_EL1, icc.ICC_IAR0_EL1, icc.ICC_IGRPEN0_EL1),
-        *range(icc.ICC_AP0R0_EL1, icc.ICC_AP0R0_EL1 + 4),
-    }
-)
-_GROUP1: Final = frozenset(
-    {
-        *(icc.ICC_BPR1_EL1, icc.ICC_EOIR1_EL1, icc.ICC_HPPIR1_EL1, icc.ICC_IAR1_EL1, icc.ICC_IGRPEN1_EL1),
-        *range(icc.ICC_AP1R0_EL1, icc.ICC_AP1R0_EL1 + 4),
-    }
-)
-_SENDING: Final = frozenset({icc.ICC_SGI0R_EL1, icc.ICC_SGI1R_EL1, icc.ICC_ASGI1R_EL1})
-_COMMON: Final = frozenset({icc.ICC_CTLR_EL1, icc.ICC_PMR_EL1, icc.ICC_RPR_EL1, icc.ICC_DIR_EL1}) | _SENDING
-
-_TRAPS: Final = {
-    **dict.fromkeys(_COMMON, HCR.mask("TC")),
-    **dict.fromkeys(_GROUP0, HCR.mask("TALL0")),
-    **dict.fromkeys(_GROUP1, HCR.mask("TALL1")),
-    icc.ICC_DIR_EL1: HCR.mask("TC") | HCR.mask("TDIR"),
-}
-"""What of ICH_HCR_EL2 traps a register."""
+_TRAPPED: Final = {Reach.EL2: 2, Reach.EL3: 3}
 
 
 def place_of(state: PeState) -> int:
@@ -129,35 +105,13 @@ def is_virtual(place: int) -> bool:
     return state.el == 1 and (state.hcr_imo or state.hcr_fmo)
 
 
-def is_redirected(place: int, register: int) -> bool:
-    """True where a PE's access of a register at the encoding of an ICC one reaches the virtual CPU interface's."""
-    state = state_of(place)
-    if state.el != 1:
-        return False
-    if register in _GROUP0:
-        return state.hcr_fmo
-    if register in _GROUP1:
-        return state.hcr_imo
-    return register in _COMMON and register not in _SENDING and is_virtual(place)
-
-
 def trapped_to(place: int, register: int, controls: int = 0) -> int:
     """The Exception level that an access of a system register is trapped to, 0 where it is not.
 
-    `controls` are those of ICH_HCR_EL2. Source: Arm's ICC_* register pages, the access pseudocode.
+    `controls` are those of ICH_HCR_EL2.
     """
     state = state_of(place)
-    if state.el == 1 and not state.secure:
-        traps = _TRAPS.get(register, 0)
-        if controls & traps or (register in _SENDING and is_virtual(place)):
-            return 2
-    if state.el == 3 or is_redirected(place, register):
-        return 0
-    if register in _COMMON:
-        return 3 if state.scr_irq and state.scr_fiq else 0
-    if register in _GROUP0:
-        return 3 if state.scr_fiq else 0
-    return 3 if register in _GROUP1 and state.scr_irq else 0
+    return _TRAPPED.get(reach_of(state, face_of(state), register, controls), 0)
 
 
 def shown_at(place: int, physical: int, virtual: int) -> int:

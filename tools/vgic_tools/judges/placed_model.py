@@ -6,7 +6,7 @@ from vgic.cpu_interface.pe_state import PeState
 from vgic.layouts import ich
 from vgic_tools.judges import pe_places
 from vgic_tools.judges.model import ISR_EL1, ModelJudge
-from vgic_tools.judges.pe_places import interrupted_to, is_redirected, shown_at, state_of, trapped_to
+from vgic_tools.judges.pe_places import interrupted_to, shown_at, state_of, trapped_to
 from vgic_tools.judges.protocol import Load, Machine, Mrs, Msr, Operation, Outcome, Store
 
 __all__ = ["PlacedModel"]
@@ -72,8 +72,6 @@ class PlacedModel(ModelJudge):
             return self._signals(operation.cpu), False
         if not self._is_defined(operation):
             return 0, True
-        if is_redirected(place, operation.register):
-            return self._act_virtually(operation)
         match operation:
             case Mrs(cpu, register):
                 read = gic.mrs(cpu, register, secure)
@@ -82,12 +80,6 @@ class PlacedModel(ModelJudge):
             case Msr(cpu, register, value):
                 gic.msr(cpu, register, value, secure)
                 return 0, False
-
-    def _act_virtually(self, operation: Mrs | Msr) -> tuple[int, bool]:
-        if isinstance(operation, Mrs):
-            return self.gic.icv_read(operation.cpu, operation.register), False
-        self.gic.icv_write(operation.cpu, operation.register, operation.value)
-        return 0, False
 
     def _lacks(self, register: int) -> bool:
         return not self._has_el2 and _is_of_el2(register)

@@ -111,6 +111,13 @@ def machine_options(command: CommandT) -> CommandT:
             help="A redistributor region with room for COUNT vCPUs; may be given several times.",
         ),
         click.option(
+            "--list-registers",
+            type=int,
+            metavar="N",
+            help="A machine of PEs with EL2, that have N list registers, up to 16. Default: none, unless the QEMU"
+            " command line says virtualization=on.",
+        ),
+        click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
         click.option(
@@ -141,6 +148,7 @@ def machine_from_options(
     gicd_base: str | None,
     redistributors: tuple[str, ...],
     its: tuple[str, ...] = (),
+    list_registers: int | None = None,
     security: str | None = None,
     machine: Path | None = None,
     default_cpus: int | None = None,
@@ -203,6 +211,8 @@ def machine_from_options(
             changes["spis"] = spis
         if priority_bits is not None:
             changes["priority_bits"] = priority_bits
+        if list_registers is not None:
+            changes["list_registers"] = list_registers
         if gicd_base is not None:
             changes["gicd_base"] = _number("--gicd-base", gicd_base)
         if redistributors:
