@@ -87,7 +87,7 @@ def test_operations_are_performed_everywhere_and_are_the_same_every_time() -> No
     assert runs[0] == runs[1]
     places = {operation.place for operation in runs[0] if isinstance(operation, Load | Store | Mrs | Msr)}
     assert {(state.el, state.secure) for state in map(state_of, places)} >= {(3, True), (3, False), (1, True)}
-    assert not any(map(is_virtual, places))
+    assert any(map(is_virtual, places))
     levels = {outcome.level for outcome in comparison.told}
     assert 0 in levels
 

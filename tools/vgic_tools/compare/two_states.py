@@ -16,7 +16,7 @@ from vgic.layouts import icc
 from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, IGROUPR, SGI_BASE, Access, every_register
 from vgic_tools.compare.engine import Life
 from vgic_tools.compare.guest_operations import GuestOperations
-from vgic_tools.judges.pe_places import is_virtual, place_of, places_of
+from vgic_tools.judges.pe_places import is_virtual, place_of, places_of, takes_interrupts
 from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
 __all__ = ["two_state_lives"]
@@ -70,8 +70,8 @@ class _Source(GuestOperations):
 
     def __init__(self, random: Random, gic: vgic.Gic, areas: frozenset[str], places: tuple[int, ...]) -> None:
         super().__init__(random, gic, areas)
-        # What EL2 takes for itself has EL1 reach the virtual CPU interface instead.
-        self._places = [place for place in places if not is_virtual(place)]
+        self._places = places
+        self._usual = [place for place in places if takes_interrupts(place) and not is_virtual(place)]
         self._place = EL3
         self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(self._cpus)]
         """What each vCPU has acknowledged and not finished: the register, the INTID and the place."""
@@ -85,8 +85,7 @@ class _Source(GuestOperations):
     def operations(self) -> Iterator[Operation]:
         """The next few, each at a place."""
         if self._random.random() * STAY < 1:
-            # The first ones are where SCR_EL3 and HCR_EL2 have interrupts go nowhere else.
-            few = self._places[:5] if self._random.random() < 0.6 else self._places
+            few = self._usual if self._random.random() < 0.6 else self._places
             self._place = self._random.choice(few)
         for operation in super().operations():
             if not self._is_maintenance(operation):
@@ -165,7 +164,7 @@ class _Source(GuestOperations):
         register = random.choice(tuple(_FINISHES))
         if best is not None and random.random() < 0.8:
             register = _TAKES[best.group]
-            place = random.choice(self._places[:5]) if random.random() < 0.5 else place
+            place = random.choice(self._usual) if random.random() < 0.5 else place
             active.append((register, best.intid, place))
             del active[:-8]
         yield Mrs(cpu, register, place)
