@@ -81,7 +81,8 @@ def test_operations_are_performed_everywhere_and_are_the_same_every_time() -> No
     runs = []
     for _ in range(2):
         comparison = Comparison(model(), model())
-        performed, divergence = comparison.live(next(two_state_lives(3, AREAS, 2, "7.2")), 1500)
+        life = next(life for life in two_state_lives(3, AREAS, 2, "7.2") if life.machine.virtualization)
+        performed, divergence = comparison.live(life, 1500)
         assert divergence is None
         runs.append(performed)
     assert runs[0] == runs[1]
