@@ -13,7 +13,7 @@ from vgic_tools.compare.hypervisors import hypervisor_lives
 from vgic_tools.compare.ways import WAYS
 from vgic_tools.judges.pe_places import FIQ, IRQ, place_of
 from vgic_tools.judges.placed_model import PlacedModel
-from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, Store
+from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
 from vgic_tools.machines.qemu_cmdline import virt_config
 
 AREAS = WAYS["hypervisor"].areas
@@ -107,6 +107,7 @@ def test_the_same_model_does_the_same_every_time() -> None:
         assert divergence is None
         runs.append(done)
     assert runs[0] == runs[1]
+    assert any(isinstance(operation, SaveRestore) for operation in runs[0])
 
 
 @pytest.mark.parametrize(

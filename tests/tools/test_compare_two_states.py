@@ -16,7 +16,7 @@ from vgic_tools.compare.ways import WAYS, areas_of, ways_for
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.pe_places import FIQ, is_virtual, place_of, state_of
 from vgic_tools.judges.placed_model import PlacedModel
-from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, Store
+from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
 from vgic_tools.machines.qemu_cmdline import LIST_REGISTERS, virt_config
 
 AREAS = WAYS["secure"].areas
@@ -89,8 +89,7 @@ def test_operations_are_performed_everywhere_and_are_the_same_every_time() -> No
     places = {operation.place for operation in runs[0] if isinstance(operation, Load | Store | Mrs | Msr)}
     assert {(state.el, state.secure) for state in map(state_of, places)} >= {(3, True), (3, False), (1, True)}
     assert any(map(is_virtual, places))
-    levels = {outcome.level for outcome in comparison.told}
-    assert 0 in levels
+    assert any(isinstance(operation, SaveRestore) for operation in runs[0])
 
 
 def test_some_machines_give_up_their_second_state() -> None:

@@ -16,6 +16,7 @@ from vgic.layouts import icc
 from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, IGROUPR, SGI_BASE, Access, every_register
 from vgic_tools.compare.engine import Life
 from vgic_tools.compare.guest_operations import GuestOperations
+from vgic_tools.compare.sources import saved_now_and_then
 from vgic_tools.judges.pe_places import is_virtual, place_of, places_of, takes_interrupts
 from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
@@ -50,10 +51,9 @@ def two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version:
 
 def _operations(name: str, machine: Machine, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
     def drawn(model: Model) -> Iterator[Operation]:
-        source = _Source(Random(f"{name}/operations"), model.gic, areas, places_of(machine))
-        yield from source.preparation()
-        while True:
-            yield from source.operations()
+        random = Random(f"{name}/operations")
+        source = _Source(random, model.gic, areas, places_of(machine))
+        yield from saved_now_and_then(random, source.without_end(), areas)
 
     return drawn
 
@@ -81,6 +81,12 @@ class _Source(GuestOperations):
             self._kinds[self._membership] = 6
         if "cpu-interface" in areas:
             self._kinds[self._monitor] = 6
+
+    def without_end(self) -> Iterator[Operation]:
+        """The preparation and whatever follows."""
+        yield from self.preparation()
+        while True:
+            yield from self.operations()
 
     def operations(self) -> Iterator[Operation]:
         """The next few, each at a place."""
