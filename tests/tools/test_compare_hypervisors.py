@@ -123,7 +123,8 @@ def test_the_same_model_does_the_same_every_time() -> None:
 def test_a_model_with_another_choice_is_found(profile: vgic.Profile) -> None:
     comparison = Comparison(model(profile), model())
     found = None
-    for life in islice(hypervisor_lives(7, AREAS, 1, "7.2"), 10):
+    # A state is restored by the name of its profile.
+    for life in islice(hypervisor_lives(7, AREAS - {"state"}, 1, "7.2"), 10):
         _, found = comparison.live(life, 2000)
         if found is not None:
             break

@@ -115,7 +115,8 @@ def test_some_machines_give_up_their_second_state() -> None:
 def test_a_model_with_another_choice_is_found(profile: vgic.Profile) -> None:
     comparison = Comparison(model(profile), model())
     found = None
-    for life in islice(two_state_lives(7, AREAS, 2, "7.2"), 12):
+    # A state is restored by the name of its profile.
+    for life in islice(two_state_lives(7, AREAS - {"state"}, 2, "7.2"), 12):
         _, found = comparison.live(life, 2500)
         if found is not None:
             break
