@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+import vgic
 from offsets import BANK, GICR
 from two_states import TwoStates
 
@@ -101,3 +102,14 @@ def test_a_pe_declines_by_group(modifier: int, group: int, bit: int) -> None:
     for written in (DPG0, DPG1NS, DPG1S):
         guest.set_gicr(GICR.CTLR, written, True)
         assert guest.gic.interface(0).groups[number].declines == (written == bit)
+
+
+@pytest.mark.rule("SEC-20", "SEC-21")
+def test_what_qemu_does_otherwise() -> None:
+    guest = TwoStates(profile=vgic.QEMU)
+    assert guest.gicr(GICR.WAKER, False) == 0b110
+    guest.set_gicr(GICR.WAKER, 0, False)
+    assert guest.gicr(GICR.WAKER, True) == 0
+    guest.set_gicr(NSACR, 0b11_10_01_00, True)
+    assert guest.gicr(NSACR, True) == 0b11_10_01_00
+    assert guest.gicr(NSACR, False) == 0
