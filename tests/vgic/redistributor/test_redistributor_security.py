@@ -134,3 +134,14 @@ def test_a_1_of_n_spi_goes_where_its_group_is_not_declined(modifier: int, group:
     guest.set_gicr(GICR.CTLR, 0, True, 1)
     guest.set_gicr(GICR.WAKER, 0b10, True, 1)
     assert guest.gic.wake_request(1)
+
+
+@pytest.mark.rule("SEC-20", "SEC-21")
+def test_what_qemu_does_otherwise() -> None:
+    guest = TwoStates(profile=vgic.QEMU)
+    assert guest.gicr(GICR.WAKER, False) == 0b110
+    guest.set_gicr(GICR.WAKER, 0, False)
+    assert guest.gicr(GICR.WAKER, True) == 0
+    guest.set_gicr(NSACR, 0b11_10_01_00, True)
+    assert guest.gicr(NSACR, True) == 0b11_10_01_00
+    assert guest.gicr(NSACR, False) == 0

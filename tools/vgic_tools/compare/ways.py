@@ -171,9 +171,9 @@ WAYS: Final = {
         Way(
             "secure",
             "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis", "state"}),
             frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
-            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
-            (Load, Store, Mrs, Msr, Line),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
             _running,
             _beside_placed,
             (LateOutputs,),
@@ -185,9 +185,9 @@ WAYS: Final = {
         Way(
             "hypervisor",
             "qemu",
+            frozenset({"cpu-interface", "state"}),
             frozenset({"cpu-interface"}),
-            frozenset({"cpu-interface"}),
-            (Load, Store, Mrs, Msr, Line),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
             _running,
             _beside_placed,
             (LateOutputs,),
