@@ -15,6 +15,7 @@ from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.virtual import VirtualCpuInterface
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ALL_BITS, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
@@ -55,8 +56,10 @@ class Machine:
         records_line = profile.edge_records_line
         self.private = [PrivateInterrupts(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
-        self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, one_of_n)
-        self.forwarder.placement = self.shared.placement
+        placement = SpiPlacement(one_of_n, self.forwarder)
+        self.forwarder.placement = placement
+        self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, placement)
+        placement.connect([self.shared])
         self._reset_interrupts()
         self.lpis: list[LpiBank | None] = [None] * len(cpus)
         """The LPIs of each vCPU's Redistributor, None where the VM has none."""

@@ -23,6 +23,7 @@ from vgic.assembly import Machine
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.distributor.spis import move_vcpus
 from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, Spi
 from vgic.interrupts.banks import InterruptBank
@@ -279,7 +280,7 @@ class Gic:
         """`write_mpidr` for several vCPUs at once, so that they may exchange affinities."""
         changes = {self.interface(cpu).cpu: affinity.from_mpidr(value) for cpu, value in values.items()}
         self.config.check_aff3(changes.items())
-        self._shared.move_vcpus(changes)
+        move_vcpus([self._shared], self._affinities, changes)
 
     # What an embedder or a tool asks.
 

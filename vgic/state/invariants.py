@@ -11,6 +11,7 @@ from vgic.assembly import Machine
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
@@ -39,7 +40,7 @@ def check(machine: Machine) -> None:
     for lpi_bank in machine.lpis:
         if lpi_bank is not None:
             _check_lpis(lpi_bank, expected)
-    _check_placement(shared, interfaces)
+    _check_placement(shared.placement, [shared], interfaces)
     for interface, groups, own in zip(interfaces, expected, private, strict=True):
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
@@ -107,24 +108,30 @@ def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
             raise InvariantError(f"LPI configuration {impossible[0]:#x} is cached")
 
 
-def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface]) -> None:
-    placement = shared.placement
+def _check_placement(
+    placement: SpiPlacement, banks: Sequence[SharedInterrupts], interfaces: Sequence[CpuInterface]
+) -> None:
     chosen, unplaced = placement.held, placement.unplaced
-    waiting = {index for index in range(shared.count) if shared.is_queued(index) and shared.is_one_of_n(index)}
-    if chosen.keys() | unplaced != waiting or chosen.keys() & unplaced:
-        raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {waiting}")
-    for index in unplaced:
-        group = shared.group(index)
+    waiting = {
+        int(bank.first) + index: (int(bank.group(index)), int(bank.key(index)))
+        for bank in banks
+        for index in range(bank.count)
+        if bank.is_queued(index) and bank.is_one_of_n(index)
+    }
+    if chosen.keys() | unplaced != waiting.keys() or chosen.keys() & unplaced:
+        raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {set(waiting)}")
+    for intid in unplaced:
+        group, _ = waiting[intid]
         if any(placement.one_of_n.may_hold(interface.cpu, group) for interface in interfaces):
-            raise InvariantError(f"INTID {shared.first + index} waits although there is a PE for it")
-    for index, cpu in chosen.items():
-        name, group, key = f"INTID {shared.first + index}", shared.group(index), shared.key(index)
+            raise InvariantError(f"INTID {intid} waits although there is a PE for it")
+    for intid, cpu in chosen.items():
+        group, key = waiting[intid]
         selectable = [interface for interface in interfaces if interface.selectable(group)]
         if interfaces[cpu] not in selectable and (selectable or not placement.one_of_n.may_hold(cpu, group)):
-            raise InvariantError(f"{name} is at vCPU {cpu}, which is not selectable")
+            raise InvariantError(f"INTID {intid} is at vCPU {cpu}, which is not selectable")
         free = [interface.cpu for interface in selectable if interface.would_take(group, key)]
         if free and free != [cpu] and interfaces[cpu].signalled_key != key:
-            raise InvariantError(f"{name} waits at vCPU {cpu} while vCPU {free[0]} would take it")
+            raise InvariantError(f"INTID {intid} waits at vCPU {cpu} while vCPU {free[0]} would take it")
 
 
 def _best(interface: CpuInterface) -> tuple[int, int]:

@@ -38,6 +38,7 @@ from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_LPI
@@ -126,7 +127,8 @@ def _distributor(machine: Machine) -> Iterator[SavedRegister]:
             yield _elsewhere_active(f"GICD.active_mpidr{bank.first + index}", bank, index, machine.affinities)
     if config.features.one_of_n:
         for index in range(bank.count):
-            yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, machine.affinities)
+            intid = int(bank.first) + index
+            yield _chosen(f"GICD.chosen_mpidr{intid}", bank.placement, intid, machine.affinities)
     if config.one_of_n_choice == "rotate":
         yield _next_choice("GICD.next_choice", bank.placement.one_of_n, len(config.topology))
     if not config.profile.config_takes_effect_at_once:
@@ -168,17 +170,17 @@ def _elsewhere_active(name: str, bank: SharedInterrupts, index: int, affinities:
     return SavedRegister(name, _ALL_64, get, put)
 
 
-def _placement(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:
+def _chosen(name: str, placement: SpiPlacement, intid: int, affinities: AffinityIndex) -> SavedRegister:
     """Where a 1-of-N SPI waits; an MPIDR_EL1, because its bit 31 tells vCPU 0 from none."""
 
     def get() -> int:
-        chosen = bank.placement.holder(index)
+        chosen = placement.holder(intid)
         return 0 if chosen == NO_VCPU else affinity.to_mpidr(affinities.affinities[chosen])
 
     def put(value: int) -> None:
-        bank.placement.forget(index)
+        placement.forget(intid)
         if value:
-            bank.placement.place(index, affinities.find(affinity.from_mpidr(value)))
+            placement.place(intid, affinities.find(affinity.from_mpidr(value)))
 
     return SavedRegister(name, _ALL_64, get, put)
 

@@ -152,7 +152,7 @@ def test_a_contradiction_is_found_and_named(corrupt: Callable[[vgic.Gic], None],
 
 
 def place_one_twice(gic: vgic.Gic) -> None:
-    gic._shared.placement.unplaced.add(8)
+    gic._shared.placement.unplaced.add(40)
 
 
 def place_none(gic: vgic.Gic) -> None:
@@ -160,8 +160,8 @@ def place_none(gic: vgic.Gic) -> None:
 
 
 def let_one_wait(gic: vgic.Gic) -> None:
-    del gic._shared.placement.held[8]
-    gic._shared.placement.unplaced.add(8)
+    del gic._shared.placement.held[40]
+    gic._shared.placement.unplaced.add(40)
 
 
 def disable_its_group(gic: vgic.Gic) -> None:
@@ -176,8 +176,8 @@ def withdraw_its_signal(gic: vgic.Gic) -> None:
 @pytest.mark.parametrize(
     ("corrupt", "message"),
     [
-        (place_one_twice, "1-of-N SPIs are placed {8: 0} or not {8}, but forwarded are {8}"),
-        (place_none, "1-of-N SPIs are placed {} or not set(), but forwarded are {8}"),
+        (place_one_twice, "1-of-N SPIs are placed {40: 0} or not {40}, but forwarded are {40}"),
+        (place_none, "1-of-N SPIs are placed {} or not set(), but forwarded are {40}"),
         (let_one_wait, "INTID 40 waits although there is a PE for it"),
         (disable_its_group, "INTID 40 is at vCPU 0, which is not selectable"),
         (withdraw_its_signal, "INTID 40 waits at vCPU 0 while vCPU 1 would take it"),
