@@ -99,7 +99,6 @@ def test_two_security_states_are_named(line: str) -> None:
     ("line", "field"),
     [
         (dist("read", 4, 0x37A_0207), "GICD_TYPER.NMI, of NMIs"),
-        (dist("read", 4, 0x37A_0107), "GICD_TYPER.ESPI, of extended SPIs and PPIs"),
         (dist("read", 4, 0x37E_0007), "GICD_TYPER.DVIS, of the virtual LPIs of GICv4"),
         (redist("read", 0, 8, 0x100_0013, size=8), "GICR_TYPER.VLPIS, of the virtual LPIs of GICv4"),
     ],

@@ -245,6 +245,7 @@ class SystemRegisters:
                 # Where there is 1-of-N, it looks at PMR, always (ROUTE-12).
                 "PMHE": int(features.one_of_n),
                 "IDbits": int(config.id_bits > _NARROW_ID_BITS),
+                "ExtRange": int(config.has_extended_ranges),
                 **config.profile.cpu_interface_ctlr,
             }
         )

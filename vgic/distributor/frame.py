@@ -8,8 +8,8 @@ from vgic.config import Config
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
-from vgic.interrupts.registers import BankOwner, bank_words
-from vgic.layouts import gicd
+from vgic.interrupts.registers import BankOwner, bank_words, extended_words
+from vgic.layouts import extended, gicd
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
 
@@ -24,13 +24,16 @@ class Distributor(BankOwner):
     def __init__(
         self,
         interrupts: SharedInterrupts,
+        extended: SharedInterrupts | None,
         private: Sequence[PrivateInterrupts],
         lpis: Sequence[LpiBank | None],
         config: Config,
     ) -> None:
-        super().__init__(interrupts)
+        super().__init__(interrupts, extended)
         self.spis = interrupts
         """The bank again, as what it is."""
+        self.extended_spis = interrupts if extended is None else extended
+        """That of the extended range, in a VM that has its registers."""
         profile, features = config.profile, config.features
         self._group_enable_bits = profile.group_enable_bits
         self.typer = gicd.TYPER.encode(
@@ -41,6 +44,8 @@ class Distributor(BankOwner):
                 "No1N": int(not features.one_of_n),
                 "IDbits": config.id_bits - 1,
                 "LPIS": int(features.lpis),
+                "ESPI": int(config.extended_spis > 0),
+                "ESPI_range": max(0, config.extended_spis // 32 - 1),
                 **profile.distributor_typer,
             }
         )
@@ -104,23 +109,29 @@ class _Type(Word[Distributor]):
 
 
 class _Route(StoredWord[Distributor]):
-    def __init__(self, writable: int) -> None:
+    def __init__(self, writable: int, extended: bool = False) -> None:
         self.writable = writable
+        self.extended = extended
+
+    def bank(self, owner: Distributor) -> SharedInterrupts:
+        """The SPIs that these registers route."""
+        return owner.extended_spis if self.extended else owner.spis
 
     def get(self, owner: Distributor, index: int) -> int:
-        bank = owner.spis
+        bank = self.bank(owner)
         return bank.route_value(index) if index < bank.count else 0
 
     def kept(self, owner: Distributor, index: int, writable: int) -> int:
-        return writable if index < owner.spis.count else NOT_THERE
+        return writable if index < self.bank(owner).count else NOT_THERE
 
     def keep(self, owner: Distributor, index: int, value: int) -> None:
-        owner.spis.store_route(index, value)
+        self.bank(owner).store_route(index, value)
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = self.bank(owner)
         # A write of bits that this VM has not got writes nothing.
-        if index < owner.spis.count and mask & self.writable:
-            owner.spis.set_route(index, value)
+        if index < bank.count and mask & self.writable:
+            bank.set_route(index, value)
 
 
 class _Message(Word[Distributor]):
@@ -130,8 +141,8 @@ class _Message(Word[Distributor]):
         self.level = level
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        bank = owner.spis
         intid = value & _MESSAGE_INTID
+        bank = owner.spis if owner.spis.has(intid) else owner.extended_spis
         if bank.has(intid):
             bank.set_message(intid - bank.first, self.level)
 
@@ -149,4 +160,10 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     }
     at_once = profile.config_takes_effect_at_once
     words.update(bank_words("GICD", "GICD_ICFGR", deferred=not at_once, overlooked=profile.overlooks))
-    return Frame("GICD", gicd.GICD, words, profile.fixed, writable, profile.absent)
+    layouts = list(gicd.GICD)
+    if config.extended_spis:
+        layouts += extended.GICD_EXTENDED
+        words[extended.IROUTER.name] = _Route(writable["GICD_IROUTER"], extended=True)
+        words.update(extended_words("GICD"))
+        writable[extended.IROUTER.name] = writable["GICD_IROUTER"]
+    return Frame("GICD", layouts, words, profile.fixed, writable, profile.absent)

@@ -12,36 +12,37 @@ from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
 from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.interrupts.delivery import Forwarder
-from vgic.intids import FIRST_SPI
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SharedInterrupts", "move_vcpus"]
 
 
 class SharedInterrupts(InterruptBank):
-    """The SPIs: INTID 32 and up. Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names, or to any.
+    """The SPIs of a range, that from INTID 32 on or the extended one.
 
-    The route is kept as a packed affinity of 32 bits and looked up when needed, so it follows the vCPUs' MPIDRs. An
-    SPI that names no vCPU stays pending in the Distributor (rule ROUTE-3), and so does a 1-of-N one that no PE may
-    be sent.
+    Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names, or to any. The route is kept as a packed
+    affinity of 32 bits and looked up when needed, so it follows the vCPUs' MPIDRs. An SPI that names no vCPU stays
+    pending in the Distributor (rule ROUTE-3), and so does a 1-of-N one that no PE may be sent.
     """
 
     def __init__(
         self,
+        first: int,
+        count: int,
         config: Config,
         priority_mask: int,
         forwarder: Forwarder,
         affinities: AffinityIndex,
         placement: SpiPlacement,
     ) -> None:
-        super().__init__(FIRST_SPI, config.spis, priority_mask, config.profile.edge_records_line, forwarder)
+        super().__init__(first, count, priority_mask, config.profile.edge_records_line, forwarder)
         self._affinities = affinities
         self.placement = placement
         """Where 1-of-N SPIs wait."""
         self._routing_mode = IRM if config.features.one_of_n else 0
-        self.route = array("I", [0]) * config.spis
+        self.route = array("I", [0]) * count
         """Packed affinity of the target."""
-        self.unrouted: set[int] = set(range(config.spis)) if config.profile.first_vcpu_at_reset else set()
+        self.unrouted: set[int] = set(range(count)) if config.profile.first_vcpu_at_reset else set()
         """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
         self._minds_place = config.profile.list_registers
         self._overlooks = config.profile.overlooks

@@ -1,6 +1,7 @@
 """Interrupt state: a bank of INTIDs, 32 to a word, and what makes an interrupt a candidate for delivery.
 
-A Redistributor has a bank of the 32 INTIDs private to its PE, the Distributor one of the SPIs. An interrupt is
+A Redistributor has a bank of the 32 INTIDs private to its PE, the Distributor one of the SPIs, and either may have
+another of the extended range. An interrupt is
 *pending* when its latch is set or, where level-sensitive, its line is high; it is *forwarded* to its PE while it is
 pending, enabled and not active (rules STATE-1 to STATE-6 in specs/distributor.md).
 
@@ -15,9 +16,10 @@ from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
+from vgic.intids import FIRST_EXTENDED_PPI
 from vgic.topology import NO_VCPU
 
-__all__ = ["ALL_BITS", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
+__all__ = ["ALL_BITS", "ExtendedPpis", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
 
 ALL_BITS: Final = 0xFFFF_FFFF
 
@@ -348,3 +350,17 @@ class PrivateInterrupts(InterruptBank):
             if key < best:
                 best = key
         return best
+
+
+class ExtendedPpis(InterruptBank):
+    """PPIs of one PE in the extended range. Like SPIs they are in its queues, which any number can be."""
+
+    __slots__ = ("_cpu",)
+
+    def __init__(self, cpu: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
+        super().__init__(FIRST_EXTENDED_PPI, count, priority_mask, records_line, forwarder)
+        self._cpu = cpu
+
+    def target(self, index: i64) -> i64:
+        """The PE that they are private to."""
+        return self._cpu

@@ -9,16 +9,18 @@ from mypy_extensions import i64
 from mmio import NOT_THERE, StoredWord, Word
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
-__all__ = ["BankOwner", "bank_words", "gather", "spread"]
+__all__ = ["BankOwner", "bank_words", "extended_words", "gather", "spread"]
 
 
 class BankOwner:
-    """A device with a bank of interrupts."""
+    """A device with a bank of interrupts, and perhaps one of the extended range."""
 
-    __slots__ = ("interrupts",)
+    __slots__ = ("extended", "interrupts")
 
-    def __init__(self, interrupts: InterruptBank) -> None:
+    def __init__(self, interrupts: InterruptBank, extended: InterruptBank | None) -> None:
         self.interrupts = interrupts
+        self.extended = None if extended is None else BankOwner(extended, None)
+        """Stands for the device in the registers of the extended range; None where it has none."""
 
 
 class _BitWord(StoredWord[BankOwner]):
@@ -169,6 +171,35 @@ class _Config(StoredWord[BankOwner]):
             bank.update(number, ALL_BITS)
 
 
+class _Extended(StoredWord[BankOwner]):
+    """The word of a register, for the interrupts of the extended range instead."""
+
+    def __init__(self, word: Word[BankOwner]) -> None:
+        assert isinstance(word, StoredWord)
+        self.word: StoredWord[BankOwner] = word
+        self.alias = word.alias
+
+    def bank_of(self, owner: BankOwner) -> BankOwner:
+        """Who has the interrupts of the extended range."""
+        assert owner.extended is not None, "without them a device has no such register"
+        return owner.extended
+
+    def get(self, owner: BankOwner, index: int) -> int:
+        return self.word.get(self.bank_of(owner), index)
+
+    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
+        return self.word.view(self.bank_of(owner), index, secure)
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        self.word.put(self.bank_of(owner), index, value, mask, secure)
+
+    def kept(self, owner: BankOwner, index: int, writable: int) -> int:
+        return self.word.kept(self.bank_of(owner), index, writable)
+
+    def keep(self, owner: BankOwner, index: int, value: int) -> None:
+        self.word.keep(self.bank_of(owner), index, value)
+
+
 def spread(bits: int) -> int:
     """Bit n of 16 to bit 2n."""
     return sum((bits >> n & 1) << 2 * n for n in range(16))
@@ -202,3 +233,9 @@ def bank_words(
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
     }
+
+
+def extended_words(prefix: str) -> dict[str, Word[BankOwner]]:
+    """The words behind the bank registers of the extended range, by names such as GICD_IGROUPR<n>E."""
+    words = bank_words(prefix, f"{prefix}_ICFGR")
+    return {f"{name}<n>E": _Extended(word) for name, word in words.items()}

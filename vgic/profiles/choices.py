@@ -59,6 +59,8 @@ class Profile:
     name: str
     features: Features = EVERYTHING
     """What a VM has unless its Config says otherwise."""
+    extended_ranges: bool = True
+    """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False
     """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
     fixed: Mapping[str, int] = field(default_factory=dict)

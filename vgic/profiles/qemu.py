@@ -19,6 +19,7 @@ __all__ = ["QEMU", "QEMU_10_0", "QEMU_VERSIONS"]
 QEMU: Final = Profile(
     name="qemu",
     features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
+    extended_ranges=False,
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,

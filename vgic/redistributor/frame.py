@@ -9,9 +9,9 @@ from vgic import affinity
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.features import DPG0, DPG1NS, ENABLE_LPIS, writable_bits
-from vgic.interrupts.banks import PrivateInterrupts
-from vgic.interrupts.registers import BankOwner, bank_words
-from vgic.layouts import gicr
+from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
+from vgic.interrupts.registers import BankOwner, bank_words, extended_words
+from vgic.layouts import extended, gicr
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
 from vgic.profiles.choices import LpiChoices
@@ -51,13 +51,14 @@ class Redistributor(BankOwner):
     def __init__(
         self,
         interrupts: PrivateInterrupts,
+        extended: ExtendedPpis | None,
         interface: CpuInterface,
         lpis: LpiBank | None,
         affinities: AffinityIndex,
         config: Config,
         last: bool,
     ) -> None:
-        super().__init__(interrupts)
+        super().__init__(interrupts, extended)
         self.private = interrupts
         """The bank again, as what it is."""
         self.interface = interface
@@ -74,6 +75,7 @@ class Redistributor(BankOwner):
             "Processor_Number": config.topology.processors[interface.cpu],
             "Last": int(last),
             "DPGS": int(features.one_of_n),
+            "PPInum": config.extended_ppis // 32,
         }
         if not features.a3v and fields.get("CommonLPIAff") == _SAME_AFF3:
             fields["CommonLPIAff"] = 0  # Without Aff3, all PEs have the same.
@@ -290,6 +292,10 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     banks: dict[str, Word[Redistributor]] = {}
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
     banks.update(bank_words("GICR", "GICR_ICFGR1", first_half=1))
+    sgi_base = list(gicr.SGI_BASE)
+    if config.extended_ppis:
+        sgi_base += extended.SGI_BASE_EXTENDED
+        banks.update(extended_words("GICR"))
     absent = profile.absent
     if not config.features.lpis:
         absent |= {layout.name for layout in gicr.OF_LPIS}
@@ -302,5 +308,5 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     choices = (profile.fixed, writable_bits(config.features, profile.writable), absent, ones)
     return [
         Frame("GICR RD_base", gicr.RD_BASE, control, *choices),
-        Frame("GICR SGI_base", gicr.SGI_BASE, banks, *choices),
+        Frame("GICR SGI_base", sgi_base, banks, *choices),
     ]

@@ -73,6 +73,8 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         lpis=vm["lpis"],
         lpi_id_bits=vm["lpi_id_bits"],
         its=tuple(vm["its"]),
+        extended_spis=vm.get("extended_spis", 0),
+        extended_ppis=vm.get("extended_ppis", 0),
     )
 
 
@@ -99,6 +101,10 @@ def _vm(vm: Document) -> VmDescription:
     }
     if "processors" in vm:
         described["processors"] = _items(vm, "processors", int)
+    if "extended_spis" in vm:
+        described["extended_spis"] = _take(vm, "extended_spis", int)
+    if "extended_ppis" in vm:
+        described["extended_ppis"] = _take(vm, "extended_ppis", int)
     return described
 
 

@@ -29,18 +29,16 @@ _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE
 
 def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
-    interfaces, shared, private = machine.interfaces, machine.shared, machine.private
+    interfaces, private = machine.interfaces, machine.private
     expected: list[list[set[int]]] = [[set() for _ in interface.groups] for interface in interfaces]
-    for bank in (shared, *private):
+    for bank in machine.banks():
         _check_bank(bank, machine.forwarder)
-    for index in range(shared.count):
-        target = shared.target(index)
-        if shared.is_queued(index) and target != NO_VCPU:
-            expected[target][shared.group(index)].add(shared.key(index))
+        if not isinstance(bank, PrivateInterrupts):
+            _expect_queued(bank, expected)
     for lpi_bank in machine.lpis:
         if lpi_bank is not None:
             _check_lpis(lpi_bank, expected)
-    _check_placement(shared.placement, [shared], interfaces)
+    _check_placement(machine.shared.placement, machine.spis, interfaces)
     for interface, groups, own in zip(interfaces, expected, private, strict=True):
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
@@ -70,6 +68,14 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
     for index in range(bank.count):
         if bank.priorities[index] & ~bank.priority_mask:
             raise InvariantError(f"INTID {bank.first + index} has priority {bank.priorities[index]:#x}")
+
+
+def _expect_queued(bank: InterruptBank, expected: list[list[set[int]]]) -> None:
+    """Add what is forwarded to a PE to the keys that are to be in its queues."""
+    for index in range(bank.count):
+        target = bank.target(index)
+        if bank.is_queued(index) and target != NO_VCPU:
+            expected[target][bank.group(index)].add(bank.key(index))
 
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:

@@ -10,6 +10,7 @@ from mmio import BitLayout, record, res1, rw
 from vgic import Gic
 from vgic.intids import FIRST_LPI
 from vgic.layouts import its_commands
+from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
@@ -28,7 +29,16 @@ __all__ = [
     "value_of",
 ]
 
-_LAYOUTS: Final = (*GICD, *RD_BASE, *SGI_BASE, *CONTROL, *TRANSLATION, *ICC)
+_LAYOUTS: Final = (
+    *GICD,
+    *GICD_EXTENDED,
+    *RD_BASE,
+    *SGI_BASE,
+    *SGI_BASE_EXTENDED,
+    *CONTROL,
+    *TRANSLATION,
+    *ICC,
+)
 
 _COMMAND: Final = "COMMAND"
 _ENTRIES: Final = {"DTE": "device", "ITE": "translation", "CTE": "collection", "L1": "level1"}
@@ -74,7 +84,7 @@ def find_by_name(name: str) -> Found:
 
     A name without its number means any register of the array. Raises UsageError with the nearest names.
     """
-    wanted = name.upper()
+    wanted = name.upper().replace("<N>", "")
     titles = _titles()
     for candidate in (wanted, f"{wanted}_EL1"):
         if candidate in titles:

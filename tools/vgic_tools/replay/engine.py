@@ -51,7 +51,7 @@ from vgic import affinity
 from vgic.bits import bit
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host.trap_plan import TrapPlan
-from vgic.intids import FIRST_LPI
+from vgic.intids import FIRST_LPI, is_private
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machines.machine import Machine
@@ -548,7 +548,7 @@ def _kind(intid: int) -> i64:
     """The type of an interrupt that was taken."""
     if intid >= FIRST_LPI:
         return LPI
-    return TAKEN_SGI if intid < 16 else PPI if intid < 32 else SPI
+    return TAKEN_SGI if intid < 16 else PPI if is_private(intid) else SPI
 
 
 def _legality(illegal: bool) -> str:
