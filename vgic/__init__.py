@@ -12,6 +12,7 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
+from vgic.cpu_interface.pe_state import PeState
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
@@ -26,6 +27,7 @@ from vgic.layouts.icc import (
     ICC_BPR0_EL1,
     ICC_BPR1_EL1,
     ICC_CTLR_EL1,
+    ICC_CTLR_EL3,
     ICC_DIR_EL1,
     ICC_EOIR0_EL1,
     ICC_EOIR1_EL1,
@@ -35,11 +37,14 @@ from vgic.layouts.icc import (
     ICC_IAR1_EL1,
     ICC_IGRPEN0_EL1,
     ICC_IGRPEN1_EL1,
+    ICC_IGRPEN1_EL3,
     ICC_PMR_EL1,
     ICC_RPR_EL1,
     ICC_SGI0R_EL1,
     ICC_SGI1R_EL1,
     ICC_SRE_EL1,
+    ICC_SRE_EL2,
+    ICC_SRE_EL3,
     sysreg,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
@@ -63,6 +68,7 @@ __all__ = [
     "ICC_BPR0_EL1",
     "ICC_BPR1_EL1",
     "ICC_CTLR_EL1",
+    "ICC_CTLR_EL3",
     "ICC_DIR_EL1",
     "ICC_EOIR0_EL1",
     "ICC_EOIR1_EL1",
@@ -72,11 +78,14 @@ __all__ = [
     "ICC_IAR1_EL1",
     "ICC_IGRPEN0_EL1",
     "ICC_IGRPEN1_EL1",
+    "ICC_IGRPEN1_EL3",
     "ICC_PMR_EL1",
     "ICC_RPR_EL1",
     "ICC_SGI0R_EL1",
     "ICC_SGI1R_EL1",
     "ICC_SRE_EL1",
+    "ICC_SRE_EL2",
+    "ICC_SRE_EL3",
     "KVM",
     "KVM_7_2",
     "MAX_VCPUS",
@@ -102,6 +111,7 @@ __all__ = [
     "MsiResult",
     "NoMemory",
     "Observer",
+    "PeState",
     "Pending",
     "Profile",
     "Ram",

@@ -13,6 +13,8 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
+from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.cpu_interface.virtual import VirtualCpuInterface
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
@@ -20,6 +22,7 @@ from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ALL_BITS, ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.registers import Security
 from vgic.intids import FIRST_EXTENDED_SPI, FIRST_SPI
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
@@ -40,6 +43,15 @@ _SGIS: Final = 0xFFFF
 """Bits of the INTIDs of SGIs."""
 
 
+def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface:
+    """The CPU interface of a vCPU, of the kind that the VM has."""
+    profile, bits = config.profile, config.priority_bits
+    if config.two_states:
+        return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
+    kind = VirtualCpuInterface if profile.list_registers else CpuInterface
+    return kind(cpu, profile, bits, lines)
+
+
 class Machine:
     """The devices of a VM's GIC, as after reset; for what the arguments are, see `vgic.Gic`."""
 
@@ -50,8 +62,7 @@ class Machine:
         profile = config.profile
         cpus = range(len(config.topology))
         self.affinities = AffinityIndex(config.topology)
-        kind = VirtualCpuInterface if profile.list_registers else CpuInterface
-        self.interfaces = [kind(cpu, profile, config.priority_bits, lines) for cpu in cpus]
+        self.interfaces = [_interface(config, cpu, lines) for cpu in cpus]
         self.forwarder = Forwarder(self.interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
@@ -90,7 +101,9 @@ class Machine:
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
-        self.distributor = Distributor(self.shared, self.extended_spis, self.private, self.lpis, config)
+        self.security = Security(config.two_states)
+        parts = self.shared, self.extended_spis, list(self.banks()), self.lpis
+        self.distributor = Distributor(*parts, config, self.security)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -103,7 +116,8 @@ class Machine:
         self.its_frames = its_frames(config)
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
-        self.sysregs = SystemRegisters(config, self.sgis)
+        kind = TwoStateSystemRegisters if config.two_states else SystemRegisters
+        self.sysregs = kind(config, self.sgis)
 
     def banks(self) -> Iterator[InterruptBank]:
         """Every bank of interrupts that are no LPIs: those of SPIs, then those of each vCPU."""
@@ -159,7 +173,7 @@ class Machine:
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
             parts = self.private[cpu], self.extended_ppis[cpu], self.interfaces[cpu], self.lpis[cpu]
-            self.redistributors.append(Redistributor(*parts, self.affinities, config, last))
+            self.redistributors.append(Redistributor(*parts, self.affinities, config, self.security, last))
         placed = 0
         for number, region in enumerate(config.redistributor_regions):
             here = range(placed, min(placed + region.count, len(topology)))

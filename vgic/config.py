@@ -108,6 +108,8 @@ class Config:
         self._check_extended_ranges()
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
+        if self.two_states and self.priority_bits < 5:
+            raise ConfigError(f"priority_bits is 5 to 8 with two Security states, not {self.priority_bits}")
         cpus = len(self.topology)
         if not self.redistributor_regions:
             object.__setattr__(self, "redistributor_regions", (_first_region(self.topology),))
@@ -118,6 +120,8 @@ class Config:
             raise ConfigError(f"one_of_n_choice is first or rotate, not {self.one_of_n_choice}")
         if self.security not in get_args(SecurityStates):
             raise ConfigError(f"security is one or two, the number of Security states; not {self.security}")
+        if self.two_states and self.profile.one_state:
+            raise ConfigError(f"the profile {self.profile.name} has one Security state, and security is two")
         if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
             raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
         if self.its and self.lpis is False:

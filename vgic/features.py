@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from vgic.layouts import gicd, gicr
 
-__all__ = ["DPG0", "DPG1NS", "E1NWF", "ENABLE_LPIS", "IRM", "Features", "writable_bits"]
+__all__ = ["DPG0", "DPG1NS", "DPG1S", "E1NWF", "ENABLE_LPIS", "IRM", "Features", "writable_bits"]
 
 IRM: Final[int] = gicd.IROUTER.mask("Interrupt_Routing_Mode")
 """GICD_IROUTER<n>.Interrupt_Routing_Mode: to any one of the participating PEs."""
@@ -22,6 +22,7 @@ E1NWF: Final[int] = gicd.CTLR.mask("E1NWF")
 """GICD_CTLR.E1NWF: 1-of-N interrupts may wake a sleeping PE."""
 
 DPG1NS: Final[int] = gicr.CTLR.mask("DPG1NS")
+DPG1S: Final[int] = gicr.CTLR.mask("DPG1S")
 DPG0: Final[int] = gicr.CTLR.mask("DPG0")
 
 ENABLE_LPIS: Final[int] = gicr.CTLR.mask("EnableLPIs")
@@ -42,24 +43,27 @@ class Features(NamedTuple):
     """There are LPIs."""
 
 
-def writable_bits(features: Features, overrides: Mapping[str, int]) -> dict[str, int]:
+def writable_bits(features: Features, two_states: bool, overrides: Mapping[str, int]) -> dict[str, int]:
     """The writable bits of registers that depend on features, and of those that a profile overrides.
 
-    Rules A3V-5, ONEN-1, LPI-1, ROUTE-5.
+    Rules A3V-5, ONEN-1, LPI-1, ROUTE-5, SEC-2.
 
     A profile's own bits replace the layouts'. A feature that the VM has can be written in every profile; of one it
     has not, nothing can be, but for what the profile stores without meaning (QEMU: reserved bits of IROUTER).
     """
-    one_of_n = {"GICD_IROUTER": IRM, "GICD_CTLR": E1NWF, "GICR_CTLR": DPG1NS | DPG0}
+    control = gicd.CTLR_OF_TWO_STATES if two_states else gicd.CTLR
+    declining = DPG1NS | DPG0 | (DPG1S if two_states else 0)
+    one_of_n = {"GICD_IROUTER": IRM, "GICD_CTLR": E1NWF, "GICR_CTLR": declining}
     lpis = {
         "GICR_CTLR": ENABLE_LPIS,
         "GICR_PROPBASER": gicr.PROPBASER.writable,
         "GICR_PENDBASER": gicr.PENDBASER.writable,
     }
-    plain = (gicd.IROUTER, gicd.CTLR, gicr.CTLR, gicr.PROPBASER, gicr.PENDBASER)
+    plain = (gicd.IROUTER, control, gicr.CTLR, gicr.PROPBASER, gicr.PENDBASER)
     writable = {
         layout.name: layout.writable & ~one_of_n.get(layout.name, 0) & ~lpis.get(layout.name, 0) for layout in plain
     }
+    writable["GICR_CTLR"] &= ~DPG1S
     writable.update(overrides)
     for wanted, bits in ((features.one_of_n, one_of_n), (features.lpis, lpis)):
         if wanted:

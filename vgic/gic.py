@@ -23,6 +23,7 @@ from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
+from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
 from vgic.errors import ConfigError, not_copied
@@ -129,7 +130,8 @@ class Gic:
     def sysreg_read(self, cpu: i64, register: int, secure: bool = False) -> int:
         """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) on vCPU `cpu`; 0 where `sysreg_defined` is False.
 
-        With one Security state a read is the same whether `secure` or not. Raises ConfigError for a vCPU that the
+        With one Security state a read is the same whether `secure` or not; with two the PE's state counts
+        (`set_pe_state`), and `secure` does not. Raises ConfigError for a vCPU that the
         VM does not have.
         """
         value = self._sysregs.read(self._interface(cpu), register)
@@ -164,9 +166,28 @@ class Gic:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
         return taken
 
-    def sysreg_defined(self, register: int, write: int) -> bool:
-        """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`."""
-        return self._sysregs.defined(register, write != 0)
+    def sysreg_defined(self, register: int, write: int, cpu: int = 0) -> bool:
+        """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`.
+
+        With two Security states that depends on the state that vCPU `cpu` is in. Raises ConfigError for one that
+        the VM does not have.
+        """
+        return self._sysregs.defined(self.interface(cpu), register, write != 0)
+
+    def set_pe_state(self, cpu: int, state: PeState) -> None:
+        """The PE of vCPU `cpu` is in this state from now on; its outputs follow (rule PE-1).
+
+        With two Security states an embedder tells every change of the Exception level, of the Security state and of
+        the bits of SCR_EL3 and HCR_EL2 that `PeState` has, before the access or the look at the outputs that it
+        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it.
+        Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
+        """
+        check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
+        self.interface(cpu).set_pe_state(state)
+
+    def pe_state(self, cpu: int) -> PeState:
+        """The state of a vCPU's PE, as it was told. Raises ConfigError."""
+        return self.interface(cpu).pe
 
     # What devices and firmware do.
 
@@ -224,12 +245,12 @@ class Gic:
 
         Raises ConfigError for a vCPU that the VM does not have. Past the rules for guests, as `bank`.
         """
-        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
         return 0 if stored is None else int(stored.saved(interface))
 
     def keep_sysreg(self, cpu: int, register: int, value: int) -> None:
         """Store what `stored_sysreg` returned once, here or in another VM. Raises as it does."""
-        interface, stored = self.interface(cpu), self._sysregs.stored_at(register)
+        interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
         if stored is not None:
             stored.keep(interface, value & stored.kept)
             interface.find_derived()

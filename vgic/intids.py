@@ -9,6 +9,8 @@ __all__ = [
     "FIRST_PPI",
     "FIRST_SPECIAL",
     "FIRST_SPI",
+    "FOR_NONSECURE",
+    "FOR_SECURE",
     "LAST_SPECIAL",
     "SPURIOUS",
     "is_private",
@@ -25,6 +27,11 @@ FIRST_SPI: Final = 32
 FIRST_SPECIAL: Final = 1020
 LAST_SPECIAL: Final = 1023
 """1020 to 1023 are no interrupts."""
+
+FOR_SECURE: Final = 1020
+"""What ICC_IAR0_EL1 and ICC_HPPIR0_EL1 read at EL3 for a Secure Group 1 interrupt."""
+FOR_NONSECURE: Final = 1021
+"""Likewise for a Non-secure Group 1 interrupt."""
 
 SPURIOUS: Final = 1023
 """What IAR and HPPIR read where there is no interrupt."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 import vgic
-from vgic.cpu_interface import sysregs
+from vgic.cpu_interface import registers
 from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import PREEMPTION, CpuInterface
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
@@ -145,7 +145,7 @@ def _latch_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InterruptBank, "acknowledge", acknowledge)
 
 
-def _pmr_keeps_all_bits(self: sysregs._Pmr, interface: CpuInterface, value: int, secure: bool) -> None:
+def _pmr_keeps_all_bits(self: registers.Pmr, interface: CpuInterface, value: int, secure: bool) -> None:
     interface.pmr = value
     interface.settle(PREEMPTION)
 
@@ -200,7 +200,7 @@ FAULTS: Final[Mapping[str, Patch]] = {
     # Any priority is signalled.
     "pmr-ignored": always(CpuInterface, ("can_preempt",), pmr=lambda interface: 0x100),
     # PMR has more bits than priorities have.
-    "pmr-keeps-all-bits": instead(sysregs._Pmr, "put", _pmr_keeps_all_bits),
+    "pmr-keeps-all-bits": instead(registers.Pmr, "put", _pmr_keeps_all_bits),
     # Subpriorities preempt.
     "bpr-ignored": instead(GroupState, "split_at", _every_level_preempts),
     # A vCPU that is turned on finds the CPU interface as it was when it was turned off.

@@ -102,3 +102,16 @@ def test_another_choice_of_1_of_n_is_refused() -> None:
     with pytest.raises(vgic.ConfigError) as refused:
         vgic.Config(vgic.Topology.kvm(1), one_of_n_choice="Rotate")  # type: ignore[arg-type]
     assert str(refused.value) == "one_of_n_choice is first or rotate, not Rotate"
+
+
+@pytest.mark.rule("API-3", "SEC-10")
+def test_how_many_security_states_there_are() -> None:
+    assert not vgic.Config(vgic.Topology.kvm(1)).two_states
+    for profile in (vgic.ARCH, vgic.QEMU):
+        assert vgic.Config(vgic.Topology.kvm(1), profile=profile, security="two").two_states
+    with pytest.raises(vgic.ConfigError) as refused:
+        vgic.Config(vgic.Topology.kvm(1), security="three")  # type: ignore[arg-type]
+    assert str(refused.value) == "security is one or two, the number of Security states; not three"
+    with pytest.raises(vgic.ConfigError) as refused:
+        vgic.Config(vgic.Topology.kvm(1), profile=vgic.KVM, security="two")
+    assert str(refused.value) == "the profile kvm has one Security state, and security is two"

@@ -7,7 +7,15 @@ from mypy_extensions import i64
 from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
 
-__all__ = ["GROUP0", "GROUP1", "SECURE_GROUP1", "ActivePriorities", "GroupState", "groups_of_one_state"]
+__all__ = [
+    "GROUP0",
+    "GROUP1",
+    "SECURE_GROUP1",
+    "ActivePriorities",
+    "GroupState",
+    "groups_of_one_state",
+    "groups_of_two_states",
+]
 
 GROUP0: Final = 0
 GROUP1: Final = 1
@@ -202,4 +210,15 @@ def groups_of_one_state(preemption_bits: i64, hides: bool) -> list[GroupState]:
     return [
         GroupState(GROUP0, preemption_bits, hides, False, 1),
         GroupState(GROUP1, preemption_bits, hides, True, 0),
+    ]
+
+
+def groups_of_two_states(preemption_bits: i64, hides: bool) -> list[GroupState]:
+    """The groups of a PE with two Security states, by number; which of them is IRQ depends on its state (PE-2).
+
+    Secure Group 1 splits priorities as Group 0 does (PE-7).
+    """
+    return [
+        *groups_of_one_state(preemption_bits, hides),
+        GroupState(SECURE_GROUP1, preemption_bits, hides, False, 1),
     ]

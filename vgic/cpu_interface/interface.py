@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from mypy_extensions import i64
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState, groups_of_one_state
+from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
@@ -113,17 +114,21 @@ class CpuInterface:
         "candidates",
         "changed",
         "cpu",
+        "el",
         "eoi_mode",
         "fiq",
         "groups",
         "hides_idle",
         "irq",
+        "one_state",
+        "pe",
         "pmr",
         "priority_mask",
         "running",
         "running_group",
         "several_active",
         "signalled_key",
+        "view",
         "wake_requested",
         "wake_sink",
     )
@@ -150,6 +155,15 @@ class CpuInterface:
         """The sink has heard of an interrupt that waits, since the PE went to sleep."""
         self.changed: i64 = 0
         """What has changed since the interface was last settled; the Settler's."""
+
+        self.pe = PeState()
+        """The state of the PE, as the embedder told it."""
+        self.el: i64 = self.pe.el
+        """The Exception level that it is at."""
+        self.view: i64 = 0
+        """Which of the tables of system registers the PE sees in that state (`SystemRegisters`)."""
+        self.one_state = True
+        """GICD_CTLR.DS: there is one Security state, or software has chosen so."""
 
         self.priority_mask: i64 = 0xFF00 >> priority_bits & 0xFF
         self.pmr: i64 = 0
@@ -186,6 +200,20 @@ class CpuInterface:
             group.reset()
         self.find_derived()
         self.settle(CANDIDATES | PREEMPTION | SELECTABLE)
+
+    # The PE.
+
+    def set_pe_state(self, state: PeState) -> None:
+        """The PE is in this state from now on (rule PE-1)."""
+        self.pe = state
+        self.el = state.el
+
+    def set_one_state(self, one_state: bool) -> None:
+        """GICD_CTLR.DS changes, where there are two Security states. Settles nothing."""
+
+    def irq_group(self) -> i64:
+        """The group that is signalled as IRQ in the state that the PE is in, the others being FIQ (rule CPU-1)."""
+        return GROUP1
 
     # 1-of-N.
 
@@ -394,8 +422,8 @@ class CpuInterface:
         for group in self.groups:
             if group.running != IDLE_PRIORITY:
                 active += 1
-            # The first of those that are the same.
-            if group.running < running:
+            # Of those that are the same the first, but Secure Group 1 before Non-secure Group 1.
+            if group.running < running or (highest == GROUP1 and group.running == running):
                 running = group.running
                 highest = group.number
         self.running = running

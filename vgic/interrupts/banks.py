@@ -13,6 +13,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
+from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
 from vgic.interrupts.delivery import Forwarder
@@ -28,6 +29,8 @@ class InterruptWord:
     """The state of 32 interrupts, a bit for each."""
 
     __slots__ = (
+        "access_high",
+        "access_low",
         "active",
         "any_pe",
         "edge",
@@ -37,6 +40,7 @@ class InterruptWord:
         "latch",
         "line",
         "message",
+        "modifier",
         "overlooked",
         "queued",
         "start",
@@ -56,6 +60,12 @@ class InterruptWord:
         """Levels raised by GICD_SETSPI and lowered by GICD_CLRSPI."""
         self.active: i64 = 0
         self.group1: i64 = 0
+        """With two Security states, Non-secure Group 1."""
+        self.modifier: i64 = 0
+        """GICD_IGRPMODR: 1 in Secure Group 1, where `group1` is 0; always 0 with one Security state (SEC-2)."""
+        self.access_low: i64 = 0
+        self.access_high: i64 = 0
+        """GICD_NSACR: bit 0 and bit 1 of how much of a Secure interrupt Non-secure accesses reach."""
         self.edge: i64 = 0
         """1: edge-triggered, 0: level-sensitive."""
         self.any_pe: i64 = 0
@@ -67,11 +77,23 @@ class InterruptWord:
 
     def group(self, place: i64) -> i64:
         """The group of one of them, by its number in a CPU interface."""
-        return self.group1 >> place & 1
+        return self.group1 >> place & 1 or (self.modifier >> place & 1) * SECURE_GROUP1
 
     def members(self, group: i64) -> i64:
         """The interrupts of a group."""
-        return self.group1 if group else ~self.group1
+        if group == GROUP1:
+            return self.group1
+        return ~self.group1 & (self.modifier if group else ~self.modifier)
+
+    def reached(self, level: i64) -> i64:
+        """What Non-secure accesses that need `level` reach: their own, and Secure ones of that GICD_NSACR or up."""
+        if level == 1:
+            return self.group1 | self.access_low | self.access_high
+        if level == 2:
+            return self.group1 | self.access_high
+        if level == 3:
+            return self.group1 | self.access_low & self.access_high
+        return self.group1
 
     def pending(self) -> i64:
         """The latches, and the levels of level-sensitive interrupts (STATE-1)."""
@@ -115,6 +137,10 @@ class InterruptBank(ActivationBank):
     def group(self, index: i64) -> i64:
         """The group of an interrupt, by its number."""
         return self.words[index >> 5].group(index & 31)
+
+    def is_reached(self, index: i64, level: i64) -> bool:
+        """True where Non-secure accesses that need this `level` of GICD_NSACR reach the interrupt."""
+        return self.words[index >> 5].reached(level) >> (index & 31) & 1 != 0
 
     def is_active(self, index: i64) -> bool:
         """True where the interrupt is active, at whichever PE."""
@@ -223,16 +249,17 @@ class InterruptBank(ActivationBank):
         if target != NO_VCPU:
             self.forwarder.withdraw(target, self.group(index), self.key(index))
 
-    def set_group(self, number: i64, groups: i64) -> None:
-        """Give the interrupts of word `number` the groups in the bits of `groups` (STATE-13)."""
+    def set_groups(self, number: i64, group1: i64, modifier: i64) -> None:
+        """Give the interrupts of word `number` the groups that these bits of it say (STATE-13, SEC-2)."""
         word = self.words[number]
-        moved = (word.group1 ^ groups) & word.queued
+        moved = (word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1) & word.queued
         word.queued ^= moved
         bits = moved
         while bits:
             self.withdraw(word.start + lowest(bits))
             bits &= bits - 1
-        word.group1 = groups
+        word.group1 = group1
+        word.modifier = modifier
         # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
         self._update(word, ALL_BITS)
 
@@ -304,16 +331,23 @@ class PrivateInterrupts(InterruptBank):
     They need no queue: the best of so few is found by looking at those that are forwarded.
     """
 
-    __slots__ = ("interface", "word")
+    __slots__ = ("interface", "nsacr", "word")
 
     def __init__(self, cpu: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
         super().__init__(0, 32, priority_mask, records_line, forwarder)
         self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
+        self.nsacr: i64 = 0
+        """GICR_NSACR: two bits for each SGI, by which Non-secure PEs may generate it where it is Secure (SEC-9)."""
 
     def target(self, index: i64) -> i64:
         """The PE that they are private to."""
         return self.interface.cpu
+
+    def lets_nonsecure(self, intid: i64, group: i64) -> bool:
+        """True where Non-secure PEs may generate this SGI, which is in a Secure group, by GICR_NSACR (PE-12)."""
+        access = self.nsacr >> 2 * intid & 3
+        return access >= 2 or (access == 1 and group == GROUP0)
 
     def set_pending(self, intid: i64) -> None:
         """An SGI arrives. Settles nothing."""

@@ -218,6 +218,12 @@ class Forwarder(Settler):
             self.mark_changed(interface, CANDIDATES)
         self.settle()
 
+    def set_one_state(self, one_state: bool) -> None:
+        """Tell every CPU interface what GICD_CTLR.DS is, where there are two Security states. Settles nothing."""
+        for interface in self.cpus:
+            interface.set_one_state(one_state)
+            self.mark_changed(interface, PREEMPTION)
+
     def forward_groups(self, enables: i64) -> None:
         """Tell every CPU interface which groups are forwarded. Settles nothing."""
         for interface in self.cpus:

@@ -6,20 +6,29 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 
 from mypy_extensions import i64
 
-from mmio import NOT_THERE, StoredWord, Word
+from mmio import NOT_THERE, StoredWord
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
-__all__ = ["BankOwner", "bank_words", "extended_words", "gather", "spread"]
+__all__ = ["BankOwner", "Security", "bank_words", "gather", "spread"]
+
+
+class Security:
+    """What all devices of a VM know of its Security states."""
+
+    def __init__(self, two: bool) -> None:
+        self.two = two
+        """Secure and Non-secure accesses differ: there are two states, and GICD_CTLR.DS is 0 (SEC-1)."""
 
 
 class BankOwner:
     """A device with a bank of interrupts, and perhaps one of the extended range."""
 
-    __slots__ = ("extended", "interrupts")
+    __slots__ = ("extended", "interrupts", "security")
 
-    def __init__(self, interrupts: InterruptBank, extended: InterruptBank | None) -> None:
+    def __init__(self, interrupts: InterruptBank, extended: InterruptBank | None, security: Security) -> None:
         self.interrupts = interrupts
-        self.extended = None if extended is None else BankOwner(extended, None)
+        self.security = security
+        self.extended = None if extended is None else BankOwner(extended, None, security)
         """Stands for the device in the registers of the extended range; None where it has none."""
 
 
@@ -102,7 +111,22 @@ class _Group(_BitWord):
         bank = owner.interrupts
         if index < len(bank.words):
             bank.notice(index, ALL_BITS)
-            bank.set_group(index, value & bank.words[index].implemented)
+            word = bank.words[index]
+            bank.set_groups(index, value & word.implemented, word.modifier)
+
+
+class _GroupModifier(_BitWord):
+    def stored(self, word: InterruptWord) -> i64:
+        return word.modifier
+
+    def store(self, word: InterruptWord, bits: i64) -> None:
+        word.modifier = bits
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.interrupts
+        if index < len(bank.words):
+            word = bank.words[index]
+            bank.set_groups(index, word.group1, value & word.implemented)
 
 
 class _Priority(StoredWord[BankOwner]):
@@ -171,33 +195,34 @@ class _Config(StoredWord[BankOwner]):
             bank.update(number, ALL_BITS)
 
 
-class _Extended(StoredWord[BankOwner]):
-    """The word of a register, for the interrupts of the extended range instead."""
-
-    def __init__(self, word: Word[BankOwner]) -> None:
-        assert isinstance(word, StoredWord)
-        self.word: StoredWord[BankOwner] = word
-        self.alias = word.alias
-
-    def bank_of(self, owner: BankOwner) -> BankOwner:
-        """Who has the interrupts of the extended range."""
-        assert owner.extended is not None, "without them a device has no such register"
-        return owner.extended
+class _NonsecureAccess(StoredWord[BankOwner]):
+    """Sixteen interrupts a register, two bits each: how much of a Secure one Non-secure accesses reach (SEC-5)."""
 
     def get(self, owner: BankOwner, index: int) -> int:
-        return self.word.get(self.bank_of(owner), index)
-
-    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
-        return self.word.view(self.bank_of(owner), index, secure)
-
-    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
-        self.word.put(self.bank_of(owner), index, value, mask, secure)
+        words = owner.interrupts.words
+        number, half = divmod(index, 2)
+        if number >= len(words):
+            return 0
+        word, lsb = words[number], 16 * half
+        return spread(word.access_low >> lsb & 0xFFFF) | spread(word.access_high >> lsb & 0xFFFF) << 1
 
     def kept(self, owner: BankOwner, index: int, writable: int) -> int:
-        return self.word.kept(self.bank_of(owner), index, writable)
+        words = owner.interrupts.words
+        number, half = divmod(index, 2)
+        if number >= len(words):
+            return NOT_THERE
+        return 0b11 * spread(words[number].implemented >> 16 * half & 0xFFFF) & writable
 
     def keep(self, owner: BankOwner, index: int, value: int) -> None:
-        self.word.keep(self.bank_of(owner), index, value)
+        number, half = divmod(index, 2)
+        word, lsb = owner.interrupts.words[number], 16 * half
+        there = word.implemented & 0xFFFF << lsb
+        word.access_low = word.access_low & ~there | gather(value) << lsb & there
+        word.access_high = word.access_high & ~there | gather(value >> 1) << lsb & there
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        if index // 2 < len(owner.interrupts.words):
+            self.keep(owner, index, value)
 
 
 def spread(bits: int) -> int:
@@ -212,18 +237,20 @@ def gather(bits: int) -> int:
 
 def bank_words(
     prefix: str, config: str, first_half: int = 0, deferred: bool = False, overlooked: bool = False
-) -> dict[str, Word[BankOwner]]:
+) -> dict[str, StoredWord[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
     `config` names the trigger configuration registers, the first of which covers half `first_half` of the bank's
     first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated;
     with `overlooked`, when something happens to the interrupt.
     """
-    enabled: Word[BankOwner] = _Enabled()
-    pending: Word[BankOwner] = _Pending()
-    active: Word[BankOwner] = _Active()
+    enabled: StoredWord[BankOwner] = _Enabled()
+    pending: StoredWord[BankOwner] = _Pending()
+    active: StoredWord[BankOwner] = _Active()
     return {
         f"{prefix}_IGROUPR": _Group(),
+        f"{prefix}_IGRPMODR": _GroupModifier(),
+        f"{prefix}_NSACR": _NonsecureAccess(),
         f"{prefix}_ISENABLER": enabled,
         f"{prefix}_ICENABLER": enabled,
         f"{prefix}_ISPENDR": pending,
@@ -233,9 +260,3 @@ def bank_words(
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
     }
-
-
-def extended_words(prefix: str) -> dict[str, Word[BankOwner]]:
-    """The words behind the bank registers of the extended range, by names such as GICD_IGROUPR<n>E."""
-    words = bank_words(prefix, f"{prefix}_ICFGR")
-    return {f"{name}<n>E": _Extended(word) for name, word in words.items()}

@@ -35,11 +35,12 @@ def two_bits_per_intid(
     first: int | None = None,
     count: int = 1,
     reset: int = 0,
+    field: str = "config_",
 ) -> RegisterLayout:
     """Registers of sixteen 2-bit fields, one for each INTID."""
     # Bit 2x of ICFGR is reserved; bit 2x+1 carries the meaning. One field keeps the manuals' name for both.
     declare = rw if access is AccessKind.RW else ro
-    fields = [declare(f"config_{n}", 2, doc) for n in range(15, -1, -1)]
+    fields = [declare(f"{field}{n}", 2, doc) for n in range(15, -1, -1)]
     return layout(name, offset, BITS, access, *fields, first=first, count=count, reset=reset)
 
 

@@ -11,7 +11,13 @@ from mmio import AccessKind, RegisterLayout, layout
 from vgic.layouts import gicd
 from vgic.layouts.banks import bit_per_intid, byte_per_intid, raz_wi, two_bits_per_intid
 
-__all__ = ["GICD_EXTENDED", "IROUTER", "SGI_BASE_EXTENDED"]
+__all__ = [
+    "GICD_EXTENDED",
+    "GICD_EXTENDED_OF_TWO_STATES",
+    "IROUTER",
+    "SGI_BASE_EXTENDED",
+    "SGI_BASE_EXTENDED_OF_TWO_STATES",
+]
 
 SPI_WORDS: Final = 32
 """32-bit registers with a bit for each INTID from 4096 to 5119."""
@@ -19,6 +25,8 @@ PPI_WORDS: Final = 2
 """Those with a bit for each INTID from 1056 to 1119."""
 
 _TRIGGER: Final = "0b00: level-sensitive, 0b10: edge-triggered"
+_MODIFIER: Final = "1: Secure Group 1, where the bit of IGROUPR is 0"
+_ACCESS: Final = "how much of a Secure interrupt Non-secure accesses reach"
 _GROUP: Final = "0: Group 0, 1: Group 1"
 
 IROUTER: Final[RegisterLayout] = layout(
@@ -35,12 +43,21 @@ GICD_EXTENDED: Final[list[RegisterLayout]] = [
     bit_per_intid("GICD_ICACTIVER<n>E", 0x1C00, AccessKind.W1C, "active", count=SPI_WORDS),
     byte_per_intid("GICD_IPRIORITYR<n>E", 0x2000, "priority, 0 is the highest", count=8 * SPI_WORDS),
     two_bits_per_intid("GICD_ICFGR<n>E", 0x3000, AccessKind.RW, _TRIGGER, first=0, count=2 * SPI_WORDS),
+    IROUTER,
     # One Security state needs neither.
     raz_wi("GICD_IGRPMODR<n>E", 0x3400, count=SPI_WORDS),
     raz_wi("GICD_NSACR<n>E", 0x3600, count=2 * SPI_WORDS),
-    IROUTER,
 ]
-"""The registers of extended SPIs."""
+"""The registers of extended SPIs, with one Security state."""
+
+GICD_EXTENDED_OF_TWO_STATES: Final[list[RegisterLayout]] = [
+    *GICD_EXTENDED[:-2],
+    bit_per_intid("GICD_IGRPMODR<n>E", 0x3400, AccessKind.RW, _MODIFIER, count=SPI_WORDS),
+    two_bits_per_intid(
+        "GICD_NSACR<n>E", 0x3600, AccessKind.RW, _ACCESS, first=0, count=2 * SPI_WORDS, field="NS_access"
+    ),
+]
+"""Those with two."""
 
 SGI_BASE_EXTENDED: Final[list[RegisterLayout]] = [
     bit_per_intid("GICR_IGROUPR<n>E", 0x0084, AccessKind.RW, _GROUP, first=1, count=PPI_WORDS),
@@ -54,4 +71,10 @@ SGI_BASE_EXTENDED: Final[list[RegisterLayout]] = [
     two_bits_per_intid("GICR_ICFGR<n>E", 0x0C08, AccessKind.RW, _TRIGGER, first=2, count=2 * PPI_WORDS),
     raz_wi("GICR_IGRPMODR<n>E", 0x0D04, first=1, count=PPI_WORDS),
 ]
-"""The registers of extended PPIs."""
+"""The registers of extended PPIs, with one Security state."""
+
+SGI_BASE_EXTENDED_OF_TWO_STATES: Final[list[RegisterLayout]] = [
+    *SGI_BASE_EXTENDED[:-1],
+    bit_per_intid("GICR_IGRPMODR<n>E", 0x0D04, AccessKind.RW, _MODIFIER, first=1, count=PPI_WORDS),
+]
+"""Those with two."""

@@ -1,7 +1,8 @@
-"""The Distributor's frame (GICD), GICv3.0 with one Security state (GICD_CTLR.DS = 1) and affinity routing.
+"""The Distributor's frame (GICD), GICv3.0 with affinity routing, for one Security state and for two.
 
-IHI 0069 section 12.9. Registers that this configuration makes RAZ/WI are declared so, not left out: an access
-to them is legal. Not there: the extended SPI range and NMIs (GICv3.1, GICv3.3).
+IHI 0069 section 12.9. Registers that a configuration makes RAZ/WI are declared so, not left out: an access to them
+is legal. With two Security states a register is declared as Secure accesses see it while GICD_CTLR.DS is 0. Not
+there: the extended SPI range and NMIs (GICv3.1, GICv3.3).
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ from vgic.layouts.banks import (
     two_bits_per_intid,
 )
 
-__all__ = ["GICD"]
+__all__ = ["GICD", "GICD_OF_TWO_STATES"]
 
 # The highest INTID of the SPI registers is 1019 for IROUTER; the other arrays cover up to 1023.
 WORDS: Final = 31
@@ -36,6 +37,23 @@ CTLR: Final[RegisterLayout] = layout(
     res1(1),  # ARE: affinity routing cannot be turned off.
     res0(2),
     rw("EnableGrp1", 1, "Group 1 interrupts are forwarded to the CPU interfaces"),
+    rw("EnableGrp0", 1, "Group 0 interrupts are forwarded to the CPU interfaces"),
+)
+
+CTLR_OF_TWO_STATES: Final[RegisterLayout] = layout(
+    "GICD_CTLR",
+    0x0000,
+    32,
+    AccessKind.RW,
+    ro("RWP", 1, "a write to this register or to an ICENABLER is still taking effect"),
+    res0(23),
+    rw("E1NWF", 1, "1-of-N interrupts may wake a sleeping PE"),
+    rw("DS", 1, "Non-secure accesses reach everything, as with one Security state; set until reset"),
+    ro("ARE_NS", 1, "affinity routing for the Non-secure state, which cannot be turned off"),
+    ro("ARE_S", 1, "affinity routing for the Secure state, which cannot be turned off"),
+    res0(1),
+    rw("EnableGrp1S", 1, "Secure Group 1 interrupts are forwarded to the CPU interfaces"),
+    rw("EnableGrp1NS", 1, "Non-secure Group 1 interrupts are forwarded to the CPU interfaces"),
     rw("EnableGrp0", 1, "Group 0 interrupts are forwarded to the CPU interfaces"),
 )
 
@@ -139,6 +157,32 @@ ELSEWHERE_OR_RESERVED: Final = [
     raz_wi("GICD_NSACR", 0x0E00, count=64),
 ]
 
+OF_TWO_STATES: Final = [
+    CTLR_OF_TWO_STATES,
+    layout("GICD_SETSPI_SR", 0x0050, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES),
+    layout("GICD_CLRSPI_SR", 0x0058, 32, AccessKind.WO, *MESSAGE_FIELDS, sizes=MESSAGE_SIZES),
+    raz_wi("GICD_IGRPMODR", 0x0D00, first=0),
+    bit_per_intid(
+        "GICD_IGRPMODR",
+        0x0D04,
+        AccessKind.RW,
+        "1: Secure Group 1, where GICD_IGROUPR has 0",
+        first=1,
+        count=WORDS,
+    ),
+    raz_wi("GICD_NSACR", 0x0E00, first=0, count=2),
+    two_bits_per_intid(
+        "GICD_NSACR",
+        0x0E08,
+        AccessKind.RW,
+        "how much of a Secure interrupt Non-secure accesses reach",
+        first=2,
+        count=2 * WORDS,
+        field="NS_access",
+    ),
+]
+"""What is something else, or something at all, with two Security states."""
+
 GICD: Final[list[RegisterLayout]] = [
     CTLR,
     TYPER,
@@ -154,4 +198,11 @@ GICD: Final[list[RegisterLayout]] = [
     *ELSEWHERE_OR_RESERVED,
     *identification("GICD"),
 ]
-"""Every register of the Distributor."""
+"""Every register of the Distributor, with one Security state."""
+
+_REPLACED: Final = {layout.name for layout in OF_TWO_STATES}
+GICD_OF_TWO_STATES: Final[list[RegisterLayout]] = [
+    *(layout for layout in GICD if layout.name not in _REPLACED),
+    *OF_TWO_STATES,
+]
+"""Every register of the Distributor, with two Security states."""

@@ -1,7 +1,8 @@
-"""A Redistributor's two frames, GICv3.0 with one Security state: RD_base and SGI_base, 64 KiB each.
+"""A Redistributor's two frames, GICv3.0: RD_base and SGI_base, 64 KiB each, for one Security state and for two.
 
 IHI 0069 sections 12.10 and 12.11. LPI registers are declared as they are in a VM with LPIs; in one without
-they are RES0, or not there. Not there either: GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
+they are RES0, or not there. With two Security states a register is as Secure accesses see it. Not there either:
+GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
 """
 
 from typing import Final
@@ -16,7 +17,7 @@ from vgic.layouts.banks import (
     two_bits_per_intid,
 )
 
-__all__ = ["OF_LPIS", "RD_BASE", "SGI_BASE"]
+__all__ = ["OF_LPIS", "RD_BASE", "SGI_BASE", "SGI_BASE_OF_TWO_STATES"]
 
 CTLR: Final[RegisterLayout] = layout(
     "GICR_CTLR",
@@ -25,7 +26,7 @@ CTLR: Final[RegisterLayout] = layout(
     AccessKind.RW,
     ro("UWP", 1, "upstream writes have not all reached the Distributor"),
     res0(4),
-    ro("DPG1S", 1, "Secure Group 1 1-of-N interrupts do not select this PE"),
+    rw("DPG1S", 1, "Secure Group 1 1-of-N interrupts do not select this PE"),
     rw("DPG1NS", 1, "Group 1 1-of-N interrupts do not select this PE"),
     rw("DPG0", 1, "Group 0 1-of-N interrupts do not select this PE"),
     res0(20),
@@ -142,6 +143,10 @@ RD_BASE: Final[list[RegisterLayout]] = [
 ]
 """Every register of the RD_base frame."""
 
+ICFGR0: Final[RegisterLayout] = two_bits_per_intid(
+    "GICR_ICFGR0", 0x0C00, AccessKind.RO, "SGIs: edge-triggered", reset=0xAAAA_AAAA
+)
+
 SGI_BASE: Final[list[RegisterLayout]] = [
     bit_per_intid("GICR_IGROUPR", 0x0080, AccessKind.RW, "0: Group 0, 1: Group 1"),
     bit_per_intid("GICR_ISENABLER", 0x0100, AccessKind.W1S, "enabled"),
@@ -151,9 +156,24 @@ SGI_BASE: Final[list[RegisterLayout]] = [
     bit_per_intid("GICR_ISACTIVER", 0x0300, AccessKind.W1S, "active"),
     bit_per_intid("GICR_ICACTIVER", 0x0380, AccessKind.W1C, "active"),
     byte_per_intid("GICR_IPRIORITYR", 0x0400, "priority, 0 is the highest", count=8),
-    two_bits_per_intid("GICR_ICFGR0", 0x0C00, AccessKind.RO, "SGIs: edge-triggered", reset=0xAAAA_AAAA),
+    ICFGR0,
     two_bits_per_intid("GICR_ICFGR1", 0x0C04, AccessKind.RW, "PPIs: 0b00 level-sensitive, 0b10 edge-triggered"),
     raz_wi("GICR_IGRPMODR", 0x0D00, first=0),
     raz_wi("GICR_NSACR", 0x0E00),
 ]
-"""Every register of the SGI_base frame."""
+"""Every register of the SGI_base frame, with one Security state."""
+
+OF_TWO_STATES: Final = [
+    bit_per_intid("GICR_IGRPMODR", 0x0D00, AccessKind.RW, "1: Secure Group 1, where GICR_IGROUPR0 has 0"),
+    two_bits_per_intid(
+        "GICR_NSACR", 0x0E00, AccessKind.RW, "which Secure SGIs a Non-secure PE may generate", field="NS_access"
+    ),
+]
+"""What is there with two Security states."""
+
+_REPLACED: Final = {layout.name for layout in OF_TWO_STATES}
+SGI_BASE_OF_TWO_STATES: Final[list[RegisterLayout]] = [
+    *(layout for layout in SGI_BASE if layout.name not in _REPLACED),
+    *OF_TWO_STATES,
+]
+"""Every register of the SGI_base frame, with two Security states."""

@@ -1,4 +1,4 @@
-"""The CPU interface's system registers (ICC_*_EL1), IHI 0069 section 12.2.
+"""The CPU interface's system registers (ICC_*), IHI 0069 section 12.2.
 
 The `offset` of a system register is its encoding, `sysreg(op0, op1, CRn, CRm, op2)`, 16 bits as in KVM's register
 keys; arrays such as ICC_AP0R<n>_EL1 have consecutive encodings.
@@ -8,7 +8,7 @@ from typing import Final
 
 from mmio import AccessKind, RegisterLayout, layout, res0, res1, ro, rw
 
-__all__ = ["ICC", "sysreg"]
+__all__ = ["ICC", "ICC_OF_HIGHER_LEVELS", "sysreg"]
 
 
 def sysreg(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
@@ -40,6 +40,10 @@ ICC_CTLR_EL1: Final = sysreg(3, 0, 12, 12, 4)
 ICC_SRE_EL1: Final = sysreg(3, 0, 12, 12, 5)
 ICC_IGRPEN0_EL1: Final = sysreg(3, 0, 12, 12, 6)
 ICC_IGRPEN1_EL1: Final = sysreg(3, 0, 12, 12, 7)
+ICC_SRE_EL2: Final = sysreg(3, 4, 12, 9, 5)
+ICC_CTLR_EL3: Final = sysreg(3, 6, 12, 12, 4)
+ICC_SRE_EL3: Final = sysreg(3, 6, 12, 12, 5)
+ICC_IGRPEN1_EL3: Final = sysreg(3, 6, 12, 12, 7)
 
 ACKNOWLEDGED: Final = (res0(40), ro("INTID", 24, "the interrupt taken, 1023 where there is none"))
 PENDING: Final = (res0(40), ro("INTID", 24, "the highest priority pending interrupt, 1023 where there is none"))
@@ -97,6 +101,40 @@ SRE: Final[RegisterLayout] = layout(
     res1(1),  # SRE
 )
 
+SRE_WITH_ENABLE: Final = (
+    res0(60),
+    # As in ICC_SRE_EL1; and lower Exception levels reach theirs.
+    res1(1),  # Enable
+    res1(1),  # DIB
+    res1(1),  # DFB
+    res1(1),  # SRE
+)
+
+CTLR_EL3: Final[RegisterLayout] = layout(
+    "ICC_CTLR_EL3",
+    ICC_CTLR_EL3,
+    64,
+    RW,
+    res0(44),
+    ro("ExtRange", 1, "INTIDs 1024 to 8191 are supported"),
+    ro("RSS", 1, "SGIs can name Aff0 values above 15"),
+    ro("nDS", 1, "1: the CPU interface works with GICD_CTLR.DS = 0 only"),
+    res0(1),
+    ro("A3V", 1, "Aff3 can be non-zero in SGI registers"),
+    ro("SEIS", 1, "SErrors can be generated locally"),
+    ro("IDbits", 3, "0: 16 bits of INTID, 1: 24 bits"),
+    ro("PRIbits", 3, "priority bits implemented, minus one"),
+    res0(1),
+    ro("PMHE", 1, "1-of-N distribution looks at PMR"),
+    # Only for software that has Secure state without system registers.
+    res0(1),  # RM
+    rw("EOImode_EL1NS", 1, "ICC_CTLR_EL1.EOImode of the Non-secure bank"),
+    rw("EOImode_EL1S", 1, "ICC_CTLR_EL1.EOImode of the Secure bank"),
+    rw("EOImode_EL3", 1, "1: at EL3, EOIR drops the priority only, DIR deactivates"),
+    rw("CBPR_EL1NS", 1, "ICC_CTLR_EL1.CBPR of the Non-secure bank"),
+    rw("CBPR_EL1S", 1, "ICC_CTLR_EL1.CBPR of the Secure bank"),
+)
+
 DIR: Final[RegisterLayout] = layout("ICC_DIR_EL1", ICC_DIR_EL1, 64, WO, *FINISHED)
 GENERATE_SGI: Final[RegisterLayout] = layout("ICC_SGI1R_EL1", ICC_SGI1R_EL1, 64, WO, *GENERATE)
 """ICC_SGI1R_EL1, whose fields ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 have too."""
@@ -131,3 +169,19 @@ ICC: Final[list[RegisterLayout]] = [
     layout("ICC_IGRPEN1_EL1", ICC_IGRPEN1_EL1, 64, RW, *ENABLE),
 ]
 """Every system register of the CPU interface at EL1."""
+
+ICC_OF_HIGHER_LEVELS: Final[list[RegisterLayout]] = [
+    layout("ICC_SRE_EL2", ICC_SRE_EL2, 64, RW, *SRE_WITH_ENABLE),
+    CTLR_EL3,
+    layout("ICC_SRE_EL3", ICC_SRE_EL3, 64, RW, *SRE_WITH_ENABLE),
+    layout(
+        "ICC_IGRPEN1_EL3",
+        ICC_IGRPEN1_EL3,
+        64,
+        RW,
+        res0(62),
+        rw("EnableGrp1S", 1, "ICC_IGRPEN1_EL1 of the Secure bank"),
+        rw("EnableGrp1NS", 1, "ICC_IGRPEN1_EL1 of the Non-secure bank"),
+    ),
+]
+"""Those of EL2 and EL3, which a VM with two Security states has."""

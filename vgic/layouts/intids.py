@@ -27,6 +27,9 @@ _BITS_PER_INTID: Final[dict[str, int]] = {
     **{f"{frame}_IPRIORITYR<n>E": 8 for frame in ("GICD", "GICR")},
     **{f"{frame}_ICFGR<n>E": 2 for frame in ("GICD", "GICR")},
     "GICD_IROUTER<n>E": 64,
+    "GICD_NSACR<n>E": 2,
+    "GICD_NSACR": 2,
+    "GICR_NSACR": 2,
 }
 
 # The configuration of PPIs is a register of its own, not the second of an array.

@@ -10,13 +10,14 @@ from typing import Final
 from vgic.features import Features
 from vgic.its.choices import ItsChoices
 
-__all__ = ["EVERYTHING", "GROUP0_BIT", "GROUP1_BIT", "ItsChoices", "LpiChoices", "Profile"]
+__all__ = ["EVERYTHING", "GROUP0_BIT", "GROUP1_BIT", "SECURE_GROUP1_BIT", "ItsChoices", "LpiChoices", "Profile"]
 
 EVERYTHING: Final = Features(a3v=True, rss=True, one_of_n=True, lpis=False)
 """LPIs need guest RAM, so a VM has them where its Config says so."""
 
 GROUP0_BIT: Final = 0b01
 GROUP1_BIT: Final = 0b10
+SECURE_GROUP1_BIT: Final = 0b100
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Profile:
     name: str
     features: Features = EVERYTHING
     """What a VM has unless its Config says otherwise."""
+    one_state: bool = False
+    """There is no VM with a second Security state."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False
@@ -112,6 +115,21 @@ class Profile:
     """An interrupt that can be forwarded without anything having happened to it is not, until something does."""
     latch_lasts: bool = False
     """The latch of a level-sensitive interrupt lasts until it is deactivated, else until it is acknowledged."""
+    interface_heeds_ds: bool = True
+    """With two Security states: GICD_CTLR.DS = 1 makes a CPU interface signal Group 1 as IRQ in either state, and
+    show Non-secure accesses priorities as they are."""
+    nonsecure_ap1r_ignores_writes: bool = False
+    """With two Security states: the first two ICC_AP1R<n>_EL1 of the Non-secure bank cannot be written."""
+    el3_control_shows_nonsecure: bool = False
+    """ICC_CTLR_EL3 shows in its fields of the Secure bank those of the Non-secure one."""
+    el3_control: Mapping[str, int] = field(default_factory=dict)
+    """Fields of ICC_CTLR_EL3 that always read so, other than those that ICC_CTLR_EL1 has too."""
+    idle_priority_is_shifted: bool = True
+    """ICC_PMR_EL1 = 0xFF reads as 0xFE in the Non-secure view, else as 0xFF."""
+    secure_sgi1r_groups: int = SECURE_GROUP1_BIT
+    """With two Security states: as `sgi1r_groups`, for a Secure write."""
+    sgi1r_heeds_nsacr: bool = True
+    """With two Security states: a Non-secure ICC_SGI1R_EL1 reaches the Secure groups that GICR_NSACR lets it."""
     sgi1r_groups: int = GROUP0_BIT | GROUP1_BIT
     """Which groups an SGI may be configured to, for a Non-secure ICC_SGI1R_EL1 to make it pending."""
     lpi: LpiChoices = field(default_factory=LpiChoices)

@@ -27,6 +27,7 @@ _TABLE_OF_LPIS_RESET: Final[int] = gicr.PENDBASER.encode({"InnerCache": 3, "Shar
 KVM: Final = Profile(
     name="kvm",
     features=Features(a3v=False, rss=False, one_of_n=False, lpis=False),
+    one_state=True,
     extended_ranges=False,
     hidden_aff3=True,
     fixed={

@@ -11,7 +11,7 @@ from vgic.features import Features
 from vgic.its.errors import OUT_OF_RAM, ItsError
 from vgic.layouts import its_tables
 from vgic.profiles.arch import ARCH
-from vgic.profiles.choices import GROUP1_BIT, ItsChoices, LpiChoices, Profile
+from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT, SECURE_GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import ALL_64
 
 __all__ = ["QEMU", "QEMU_10_0", "QEMU_VERSIONS"]
@@ -63,6 +63,13 @@ QEMU: Final = Profile(
     lowest_priority_is_idle=True,
     eoi_checks_group=False,
     sgi1r_groups=GROUP1_BIT,
+    secure_sgi1r_groups=GROUP0_BIT | SECURE_GROUP1_BIT,
+    sgi1r_heeds_nsacr=False,
+    interface_heeds_ds=False,
+    nonsecure_ap1r_ignores_writes=True,
+    el3_control_shows_nonsecure=True,
+    el3_control={"nDS": 1},
+    idle_priority_is_shifted=False,
     lpi=LpiChoices(
         priority_bits=6,
         tables_locked=False,

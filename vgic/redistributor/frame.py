@@ -8,9 +8,11 @@ from mmio import NOT_THERE, Frame, RegisterLayout, StoredWord, Word
 from vgic import affinity
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.features import DPG0, DPG1NS, ENABLE_LPIS, writable_bits
+from vgic.features import DPG0, DPG1NS, DPG1S, ENABLE_LPIS, writable_bits
 from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
-from vgic.interrupts.registers import BankOwner, bank_words, extended_words
+from vgic.interrupts.extended import extended_words
+from vgic.interrupts.guards import EVERYTHING, Guard, OfTwoStates, SecureOnly, guarded
+from vgic.interrupts.registers import BankOwner, Security, bank_words, spread
 from vgic.layouts import extended, gicr
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
@@ -23,6 +25,11 @@ _CHILDREN_ASLEEP: Final = gicr.WAKER.mask("ChildrenAsleep")
 _PROCESSOR_SLEEP: Final = gicr.WAKER.mask("ProcessorSleep")
 
 _LOW_WORD: Final = 0xFFFF_FFFF
+_LOW_BITS: Final = 0x5555_5555
+"""Bit 0 of each of sixteen fields of two bits."""
+
+_DECLINING: Final = (DPG0, DPG1NS, DPG1S)
+"""The bit of GICR_CTLR by which 1-of-N interrupts are kept away from the PE, by group."""
 
 _RWP: Final = gicr.CTLR.mask("RWP")
 _BUSY: Final = gicr.SYNCR.mask("Busy")
@@ -56,9 +63,10 @@ class Redistributor(BankOwner):
         lpis: LpiBank | None,
         affinities: AffinityIndex,
         config: Config,
+        security: Security,
         last: bool,
     ) -> None:
-        super().__init__(interrupts, extended)
+        super().__init__(interrupts, extended, security)
         self.private = interrupts
         """The bank again, as what it is."""
         self.interface = interface
@@ -111,7 +119,7 @@ class Redistributor(BankOwner):
     @property
     def declines(self) -> list[bool]:
         """By group: 1-of-N interrupts are kept away from the PE (ONEN-3)."""
-        return [self.ctlr & DPG0 != 0, self.ctlr & DPG1NS != 0]
+        return [self.ctlr & bit != 0 for bit in _DECLINING[: len(self.interface.groups)]]
 
     def set_control(self, value: int) -> None:
         """Write the writable bits of GICR_CTLR (LPI-3, ONEN-1)."""
@@ -159,6 +167,15 @@ class _Control(StoredWord[Redistributor]):
         owner.set_control(value)
 
 
+class _ControlGuard(Guard[Redistributor]):
+    """DPG1S and DPG0 are Secure; with GICD_CTLR.DS = 1 there is no DPG1S (SEC-8)."""
+
+    def seen(self, owner: Redistributor, index: int, secure: bool) -> int:
+        if not owner.security.two:
+            return ~DPG1S
+        return EVERYTHING if secure else ~(DPG1S | DPG0)
+
+
 class _Type(Word[Redistributor]):
     def view(self, owner: Redistributor, index: int, secure: bool) -> int:
         return owner.typer
@@ -178,6 +195,29 @@ class _Waker(StoredWord[Redistributor]):
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
         owner.set_sleep(value & _PROCESSOR_SLEEP != 0)
+
+
+class _SgiAccess(StoredWord[Redistributor]):
+    """GICR_NSACR, whose value 3 is the same as 2 and reads so (SEC-9)."""
+
+    def get(self, owner: Redistributor, index: int) -> int:
+        return owner.private.nsacr
+
+    def keep(self, owner: Redistributor, index: int, value: int) -> None:
+        owner.private.nsacr = value
+
+    def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
+        self.keep(owner, index, value & ~(value >> 1 & _LOW_BITS))
+
+
+class _SgiTriggers(Word[Redistributor]):
+    """GICR_ICFGR0: SGIs are edge-triggered; of a Secure one a Non-secure access sees nothing (SEC-4)."""
+
+    def view(self, owner: Redistributor, index: int, secure: bool) -> int:
+        every = gicr.ICFGR0.reset
+        if secure or not owner.security.two:
+            return every
+        return every & 0b11 * spread(owner.private.word.group1 & 0xFFFF)
 
 
 class _TableBase(StoredWord[Redistributor]):
@@ -289,13 +329,27 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         "GICR_INVALLR": _InvalidateAll(),
         "GICR_SYNCR": _Synchronise(),
     }
-    banks: dict[str, Word[Redistributor]] = {}
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
-    banks.update(bank_words("GICR", "GICR_ICFGR1", first_half=1))
-    sgi_base = list(gicr.SGI_BASE)
+    half = 1
+    words = bank_words("GICR", "GICR_ICFGR1", first_half=half)
+    others = bank_words("GICR", "GICR_ICFGR")
+    more = extended.SGI_BASE_EXTENDED
+    banks: dict[str, Word[Redistributor]] = {}
+    layouts = gicr.SGI_BASE
+    if config.two_states:
+        layouts = gicr.SGI_BASE_OF_TWO_STATES
+        control["GICR_CTLR"] = _ControlGuard(_Control())
+        control["GICR_WAKER"] = SecureOnly(_Waker())
+        others = guarded(others)
+        more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
+        banks.update(guarded(words, half))
+        banks["GICR_NSACR"] = OfTwoStates(_SgiAccess())
+        banks["GICR_ICFGR0"] = _SgiTriggers()
+    else:
+        banks.update(words)
     if config.extended_ppis:
-        sgi_base += extended.SGI_BASE_EXTENDED
-        banks.update(extended_words("GICR"))
+        layouts = [*layouts, *more]
+        banks.update(extended_words(others, more))
     absent = profile.absent
     if not config.features.lpis:
         absent |= {layout.name for layout in gicr.OF_LPIS}
@@ -305,8 +359,8 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         **profile.redistributor_ctlr,
     }
     ones = {"GICR_CTLR": gicr.CTLR.encode(constants)}
-    choices = (profile.fixed, writable_bits(config.features, profile.writable), absent, ones)
+    writable = writable_bits(config.features, config.two_states, profile.writable)
     return [
-        Frame("GICR RD_base", gicr.RD_BASE, control, *choices),
-        Frame("GICR SGI_base", sgi_base, banks, *choices),
+        Frame("GICR RD_base", gicr.RD_BASE, control, profile.fixed, writable, absent, ones),
+        Frame("GICR SGI_base", layouts, banks, profile.fixed, writable, absent, ones),
     ]

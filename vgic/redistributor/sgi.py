@@ -1,7 +1,7 @@
 """Software Generated Interrupts: from a write of ICC_SGI1R, ICC_ASGI1R or ICC_SGI0R to the redistributors.
 
 Who is named is a matter of affinity (rules SGI-1 to SGI-5 in specs/routing.md), who accepts it of the group that
-the SGI has at the target (rule SGI-6).
+the SGI has at the target (rule SGI-6), and with two Security states of the target's GICR_NSACR (rule PE-12).
 """
 
 from typing import Final
@@ -15,18 +15,21 @@ from vgic.errors import ConfigError
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.layouts import icc
-from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT
+from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT, SECURE_GROUP1_BIT
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SgiGenerator"]
 
-# IHI 0069, "Software generated interrupts", one Security state: which configured groups a write reaches,
-# by register.
+# IHI 0069, "Software generated interrupts": which configured groups a write reaches, by register.
 _SECURE_GROUPS: Final = {
     icc.ICC_SGI1R_EL1: GROUP0_BIT,
     icc.ICC_ASGI1R_EL1: GROUP1_BIT,
     icc.ICC_SGI0R_EL1: GROUP0_BIT,
 }
+
+
+_WITH_NSACR: Final = 3
+"""A group whose bit lies this many places higher is reached where GICR_NSACR of the target lets it."""
 
 
 class SgiGenerator:
@@ -44,6 +47,17 @@ class SgiGenerator:
             icc.ICC_ASGI1R_EL1: GROUP0_BIT,
             icc.ICC_SGI0R_EL1: GROUP0_BIT,
         }
+        profile, secure_groups = config.profile, GROUP0_BIT | SECURE_GROUP1_BIT
+        self._secure_groups_of_two = {
+            icc.ICC_SGI1R_EL1: profile.secure_sgi1r_groups,
+            icc.ICC_ASGI1R_EL1: GROUP1_BIT,
+            icc.ICC_SGI0R_EL1: GROUP0_BIT,
+        }
+        self._nonsecure_groups_of_two = {
+            icc.ICC_SGI1R_EL1: GROUP1_BIT | (secure_groups << _WITH_NSACR if profile.sgi1r_heeds_nsacr else 0),
+            icc.ICC_ASGI1R_EL1: secure_groups << _WITH_NSACR,
+            icc.ICC_SGI0R_EL1: GROUP0_BIT << _WITH_NSACR,
+        }
         # What the layout says, as integers of the machine.
         self._irm: i64 = icc.GENERATE_SGI.mask("IRM")
         self._target_list: i64 = icc.GENERATE_SGI.mask("TargetList")
@@ -57,15 +71,21 @@ class SgiGenerator:
         O(vCPUs) for IRM = 1.
         """
         found: list[int] = []
-        self._reach(sender, value & icc.GENERATE_SGI.writable, self.groups(register, secure), found)
+        groups = self.groups(register, secure, self._banks[sender].interface.one_state)
+        self._reach(sender, value & icc.GENERATE_SGI.writable, groups, found)
         return found
 
-    def groups(self, register: int, secure: bool) -> int:
+    def groups(self, register: int, secure: bool, one_state: bool = True) -> int:
         """Bit n: a write of this register (encoding) reaches SGIs that are in Group n at the target.
 
-        Raises ConfigError for a register that generates no SGIs.
+        Bit n + 3: it does where GICR_NSACR of the target lets it. `one_state` is GICD_CTLR.DS. Raises ConfigError
+        for a register that generates no SGIs.
         """
-        found = (_SECURE_GROUPS if secure else self._nonsecure_groups).get(register)
+        if one_state:
+            table = _SECURE_GROUPS if secure else self._nonsecure_groups
+        else:
+            table = self._secure_groups_of_two if secure else self._nonsecure_groups_of_two
+        found = table.get(register)
         if found is None:
             raise ConfigError(
                 f"register {register:#x} generates no SGIs: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 do"
@@ -101,8 +121,9 @@ class SgiGenerator:
 
 
 def _deliver(bank: PrivateInterrupts, intid: i64, groups: i64, found: list[int] | None) -> None:
-    """See `_reach`: one target, which accepts the SGI where its group is among `groups` (SGI-6, SGI-8)."""
-    if not groups >> bank.word.group(intid) & 1:
+    """See `_reach`: one target, which accepts the SGI where its group is among `groups` (SGI-6, SGI-8, PE-12)."""
+    group = bank.word.group(intid)
+    if not groups >> group & 1 and not (groups >> group + _WITH_NSACR & 1 and bank.lets_nonsecure(intid, group)):
         return
     if found is None:
         bank.set_pending(intid)

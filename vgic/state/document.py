@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
-from vgic.config import Config, OneOfNChoice, RedistributorRegion
+from vgic.config import Config, OneOfNChoice, RedistributorRegion, SecurityStates
 from vgic.errors import StateError
 from vgic.profiles import Profile, profile_named
 from vgic.state.saving import RegionDescription, SavedState, VmDescription
@@ -24,6 +24,7 @@ ItemT = TypeVar("ItemT")
 
 _HEX: Final = re.compile(r"0x[0-9a-f]{1,32}", re.ASCII)
 _CHOICES: Final[dict[str, OneOfNChoice]] = {choice: choice for choice in get_args(OneOfNChoice)}
+_SECURITY: Final[dict[str, SecurityStates]] = {states: states for states in get_args(SecurityStates)}
 
 
 def to_document(state: SavedState) -> Document:
@@ -75,14 +76,12 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         its=tuple(vm["its"]),
         extended_spis=vm.get("extended_spis", 0),
         extended_ppis=vm.get("extended_ppis", 0),
+        security=vm.get("security", "one"),
     )
 
 
 def _vm(vm: Document) -> VmDescription:
     _only(vm, "vm.", VmDescription.__annotations__, VmDescription.__optional_keys__)
-    choice = _take(vm, "one_of_n_choice", str)
-    if choice not in _CHOICES:
-        raise StateError(f"one_of_n_choice is {choice!r}, none of {', '.join(_CHOICES)}")
     described: VmDescription = {
         "profile": _take(vm, "profile", str),
         "affinities": _items(vm, "affinities", str),
@@ -92,7 +91,7 @@ def _vm(vm: Document) -> VmDescription:
         "a3v": _take(vm, "a3v", bool),
         "rss": _take(vm, "rss", bool),
         "one_of_n": _take(vm, "one_of_n", bool),
-        "one_of_n_choice": _CHOICES[choice],
+        "one_of_n_choice": _choice(vm, "one_of_n_choice", _CHOICES),
         "lpis": _take(vm, "lpis", bool),
         "lpi_id_bits": _take(vm, "lpi_id_bits", int),
         "its": [_number(item, "its") for item in _items(vm, "its", str)],
@@ -105,6 +104,8 @@ def _vm(vm: Document) -> VmDescription:
         described["extended_spis"] = _take(vm, "extended_spis", int)
     if "extended_ppis" in vm:
         described["extended_ppis"] = _take(vm, "extended_ppis", int)
+    if "security" in vm:
+        described["security"] = _choice(vm, "security", _SECURITY)
     return described
 
 
@@ -124,6 +125,13 @@ def _only(
 
 def _take(document: Document, key: str, kind: type[ItemT]) -> ItemT:
     return _expect(document[key], key, kind)
+
+
+def _choice(document: Document, key: str, choices: Mapping[str, ItemT]) -> ItemT:
+    choice = _take(document, key, str)
+    if choice not in choices:
+        raise StateError(f"{key} is {choice!r}, none of {', '.join(choices)}")
+    return choices[choice]
 
 
 def _items(document: Document, key: str, kind: type[ItemT]) -> list[ItemT]:

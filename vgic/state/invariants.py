@@ -18,11 +18,15 @@ from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.its.state import check_its
+from vgic.layouts import gicd
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ALWAYS_ONE, ENABLED
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
+
+_DS: Final = gicd.CTLR_OF_TWO_STATES.mask("DS")
+_ENABLE_GRP1S: Final = gicd.CTLR_OF_TWO_STATES.mask("EnableGrp1S")
 
 _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE)])
 
@@ -31,6 +35,7 @@ def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
     interfaces, private = machine.interfaces, machine.private
     expected: list[list[set[int]]] = [[set() for _ in interface.groups] for interface in interfaces]
+    _check_security(machine)
     for bank in machine.banks():
         _check_bank(bank, machine.forwarder)
         if not isinstance(bank, PrivateInterrupts):
@@ -47,6 +52,19 @@ def check(machine: Machine) -> None:
         check_its(its)
 
 
+def _check_security(machine: Machine) -> None:
+    control = machine.distributor.control
+    joined = control & _DS != 0
+    if machine.security.two != (machine.config.two_states and not joined):
+        raise InvariantError(f"two Security states: {machine.security.two}, and GICD_CTLR is {control:#x}")
+    if joined and control & _ENABLE_GRP1S:
+        raise InvariantError(f"GICD_CTLR is {control:#x}: DS and EnableGrp1S are 1")
+    if not machine.security.two:
+        for bank in machine.banks():
+            if any(word.modifier for word in bank.words):
+                raise InvariantError(f"INTIDs {bank.first}..: there is no Secure Group 1, and some are in it")
+
+
 def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
     for number, word in enumerate(bank.words):
         words = (
@@ -56,6 +74,9 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
             word.message,
             word.active,
             word.group1,
+            word.modifier,
+            word.access_low,
+            word.access_high,
             word.edge,
             word.any_pe,
             word.queued,
@@ -174,8 +195,8 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.best_key != best or (best != NO_KEY and interface.best_in.number != best_group):
         raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
     signals = interface.can_preempt()
-    # One Security state: Group 1 is IRQ, Group 0 FIQ.
-    outputs = signals and best_group == GROUP1, signals and best_group == GROUP0
+    is_irq = best_group == interface.irq_group()
+    outputs = signals and is_irq, signals and not is_irq
     if (interface.irq, interface.fiq) != outputs:
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
     if interface.signalled_key != (interface.best_key if interface.irq or interface.fiq else NO_KEY):
@@ -184,8 +205,9 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         raise InvariantError(f"{name}: signals IRQ and FIQ at once")
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
-    lowest = min((held.running, held.number) for held in interface.groups)
-    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[1]):
+    # Of equal ones Group 0 is first, then Secure Group 1.
+    lowest = min((held.running, held.number == GROUP1, held.number) for held in interface.groups)
+    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[2]):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
     for group, held in enumerate(interface.groups):
         if held.number != group:
@@ -208,8 +230,8 @@ def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:
         raise InvariantError(
             f"{name}: BPR{group.number} is {group.binary_point}, below the minimum {group.min_binary_point}"
         )
-    shared = group.cbpr or group is first
-    split = first.binary_point + 1 if shared else group.binary_point
+    source = first if group.cbpr else group
+    split = source.binary_point if source.number == GROUP1 else source.binary_point + 1
     mask = 0xFF << split & 0xFF
     if group.mask != mask:
         raise InvariantError(f"{name}: Group {group.number} preempts by {group.mask:#x}, should by {mask:#x}")

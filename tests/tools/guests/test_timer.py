@@ -2,7 +2,7 @@
 
 from vgic import sysreg
 from vgic_tools.guests.clock import LOOK, Clock
-from vgic_tools.guests.timer import Timers
+from vgic_tools.guests.timer import NEVER, Timers
 
 CNTVCT, CNTV_TVAL, CNTV_CTL, CNTV_CVAL = (sysreg(3, 3, 14, *rest) for rest in ((0, 2), (3, 0), (3, 1), (3, 2)))
 
@@ -15,8 +15,8 @@ def test_a_timer_raises_its_line_when_it_is_due_and_lowers_it_when_it_is_moved()
     timers.write(CNTV_CTL, 1)
     assert (timers.deadline, levels) == (1000, [])
     clock.charge(1000)
-    timers.update(clock.now)
-    assert (timers.deadline, levels) == (None, [True])
+    timers.go_on(clock.now)
+    assert (timers.deadline, levels) == (NEVER, [True])
     assert timers.read(CNTV_CTL) & 0b111 == 0b101
     timers.write(CNTV_TVAL, 500)
     assert levels == [True, False]
@@ -27,7 +27,7 @@ def test_a_masked_timer_shows_its_status_only() -> None:
     timers = Timers(Clock(), lambda level: None, levels.append)
     timers.write(CNTV_CVAL, 0)
     timers.write(CNTV_CTL, 0b11)
-    assert (timers.read(CNTV_CTL), levels, timers.deadline) == (0b111, [], None)
+    assert (timers.read(CNTV_CTL), levels, timers.deadline) == (0b111, [], NEVER)
 
 
 def test_a_tval_is_signed() -> None:

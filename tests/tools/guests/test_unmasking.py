@@ -18,6 +18,7 @@ VECTORS = RAM_BASE + 0x1_0000
 VBAR_EL1 = (12, 0, 3, 0, 0)
 SGI_FRAME = 0x1_0000
 IGROUPR0, ISENABLER0 = 0x80, 0x100
+CNTV_CTL, CNTV_CVAL = vgic.sysreg(3, 3, 14, 3, 1), vgic.sysreg(3, 3, 14, 3, 2)
 
 WFI = 0xD503_207F
 NOP = 0xD503_201F
@@ -49,7 +50,8 @@ def turns_until_taken(code: bytes) -> int:
         gic.write(address, 4, value, 0)
     gic.msr(0, vgic.ICC_PMR_EL1, 0xFF)
     gic.msr(0, vgic.ICC_IGRPEN1_EL1, 1)
-    cpu.timers.virtual.control, cpu.timers.virtual.compare = 1, 1000
+    cpu.timers.write(CNTV_CVAL, 1000)
+    cpu.timers.write(CNTV_CTL, 1)
     machine.run(lambda: machine.scheduler.turns >= TURNS)
     assert machine.ended is not None, f"not taken in {TURNS} turns"
     return machine.scheduler.turns

@@ -49,7 +49,16 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
     "save-restore": SaveRestore,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
-_MOST_BITS: Final = {"cpu": 16, "size": 11, "intid": 24, "device": 8, "group": 32, "device_id": 16, "event_id": 16}
+_MOST_BITS: Final = {
+    "cpu": 16,
+    "size": 11,
+    "place": 7,
+    "intid": 24,
+    "device": 8,
+    "group": 32,
+    "device_id": 16,
+    "event_id": 16,
+}
 """Bits of a number; others have 64."""
 _SIZES: Final = (1, 2, 4, 8)
 _MOST_CPUS: Final = 512
@@ -96,7 +105,8 @@ def write_case(case: Case, path: Path) -> None:
 def _line(operation: Operation, told: Outcome) -> dict[str, object]:
     line: dict[str, object] = {"op": _NAMES[type(operation)]}
     for name, value in operation._asdict().items():
-        line[name] = _shown(name, value)
+        if name != "place" or value:
+            line[name] = _shown(name, value)
     seen: dict[str, object] = {}
     if isinstance(operation, Load | Mrs | Peek | Attr) and not told.undefined:
         seen["value"] = hex(told.value)
@@ -104,6 +114,8 @@ def _line(operation: Operation, told: Outcome) -> dict[str, object]:
         seen["errno"] = told.errno
     if told.undefined:
         seen["undefined"] = True
+    if told.level:
+        seen["level"] = told.level
     if told.signals is not None:
         seen["signals"] = hex(told.signals)
     if told.offers is not None:
@@ -204,6 +216,7 @@ class _Line:
             told.get("undefined", False) is True,
             None if signals is None else self.number("signals", signals, 16),
             None if offers is None else self._offers(offers),
+            self.number("level", told.get("level", 0), 2),
         )
 
     def _offers(self, offers: object) -> tuple[Pending | None, ...]:
@@ -260,11 +273,12 @@ def _machine(head: _Line) -> Machine:
         raise head.wrong(f"'machine' is {parts!r}, not a machine")
     cpus = head.number("cpus", parts.get("cpus", 0), 16)
     ids = parts.get("ids", [])
-    its = parts.get("its", False)
     if not 1 <= cpus <= _MOST_CPUS:
         raise head.wrong(f"'cpus' is {cpus}, not 1 to {_MOST_CPUS}")
-    if not isinstance(its, bool):
-        raise head.wrong(f"'its' is {its!r}, not true or false")
+    has = {name: parts.get(name, False) for name in ("its", "secure", "virtualization")}
+    for name, value in has.items():
+        if not isinstance(value, bool):
+            raise head.wrong(f"{name!r} is {value!r}, not true or false")
     if not isinstance(ids, list):
         raise head.wrong(f"'ids' is {ids!r}, not a list")
-    return Machine(cpus, its, tuple(head.number("ids", number, 16) for number in ids))
+    return Machine(cpus, ids=tuple(head.number("ids", number, 16) for number in ids), **has)

@@ -14,6 +14,7 @@ from vgic.layouts.icc import ICC
 from vgic_tools.decode.meaning import meaning
 from vgic_tools.decode.names import Found, find_by_address
 from vgic_tools.errors import UsageError
+from vgic_tools.judges import pe_places
 from vgic_tools.judges.model import FIQ, IRQ, ISR_EL1
 from vgic_tools.judges.protocol import (
     GIC,
@@ -58,14 +59,14 @@ def _register_of_attr(operation: Attr) -> Found | None:
 def register_of(operation: Operation, gic: vgic.Gic) -> Found | None:
     """The register that an operation is about, None where it is about none that there is."""
     match operation:
-        case Load(_, address, _) | Store(_, address, _, _):
+        case Load(_, address) | Store(_, address):
             try:
                 return find_by_address(address, gic)
             except UsageError:
                 return None
         case Attr():
             return _register_of_attr(operation)
-        case Mrs(_, register) | Msr(_, register, _):
+        case Mrs(_, register) | Msr(_, register):
             for layout in ICC:
                 if 0 <= register - layout.offset < layout.count:
                     index = register - layout.offset
@@ -76,14 +77,14 @@ def register_of(operation: Operation, gic: vgic.Gic) -> Found | None:
 def describe(operation: Operation, gic: vgic.Gic) -> str:
     """What is done: "vCPU 1 writes GICD_ISENABLER1 of GICD = 0x400"."""
     match operation:
-        case Load(cpu, _, size):
-            return f"vCPU {cpu} reads {_place(operation, gic)}, {size} bytes"
-        case Store(cpu, _, size, value):
-            return f"vCPU {cpu} writes {_place(operation, gic)}, {size} bytes: {value:#x}"
-        case Mrs(cpu, _):
-            return f"vCPU {cpu} reads {_place(operation, gic)}"
-        case Msr(cpu, _, value):
-            return f"vCPU {cpu} writes {_place(operation, gic)}: {value:#x}"
+        case Load(_, _, size):
+            return f"{_who(operation)} reads {_place(operation, gic)}, {size} bytes"
+        case Store(_, _, size, value):
+            return f"{_who(operation)} writes {_place(operation, gic)}, {size} bytes: {value:#x}"
+        case Mrs():
+            return f"{_who(operation)} reads {_place(operation, gic)}"
+        case Msr(_, _, value):
+            return f"{_who(operation)} writes {_place(operation, gic)}: {value:#x}"
         case Line(cpu, intid, level):
             name = f"SPI {intid}" if intid >= 32 else f"PPI {intid} of vCPU {cpu}"
             return f"the line of {name} goes {'up' if level else 'down'}"
@@ -102,6 +103,11 @@ def describe(operation: Operation, gic: vgic.Gic) -> str:
             )
         case SaveRestore():
             return "the model is saved, and restored"
+
+
+def _who(operation: Load | Store | Mrs | Msr) -> str:
+    where = f" at {pe_places.describe(operation.place)}" if operation.place else ""
+    return f"vCPU {operation.cpu}{where}"
 
 
 def _place(operation: Load | Store | Mrs | Msr, gic: vgic.Gic) -> str:
@@ -133,6 +139,8 @@ def outcome_text(outcome: Outcome, other: Outcome) -> str:
         parts.append("UNDEFINED" if outcome.undefined else "not UNDEFINED")
     if outcome.value != other.value:
         parts.append(f"{outcome.value:#x}")
+    if outcome.level != other.level:
+        parts.append(f"an exception to EL{outcome.level}" if outcome.level else "performed")
     if None not in (outcome.signals, other.signals) and outcome.signals != other.signals:
         irq, fiq = bool((outcome.signals or 0) & IRQ), bool((outcome.signals or 0) & FIQ)
         parts.append(f"then IRQ {irq:d} FIQ {fiq:d}")
@@ -159,7 +167,7 @@ def kind_of(operation: Operation, gic: vgic.Gic, told: Outcome, got: Outcome) ->
             about = f"{call} of {'the GIC' if device == GIC else 'an ITS'}'s group {group}"
         case _:
             about = type(operation).__name__.lower()
-    names = ("value", "errno", "undefined", "signals", "offers")
+    names = Outcome._fields
     pairs: Iterable[tuple[str, object, object]] = zip(names, told, got, strict=True)
     different = [name for name, ours, theirs in pairs if None not in (ours, theirs) and ours != theirs]
     return f"{about}: {', '.join(different)}"

@@ -122,7 +122,7 @@ class Comparison:
     ) -> Divergence | None:
         self.told = told = self.judge.perform(operations)
         # What the judge does not see it leaves None.
-        seen = [one[3:] for one in told if any(part is not None for part in one[3:])]
+        seen = [one[3:5] for one in told if any(part is not None for part in one[3:5])]
         self.changes += sum(one != next_one for one, next_one in pairwise(seen))
         for at, (operation, theirs, ours) in enumerate(zip(operations, told, got, strict=True), before):
             excuse = None

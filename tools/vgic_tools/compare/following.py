@@ -116,7 +116,7 @@ def _active_first(version: str) -> bool:
 def _operation(step: Step) -> Operation:
     if isinstance(step, Line | Message | Poke):
         return step
-    cpu, (kind, size, encoding, address, value) = step
+    cpu, (kind, size, encoding, address, value, _) = step
     match kind:
         case Kind.READ:
             return Load(cpu, address, size)

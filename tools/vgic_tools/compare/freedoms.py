@@ -84,7 +84,7 @@ def _reads_outputs(operation: Operation) -> bool:
 def _evaluated(operation: Operation, got: Outcome) -> int | None:
     """The one PE whose outputs an operation drives, or _NOBODY; None where it drives those of all."""
     match operation:
-        case Store(_, address, _, _):
+        case Store(_, address):
             if address < LOW_REGION.base:
                 return None if address >= GICD_BASE else _NOBODY
             return (address - LOW_REGION.base) // _REDISTRIBUTOR
@@ -94,6 +94,6 @@ def _evaluated(operation: Operation, got: Outcome) -> int | None:
             return cpu if got.value < _FIRST_SPI else None
         case Msr(cpu, register, value) if register in _FINISHES:
             return cpu if value < _FIRST_SPI else None
-        case Mrs(cpu, _) | Msr(cpu, _, _):
+        case Mrs(cpu) | Msr(cpu):
             return cpu
     return _NOBODY

@@ -15,14 +15,12 @@ from unicorn.arm64_const import UC_ARM64_INS_MRS, UC_ARM64_INS_MSR
 from unicorn.unicorn_py3.arch.arm64 import UcRegCP64
 from unicorn.unicorn_py3.unicorn import uclib
 
-from vgic import sysreg
+from vgic import sysreg, sysreg_of_instruction
 
 __all__ = ["CounterHooks", "TimerSites"]
 
 # MRS or MSR of a register with op0 = 3, op1 = 3 and CRn = 14, little-endian: all but the first byte, which is any.
 _ACCESS: Final = re.compile(rb"[\xe0\xe2\xe3][\x1b\x3b]\xd5")
-_MSR: Final = 0x1B
-"""The third byte of an MSR; an MRS has another."""
 
 _KERNEL: Final = 1 << 63
 _EVERYWHERE: Final = (1, 0)
@@ -31,26 +29,38 @@ _LAST: Final = (1 << 64) - 1
 _CALLBACK: Final = ctypes.CFUNCTYPE(
     ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32, ctypes.POINTER(UcRegCP64), ctypes.c_void_p
 )
+# Where it is known which register is accessed, what Unicorn says of it is not unpacked.
+_SITE_CALLBACK: Final = ctypes.CFUNCTYPE(
+    ctypes.c_uint32, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p
+)
 
 Access = Callable[[int, bool, int], bool]
 """(encoding, write, number of Unicorn's of the general-purpose register) -> whether it was performed."""
 
 
 class TimerSites:
-    """Where a kernel's image, loaded at physical address `base`, accesses counters and timers."""
+    """Where a kernel's image, loaded at physical address `base`, accesses counters and timers.
 
-    def __init__(self, base: int, size: int, accesses: Iterable[tuple[int, bool]]) -> None:
+    `accesses` are offsets and instruction words. Raises ValueError for a word that is no MRS or MSR.
+    """
+
+    def __init__(self, base: int, size: int, accesses: Iterable[tuple[int, int]]) -> None:
         self.base = base
         self.size = size
         """Bytes of memory that the kernel takes."""
         self.accesses = list(accesses)
-        """Offset of each, and whether it writes."""
+        for offset, word in self.accesses:
+            if sysreg_of_instruction(word) is None:
+                raise ValueError(f"{word:#010x} at {offset:#x} accesses no system register")
 
     @classmethod
     def of(cls, base: int, size: int, image: bytes) -> "TimerSites":
         """Those of an image."""
         found = (match.start() - 1 for match in _ACCESS.finditer(image))
-        return cls(base, size, ((offset, image[offset + 2] == _MSR) for offset in found if offset % 4 == 0))
+        offsets = [offset for offset in found if offset % 4 == 0]
+        return cls(
+            base, size, ((offset, int.from_bytes(image[offset : offset + 4], "little")) for offset in offsets)
+        )
 
     def save(self) -> dict[str, object]:
         """Plain data."""
@@ -59,7 +69,7 @@ class TimerSites:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "TimerSites":
         """What was saved. Raises KeyError, TypeError or ValueError for anything else."""
-        accesses = ((int(offset), bool(write)) for offset, write in state["accesses"])
+        accesses = ((int(offset), int(word)) for offset, word in state["accesses"])
         return cls(int(state["base"]), int(state["size"]), accesses)
 
 
@@ -76,6 +86,7 @@ class CounterHooks:
             UC_ARM64_INS_MRS: _CALLBACK(self._mrs),
             UC_ARM64_INS_MSR: _CALLBACK(self._msr),
         }
+        self._site_callback = _SITE_CALLBACK(self._site)
         self._everywhere = [self._add(instruction, *_EVERYWHERE) for instruction in self._callbacks]
         self.located: int | None = None
         """Where the kernel's image runs, a virtual address: only what matters in it is hooked."""
@@ -98,8 +109,8 @@ class CounterHooks:
         assert self._sites is not None
         for handle in self._everywhere:
             uclib.uc_hook_del(self._engine, handle)
-        for site, write in self._sites.accesses:
-            self._add(UC_ARM64_INS_MSR if write else UC_ARM64_INS_MRS, start + site, start + site)
+        for offset, word in self._sites.accesses:
+            self._add_site(start + offset, word)
         for instruction in self._callbacks:
             self._add(instruction, 0, start - 1)
             self._add(instruction, start + self._sites.size, _LAST)
@@ -111,14 +122,26 @@ class CounterHooks:
             failure, self._failure = self._failure, None
             raise failure
 
+    def _add_site(self, address: int, word: int) -> None:
+        access = sysreg_of_instruction(word)
+        assert access is not None
+        instruction = UC_ARM64_INS_MSR if access.write else UC_ARM64_INS_MRS
+        self._hook(instruction, self._site_callback, access.register << 1 | access.write, address, address)
+
     def _add(self, instruction: int, begin: int, end: int) -> ctypes.c_size_t:
+        return self._hook(instruction, self._callbacks[instruction], 0, begin, end)
+
+    def _hook(
+        self, instruction: int, callback: "ctypes._FuncPointer", told: int, begin: int, end: int
+    ) -> ctypes.c_size_t:
+        """Have `callback` called, with `told` as its last argument, for the instructions at these addresses."""
         handle = ctypes.c_size_t()
         failed = uclib.uc_hook_add(
             self._engine,
             ctypes.byref(handle),
             UC_HOOK_INSN,
-            self._callbacks[instruction],
-            None,
+            callback,
+            ctypes.c_void_p(told),
             ctypes.c_uint64(begin),
             ctypes.c_uint64(end),
             ctypes.c_int(instruction),
@@ -136,8 +159,13 @@ class CounterHooks:
         """1: performed, 0: Unicorn is to do it."""
         if access.crn != 14 or access.op1 != 3:
             return 0
+        return self._try(sysreg(access.op0, 3, 14, access.crm, access.op2), write, register)
+
+    def _site(self, _: int, register: int, __: int, told: int) -> int:
+        return self._try(told >> 1, told & 1 != 0, register)
+
+    def _try(self, encoding: int, write: bool, register: int) -> int:
         try:
-            encoding = sysreg(access.op0, 3, 14, access.crm, access.op2)
             return self._perform(encoding, write, register)
         except BaseException as failure:
             self._failure = failure

@@ -9,6 +9,7 @@ from vgic.intids import kind_of
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.cpu import GuestCpu
 from vgic_tools.guests.machine import GuestMachine
+from vgic_tools.guests.timer import NEVER
 
 __all__ = ["KINDS", "routed_nowhere", "taken_by_kind", "where"]
 
@@ -41,7 +42,7 @@ def _where(machine: GuestMachine, cpu: GuestCpu) -> str:
     parts = [f"{pe}: {doing} at {cpu.pc:#x}, EL{(pstate & _LEVELS) >> 2}{masked}"]
     parts += _interrupts(machine, cpu)
     deadline = cpu.timers.deadline
-    if deadline is None:
+    if deadline == NEVER:
         parts.append("no timer armed")
     else:
         parts.append(f"timer due in {max(0, deadline - machine.clock.now) / FREQUENCY:.6f} s")

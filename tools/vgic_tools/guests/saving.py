@@ -28,7 +28,7 @@ from vgic_tools.inputs import shown_name
 
 __all__ = ["SavedMachine", "save_machine", "through_kvm"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the format."""
 
 _QUICKLY: Final = 1

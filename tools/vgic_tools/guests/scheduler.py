@@ -9,11 +9,14 @@ from typing import Final
 
 from vgic_tools.guests.clock import FREQUENCY, Clock
 from vgic_tools.guests.cpu import GuestCpu
+from vgic_tools.guests.timer import NEVER
 
 __all__ = ["Scheduler"]
 
 SLICE: Final = 10_000
 """Instructions of a turn."""
+_ALONE: Final = 40_000
+"""Instructions, where nobody else waits for its turn: each costs time, to begin and to translate code anew."""
 
 SHORTEST: Final = 64
 """Instructions, where the next timer is due sooner."""
@@ -31,6 +34,7 @@ class Scheduler:
         self.cpus = cpus
         self.instructions = [0] * len(cpus)
         self.turns = 0
+        self._longest = SLICE if len(cpus) > 1 else _ALONE
         self.pause: Callable[[float | None], None] | None = None
         """Called while all CPUs wait, with the seconds until a timer is due, None where none is: somebody may have
         something to say to the guest. Without it, such times pass at once."""
@@ -45,10 +49,7 @@ class Scheduler:
         return busy
 
     def _turn(self, cpu: GuestCpu) -> None:
-        length = SLICE
-        deadline = self.deadline()
-        if deadline is not None:
-            length = min(length, max(SHORTEST, deadline - self.clock.now))
+        length = min(self._longest, max(SHORTEST, self.deadline() - self.clock.now))
         if (cpu.irq or cpu.fiq) and not cpu.take_interrupt():
             length = min(length, cpu.unmasking.length(cpu.behind_wfi))
         else:
@@ -65,21 +66,20 @@ class Scheduler:
         """Raise the lines of the timers that are due."""
         now = self.clock.now
         for cpu in self.cpus:
-            cpu.timers.update(now)
+            cpu.timers.go_on(now)
 
-    def deadline(self) -> int | None:
-        """When the next timer is due, None where none is armed."""
-        deadlines = [due for cpu in self.cpus if (due := cpu.timers.deadline) is not None]
-        return min(deadlines, default=None)
+    def deadline(self) -> int:
+        """When the next timer is due, in ticks, NEVER where none is armed."""
+        return min([cpu.timers.deadline for cpu in self.cpus])
 
     def sleep(self) -> bool:
         """All CPUs wait: go on to when the next timer is due. False where nothing will ever happen."""
         deadline = self.deadline()
         if self.pause is not None:
-            self.pause(None if deadline is None else max(0, deadline - self.clock.now) / FREQUENCY)
-            if deadline is None or any(cpu.ready for cpu in self.cpus):
+            self.pause(None if deadline == NEVER else max(0, deadline - self.clock.now) / FREQUENCY)
+            if deadline == NEVER or any(cpu.ready for cpu in self.cpus):
                 return True
-        if deadline is None:
+        if deadline == NEVER:
             return False
         self.clock.skip_to(deadline)
         self.tell_timers()

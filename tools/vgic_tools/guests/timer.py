@@ -9,7 +9,7 @@ from vgic import sysreg
 from vgic_tools.guests.clock import Clock
 from vgic_tools.guests.seams import Line
 
-__all__ = ["COUNTERS", "PHYSICAL_PPI", "TIMER_REGISTERS", "VIRTUAL_PPI", "GenericTimer", "Timers"]
+__all__ = ["COUNTERS", "NEVER", "PHYSICAL_PPI", "TIMER_REGISTERS", "VIRTUAL_PPI", "GenericTimer", "Timers"]
 
 PHYSICAL_PPI: Final = 30
 VIRTUAL_PPI: Final = 27
@@ -28,6 +28,9 @@ _IMASK: Final = 2
 _ISTATUS: Final = 4
 _64_BITS: Final = (1 << 64) - 1
 
+NEVER: Final = 1 << 64
+"""Ticks, more than any timer has."""
+
 
 class GenericTimer:
     """CNTx_CTL, CNTx_CVAL and CNTx_TVAL of one timer."""
@@ -38,6 +41,8 @@ class GenericTimer:
         self.compare: int = 0
         self.level = False
         """Of the line, as it was last told."""
+        self.deadline = NEVER
+        """When the line will rise by itself, in ticks, NEVER where it will not."""
         self._line = line
 
     def read(self, register: int, now: int) -> int:
@@ -65,14 +70,10 @@ class GenericTimer:
     def update(self, now: int) -> None:
         """Tell the line, if it changes."""
         level = self._due(now) and not self.control & _IMASK
+        self.deadline = self.compare if self.control == _ENABLE and not level else NEVER
         if level != self.level:
             self.level = level
             self._line(level)
-
-    @property
-    def deadline(self) -> int | None:
-        """When the line will rise by itself, None where it will not."""
-        return self.compare if self.control == _ENABLE and not self.level else None
 
 
 class Timers:
@@ -82,12 +83,14 @@ class Timers:
         self._clock = clock
         self.physical = GenericTimer(physical)
         self.virtual = GenericTimer(virtual)
+        self.deadline = NEVER
+        """The earlier of the timers' deadlines."""
 
     def read(self, register: int) -> int:
         """An MRS of one of `COUNTERS` or `TIMER_REGISTERS`."""
         now = self._clock.look()
         # What a guest sees of the counter and of the interrupt agree.
-        self.update(now)
+        self.go_on(now)
         if register in COUNTERS:
             return now
         if register in _VIRTUAL:
@@ -101,37 +104,34 @@ class Timers:
             self.virtual.write(_VIRTUAL[register], value, now)
         else:
             self.physical.write(_PHYSICAL[register], value, now)
+        self.deadline = min(self.physical.deadline, self.virtual.deadline)
 
-    def update(self, now: int) -> None:
-        """Tell the lines what time it is."""
+    def go_on(self, now: int) -> None:
+        """Time has gone on: raise the lines of timers that are due. Until one is, nothing changes."""
+        if now >= self.deadline:
+            self._update(now)
+
+    def _update(self, now: int) -> None:
         self.physical.update(now)
         self.virtual.update(now)
-
-    @property
-    def deadline(self) -> int | None:
-        """The earlier of the timers' deadlines, in ticks."""
-        physical, virtual = self.physical.deadline, self.virtual.deadline
-        if physical is None or virtual is None:
-            return virtual if physical is None else physical
-        return min(physical, virtual)
+        self.deadline = min(self.physical.deadline, self.virtual.deadline)
 
     @property
     def due_in_slice(self) -> bool:
         """True where a line will rise before the present slice is over."""
-        deadline = self.deadline
-        return deadline is not None and deadline < self._clock.slice_ends
+        return self.deadline < self._clock.slice_ends
 
     def reset(self) -> None:
         """As PSCI CPU_ON finds them: off."""
         for timer in (self.physical, self.virtual):
             timer.control = timer.compare = 0
-        self.update(0)
+        self._update(0)
 
     def tell_lines(self, now: int) -> None:
         """Tell the lines their levels, to somebody who does not know them."""
         for timer in (self.physical, self.virtual):
             timer.level = False
-        self.update(now)
+        self._update(now)
 
     def save(self) -> dict[str, object]:
         """Plain data."""

@@ -1,10 +1,10 @@
-"""The resident guest (guest.c): operations at EL1 on every vCPU, in a guest of KVM or on QEMU's bare machine.
+"""The resident guest (guest.c): operations on every vCPU, in a guest of KVM or on QEMU's bare machine.
 
 >>> guest = Guest(vm, vcpus=2, leave=LEAVE)                  # doctest: +SKIP
 >>> guest.load(0, [[read(0x0800_0000, 4), msr(ICC_PMR_EL1, 0xF0)], [mrs(ICC_IAR1_EL1)]])     # doctest: +SKIP
 ... # let vCPU 0 take its turns
 >>> guest.results(0)                                         # doctest: +SKIP
-[Result(value=18, exception=0, isr=0), ...]
+[Result(value=18, exception=0, isr=0, level=0), ...]
 
 Whoever has the machine lets the vCPUs take their turns. In a guest of KVM the end of a turn is a store to an
 address without memory, at which KVM_RUN returns, and the next KVM_RUN is the next turn. On a bare machine its host
@@ -41,7 +41,7 @@ RAM: Final = 0x4020_0000
 """The guest's own RAM. QEMU's bare machine has it, too, and puts its device tree below."""
 RAM_SIZE: Final = 0x0200_0000
 ENTRY: Final = RAM
-"""Where each vCPU begins, in EL1, with its number in X0."""
+"""Where each vCPU begins, with its number in X0 unless that is EL3."""
 MOST_VCPUS: Final = 16
 LEAVE: Final = 0x0900_0000
 """An address without memory in a guest of KVM: that of a UART on QEMU's machine."""
@@ -59,7 +59,7 @@ _NEXT: Final = 16
 _EVERY_TURN: Final = (1 << 64) - 1
 
 _OPERATION: Final = struct.Struct("<BBHIQQ")
-_RESULT: Final = struct.Struct("<QII")
+_RESULT: Final = struct.Struct("<QIHH")
 _MOST_OPERATIONS: Final = _AREA // 2 // _OPERATION.size
 
 OPTIONS: Final = (
@@ -89,11 +89,13 @@ class Operation(NamedTuple):
     encoding: int = 0
     address: int = 0
     value: int = 0
+    place: int = 0
+    """The state of the PE that it is performed in, see `pe_places`; 0 where the guest is."""
 
     @property
     def packed(self) -> bytes:
         """As the guest reads it."""
-        return _OPERATION.pack(self.kind, self.size, self.encoding, 0, self.address, self.value)
+        return _OPERATION.pack(self.kind, self.size, self.encoding, self.place, self.address, self.value)
 
 
 def read(address: int, size: int) -> Operation:
@@ -122,9 +124,9 @@ def wait(address: int, value: int) -> Operation:
 
 
 def _checked(encoding: int) -> int:
-    """The guest has an instruction for each register with op0 3 and op1 0."""
-    if encoding & ~0x7FF != 0xC000:
-        raise ValueError(f"system register {encoding:#x}: the guest accesses those with op0 3 and op1 0 alone")
+    """The guest has instructions for registers with op0 3 and op1 0, and for those of a GIC at EL2 and EL3."""
+    if encoding & ~0x7FF != 0xC000 and encoding & ~0x7F not in (0xE600, 0xF600):
+        raise ValueError(f"system register {encoding:#x}: the guest has no instruction for it")
     return encoding
 
 
@@ -134,9 +136,11 @@ class Result(NamedTuple):
     value: int
     """What a READ or MRS read, 0 where it took an exception."""
     exception: int
-    """ESR_EL1 of the exception that it took, 0 where it took none."""
+    """ESR_ELx of the exception that it took, 0 where it took none."""
     isr: int
     """ISR_EL1 afterwards."""
+    level: int = 0
+    """That x. Where it took none: an interrupt was taken to there, and it was not performed."""
 
     @property
     def undefined(self) -> bool:

@@ -48,6 +48,10 @@ class Machine(NamedTuple):
     """It has an ITS."""
     ids: tuple[int, ...] = ()
     """Those of the vCPUs in the order of their creation, where they are not 0, 1, 2...: KVM lets a VMM choose."""
+    secure: bool = False
+    """It has both Security states, and its PEs EL3."""
+    virtualization: bool = False
+    """Its PEs have EL2."""
 
 
 class Load(NamedTuple):
@@ -56,6 +60,8 @@ class Load(NamedTuple):
     cpu: int
     address: int
     size: int
+    place: int = 0
+    """Where the PE is, see `pe_places`."""
 
 
 class Store(NamedTuple):
@@ -65,6 +71,7 @@ class Store(NamedTuple):
     address: int
     size: int
     value: int
+    place: int = 0
 
 
 class Mrs(NamedTuple):
@@ -72,6 +79,7 @@ class Mrs(NamedTuple):
 
     cpu: int
     register: int
+    place: int = 0
 
 
 class Msr(NamedTuple):
@@ -80,6 +88,7 @@ class Msr(NamedTuple):
     cpu: int
     register: int
     value: int
+    place: int = 0
 
 
 class Line(NamedTuple):
@@ -143,11 +152,14 @@ class Outcome(NamedTuple):
     """ISR_EL1 of the vCPU then: bit 7 IRQ, bit 6 FIQ. None where the judge does not see it."""
     offers: tuple[Pending | None, ...] | None = None
     """What every vCPU is offered then. None where the judge does not see it."""
+    level: int = 0
+    """The Exception level that the vCPU went to instead of performing it, by a trap or an interrupt; else 0."""
 
     def agrees(self, other: "Outcome") -> bool:
         """Whether two judges saw the same, in all that both can see."""
         return (
             self[:3] == other[:3]
+            and self.level == other.level
             and (self.signals is None or other.signals is None or self.signals == other.signals)
             and (self.offers is None or other.offers is None or self.offers == other.offers)
         )

@@ -42,6 +42,7 @@ __all__ = [
     "arguments",
     "configured",
     "profile_of",
+    "properties",
     "stopped_model",
     "version",
 ]
@@ -98,8 +99,14 @@ def profile_of(release: str) -> vgic.Profile:
 
 def arguments(cpus: int, its: bool = False) -> list[str]:
     """The machine: everything in QEMU's command line that the GIC depends on."""
-    machine = f"virt,gic-version=3,its={'on' if its else 'off'}"
+    machine = f"virt,gic-version=3,{properties(Machine(its=its))}"
     return ["-machine", machine, "-cpu", "cortex-a57", "-smp", str(cpus), "-m", str(RAM_SIZE >> 20)]
+
+
+def properties(machine: Machine) -> str:
+    """Those of QEMU's machine that say what a machine has."""
+    has = {"its": machine.its, "secure": machine.secure, "virtualization": machine.virtualization}
+    return ",".join(f"{name}={'on' if value else 'off'}" for name, value in has.items())
 
 
 def line_of(operation: Line, cpus: int) -> str:

@@ -17,7 +17,7 @@ from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.guest import Guest, Result
 from vgic_tools.judges.model import ModelJudge
 from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
-from vgic_tools.judges.qemu import QemuJudge, configured, line_of
+from vgic_tools.judges.qemu import QemuJudge, configured, line_of, properties
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
@@ -34,6 +34,8 @@ _PATIENCE: Final = 200
 """How often the host looks for its turn before it takes a rest."""
 _REST: Final = 5e-5
 """Seconds."""
+_TRAPPED: Final = 0x18
+"""The class of the exception that a trapped access of a system register is."""
 _HOST: Final = -1
 """Instead of a vCPU."""
 
@@ -93,7 +95,7 @@ class RunningQemu(QemuJudge):
     def _reset(self) -> None:
         """Reset the machine; its RAM stays as it is, but for what the guest begins with and leaves free."""
         self._ram.write(_TURN, bytes(_FREE))
-        self._guest = Guest(self._ram, self._cpus, starts=self._mpidrs)
+        self._guest = Guest(self._ram, self._cpus, starts=self._starts)
         try:
             self._monitor.sendall(b"system_reset\n")
         except OSError:
@@ -121,16 +123,19 @@ class RunningQemu(QemuJudge):
         folder = self._folder()
         self._cpus = machine.cpus
         self._ram = _Ram(folder / "ram")
-        self._mpidrs = [affinity & 0xFF_FFFF for affinity in self._config(machine).topology.affinities]
-        self._guest = Guest(self._ram, machine.cpus, starts=self._mpidrs)
-        kind = f"virt,gic-version=3,its={'on' if machine.its else 'off'},memory-backend=ram"
+        # With EL3 there is nobody to start a vCPU: all run from the beginning.
+        affinities = self._config(machine).topology.affinities
+        self._starts = () if machine.secure else tuple(affinity & 0xFF_FFFF for affinity in affinities)
+        self._guest = Guest(self._ram, machine.cpus, starts=self._starts)
+        kind = f"virt,gic-version=3,{properties(machine)},memory-backend=ram"
         command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
         command += [
             "-object",
             f"memory-backend-file,id=ram,share=on,size={_MEBIBYTES}M,mem-path={folder / 'ram'}",
         ]
-        command += ["-device", f"loader,addr={guest.ENTRY:#x},cpu-num=0"]
+        for cpu in range(machine.cpus if machine.secure else 1):
+            command += ["-device", f"loader,addr={guest.ENTRY:#x},cpu-num={cpu}"]
         self._monitor, theirs = socket.socketpair()
         self._undo.callback(self._monitor.close)
         self._monitor.settimeout(TIMEOUT)
@@ -183,9 +188,11 @@ class RunningQemu(QemuJudge):
             next(results[cpu])
 
     def _outcome(self, operation: Operation, result: Result) -> Outcome:
-        if result.exception and not result.undefined:
-            raise self._qtest.failed(f"took an exception, ESR_EL1 {result.exception:#x}, at {operation}")
-        return Outcome(result.value, 0, result.undefined, result.isr)
+        if result.undefined:
+            return Outcome(undefined=True, signals=result.isr)
+        if result.exception >> 26 not in (0, _TRAPPED) or (result.exception and not _place(operation)):
+            raise self._qtest.failed(f"took an exception, ESR_ELx {result.exception:#x}, at {operation}")
+        return Outcome(result.value, signals=result.isr, level=result.level)
 
     # Whose turn it is.
 
@@ -223,15 +230,19 @@ def _performer(operation: Operation) -> int:
     raise JudgeError(f"the resident guest cannot perform {operation}")
 
 
+def _place(operation: Operation) -> int:
+    return operation.place if isinstance(operation, Load | Store | Mrs | Msr) else 0
+
+
 def packed(operation: Operation) -> guest.Operation:
     """An operation of a vCPU as the resident guest has it."""
     match operation:
-        case Load(_, address, size):
-            return guest.read(address, size)
-        case Store(_, address, size, value):
-            return guest.write(address, size, value)
-        case Mrs(_, register):
-            return guest.mrs(register)
-        case Msr(_, register, value):
-            return guest.msr(register, value)
+        case Load(_, address, size, place):
+            return guest.read(address, size)._replace(place=place)
+        case Store(_, address, size, value, place):
+            return guest.write(address, size, value)._replace(place=place)
+        case Mrs(_, register, place):
+            return guest.mrs(register)._replace(place=place)
+        case Msr(_, register, value, place):
+            return guest.msr(register, value)._replace(place=place)
     raise JudgeError(f"no vCPU performs {operation}")
