@@ -1,7 +1,7 @@
 """Bits of the integers that the hot path computes with.
 
 `i64` is a 64-bit integer of the machine where the core is compiled, and Python's own int where it is not: it is
-written in annotations only. What the model keeps for itself fits in it: 32 bits of state, keys of 33 bits, vCPUs
+written in annotations only. What the model keeps for itself fits in it: 32 bits of state, keys of 34 bits, vCPUs
 and INTIDs. What a guest writes may have all 64 bits and stays an `int` until the bits that a register has are left.
 
 mypyc shifts a literal by a native integer in 32 bits, so no compiled module may do that itself: `bit(n)` and

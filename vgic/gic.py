@@ -24,7 +24,7 @@ from vgic.assembly import Machine
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
 from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, Spi
@@ -360,7 +360,7 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        return Pending(key & INTID_MASK, interface.best_in.number, key >> INTID_BITS)
+        return Pending(key & INTID_MASK, interface.best_in.number, key >> PRIORITY_LSB)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

@@ -15,7 +15,7 @@ from mypy_extensions import i64
 from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
-from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_EXTENDED_PPI
 from vgic.topology import NO_VCPU
@@ -161,7 +161,7 @@ class InterruptBank(ActivationBank):
 
     def key(self, index: i64) -> i64:
         """What interrupts are sorted by: priority, then INTID (PRIO-2)."""
-        return shifted(self.priorities[index], INTID_BITS) | self.first + index
+        return shifted(self.priorities[index], PRIORITY_LSB) | self.first + index
 
     def is_queued(self, index: i64) -> bool:
         """True where the interrupt is forwarded, or waits for a target."""

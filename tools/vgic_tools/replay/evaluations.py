@@ -17,7 +17,7 @@ from mypy_extensions import i64
 
 from vgic import Gic
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
 
 __all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
@@ -110,7 +110,7 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_in.number
+            offer = key >> PRIORITY_LSB << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_in.number
         state = offer << 2
         if interface.irq:
             state |= 2
