@@ -29,6 +29,7 @@ from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.overlooking import OverlookingLpiBank
+from vgic.lpis.priorities import LpiPriorities
 from vgic.lpis.rescanning import RescanningLpiBank
 from vgic.lpis.tables import ConfigurationTable, PendingTable
 from vgic.memory import GuestMemory
@@ -126,13 +127,15 @@ class Machine:
         yield from (bank for bank in self.extended_ppis if bank is not None)
 
     def _reset_interrupts(self) -> None:
-        profile = self.config.profile
+        profile, group = self.config.profile, self.config.reset_group
+        if group is None:
+            group = profile.reset_group
         for bank in self.banks():
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)
             for word in bank.words:
-                word.group1 = word.implemented if profile.reset_group else 0
+                word.group1 = word.implemented if group else 0
         if profile.spis_edge_at_reset:
             for spis in self.spis:
                 for word in spis.words:
@@ -145,6 +148,8 @@ class Machine:
     def _lpi_banks(self, memory: GuestMemory) -> list[LpiBank | None]:
         config, choices = self.config, self.config.profile.lpi
         bits = config.priority_bits if choices.priority_bits is None else choices.priority_bits
+        priorities = LpiPriorities(bits, choices.priority_bits is None)
+        priorities.set_lower_half(config.two_states)
         configuration = LpiConfiguration()
         kind = LpiBank
         if choices.rescans:
@@ -159,7 +164,7 @@ class Machine:
             pending = PendingTable(memory)
             pending.register = choices.pendbaser_reset
             table.set_register(choices.propbaser_reset)
-            banks.append(kind(cpu, self.forwarder, configuration, table, pending, bits, choices))
+            banks.append(kind(cpu, self.forwarder, configuration, table, pending, priorities, choices))
         return banks
 
     def _place_redistributors(self) -> None:

@@ -100,6 +100,9 @@ class Config:
     """PPIs of the extended range, from INTID 1056 on, of each vCPU: 0, 32 or 64."""
     security: SecurityStates = "one"
     """How many Security states there are: GICD_CTLR.DS is 1 with one; with two it is 0, until software sets it."""
+    reset_group: int | None = None
+    """The group of all interrupts at reset, 0 or 1, with two Security states Group 0 or Non-secure Group 1; None:
+    as the profile. An OS that is started in Non-secure state without firmware needs 1."""
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -122,6 +125,8 @@ class Config:
             raise ConfigError(f"security is one or two, the number of Security states; not {self.security}")
         if self.two_states and self.profile.one_state:
             raise ConfigError(f"the profile {self.profile.name} has one Security state, and security is two")
+        if self.reset_group not in (None, 0, 1):
+            raise ConfigError(f"reset_group is 0, 1 or None, not {self.reset_group!r}")
         if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
             raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
         if self.its and self.lpis is False:

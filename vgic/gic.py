@@ -46,6 +46,7 @@ class Pending(NamedTuple):
 
     intid: int
     group: int
+    """With two Security states 1 is Non-secure Group 1, 2 Secure Group 1."""
     priority: int
 
 

@@ -155,7 +155,7 @@ class Lpi:
     @property
     def priority(self) -> int:
         """8 bits, 0 is the highest."""
-        return self._bank.configuration_of(self.intid) & self._bank.priority_mask
+        return int(self._bank.priorities.of(self._bank.configuration_of(self.intid)))
 
     @property
     def target(self) -> int:

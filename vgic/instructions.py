@@ -11,7 +11,7 @@ specs/embedding.md.
 
 from typing import Final, NamedTuple
 
-from vgic.layouts.icc import ICC, ICC_ASGI1R_EL1, ICC_SGI0R_EL1, ICC_SGI1R_EL1, sysreg
+from vgic.layouts.icc import ICC, ICC_ASGI1R_EL1, ICC_OF_HIGHER_LEVELS, ICC_SGI0R_EL1, ICC_SGI1R_EL1, sysreg
 
 __all__ = ["SysRegAccess", "sysreg_of_esr", "sysreg_of_instruction"]
 
@@ -38,7 +38,9 @@ _EC_MCRR_MRRC: Final = 0x04
 _EC_MSR_MRS: Final = 0x18
 
 # AArch32 has the same registers by the same op1, CRn, CRm and op2, and no op0.
-_AARCH32: Final = frozenset(layout.offset + index for layout in ICC for index in range(layout.count))
+_AARCH32: Final = frozenset(
+    layout.offset + index for layout in (*ICC, *ICC_OF_HIGHER_LEVELS) for index in range(layout.count)
+)
 _SGIS_BY_OPC1: Final = {0: ICC_SGI1R_EL1, 1: ICC_ASGI1R_EL1, 2: ICC_SGI0R_EL1}
 _SGI_CRM: Final = 12
 _64_BITS: Final = frozenset(_SGIS_BY_OPC1.values())

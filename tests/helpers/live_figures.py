@@ -27,6 +27,8 @@ GUEST_OPERATIONS = 100_000
 """Of KVM's guests, on each kernel."""
 QEMU_OPERATIONS = 1_000_000
 """With the agent on every vCPU of the QEMU on PATH."""
+SECURE_OPERATIONS = 1_000_000
+"""Of machines with both Security states."""
 NEWER_OPERATIONS = 200_000
 """Of a newer one."""
 FIRST = 50_000
@@ -82,6 +84,10 @@ def _qemu() -> Told:
     yield _compared(WAYS["running"], QEMU, QEMU_OPERATIONS)
 
 
+def _secure() -> Told:
+    yield _compared(WAYS["secure"], QEMU, SECURE_OPERATIONS)
+
+
 def _newer() -> Told:
     newer = cached_qemu()
     if newer is None:
@@ -107,6 +113,7 @@ PARTS: dict[str, Callable[[], Told]] = {
     "trips": _trips,
     "guests": _guests,
     "qemu": _qemu,
+    "secure": _secure,
     "newer": _newer,
 }
 

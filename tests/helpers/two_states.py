@@ -11,9 +11,11 @@ DS: Final = 1 << 6
 class TwoStates:
     """A `Gic` with two Security states; each access ends with `Gic.check`."""
 
-    def __init__(self, cpus: int = 2, spis: int = 32, **options: object) -> None:
+    def __init__(
+        self, cpus: int = 2, spis: int = 32, memory: vgic.GuestMemory | None = None, **options: object
+    ) -> None:
         self.config = vgic.Config(vgic.Topology.kvm(cpus), spis, security="two", **options)  # type: ignore[arg-type]
-        self.gic = vgic.Gic(self.config)
+        self.gic = vgic.Gic(self.config, memory=memory)
 
     def gicd(self, offset: int, secure: bool, size: int = 4) -> int:
         return self._read(self.config.gicd_base + offset, secure, size)

@@ -16,6 +16,7 @@ EVERY_REGISTER = [
     *gits.CONTROL,
     *gits.TRANSLATION,
     *icc.ICC,
+    *icc.ICC_OF_HIGHER_LEVELS,
 ]
 REGISTERS = pytest.mark.parametrize(
     "register", EVERY_REGISTER, ids=[f"{register.name}@{register.offset:x}" for register in EVERY_REGISTER]

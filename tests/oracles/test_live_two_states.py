@@ -14,12 +14,15 @@ from vgic.layouts import icc
 from vgic.layouts.icc import sysreg
 from vgic_tools.judges.building import COMPILER
 from vgic_tools.judges.pe_places import FIQ, IRQ, place_of
+from vgic_tools.judges.placed_model import PlacedModel
 from vgic_tools.judges.protocol import Load, Machine, Mrs, Msr, Operation, Outcome, Store
+from vgic_tools.judges.qemu import configured
 from vgic_tools.judges.qemu_guest import RunningQemu
 
 pytestmark = [NEEDS_QEMU, pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"needs {COMPILER}")]
 
 GICD = 0x0800_0000
+WAKER = 0x080A_0014
 SGI_FRAMES = (0x080B_0000, 0x080D_0000)
 IGROUPR0, ISENABLER0, ISPENDR0, ICPENDR0 = 0x80, 0x100, 0x200, 0x280
 ISACTIVER0, IGRPMODR0, NSACR = 0x300, 0xD00, 0xE00
@@ -136,6 +139,25 @@ def test_who_sends_what(qemu: RunningQemu, reader: str) -> None:
             ]
         told = asked(qemu, of_group(1, group), *operations)[3::4]
         assert [is_active(outcome) for outcome in told] == [allowed >= needed for allowed in range(4)]
+
+
+@pytest.mark.rule("SEC-20")
+@pytest.mark.rule("SEC-21")
+def test_the_model_of_qemu_deviates_as_it_does(qemu: RunningQemu) -> None:
+    machine = Machine(1, secure=True)
+    nonsecure = place_of(PeState(1))
+    operations = [
+        Load(0, WAKER, 4, nonsecure),
+        Store(0, WAKER, 4, 0, nonsecure),
+        Load(0, WAKER, 4, EL3),
+        Store(0, SGI_FRAMES[0] + NSACR, 4, 0b11_10_01_00, EL3),
+        Load(0, SGI_FRAMES[0] + NSACR, 4, EL3),
+    ]
+    model = PlacedModel(configured(qemu.version))
+    for judge in (qemu, model):
+        judge.start(machine)
+        told = judge.perform(operations)
+        assert [told[place].value for place in (0, 2, 4)] == [0x6, 0, 0b11_10_01_00]
 
 
 def test_once_there_is_one_state_a_secure_pe_has_group_1_as_fiq(qemu: RunningQemu) -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import vgic
 from rulebook import read_rules
+from vgic.cpu_interface.pe_state import PeState
 from vgic_tools.cli import main
 from vgic_tools.compare.areas import AREAS
 from vgic_tools.compare.cases import Case, read_case, write_case
@@ -23,6 +24,7 @@ from vgic_tools.compare.ways import WAYS, Way
 from vgic_tools.errors import UsageError
 from vgic_tools.judges.errors import JudgeError
 from vgic_tools.judges.model import ModelJudge
+from vgic_tools.judges.pe_places import place_of
 from vgic_tools.judges.protocol import (
     GIC,
     Attr,
@@ -158,6 +160,7 @@ def test_what_only_one_of_the_two_sees_is_not_compared() -> None:
     assert not seen.agrees(Outcome(5, offers=(vgic.Pending(3, 1, 0),)))
     assert not seen.agrees(Outcome(5, errno=22))
     assert not seen.agrees(Outcome(5, undefined=True))
+    assert not seen.agrees(Outcome(5, level=3))
 
 
 # Freedoms.
@@ -216,6 +219,7 @@ def test_a_late_pe_may_be_wrong_in_nothing_else() -> None:
 
 # Case files.
 
+SECURE = place_of(PeState(1, secure=True, scr_fiq=True))
 EVERY: tuple[tuple[Operation, Outcome], ...] = (
     (Load(1, GICD + 4, 4), Outcome(0x37A_0007, offers=(None, vgic.Pending(42, 1, 0xA0)))),
     (Store(0, GICD, 4, 3), Outcome(signals=0x80)),
@@ -226,12 +230,14 @@ EVERY: tuple[tuple[Operation, Outcome], ...] = (
     (Peek(0x4000_0000, 1024), Outcome(1 << 8191)),
     (Attr("set", GIC, 1, 8, 0x4B00_143B), Outcome(errno=22)),
     (SaveRestore(), Outcome()),
+    (Mrs(0, vgic.ICC_IAR0_EL1, SECURE), Outcome(signals=0x40, level=3)),
 )
 
 
 def case() -> Case:
     operations, told = zip(*EVERY, strict=True)
-    return Case("qemu", "7.2", "running", Machine(2, True, (3, 0)), list(operations), list(told), ["DIST-5"])
+    machine = Machine(2, True, (3, 0), secure=True, virtualization=True)
+    return Case("qemu", "7.2", "running", machine, list(operations), list(told), ["DIST-5"])
 
 
 def test_a_case_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -249,6 +255,7 @@ def test_a_case_is_read_as_it_was_written(tmp_path: Path) -> None:
         (1, '"vgic-case": 1', '"vgic-case": 2', "'vgic-case' is 2, not 1"),
         (1, '"cpus": 2', '"cpus": 0', "'cpus' is 0, not 1 to 512"),
         (1, '"its": true', '"its": 3', "'its' is 3, not true or false"),
+        (1, '"secure": true', '"secure": "on"', "'secure' is 'on', not true or false"),
         (1, '"way": "running"', '"way": "by post"', "'way' is 'by post', not one of"),
         (1, '"rules": ["DIST-5"]', '"rules": 5', "'rules' is 5"),
         (2, "{", "", "no JSON"),
@@ -264,6 +271,7 @@ def test_a_case_is_read_as_it_was_written(tmp_path: Path) -> None:
         (6, "true", '"up"', "'level' is 'up', not true or false"),
         (7, '"0102"', '"010"', "'data' is no text of hexadecimal digits"),
         (9, '"call": "set"', '"call": "put"', "'call' is 'put', not one of has, get, set"),
+        (11, '"place": 17', '"place": 128', "'place' is 128, not a number of 7 bits"),
         (9, '"errno": 22', '"errno": true', "'errno' is True"),
     ],
 )
@@ -308,12 +316,17 @@ def test_operations_are_described_by_their_registers() -> None:
         "1024 bytes of RAM at 0x40000000 are read",
         "set group 1 attribute 0x8, GICD_IIDR: 0x4b00143b",
         "the model is saved, and restored",
+        "vCPU 0 at EL1 Secure, SCR_EL3.FIQ reads ICC_IAR0_EL1",
     ]
-    different = Outcome(3, 22, True, 0x80, (vgic.Pending(42, 1, 0xA0),)), Outcome(4, 0, False, 0x40, (None,))
+    offer = (vgic.Pending(42, 1, 0xA0),)
+    different = Outcome(3, 22, True, 0x80, offer), Outcome(4, 0, False, 0x40, (None,), 3)
     assert outcome_text(*different) == (
-        "EINVAL, UNDEFINED, 0x3, then IRQ 1 FIQ 0, then vCPU 0 is offered INTID 42 of Group 1, priority 0xa0"
+        "EINVAL, UNDEFINED, 0x3, performed, then IRQ 1 FIQ 0,"
+        " then vCPU 0 is offered INTID 42 of Group 1, priority 0xa0"
     )
-    assert kind_of(EVERY[0][0], gic, *different) == "read of GICD_TYPER: value, errno, undefined, signals, offers"
+    assert kind_of(EVERY[0][0], gic, *different) == (
+        "read of GICD_TYPER: value, errno, undefined, signals, offers, level"
+    )
 
 
 def test_the_rules_that_are_named_exist() -> None:
@@ -449,6 +462,7 @@ def test_a_judge_that_breaks_is_no_divergence_for_the_shrinker() -> None:
         (["agrees", "--areas", "its"], "agrees cannot be asked about its"),
         (["qemu", "--kernel", "6.1"], "--qemu is for the judge qemu"),
         (["qemu", "--qemu", "/no/such"], "there is no /no/such that says its version"),
+        (["kvm", "--secure"], "--secure is for the judge qemu"),
         (["kvm", "--kernel", "2.4"], "2.4"),
         (["--case", "none.jsonl"], "none.jsonl cannot be read"),
         (["agrees", "--operations", "0"], "0"),

@@ -92,7 +92,16 @@ def test_list_registers_excuse_only_what_they_touch() -> None:
 )
 def test_two_security_states_are_named(line: str) -> None:
     result = replayed([*awake(), line, dist("read", 0, 0x10)])
-    assert result.undecided.startswith(f"line {len(awake()) + 1} shows two Security states, which are not modelled")
+    told = f"line {len(awake()) + 1} shows two Security states, and the machine has one: --security two"
+    assert result.undecided.startswith(told)
+
+
+def test_without_firmware_the_state_of_a_pe_is_known() -> None:
+    lines = [dist("write", 0, 2), dist("read", 0, 0x13), dist("read", 4, 0x37A_0407)]
+    direct = replayed(lines, security="two", reset_group=1)
+    assert (direct.diverged, direct.undecided) == (True, "")
+    behind_firmware = replayed(lines, security="two")
+    assert behind_firmware.undecided.startswith("the machine has two Security states and begins with firmware")
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,9 @@ def test_registers_in_words() -> None:
     assert difference("GICD.chosen_mpidr40", 0, 0x8000_0000) == "none -> 0.0.0.0"
     assert describe("GITS[1].GITS_CTLR", 0x1) == "Enabled 1"
     assert describe("GITS[0].collection7", 1 << 63 | 0x30000) == "V 1, RDbase 0x3"
+    assert describe("ICC[0].ICC_BPR1_EL1_NS", 3) == "BinaryPoint 0x3"
+    assert describe("ICC[0].ICC_CTLR_EL1_S", 0b10) == "EOImode 1"
+    assert describe("ICC[0].ICC_CTLR_EL3", 0b101) == "EOImode_EL3 1, CBPR_EL1S 1"
     assert difference("GITS[0].GITS_BASER1", 1 << 63, 1 << 62) == "Valid 1 -> 0, Indirect 0 -> 1"
 
 

@@ -11,9 +11,13 @@ import vgic
 import vgic.instructions
 from guest import Guest
 from vgic import SysRegAccess, sysreg_of_esr, sysreg_of_instruction
-from vgic.layouts.icc import ICC
+from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 
-REGISTERS = {layout.title(index): layout.offset + index for layout in ICC for index in range(layout.count)}
+REGISTERS = {
+    layout.title(index): layout.offset + index
+    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS)
+    for index in range(layout.count)
+}
 
 
 @pytest.mark.rule("API-15")

@@ -11,7 +11,7 @@ from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL
-from vgic.layouts.icc import ICC
+from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.its_commands import FIELDS
 from vgic_tools.lanes import in_ranges, intid_values
 
@@ -21,6 +21,7 @@ __all__ = ["describe", "device_of", "difference", "layout_of"]
 _WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded|unrouted)(\d+E?)")
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
+_BANK: Final = re.compile(r"(?<=_EL1)_N?S$")
 _LPI_BYTES: Final = re.compile(r"(?:pending_lpi|cached_configuration)(\d+)")
 
 
@@ -60,14 +61,17 @@ def difference(name: str, old: int, new: int) -> str:
 
 
 def _register(name: str) -> str:
-    """The name without the device."""
-    return name.split(".")[-1]
+    """The name without the device, and without the Security state of a banked one."""
+    return _BANK.sub("", name.split(".")[-1])
 
 
 @cache
 def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     """Layout and place in the array of every register."""
-    known = (*GICD, *GICD_EXTENDED, *RD_BASE, *SGI_BASE, *SGI_BASE_EXTENDED, *ICC, *CONTROL)
+    known = (
+        *(*GICD, *GICD_EXTENDED, *RD_BASE, *SGI_BASE, *SGI_BASE_EXTENDED, *CONTROL),
+        *(*ICC, *ICC_OF_HIGHER_LEVELS),
+    )
     return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
 
 

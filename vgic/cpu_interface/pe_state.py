@@ -1,4 +1,4 @@
-"""What a CPU interface has to know of its PE, which its embedder tells (rule PE-1 in specs/security_states.md).
+"""What a CPU interface has to know of its PE, which its embedder tells (rule PE-1 in specs/pe_states.md).
 
 With one Security state and no virtualisation nothing depends on it, and nobody needs to tell it.
 """

@@ -203,16 +203,16 @@ class GroupEnables(Register):
 
 
 class NonsecureActivePriorityWord(ActivePriorityWord):
-    """ICC_AP1R<n>_EL1 of the Non-secure bank, of which a write reaches only some bits (PE-10)."""
+    """ICC_AP1R<n>_EL1 of the Non-secure bank, of which a write reaches only some bits (PE-10, PE-20)."""
 
-    def __init__(self, kept: i64, number: int, reach: int) -> None:
+    def __init__(self, kept: i64, number: int, reach: int, reach_of_one_state: int) -> None:
         super().__init__(kept, GROUP1, number)
         self.reach: i64 = reach
+        self.reach_of_one_state: i64 = reach_of_one_state
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
-        if not interface.one_state:
-            value = value & self.reach | self.view(interface) & ~self.reach
-        super().put(interface, value, secure)
+        reach = self.reach_of_one_state if interface.one_state else self.reach
+        super().put(interface, value & reach | self.view(interface) & ~reach, secure)
 
 
 class OfOneState(Register):
@@ -270,7 +270,7 @@ class HighestPendingOfEither(Register):
 
 
 class EitherEndOfInterrupt(Register):
-    """ICC_EOIR1_EL1 at EL3 (PE-9)."""
+    """ICC_EOIR1_EL1 at EL3 (PE-15)."""
 
     def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
         if interface.running_group > GROUP0:

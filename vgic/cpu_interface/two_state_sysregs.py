@@ -50,6 +50,8 @@ _EVERY_VIEW: Final = (SECURE, NONSECURE, SHIFTED, _EL3_NONSECURE, _EL3_SECURE)
 _OF_BANK: Final = {GROUP1: (NONSECURE, SHIFTED, _EL3_NONSECURE), SECURE_GROUP1: (SECURE, _EL3_SECURE)}
 """By the group of a bank, the views in which its registers are; at EL3 SCR_EL3.NS chooses."""
 _NAME_OF_BANK: Final = {GROUP1: "_NS", SECURE_GROUP1: "_S"}
+_IGNORED_WORDS: Final = 2
+"""Where there are more, what is Secure's of 128 priorities."""
 _SGI_REGISTERS: Final = {
     "ICC_SGI1R_EL1": icc.ICC_SGI1R_EL1,
     "ICC_ASGI1R_EL1": icc.ICC_ASGI1R_EL1,
@@ -122,11 +124,14 @@ class TwoStateSystemRegisters(SystemRegisters):
 
     def _restrict(self, number: int, profile: Profile) -> None:
         """Let Non-secure writes reach only the active priorities that are Non-secure's (PE-10)."""
+        every = self._active_bits
+        if profile.nonsecure_ap1r_ignores_writes and number < _IGNORED_WORDS:
+            ignoring = NonsecureActivePriorityWord(every, number, 0, 0)
+            self._add_to(_OF_BANK[GROUP1], "ICC_AP1R<n>_EL1", ignoring, number)
+            return
         levels = 32 * len(self._active_words)
         upper_half = (1 << levels) - (1 << levels // 2)
-        restricted = NonsecureActivePriorityWord(
-            self._active_bits, number, upper_half >> 32 * number & self._active_bits
-        )
+        restricted = NonsecureActivePriorityWord(every, number, upper_half >> 32 * number & every, every)
         self._add_to((NONSECURE, SHIFTED), "ICC_AP1R<n>_EL1", restricted, number)
 
     def _fill_actions(self) -> None:

@@ -68,6 +68,7 @@ class Distributor(BankOwner):
         """All banks of the VM."""
         self._gated: Sequence[InterruptBank] = banks if profile.overlooks else []
         """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
+        self._lpis = [bank for bank in lpis if bank is not None]
         self._gated_lpis = [bank for bank in lpis if isinstance(bank, OverlookingLpiBank)]
         self.control = 0
         """The writable bits of GICD_CTLR: the group enables, E1NWF and, with two Security states, DS."""
@@ -98,8 +99,8 @@ class Distributor(BankOwner):
         if idle == bool(self.forwarded_groups):
             for bank in self._gated:
                 bank.set_idle(not idle)
-            for lpis in self._gated_lpis:
-                lpis.set_idle(not idle)
+            for gated in self._gated_lpis:
+                gated.set_idle(not idle)
         self.spis.placement.set_wakes(self.wakes)
         self.spis.forwarder.settle()
         self.spis.forwarder.set_group_enables(self.forwarded_groups)
@@ -113,6 +114,11 @@ class Distributor(BankOwner):
             for number, word in enumerate(bank.words):
                 if word.modifier:
                     bank.set_groups(number, word.group1, 0)
+        for lpis in self._lpis:
+            lpis.withdraw_all()
+            lpis.priorities.set_lower_half(False)
+            lpis.sort_anew()
+            lpis.forward_all()
         self.spis.forwarder.set_one_state(True)
         self.spis.forwarder.settle()
 
@@ -121,11 +127,14 @@ class Distributor(BankOwner):
         if self._two_states:
             self.security.two = not self.control & _DS
             self.spis.forwarder.set_one_state(not self.security.two)
+            for lpis in self._lpis:
+                lpis.priorities.set_lower_half(self.security.two)
+                lpis.sort_anew()
         self.spis.placement.one_of_n.wakes = self.wakes
         for bank in self._gated:
             bank.idle = not self.forwarded_groups
-        for lpis in self._gated_lpis:
-            lpis.idle = not self.forwarded_groups
+        for gated in self._gated_lpis:
+            gated.idle = not self.forwarded_groups
         self.spis.forwarder.forward_groups(self.forwarded_groups)
 
 

@@ -21,7 +21,8 @@ from vgic.interrupts.delivery import Forwarder
 from vgic.intids import FIRST_LPI
 from vgic.lpis.configuration import LpiConfiguration
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, bits_of, mask_of, mask_of_bits
-from vgic.lpis.tables import ENABLED, NO_BITS, PIECE, PRIORITY, ConfigurationTable, PendingTable
+from vgic.lpis.priorities import LpiPriorities
+from vgic.lpis.tables import ENABLED, NO_BITS, PIECE, ConfigurationTable, PendingTable
 from vgic.lpis.work import LOOKS_OF_A_STEP, STEPS_OF_A_PIECE, STEPS_OF_AN_ACCESS
 from vgic.profiles.choices import LpiChoices
 
@@ -66,7 +67,7 @@ class LpiBank(ActivationBank):
         "mapped",
         "pending_table",
         "pieces",
-        "priority_mask",
+        "priorities",
         "table",
     )
 
@@ -77,7 +78,7 @@ class LpiBank(ActivationBank):
         configuration: LpiConfiguration,
         table: ConfigurationTable,
         pending_table: PendingTable,
-        priority_bits: int,
+        priorities: LpiPriorities,
         choices: LpiChoices,
     ) -> None:
         super().__init__(FIRST_LPI, _EVERY_LPI)
@@ -89,8 +90,8 @@ class LpiBank(ActivationBank):
         """Behind GICR_PROPBASER."""
         self.pending_table = pending_table
         """Behind GICR_PENDBASER."""
-        self.priority_mask = PRIORITY & 0xFF00 >> priority_bits
-        """The bits of a priority that count."""
+        self.priorities = priorities
+        """Shared by the banks of the VM."""
         self._choices = choices
         self.mapped: MappedLpis | None = None
         """None: what the pending table has is pending, whoever mapped it."""
@@ -160,8 +161,7 @@ class LpiBank(ActivationBank):
         if not self.enabled:
             return
         self.enabled = False
-        for piece in self.pieces.values():
-            self._offer(NO_KEY, piece.head)
+        self.withdraw_all()
         left = self._left
         self._left = {}
         if self._choices.saves_on_disable:
@@ -422,6 +422,17 @@ class LpiBank(ActivationBank):
         for piece in self.pieces.values():
             self._offer(piece.head, NO_KEY)
 
+    def withdraw_all(self) -> None:
+        """Take them out of it. Settles nothing."""
+        for piece in self.pieces.values():
+            self._offer(NO_KEY, piece.head)
+
+    def sort_anew(self) -> None:
+        """Follow what bits of priorities count, while the pending queue has no LPI. O(pieces)."""
+        self._spare = None
+        for piece in self.pieces.values():
+            piece.set_priority_mask(self.priorities.mask)
+
     # How.
 
     def held(self, intid: int) -> int:
@@ -435,7 +446,7 @@ class LpiBank(ActivationBank):
         if piece is None:
             piece = self._spare
             if piece is None:
-                piece = Piece(number, self.priority_mask)
+                piece = Piece(number, self.priorities.mask)
             else:
                 self._spare = None
                 piece.first = number * PIECE
@@ -464,6 +475,6 @@ class LpiBank(ActivationBank):
         if key == before:
             return
         if before != NO_KEY:
-            self.forwarder.withdraw(self.cpu, GROUP1, before)
+            self.forwarder.withdraw(self.cpu, GROUP1, self.priorities.queue_key(before))
         if key != NO_KEY:
-            self.forwarder.forward(self.cpu, GROUP1, key)
+            self.forwarder.forward(self.cpu, GROUP1, self.priorities.queue_key(key))

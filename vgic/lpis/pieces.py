@@ -61,12 +61,17 @@ class Piece:
         self.count: i64 = 0
         """How many are pending."""
         self.head: i64 = NO_KEY
-        """What the pending queue sorts the best one by, NO_KEY where none is enabled."""
+        """The key of the best one, NO_KEY where none is enabled."""
         self._levels: int = 0
         """Bit n: an enabled LPI may be pending with priority 4 * n."""
 
+    def set_priority_mask(self, mask: i64) -> None:
+        """Have these bits of priorities count. O(levels), but for looking through 4 KiB for each."""
+        self._priority_mask = mask
+        self.head = self._best()
+
     def key(self, place: i64) -> i64:
-        """What the pending queue sorts an LPI by."""
+        """What LPIs are sorted by: the bits of the priority that count, then the INTID."""
         return shifted(self.data[place] & self._priority_mask, PRIORITY_LSB) | self.first + place
 
     def pending(self) -> dict[int, int]:

@@ -137,7 +137,7 @@ class RescanningLpiBank(LpiBank):
         self.configuration.work.steps += 1
         bits = self.pending_table.piece(number)
         if bits:
-            piece = Piece(number, self.priority_mask)
+            piece = Piece(number, self.priorities.mask)
             piece.fill(self.configuration.fresh(self.table, number, mask_of_bits(bits)))
             if piece.head != NO_KEY:
                 intid: int = piece.head & INTID_MASK
@@ -147,7 +147,7 @@ class RescanningLpiBank(LpiBank):
         """Let an LPI of this configuration byte be the best one, if it is."""
         held = self.pieces.get(self.last_best >> PIECE_BITS)
         best = NO_KEY if held is None else held.head
-        if byte & ENABLED and (byte & self.priority_mask) << PRIORITY_LSB | intid < best:
+        if byte & ENABLED and (byte & self.priorities.mask) << PRIORITY_LSB | intid < best:
             self._offer_nothing()
             self._hold(intid, byte)
             self.last_best = intid

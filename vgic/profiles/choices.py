@@ -115,6 +115,10 @@ class Profile:
     """An interrupt that can be forwarded without anything having happened to it is not, until something does."""
     latch_lasts: bool = False
     """The latch of a level-sensitive interrupt lasts until it is deactivated, else until it is acknowledged."""
+    nonsecure_reaches_waker: bool = False
+    """With two Security states: Non-secure accesses reach GICR_WAKER."""
+    keeps_reserved_nsacr: bool = False
+    """GICR_NSACR keeps fields of 3, which mean 2, and else are stored so."""
     interface_heeds_ds: bool = True
     """With two Security states: GICD_CTLR.DS = 1 makes a CPU interface signal Group 1 as IRQ in either state, and
     show Non-secure accesses priorities as they are."""

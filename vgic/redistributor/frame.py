@@ -198,7 +198,10 @@ class _Waker(StoredWord[Redistributor]):
 
 
 class _SgiAccess(StoredWord[Redistributor]):
-    """GICR_NSACR, whose value 3 is the same as 2 and reads so (SEC-9)."""
+    """GICR_NSACR, whose value 3 is the same as 2 and reads so unless the profile keeps it (SEC-9, SEC-21)."""
+
+    def __init__(self, keeps_reserved: bool) -> None:
+        self.keeps_reserved = keeps_reserved
 
     def get(self, owner: Redistributor, index: int) -> int:
         return owner.private.nsacr
@@ -207,7 +210,7 @@ class _SgiAccess(StoredWord[Redistributor]):
         owner.private.nsacr = value
 
     def put(self, owner: Redistributor, index: int, value: int, mask: int, secure: bool) -> None:
-        self.keep(owner, index, value & ~(value >> 1 & _LOW_BITS))
+        self.keep(owner, index, value if self.keeps_reserved else value & ~(value >> 1 & _LOW_BITS))
 
 
 class _SgiTriggers(Word[Redistributor]):
@@ -339,11 +342,12 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     if config.two_states:
         layouts = gicr.SGI_BASE_OF_TWO_STATES
         control["GICR_CTLR"] = _ControlGuard(_Control())
-        control["GICR_WAKER"] = SecureOnly(_Waker())
+        if not profile.nonsecure_reaches_waker:
+            control["GICR_WAKER"] = SecureOnly(_Waker())
         others = guarded(others)
         more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
         banks.update(guarded(words, half))
-        banks["GICR_NSACR"] = OfTwoStates(_SgiAccess())
+        banks["GICR_NSACR"] = OfTwoStates(_SgiAccess(profile.keeps_reserved_nsacr))
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:
         banks.update(words)

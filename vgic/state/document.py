@@ -77,6 +77,7 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         extended_spis=vm.get("extended_spis", 0),
         extended_ppis=vm.get("extended_ppis", 0),
         security=vm.get("security", "one"),
+        reset_group=vm.get("reset_group"),
     )
 
 
@@ -106,6 +107,8 @@ def _vm(vm: Document) -> VmDescription:
         described["extended_ppis"] = _take(vm, "extended_ppis", int)
     if "security" in vm:
         described["security"] = _choice(vm, "security", _SECURITY)
+    if "reset_group" in vm:
+        described["reset_group"] = _take(vm, "reset_group", int)
     return described
 
 

@@ -59,6 +59,9 @@ def _check_security(machine: Machine) -> None:
         raise InvariantError(f"two Security states: {machine.security.two}, and GICD_CTLR is {control:#x}")
     if joined and control & _ENABLE_GRP1S:
         raise InvariantError(f"GICD_CTLR is {control:#x}: DS and EnableGrp1S are 1")
+    for lpis in machine.lpis:
+        if lpis is not None and lpis.priorities.lower_half != machine.security.two:
+            raise InvariantError(f"LPIs have the lower half of priorities: {lpis.priorities.lower_half}")
     if not machine.security.two:
         for bank in machine.banks():
             if any(word.modifier for word in bank.words):
@@ -128,7 +131,7 @@ def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
                 f" should be {len(pending)}, {best:#x}"
             )
         if best != NO_KEY:
-            expected[bank.cpu][GROUP1].add(best)
+            expected[bank.cpu][GROUP1].add(bank.priorities.queue_key(best))
     for cached in bank.configuration.cached.values():
         impossible = cached.translate(None, _CACHEABLE)
         if impossible:

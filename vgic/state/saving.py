@@ -59,6 +59,8 @@ class VmDescription(TypedDict):
     """Of each vCPU, where there are some."""
     security: NotRequired[SecurityStates]
     """How many Security states there are, where there are two."""
+    reset_group: NotRequired[int]
+    """The group of interrupts at reset, where it is not as the profile has it."""
 
 
 class SavedState(TypedDict):
@@ -98,6 +100,8 @@ def describe(config: Config) -> VmDescription:
         vm["extended_ppis"] = config.extended_ppis
     if config.two_states:
         vm["security"] = config.security
+    if config.reset_group is not None:
+        vm["reset_group"] = config.reset_group
     return vm
 
 

@@ -152,7 +152,7 @@ def test_several_lines(path: Path, continued: str) -> None:
         ("-M virt", "-machine gic-version=2: the model is a GICv3"),
         ("-M virt,gic-version=2", "-machine gic-version=2: the model is a GICv3"),
         ("-M virt,gic-version=max", "-machine gic-version=max: the model is a GICv3"),
-        ("-M virt,gic-version=3,secure=on", "-machine secure=on: two Security states are not modelled"),
+        ("-M virt,gic-version=3,secure=maybe", "-machine secure=maybe: expected on or off"),
         ("-M virt,gic-version=3,its=t", "-machine its=t: expected on or off"),
         ("-M virt,gic-version=3 -smp 0", "-smp 0: QEMU's virt machine has 1 to 512 CPUs"),
         ("-M virt,gic-version=3 -smp 513", "-smp 513: QEMU's virt machine has 1 to 512 CPUs"),
@@ -164,6 +164,25 @@ def test_several_lines(path: Path, continued: str) -> None:
 def test_refused(path: Path, arguments: str, message: str) -> None:
     path.write_text(f"qemu-system-aarch64 {arguments}")
     assert refusal(path) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "security", "reset_group"),
+    [
+        ("-M virt,gic-version=3 -kernel Image", "one", None),
+        ("-M virt,gic-version=3,secure=on", "two", None),
+        ("-M virt,gic-version=3,secure=on -kernel Image", "two", 1),
+        ("-M virt,gic-version=3,secure=on -kernel Image -bios bl1.bin", "two", None),
+        ("-M virt,gic-version=3,secure=on,pflash0=code -kernel Image", "two", None),
+        ("-M virt,gic-version=3,secure=on -kernel Image -drive if=pflash,file=code", "two", None),
+        ("-M virt,gic-version=3,secure=on -kernel Image -drive if=none,file=disk", "two", 1),
+    ],
+)
+def test_two_security_states_and_who_has_the_interrupts(
+    path: Path, arguments: str, security: str, reset_group: int | None
+) -> None:
+    found = config(path, arguments)
+    assert (found.security, found.reset_group) == (security, reset_group)
 
 
 @pytest.mark.parametrize("text", ["", "\n# qemu-system-aarch64\n", "ls -l", "{}"])

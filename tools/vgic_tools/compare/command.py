@@ -40,6 +40,7 @@ WITHOUT_END: Final = 1 << 60
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="How long to go on.")
 @click.option("--areas", metavar="AREA,...", help=f"What to be about: {', '.join(AREAS)}; all that can be asked.")
 @click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
+@click.option("--secure", is_flag=True, help="Machines with both Security states, asked at every Exception level.")
 @click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
 @click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
 @click.option(
@@ -57,6 +58,7 @@ def compare_command(
     seconds: float | None,
     areas: str | None,
     cpus: int | None,
+    secure: bool,
     keep_going: bool,
     cases: Path,
     qemu: str | None,
@@ -71,6 +73,7 @@ def compare_command(
     \b
     vgic compare qemu --seed 7 --operations 100000
     vgic compare qemu --areas mmio,lines --seconds 60 --keep-going
+    vgic compare qemu --secure
     vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl
     """
@@ -79,13 +82,16 @@ def compare_command(
             raise UsageError("name either a judge or --case FILE")
         if (qemu and judge == "kvm") or (kernel and judge == "qemu"):
             raise UsageError("--qemu is for the judge qemu, and --kernel for kvm")
+        if secure and judge != "qemu":
+            raise UsageError("--secure is for the judge qemu")
         if case is not None:
             _repeat(case, qemu or kernel, as_data)
         assert judge is not None
         from vgic_tools.compare.run import compare
 
         most = operations or (DEFAULT_OPERATIONS if seconds is None else WITHOUT_END)
-        with _asked(judge, _areas(judge, areas), qemu or kernel) as asked, _bar(most, seconds) as tick:
+        has = "secure" if secure else ""
+        with _asked(judge, _areas(judge, areas, has), has, qemu or kernel) as asked, _bar(most, seconds) as tick:
             result = compare(
                 asked, seed=seed, most=most, seconds=seconds, cpus=cpus, keep_going=keep_going, tick=tick
             )
@@ -98,10 +104,10 @@ def compare_command(
     _show(result, written, as_data)
 
 
-def _areas(judge: str, text: str | None) -> frozenset[str]:
+def _areas(judge: str, text: str | None, has: str) -> frozenset[str]:
     from vgic_tools.compare.ways import areas_of
 
-    known = areas_of(judge)
+    known = areas_of(judge, has)
     if text is None:
         return known
     named = frozenset(part.strip() for part in text.split(","))
@@ -112,13 +118,13 @@ def _areas(judge: str, text: str | None) -> frozenset[str]:
 
 
 @contextmanager
-def _asked(judge: str, areas: frozenset[str], which: str | None) -> "Iterator[Asked]":
+def _asked(judge: str, areas: frozenset[str], has: str, which: str | None) -> "Iterator[Asked]":
     """The comparisons with a judge, one for each way to ask it."""
     from vgic_tools.compare.ways import ways_for
 
     with ExitStack() as stack:
         asked = []
-        for way, mine in ways_for(judge, areas):
+        for way, mine in ways_for(judge, areas, has):
             comparison = way.open(which)
             stack.enter_context(comparison.judge)
             asked.append((way, comparison, mine))

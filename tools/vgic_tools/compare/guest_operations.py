@@ -13,7 +13,7 @@ from vgic_tools.compare.accesses import PRIORITIES, Access, random_operations
 from vgic_tools.judges.model import ISR_EL1
 from vgic_tools.judges.protocol import Mrs, Msr, Operation
 
-__all__ = ["random_guest_operations"]
+__all__ = ["GuestOperations", "random_guest_operations"]
 
 TURN: Final = 12
 """Operations of a vCPU, on average, before another has its turn."""
@@ -40,14 +40,14 @@ def random_guest_operations(seed: int, gic: vgic.Gic, areas: frozenset[str]) -> 
 
     Each is drawn when it is asked for, and may depend on what `gic` shows then.
     """
-    source = _Source(Random(seed), gic, areas)
+    source = GuestOperations(Random(seed), gic, areas)
     yield from source.preparation()
     while True:
         yield from source.operations()
 
 
-class _Source:
-    """Draws operations."""
+class GuestOperations:
+    """Draws operations. Those of its methods that yield some can be drawn on their own, too."""
 
     def __init__(self, random: Random, gic: vgic.Gic, areas: frozenset[str]) -> None:
         self._random = random

@@ -50,6 +50,8 @@ class Way(NamedTuple):
     """Operations after which every register is read."""
     by_default: bool = True
     """It is asked unless areas are named."""
+    has: str = ""
+    """What its machines have that is asked for by name: secure."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -94,6 +96,19 @@ def _beside_running(version: str) -> Model:
     from vgic_tools.judges.qemu_guest import running_model
 
     return running_model(version)
+
+
+def _beside_placed(version: str) -> Model:
+    from vgic_tools.judges.placed_model import PlacedModel
+    from vgic_tools.judges.qemu import configured
+
+    return PlacedModel(configured(version))
+
+
+def _two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.two_states import two_state_lives
+
+    return two_state_lives(seed, areas, cpus, version)
 
 
 def _attributes(kernel: str) -> Judge:
@@ -148,6 +163,20 @@ WAYS: Final = {
             1000,
         ),
         Way(
+            "secure",
+            "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
+            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
+            (Load, Store, Mrs, Msr, Line),
+            _running,
+            _beside_placed,
+            (),
+            QEMU,
+            1000,
+            has="secure",
+            draws=_two_state_lives,
+        ),
+        Way(
             "attributes",
             "kvm",
             frozenset({"attributes"}),
@@ -191,21 +220,30 @@ WAYS: Final = {
 """By name."""
 
 
-def areas_of(judge: str) -> frozenset[str]:
-    """What a judge is asked about unless told. Raises MissingJudgeError for one that there is not."""
-    known = frozenset(area for way in WAYS.values() if way.judge == judge and way.by_default for area in way.areas)
+def areas_of(judge: str, has: str = "") -> frozenset[str]:
+    """What a judge is asked about unless told, of machines that have something (`Way.has`).
+
+    Raises MissingJudgeError for a judge that there is not, or that builds no such machines.
+    """
+    known = frozenset(area for way in _ways(judge, has) if way.by_default for area in way.areas)
     if not known:
+        if any(way.judge == judge for way in WAYS.values()):
+            raise MissingJudgeError(f"{judge} builds no machines that can be asked about with {has}")
         judges = ", ".join(dict.fromkeys(way.judge for way in WAYS.values()))
         raise MissingJudgeError(f"there is no judge {judge!r}; there are {judges}")
     return known
 
 
-def ways_for(judge: str, areas: frozenset[str]) -> Sequence[tuple[Way, frozenset[str]]]:
+def _ways(judge: str, has: str) -> list[Way]:
+    return [way for way in WAYS.values() if (way.judge, way.has) == (judge, has)]
+
+
+def ways_for(judge: str, areas: frozenset[str], has: str = "") -> Sequence[tuple[Way, frozenset[str]]]:
     """The ways to ask a judge about these areas, each with those that it is asked about.
 
     Raises MissingJudgeError where there is none for an area.
     """
-    mine = [way for way in WAYS.values() if way.judge == judge]
+    mine = _ways(judge, has)
     for area in sorted(areas):
         if not any(area in way.areas for way in mine):
             known = ", ".join(name for name in AREAS if any(name in way.areas for way in mine))

@@ -14,7 +14,7 @@ from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
-from vgic.layouts.icc import ICC
+from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.its_tables import TableFormat
 from vgic_tools.errors import UsageError
 from vgic_tools.numbers import number
@@ -38,6 +38,7 @@ _LAYOUTS: Final = (
     *CONTROL,
     *TRANSLATION,
     *ICC,
+    *ICC_OF_HIGHER_LEVELS,
 )
 
 _COMMAND: Final = "COMMAND"

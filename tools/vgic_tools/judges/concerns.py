@@ -197,7 +197,7 @@ class Concerns:
         lpis = self.gic.lpis(cpu)
         for intid, byte in lpis.pending.items():
             if byte & ENABLED:
-                yield intid, byte & lpis.priority_mask
+                yield intid, int(lpis.priorities.of(byte))
 
 
 def _indices(word: InterruptWord, bits: int) -> Iterator[int]:

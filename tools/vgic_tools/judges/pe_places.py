@@ -13,7 +13,17 @@ from vgic.cpu_interface.pe_state import PeState
 from vgic.layouts import icc
 from vgic_tools.judges.protocol import Machine
 
-__all__ = ["FIQ", "IRQ", "describe", "interrupted_to", "place_of", "places_of", "state_of", "trapped_to"]
+__all__ = [
+    "FIQ",
+    "IRQ",
+    "describe",
+    "interrupted_to",
+    "is_virtual",
+    "place_of",
+    "places_of",
+    "state_of",
+    "trapped_to",
+]
 
 IRQ: Final = 0x80
 """Of ISR_EL1."""
@@ -94,6 +104,12 @@ def places_of(machine: Machine) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(place_of, states)))
 
 
+def is_virtual(place: int) -> bool:
+    """True where a PE reaches its virtual CPU interface instead of the physical one, for a group at least."""
+    state = state_of(place)
+    return state.el == 1 and (state.hcr_imo or state.hcr_fmo)
+
+
 def trapped_to(place: int, register: int) -> int:
     """The Exception level that an access of a system register is trapped to, 0 where it is not.
 
@@ -104,8 +120,7 @@ def trapped_to(place: int, register: int) -> int:
         return 0
     redirected = {True: state.hcr_imo, False: state.hcr_fmo}
     if register in _COMMON:
-        virtual = state.el == 1 and (state.hcr_imo or state.hcr_fmo)
-        if virtual:
+        if is_virtual(place):
             return 2 if register in _SENDING else 0
         return 3 if state.scr_irq and state.scr_fiq else 0
     if register in _GROUP0 or register in _GROUP1:

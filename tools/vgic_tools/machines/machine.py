@@ -48,6 +48,7 @@ class Machine:
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,{extended}"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
+            f"{' two Security states,' if config.two_states else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
@@ -123,6 +124,11 @@ def machine_options(command: CommandT) -> CommandT:
         click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
+        click.option(
+            "--security",
+            type=click.Choice(["one", "two"]),
+            help="How many Security states there are. Default: one, or as the command line says.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -148,6 +154,7 @@ def machine_from_options(
     its: tuple[str, ...] = (),
     extended_spis: int | None = None,
     extended_ppis: int | None = None,
+    security: str | None = None,
     machine: Path | None = None,
     default_cpus: int | None = None,
     default_machine: Machine | None = None,
@@ -219,6 +226,8 @@ def machine_from_options(
             changes["redistributor_regions"] = tuple(_region(text) for text in redistributors)
         if its:
             changes["its"] = tuple(_number("--its", text) for text in its)
+        if security is not None:
+            changes["security"] = security
         return Machine(_changed(config, changes), origin)
     except vgic.VgicError as error:
         raise UsageError(str(error)) from error

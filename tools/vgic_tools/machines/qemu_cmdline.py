@@ -80,15 +80,12 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
     version = machine.get("gic-version", "2")
     if version != "3":
         raise UsageError(f"{path}: -machine gic-version={version}: the model is a GICv3")
-    if machine.get("secure", "off") == "on":
-        raise UsageError(f"{path}: -machine secure=on: two Security states are not modelled")
+    secure = _flag(machine, "secure", "off", path)
     smp = options.get("smp", "1")
     cpus = _cpus(_properties(smp, "cpus"))
     if not 1 <= cpus <= MOST_CPUS:
         raise UsageError(f"{path}: -smp {smp}: QEMU's virt machine has 1 to {MOST_CPUS} CPUs")
-    its = machine.get("its", "on")
-    if its not in (*_ON, *_OFF):
-        raise UsageError(f"{path}: -machine its={its}: expected on or off")
+    its = _flag(machine, "its", "on", path)
     # What a machine of an older version has does not depend on the version of QEMU; that is at least the machine's.
     named = _VERSION.fullmatch(kind)
     numbers = None if named is None else (int(named[1]), int(named[2]))
@@ -97,11 +94,28 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
         cpus,
         vgic.QEMU if numbers is None or numbers <= _LAST_LIKE_7_2 else vgic.QEMU_10_0,
         # In a machine without LPIs, its=on changes nothing.
-        its=has_lpis and its in _ON,
+        its=has_lpis and its,
         priority_bits=PRIORITY_BITS
         if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
         else OLD_PRIORITY_BITS,
         lpis=None if has_lpis else False,
+        secure=secure,
+        # Without firmware QEMU starts a kernel in Non-secure state, and lets it have the interrupts.
+        reset_group=1 if secure and "kernel" in options and not _has_firmware(options, machine) else None,
+    )
+
+
+def _flag(machine: dict[str, str], name: str, default: str, path: str) -> bool:
+    """A property that is on or off."""
+    value = machine.get(name, default)
+    if value not in (*_ON, *_OFF):
+        raise UsageError(f"{path}: -machine {name}={value}: expected on or off")
+    return value in _ON
+
+
+def _has_firmware(options: dict[str, str], machine: dict[str, str]) -> bool:
+    return (
+        "bios" in options or "pflash" in options or "pflash0" in machine or "if=pflash" in options.get("drive", "")
     )
 
 
@@ -112,6 +126,8 @@ def virt_config(
     its: bool = False,
     priority_bits: int = PRIORITY_BITS,
     lpis: bool | None = None,
+    secure: bool = False,
+    reset_group: int | None = None,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -123,6 +139,8 @@ def virt_config(
         redistributor_regions=virt_regions(cpus),
         lpis=lpis,
         its=(GITS_BASE,) if its else (),
+        security="two" if secure else "one",
+        reset_group=reset_group,
     )
 
 

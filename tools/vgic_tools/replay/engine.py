@@ -55,6 +55,7 @@ from vgic.intids import FIRST_LPI, is_private
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machines.machine import Machine
+from vgic_tools.replay import pe_states
 from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
@@ -169,8 +170,10 @@ class _Replay(RecordSink):
             watcher.follow(self._gic)
         if self._its is not None:
             self._its.follow(self._gic)
+        self._two_states = machine.config.two_states
         self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
+        pe_states.begin(self._gic)
         self._topology = machine.config.topology
         self._gicd_base = machine.config.gicd_base
         self._redistributor_bases = self._gic.redistributor_bases
@@ -208,7 +211,9 @@ class _Replay(RecordSink):
         """Go on with a new GIC where `migration` gives a state."""
         state = migration(self._gic)
         if state is not None:
+            old = self._gic
             self._gic = state.build(self, self, memory=self._memory())
+            pe_states.carry(old, self._gic)
             if self._watcher is not None:
                 self._watcher.follow(self._gic)
             if self._its is not None:
@@ -384,9 +389,16 @@ class _Replay(RecordSink):
         self._started = True
         cpu = self._places.cpu(data, at, index)
         register = self._places.register(data, at, index)
-        if register.layout is None:
+        if register.layout is None or (register.of_higher_level and not self._two_states):
             self.result.accepted[f"accesses to {register.name}"] += 1
-            return
+        elif register.of_higher_level:
+            before = pe_states.rise(self._gic, cpu)
+            self._register(register, cpu, data, at, index, thread)
+            self._gic.set_pe_state(cpu, before)
+        else:
+            self._register(register, cpu, data, at, index, thread)
+
+    def _register(self, register: SystemRegister, cpu: i64, data: bytes, at: i64, index: i64, thread: i64) -> None:
         write = data[at + 1] & WRITE != 0
         if self._resets.resolved(thread, cpu, write and register.begins):
             self._reset(cpu)

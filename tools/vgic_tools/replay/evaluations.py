@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from mypy_extensions import i64
 
 from vgic import Gic
+from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
@@ -25,11 +26,15 @@ __all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
 OFFERS: Final = "highest pending interrupts"
 OUTPUTS: Final = "IRQ and FIQ outputs"
 
-# A state is an offer << 2 | IRQ << 1 | FIQ, an offer priority << 33 | INTID << 1 | group.
-_PRIORITY_SHIFT: Final = 33
+# A state is an offer << 2 | IRQ << 1 | FIQ, an offer priority << 34 | INTID << 2 | group.
+_PRIORITY_SHIFT: Final = 34
+_INTID_SHIFT: Final = 2
+_GROUP: Final = 3
 _NOTHING_PENDING: Final = 255
 _NO_OFFER: Final = 1 << 50
 """The offer of a PE for which nothing is pending: more than any priority makes."""
+_RECORDED_SECURE_GROUP1: Final = 1
+"""The number that the recorder has for it; 2 is Non-secure Group 1."""
 _LPI: Final = -2
 """An offer that the model does not know."""
 _ABSENT: Final = -1
@@ -110,7 +115,8 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            offer = key >> PRIORITY_LSB << _PRIORITY_SHIFT | (key & INTID_MASK) << 1 | interface.best_in.number
+            offer = key >> PRIORITY_LSB << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
+            offer |= interface.best_in.number
         state = offer << 2
         if interface.irq:
             state |= 2
@@ -127,6 +133,7 @@ class Evaluations:
 
     def __init__(self, gic: Gic) -> None:
         self._knows_lpis = bool(gic.config.its)
+        self._two_states = gic.config.two_states
         self._pes = [_Pe(gic.interface(cpu)) for cpu in range(len(gic.config.topology))]
         self._waiting: list[_Evaluation] = []
         self._passing: list[_Pe] = []
@@ -153,10 +160,12 @@ class Evaluations:
         self._close()
         offer: i64 = _NO_OFFER
         if priority != _NOTHING_PENDING:
-            # The recorder tells Secure and Non-secure Group 1 apart; with one Security state both are Group 1.
-            offer = priority << _PRIORITY_SHIFT | intid << 1
-            if group:
-                offer |= 1
+            offer = priority << _PRIORITY_SHIFT | intid << _INTID_SHIFT
+            if group == _RECORDED_SECURE_GROUP1 and self._two_states:
+                offer |= SECURE_GROUP1
+            elif group:
+                # With one Security state there is one Group 1, whichever the recorder names.
+                offer |= GROUP1
             if intid >= FIRST_LPI and not self._knows_lpis:
                 offer = _LPI
         self._half = cpu
@@ -297,8 +306,8 @@ def _fits(offer: i64, outputs: i64, state: i64) -> bool:
 def _offer_text(offer: i64) -> str:
     if offer == _NO_OFFER:
         return "nothing"
-    intid = offer >> 1 & 0xFFFF_FFFF
-    return f"INTID {intid}, group {offer & 1}, priority {offer >> _PRIORITY_SHIFT:#04x}"
+    intid = offer >> _INTID_SHIFT & 0xFFFF_FFFF
+    return f"INTID {intid}, group {offer & _GROUP}, priority {offer >> _PRIORITY_SHIFT:#04x}"
 
 
 def _levels_text(outputs: i64) -> str:

@@ -18,6 +18,7 @@ from vgic.intids import FIRST_LPI, kind_of
 from vgic.layouts import gicd, gicr, gits
 from vgic_tools.replay.counts import LEGALITY
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS
+from vgic_tools.replay.pe_states import states_are_known
 from vgic_tools.replay.result import Divergence
 
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
@@ -225,10 +226,15 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
     seen, following = _Seen(), _readable(events)
     for event in islice(following, count):
         seen.take(event)
-    if seen.secure is not None:
+    if seen.secure is not None and not gic.config.two_states:
         return (
-            f"line {seen.secure} shows two Security states, which are not modelled, and touch every register,"
-            " group and priority"
+            f"line {seen.secure} shows two Security states, and the machine has one: --security two, or a command"
+            " line with secure=on, makes it another"
+        )
+    if not states_are_known(gic.config):
+        return (
+            "the machine has two Security states and begins with firmware: no event tells which state a PE is in"
+            " when it accesses a system register"
         )
     concerns_interrupts = divergence.what in _INTERRUPT_OUTCOMES
     if concerns_interrupts or _ACTIVE.fullmatch(divergence.what):

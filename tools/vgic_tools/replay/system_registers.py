@@ -3,14 +3,14 @@
 from typing import Final
 
 from mmio import RegisterLayout
-from vgic.layouts.icc import ICC
+from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 
 __all__ = ["SystemRegister", "system_register"]
 
-# Recorders name system registers without the exception level.
+# Recorders name system registers without the exception level, where that is EL1.
 _LAYOUTS: Final = {
     layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
-    for layout in ICC
+    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS)
     for index in range(layout.count)
 }
 
@@ -24,6 +24,8 @@ class SystemRegister:
         self.encoding = encoding
         self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1")
         self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
+        self.of_higher_level = name.endswith(("_EL2", "_EL3"))
+        """Only EL3 reaches all of these."""
         self.begins = name == "ICC_PMR"
         """A PE that comes out of reset writes this one first."""
         self.reads = 0
