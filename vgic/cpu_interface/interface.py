@@ -225,11 +225,11 @@ class CpuInterface:
     def would_take(self, group: i64, key: i64) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         state = self.groups[group]
-        if not state.considered() or not state.enabled or not self._preempts(state, key >> PRIORITY_LSB):
+        if not state.considered() or not state.enabled or not self._preempts(state, key):
             return False
         for other in self.groups:
             offer = other.offer()
-            if offer < key or (other.enabled and self._preempts(other, offer >> PRIORITY_LSB)):
+            if offer < key or (other.enabled and self._preempts(other, offer)):
                 return False
         return True
 
@@ -340,9 +340,11 @@ class CpuInterface:
         """True where there is a highest priority pending interrupt, and it may interrupt the PE."""
         if self.best_key == NO_KEY or not self.best_in.enabled:
             return False
-        return self._preempts(self.best_in, self.best_key >> PRIORITY_LSB)
+        return self._preempts(self.best_in, self.best_key)
 
-    def _preempts(self, group: GroupState, priority: i64) -> bool:
+    def _preempts(self, group: GroupState, key: i64) -> bool:
+        """True where an interrupt of this group and key would interrupt the PE."""
+        priority = key >> PRIORITY_LSB
         if priority >= self.pmr:
             return False
         running = self.running
@@ -360,11 +362,10 @@ class CpuInterface:
         if best.number != group or not self.can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        priority = self.best_key >> PRIORITY_LSB & best.mask
-        best.activate(priority)
+        best.take(self.best_key)
         if self.running_group != group and self.running_group != NO_GROUP:
             self.several_active = True
-        self.running = priority
+        self.running = best.running
         self.running_group = group
         bank = self._bank(intid)
         if bank is not None:
