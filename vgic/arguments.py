@@ -53,6 +53,7 @@ def listed(name: str, value: object, hint: str, most: int) -> list[object]:
 def check_protocols(lines: object, observer: object, memory: object) -> None:
     """Raise ConfigError where one that is not None lacks a method of its protocol, or has one of another shape."""
     _check_methods("lines", lines, _LINES, "LineSink")
+    _check_methods("lines", lines, {"set_nmi": 2} if hasattr(lines, "set_nmi") else {}, "NmiSink")
     _check_methods("observer", observer, _OBSERVER, "Observer")
     present = {method: count for method, count in _OPTIONAL.items() if hasattr(observer, method)}
     _check_methods("observer", observer, present, "Observer")

@@ -12,6 +12,8 @@ from mmio import AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
+from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
@@ -22,6 +24,7 @@ from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ALL_BITS, ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.nmis import NmiExtendedPpis, NmiPrivateInterrupts, NmiSharedInterrupts
 from vgic.interrupts.registers import Security
 from vgic.intids import FIRST_EXTENDED_SPI, FIRST_SPI
 from vgic.its.commands import Targets
@@ -49,8 +52,17 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
     profile, bits = config.profile, config.priority_bits
     if config.two_states:
         return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
+    if config.nmi:
+        return NmiInterface(cpu, profile, bits, lines)
     kind = VirtualCpuInterface if profile.list_registers else CpuInterface
     return kind(cpu, profile, bits, lines)
+
+
+def _system_registers(config: Config) -> type[SystemRegisters]:
+    """The kind of system registers that the VM has."""
+    if config.two_states:
+        return TwoStateSystemRegisters
+    return NmiSystemRegisters if config.nmi else SystemRegisters
 
 
 class Machine:
@@ -68,24 +80,27 @@ class Machine:
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
         records_line = profile.edge_records_line
-        self.private = [PrivateInterrupts(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+        private, spis, ppis = PrivateInterrupts, SharedInterrupts, ExtendedPpis
+        if config.nmi:
+            private, spis, ppis = NmiPrivateInterrupts, NmiSharedInterrupts, NmiExtendedPpis
+        self.private = [private(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
         self.extended_ppis: list[ExtendedPpis | None] = [None] * len(cpus)
         """Those of each vCPU, None where the VM has none."""
         if config.extended_ppis:
             self.extended_ppis = [
-                ExtendedPpis(cpu, config.extended_ppis, priority_mask, records_line, self.forwarder) for cpu in cpus
+                ppis(cpu, config.extended_ppis, priority_mask, records_line, self.forwarder) for cpu in cpus
             ]
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
         placement = SpiPlacement(one_of_n, self.forwarder)
         self.forwarder.placement = placement
         of_spis = config, priority_mask, self.forwarder, self.affinities, placement
-        self.shared = SharedInterrupts(FIRST_SPI, config.spis, *of_spis)
+        self.shared = spis(FIRST_SPI, config.spis, *of_spis)
         self.extended_spis: SharedInterrupts | None = None
         """None where the VM has none."""
         self.spis = [self.shared]
         """The banks of SPIs: one or two."""
         if config.extended_spis:
-            self.extended_spis = SharedInterrupts(FIRST_EXTENDED_SPI, config.extended_spis, *of_spis)
+            self.extended_spis = spis(FIRST_EXTENDED_SPI, config.extended_spis, *of_spis)
             self.spis.append(self.extended_spis)
         placement.connect(list(self.spis))
         self._reset_interrupts()
@@ -117,8 +132,7 @@ class Machine:
         self.its_frames = its_frames(config)
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
-        kind = TwoStateSystemRegisters if config.two_states else SystemRegisters
-        self.sysregs = kind(config, self.sgis)
+        self.sysregs = _system_registers(config)(config, self.sgis)
 
     def banks(self) -> Iterator[InterruptBank]:
         """Every bank of interrupts that are no LPIs: those of SPIs, then those of each vCPU."""

@@ -98,6 +98,8 @@ class Config:
     """SPIs of the extended range, from INTID 4096 on: a multiple of 32, 1024 at most."""
     extended_ppis: int = 0
     """PPIs of the extended range, from INTID 1056 on, of each vCPU: 0, 32 or 64."""
+    nmi: bool = False
+    """There are non-maskable interrupts (GICv3.3): those with superpriority."""
     security: SecurityStates = "one"
     """How many Security states there are: GICD_CTLR.DS is 1 with one; with two it is 0, until software sets it."""
     reset_group: int | None = None
@@ -109,6 +111,7 @@ class Config:
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         self._check_extended_ranges()
+        self._check_nmi()
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
         if self.two_states and self.priority_bits < 5:
@@ -137,6 +140,14 @@ class Config:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
         if self.a3v is None and not self.features.a3v:
             self._tell_hidden_aff3()
+
+    def _check_nmi(self) -> None:
+        if not isinstance(self.nmi, bool):
+            raise ConfigError(f"nmi is True or False, not {self.nmi!r}")
+        if self.nmi and not self.profile.nmis:
+            raise ConfigError(f"the profile {self.profile.name} has no NMIs, and nmi is True")
+        if self.nmi and self.security == "two":
+            raise ConfigError("NMIs with two Security states are not modelled: nmi is True, and security is two")
 
     def _check_extended_ranges(self) -> None:
         for name, most in (("extended_spis", MAX_EXTENDED_SPIS), ("extended_ppis", MAX_EXTENDED_PPIS)):

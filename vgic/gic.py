@@ -21,8 +21,10 @@ from mmio import ILLEGAL
 from vgic import affinity
 from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
+from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
+from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
@@ -94,6 +96,8 @@ class Gic:
         for count, what in ((config.extended_spis, "SPIs"), (config.extended_ppis, "PPIs")):
             if count:
                 parts.append(f"{count} extended {what}")
+        if config.nmi:
+            parts.append("NMIs")
         if features.lpis:
             parts.append("LPIs")
         if config.its:
@@ -136,8 +140,11 @@ class Gic:
         VM does not have.
         """
         value = self._sysregs.read(self._interface(cpu), register)
-        if value != ILLEGAL:
+        # Bit 63 makes a value negative; all 64 bits no register has.
+        if value >= 0:
             return value
+        if value != ILLEGAL:
+            return unsigned(value)
         if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
@@ -155,7 +162,7 @@ class Gic:
         """`sysreg_read`, but None where the access is UNDEFINED and the emulator should inject the exception."""
         value = self._sysregs.read(self.interface(cpu), register)
         if value != ILLEGAL:
-            return int(value)
+            return unsigned(value)
         if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return None
@@ -247,13 +254,13 @@ class Gic:
         Raises ConfigError for a vCPU that the VM does not have. Past the rules for guests, as `bank`.
         """
         interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
-        return 0 if stored is None else int(stored.saved(interface))
+        return 0 if stored is None else unsigned(stored.saved(interface))
 
     def keep_sysreg(self, cpu: int, register: int, value: int) -> None:
         """Store what `stored_sysreg` returned once, here or in another VM. Raises as it does."""
         interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
         if stored is not None:
-            stored.keep(interface, value & stored.kept)
+            stored.keep(interface, signed(value & stored.kept))
             interface.find_derived()
             interface.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
@@ -361,7 +368,17 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        return Pending(key & INTID_MASK, interface.best_in.number, key >> PRIORITY_LSB)
+        # One with superpriority is half a priority better than 0.
+        return Pending(key & INTID_MASK, interface.best_in.number, max(0, key >> PRIORITY_LSB))
+
+    def nmi(self, cpu: int) -> bool:
+        """True where the IRQ output of a vCPU stands for an interrupt with superpriority (rule NMI-6).
+
+        Where SCTLR_ELx.NMI is 1 the PE takes it also while PSTATE.I is 1, unless PSTATE.ALLINT is. A sink of lines
+        that has the method of `NmiSink` is told of changes. Raises ConfigError.
+        """
+        interface = self.interface(cpu)
+        return isinstance(interface, NmiInterface) and interface.nmi
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

@@ -12,6 +12,7 @@ __all__ = [
     "FOR_NONSECURE",
     "FOR_SECURE",
     "LAST_SPECIAL",
+    "NMI_WAITS",
     "SPURIOUS",
     "is_private",
     "kind_of",
@@ -32,6 +33,9 @@ FOR_SECURE: Final = 1020
 """What ICC_IAR0_EL1 and ICC_HPPIR0_EL1 read at EL3 for a Secure Group 1 interrupt."""
 FOR_NONSECURE: Final = 1021
 """Likewise for a Non-secure Group 1 interrupt."""
+
+NMI_WAITS: Final = 1022
+"""What ICC_IAR1_EL1 reads where the interrupt is to be taken by ICC_NMIAR1_EL1."""
 
 SPURIOUS: Final = 1023
 """What IAR and HPPIR read where there is no interrupt."""

@@ -50,6 +50,7 @@ class Guest:
         memory: vgic.GuestMemory | None = None,
         extended_spis: int = 0,
         extended_ppis: int = 0,
+        nmi: bool = False,
     ) -> None:
         topology = vgic.Topology.kvm(cpus) if isinstance(cpus, int) else cpus
         self.config = vgic.Config(
@@ -65,6 +66,7 @@ class Guest:
             lpi_id_bits=lpi_id_bits,
             extended_spis=extended_spis,
             extended_ppis=extended_ppis,
+            nmi=nmi,
         )
         self.cpus = range(len(topology))
         self.heard = Recorder()

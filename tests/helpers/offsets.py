@@ -55,6 +55,7 @@ class BANK:
     ICFGR = 0x0C00
     IGRPMODR = 0x0D00
     NSACR = 0x0E00
+    INMIR = 0x0F80
 
 
 EXTENDED = {
@@ -69,6 +70,7 @@ EXTENDED = {
     BANK.ICFGR: 0x3000,
     BANK.IGRPMODR: 0x3400,
     BANK.NSACR: 0x3600,
+    BANK.INMIR: 0x3B00,
     GICD.IROUTER: 0x8000,
 }
 """Where the Distributor has the arrays of extended SPIs, whose first register is that of INTID 4096.

@@ -11,7 +11,7 @@ from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, NOTHING, Guard, guarded
 from vgic.interrupts.registers import BankOwner, Security, bank_words
-from vgic.layouts import extended, gicd
+from vgic.layouts import extended, gicd, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
 
@@ -59,6 +59,7 @@ class Distributor(BankOwner):
                 "No1N": int(not features.one_of_n),
                 "IDbits": config.id_bits - 1,
                 "LPIS": int(features.lpis),
+                "NMI": int(config.nmi),
                 "ESPI": int(config.extended_spis > 0),
                 "ESPI_range": max(0, config.extended_spis // 32 - 1),
                 **profile.distributor_typer,
@@ -261,7 +262,7 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     writable = writable_bits(config.features, config.two_states, profile.writable)
     route = _Route(writable["GICD_IROUTER"])
     deferred = not profile.config_takes_effect_at_once
-    banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks)
+    banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks, nmi=config.nmi)
     words: dict[str, Word[Distributor]] = {}
     layouts = gicd.GICD
     more = extended.GICD_EXTENDED
@@ -293,6 +294,9 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
             }
         )
     words.update(banks)
+    if config.nmi:
+        layouts = [*layouts, *nmi.GICD_NMI]
+        more = [*more, *nmi.GICD_NMI_EXTENDED]
     if config.extended_spis:
         layouts = [*layouts, *more]
         words[extended.IROUTER.name] = routes

@@ -41,6 +41,7 @@ class InterruptWord:
         "line",
         "message",
         "modifier",
+        "nmi",
         "overlooked",
         "queued",
         "start",
@@ -66,6 +67,8 @@ class InterruptWord:
         self.access_low: i64 = 0
         self.access_high: i64 = 0
         """GICD_NSACR: bit 0 and bit 1 of how much of a Secure interrupt Non-secure accesses reach."""
+        self.nmi: i64 = 0
+        """1: has superpriority, unless it is in Group 0 (NMI-2)."""
         self.edge: i64 = 0
         """1: edge-triggered, 0: level-sensitive."""
         self.any_pe: i64 = 0
@@ -84,6 +87,10 @@ class InterruptWord:
         if group == GROUP1:
             return self.group1
         return ~self.group1 & (self.modifier if group else ~self.modifier)
+
+    def superior(self) -> i64:
+        """Those that have superpriority."""
+        return self.nmi & (self.group1 | self.modifier)
 
     def reached(self, level: i64) -> i64:
         """What Non-secure accesses that need `level` reach: their own, and Secure ones of that GICD_NSACR or up."""
@@ -252,16 +259,27 @@ class InterruptBank(ActivationBank):
     def set_groups(self, number: i64, group1: i64, modifier: i64) -> None:
         """Give the interrupts of word `number` the groups that these bits of it say (STATE-13, SEC-2)."""
         word = self.words[number]
-        moved = (word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1) & word.queued
-        word.queued ^= moved
-        bits = moved
-        while bits:
-            self.withdraw(word.start + lowest(bits))
-            bits &= bits - 1
+        self._withdraw_some(word, word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1)
         word.group1 = group1
         word.modifier = modifier
         # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
         self._update(word, ALL_BITS)
+
+    def set_nmis(self, number: i64, nmis: i64) -> None:
+        """Give those interrupts of word `number` superpriority, and no others (NMI-2)."""
+        word = self.words[number]
+        self._withdraw_some(word, word.nmi ^ nmis)
+        word.nmi = nmis
+        # As in `set_groups`.
+        self._update(word, ALL_BITS)
+
+    def _withdraw_some(self, word: InterruptWord, bits: i64) -> None:
+        """`withdraw` those of some interrupts that are queued, and queue them no longer."""
+        bits &= word.queued
+        word.queued ^= bits
+        while bits:
+            self.withdraw(word.start + lowest(bits))
+            bits &= bits - 1
 
     def set_priority(self, index: i64, priority: i64) -> None:
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept (STATE-12, DIST-18)."""

@@ -150,6 +150,44 @@ class _Priority(StoredWord[BankOwner]):
                 bank.set_priority(interrupt, value >> 8 * lane & 0xFF)
 
 
+class _PriorityUnlessNmi(_Priority):
+    """The field of an interrupt with superpriority is RES0 (NMI-3)."""
+
+    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
+        return self.get(owner, index) & ~self.superior(owner, index)
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        super().put(owner, index, value, mask & ~self.superior(owner, index), secure)
+
+    def superior(self, owner: BankOwner, index: int) -> int:
+        """The fields of interrupts with superpriority."""
+        words = owner.interrupts.words
+        number, part = divmod(index, 8)
+        superior = words[number].superior() >> 4 * part if number < len(words) else 0
+        return sum(0xFF << 8 * lane for lane in range(4) if superior >> lane & 1)
+
+
+class _Nmi(_BitWord):
+    """The bit of an interrupt in Group 0 is RES0 (NMI-2)."""
+
+    def stored(self, word: InterruptWord) -> i64:
+        return word.nmi
+
+    def store(self, word: InterruptWord, bits: i64) -> None:
+        word.nmi = bits
+
+    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
+        words = owner.interrupts.words
+        return words[index].superior() if index < len(words) else 0
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.interrupts
+        if index < len(bank.words):
+            word = bank.words[index]
+            reached = word.implemented & (word.group1 | word.modifier)
+            bank.set_nmis(index, word.nmi & ~reached | value & reached)
+
+
 class _Config(StoredWord[BankOwner]):
     """Sixteen interrupts a register, two bits each; the upper one says edge-triggered, the lower is zero."""
 
@@ -236,17 +274,25 @@ def gather(bits: int) -> int:
 
 
 def bank_words(
-    prefix: str, config: str, first_half: int = 0, deferred: bool = False, overlooked: bool = False
+    prefix: str,
+    config: str,
+    first_half: int = 0,
+    deferred: bool = False,
+    overlooked: bool = False,
+    nmi: bool = False,
 ) -> dict[str, StoredWord[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
     `config` names the trigger configuration registers, the first of which covers half `first_half` of the bank's
     first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated;
-    with `overlooked`, when something happens to the interrupt.
+    with `overlooked`, when something happens to the interrupt. With `nmi` there are NMIs.
     """
     enabled: StoredWord[BankOwner] = _Enabled()
     pending: StoredWord[BankOwner] = _Pending()
     active: StoredWord[BankOwner] = _Active()
+    of_nmis: dict[str, StoredWord[BankOwner]] = {}
+    if nmi:
+        of_nmis = {f"{prefix}_INMIR": _Nmi(), f"{prefix}_IPRIORITYR": _PriorityUnlessNmi()}
     return {
         f"{prefix}_IGROUPR": _Group(),
         f"{prefix}_IGRPMODR": _GroupModifier(),
@@ -259,4 +305,5 @@ def bank_words(
         f"{prefix}_ICACTIVER": active,
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
+        **of_nmis,
     }

@@ -7,6 +7,7 @@ from mmio import RegisterLayout
 from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import SGI_BASE
+from vgic.layouts.nmi import GICD_NMI, GICD_NMI_EXTENDED, SGI_BASE_NMI, SGI_BASE_NMI_EXTENDED
 
 __all__ = ["intids_in"]
 
@@ -28,6 +29,7 @@ _BITS_PER_INTID: Final[dict[str, int]] = {
     **{f"{frame}_ICFGR<n>E": 2 for frame in ("GICD", "GICR")},
     "GICD_IROUTER<n>E": 64,
     "GICD_NSACR<n>E": 2,
+    **{f"{frame}_INMIR{suffix}": 1 for frame in ("GICD", "GICR") for suffix in ("", "<n>E")},
     "GICD_NSACR": 2,
     "GICR_NSACR": 2,
 }
@@ -37,11 +39,11 @@ _FIRST_INTID: Final = {"GICR_ICFGR1": 16}
 
 # Where the numbers of extended registers count from.
 _EXTENDED: Final = {
-    **{layout.name: 4096 for layout in GICD_EXTENDED},
-    **{layout.name: 1024 for layout in SGI_BASE_EXTENDED},
+    **{layout.name: 4096 for layout in (*GICD_EXTENDED, *GICD_NMI_EXTENDED)},
+    **{layout.name: 1024 for layout in (*SGI_BASE_EXTENDED, *SGI_BASE_NMI_EXTENDED)},
 }
 
-_KNOWN: Final = {layout.name for layout in (*GICD, *SGI_BASE)} | _EXTENDED.keys()
+_KNOWN: Final = {layout.name for layout in (*GICD, *GICD_NMI, *SGI_BASE, *SGI_BASE_NMI)} | _EXTENDED.keys()
 assert _BITS_PER_INTID.keys() <= _KNOWN
 
 

@@ -62,6 +62,8 @@ class Profile:
     """What a VM has unless its Config says otherwise."""
     one_state: bool = False
     """There is no VM with a second Security state."""
+    nmis: bool = True
+    """A VM may have NMIs."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False

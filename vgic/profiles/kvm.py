@@ -28,6 +28,7 @@ KVM: Final = Profile(
     name="kvm",
     features=Features(a3v=False, rss=False, one_of_n=False, lpis=False),
     one_state=True,
+    nmis=False,
     extended_ranges=False,
     hidden_aff3=True,
     fixed={

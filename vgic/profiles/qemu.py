@@ -19,6 +19,7 @@ __all__ = ["QEMU", "QEMU_10_0", "QEMU_VERSIONS"]
 QEMU: Final = Profile(
     name="qemu",
     features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
+    nmis=False,
     extended_ranges=False,
     fixed={
         **ARCH.fixed,
@@ -93,7 +94,7 @@ QEMU: Final = Profile(
     ),
 )
 
-QEMU_10_0: Final = replace(QEMU, name="qemu-10.0", unreported_spi_words=0)
+QEMU_10_0: Final = replace(QEMU, name="qemu-10.0", nmis=True, unreported_spi_words=0)
 
 QEMU_VERSIONS: Final[Sequence[Profile]] = (QEMU, QEMU_10_0)
 """The profiles of QEMU, oldest first."""

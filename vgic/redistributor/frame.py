@@ -13,7 +13,7 @@ from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, Guard, OfTwoStates, SecureOnly, guarded
 from vgic.interrupts.registers import BankOwner, Security, bank_words, spread
-from vgic.layouts import extended, gicr
+from vgic.layouts import extended, gicr, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
 from vgic.profiles.choices import LpiChoices
@@ -334,8 +334,8 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     }
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
     half = 1
-    words = bank_words("GICR", "GICR_ICFGR1", first_half=half)
-    others = bank_words("GICR", "GICR_ICFGR")
+    words = bank_words("GICR", "GICR_ICFGR1", first_half=half, nmi=config.nmi)
+    others = bank_words("GICR", "GICR_ICFGR", nmi=config.nmi)
     more = extended.SGI_BASE_EXTENDED
     banks: dict[str, Word[Redistributor]] = {}
     layouts = gicr.SGI_BASE
@@ -351,6 +351,9 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:
         banks.update(words)
+    if config.nmi:
+        layouts = [*layouts, *nmi.SGI_BASE_NMI]
+        more = [*more, *nmi.SGI_BASE_NMI_EXTENDED]
     if config.extended_ppis:
         layouts = [*layouts, *more]
         banks.update(extended_words(others, more))

@@ -76,6 +76,7 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         its=tuple(vm["its"]),
         extended_spis=vm.get("extended_spis", 0),
         extended_ppis=vm.get("extended_ppis", 0),
+        nmi=vm.get("nmi", False),
         security=vm.get("security", "one"),
         reset_group=vm.get("reset_group"),
     )
@@ -105,6 +106,8 @@ def _vm(vm: Document) -> VmDescription:
         described["extended_spis"] = _take(vm, "extended_spis", int)
     if "extended_ppis" in vm:
         described["extended_ppis"] = _take(vm, "extended_ppis", int)
+    if "nmi" in vm:
+        described["nmi"] = _take(vm, "nmi", bool)
     if "security" in vm:
         described["security"] = _choice(vm, "security", _SECURITY)
     if "reset_group" in vm:

@@ -10,6 +10,7 @@ from typing import Final
 from vgic.assembly import Machine
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.nmi import NmiGroupState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
 from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
@@ -78,6 +79,7 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
             word.active,
             word.group1,
             word.modifier,
+            word.nmi,
             word.access_low,
             word.access_high,
             word.edge,
@@ -209,8 +211,10 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
     # Of equal ones Group 0 is first, then Secure Group 1.
-    lowest = min((held.running, held.number == GROUP1, held.number) for held in interface.groups)
-    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[2]):
+    lowest = min(
+        (held.running, not _has_active_nmi(held), held.number == GROUP1, held.number) for held in interface.groups
+    )
+    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[3]):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
     for group, held in enumerate(interface.groups):
         if held.number != group:
@@ -221,10 +225,16 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(f"{name}: active priorities {active:#x}")
         highest = (active & -active).bit_length() - 1
         running = highest * (256 // held.levels) if active else IDLE_PRIORITY
+        if _has_active_nmi(held):
+            running = 0
         if held.running != running:
             raise InvariantError(
                 f"{name}: Group {group} runs at {held.running:#x}, active priorities are {active:#x}"
             )
+
+
+def _has_active_nmi(group: GroupState) -> bool:
+    return isinstance(group, NmiGroupState) and group.nmi_active
 
 
 def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:

@@ -35,8 +35,10 @@ from typing import Final
 
 from vgic import affinity
 from vgic.assembly import Machine
+from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.registers import StoredRegister
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
@@ -105,8 +107,16 @@ def _elsewhere(value: int) -> None:
 
 def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
     for stored in sysregs.stored:
-        put = partial(stored.restore, interface)
-        yield SavedRegister(device + stored.name, stored.kept, partial(stored.saved, interface), put)
+        get, put = partial(_stored_value, stored, interface), partial(_store_value, stored, interface)
+        yield SavedRegister(device + stored.name, stored.kept, get, put)
+
+
+def _stored_value(stored: StoredRegister, interface: CpuInterface) -> int:
+    return unsigned(stored.saved(interface))
+
+
+def _store_value(stored: StoredRegister, interface: CpuInterface, value: int) -> None:
+    stored.restore(interface, signed(value))
 
 
 # The state of interrupts, shared or private.

@@ -57,6 +57,8 @@ class VmDescription(TypedDict):
     """Where there are some."""
     extended_ppis: NotRequired[int]
     """Of each vCPU, where there are some."""
+    nmi: NotRequired[bool]
+    """There are NMIs."""
     security: NotRequired[SecurityStates]
     """How many Security states there are, where there are two."""
     reset_group: NotRequired[int]
@@ -98,6 +100,8 @@ def describe(config: Config) -> VmDescription:
         vm["extended_spis"] = config.extended_spis
     if config.extended_ppis:
         vm["extended_ppis"] = config.extended_ppis
+    if config.nmi:
+        vm["nmi"] = True
     if config.two_states:
         vm["security"] = config.security
     if config.reset_group is not None:
