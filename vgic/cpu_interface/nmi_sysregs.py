@@ -47,8 +47,14 @@ class _ActivePriorityWord(ActivePriorityWord):
 class _RunningPriority(Register):
     """ICC_RPR_EL1 (NMI-4)."""
 
+    def __init__(self, as_nonsecure: bool) -> None:
+        self.as_nonsecure = as_nonsecure
+
     def view(self, interface: CpuInterface) -> i64:
-        return _with_nmi(interface.running, _interface(interface).nmi_active())
+        active = _interface(interface).nmi_active()
+        if self.as_nonsecure:
+            return interface.running | bit(62) if active else interface.running
+        return _with_nmi(interface.running, active)
 
 
 class _AcknowledgeNmi(Register):
@@ -64,7 +70,7 @@ class NmiSystemRegisters(SystemRegisters):
     def _fill(self, config: Config, sgis: SgiGenerator) -> None:
         self._layouts = {**self._layouts, **{layout.name: layout for layout in nmi.ICC_NMI}}
         super()._fill(config, sgis)
-        self._add("ICC_RPR_EL1", _RunningPriority())
+        self._add("ICC_RPR_EL1", _RunningPriority(config.profile.nmi_runs_as_nonsecure))
         self._add("ICC_NMIAR1_EL1", _AcknowledgeNmi())
 
     def _hold_active(self, group: int, number: int) -> None:

@@ -10,7 +10,7 @@ from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, NOTHING, Guard, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words
 from vgic.layouts import extended, gicd, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
@@ -262,7 +262,9 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     writable = writable_bits(config.features, config.two_states, profile.writable)
     route = _Route(writable["GICD_IROUTER"])
     deferred = not profile.config_takes_effect_at_once
-    banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks, nmi=config.nmi)
+    banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks)
+    if config.nmi:
+        banks.update(nmi_words("GICD", profile.nmi_keeps_priority))
     words: dict[str, Word[Distributor]] = {}
     layouts = gicd.GICD
     more = extended.GICD_EXTENDED

@@ -9,7 +9,7 @@ from mypy_extensions import i64
 from mmio import NOT_THERE, StoredWord
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
-__all__ = ["BankOwner", "Security", "bank_words", "gather", "spread"]
+__all__ = ["BankOwner", "Security", "bank_words", "gather", "nmi_words", "spread"]
 
 
 class Security:
@@ -279,20 +279,16 @@ def bank_words(
     first_half: int = 0,
     deferred: bool = False,
     overlooked: bool = False,
-    nmi: bool = False,
 ) -> dict[str, StoredWord[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
     `config` names the trigger configuration registers, the first of which covers half `first_half` of the bank's
     first 32 interrupts. With `deferred`, a change of trigger takes effect when the interrupt is next evaluated;
-    with `overlooked`, when something happens to the interrupt. With `nmi` there are NMIs.
+    with `overlooked`, when something happens to the interrupt.
     """
     enabled: StoredWord[BankOwner] = _Enabled()
     pending: StoredWord[BankOwner] = _Pending()
     active: StoredWord[BankOwner] = _Active()
-    of_nmis: dict[str, StoredWord[BankOwner]] = {}
-    if nmi:
-        of_nmis = {f"{prefix}_INMIR": _Nmi(), f"{prefix}_IPRIORITYR": _PriorityUnlessNmi()}
     return {
         f"{prefix}_IGROUPR": _Group(),
         f"{prefix}_IGRPMODR": _GroupModifier(),
@@ -305,5 +301,15 @@ def bank_words(
         f"{prefix}_ICACTIVER": active,
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
-        **of_nmis,
     }
+
+
+def nmi_words(prefix: str, keeps_priority: bool) -> dict[str, StoredWord[BankOwner]]:
+    """The words of a VM with NMIs, beside those of `bank_words` or instead of them.
+
+    With `keeps_priority` IPRIORITYR has the priority of an interrupt with superpriority.
+    """
+    words: dict[str, StoredWord[BankOwner]] = {f"{prefix}_INMIR": _Nmi()}
+    if not keeps_priority:
+        words[f"{prefix}_IPRIORITYR"] = _PriorityUnlessNmi()
+    return words

@@ -64,6 +64,10 @@ class Profile:
     """There is no VM with a second Security state."""
     nmis: bool = True
     """A VM may have NMIs."""
+    nmi_keeps_priority: bool = False
+    """The field of IPRIORITYR of an interrupt with superpriority is as that of any other, else RES0."""
+    nmi_runs_as_nonsecure: bool = False
+    """ICC_RPR_EL1 shows with one Security state, too, that what runs with superpriority is Non-secure."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False

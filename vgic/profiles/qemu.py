@@ -94,7 +94,15 @@ QEMU: Final = Profile(
     ),
 )
 
-QEMU_10_0: Final = replace(QEMU, name="qemu-10.0", nmis=True, unreported_spi_words=0)
+QEMU_10_0: Final = replace(
+    QEMU,
+    name="qemu-10.0",
+    nmis=True,
+    nmi_keeps_priority=True,
+    nmi_runs_as_nonsecure=True,
+    unreported_spi_words=0,
+)
+
 
 QEMU_VERSIONS: Final[Sequence[Profile]] = (QEMU, QEMU_10_0)
 """The profiles of QEMU, oldest first."""

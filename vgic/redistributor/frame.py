@@ -12,7 +12,7 @@ from vgic.features import DPG0, DPG1NS, DPG1S, ENABLE_LPIS, writable_bits
 from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, Guard, OfTwoStates, SecureOnly, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words, spread
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words, spread
 from vgic.layouts import extended, gicr, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
@@ -334,8 +334,11 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     }
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
     half = 1
-    words = bank_words("GICR", "GICR_ICFGR1", first_half=half, nmi=config.nmi)
-    others = bank_words("GICR", "GICR_ICFGR", nmi=config.nmi)
+    words = bank_words("GICR", "GICR_ICFGR1", first_half=half)
+    others = bank_words("GICR", "GICR_ICFGR")
+    if config.nmi:
+        for some in (words, others):
+            some.update(nmi_words("GICR", profile.nmi_keeps_priority))
     more = extended.SGI_BASE_EXTENDED
     banks: dict[str, Word[Redistributor]] = {}
     layouts = gicr.SGI_BASE

@@ -1,6 +1,7 @@
 """NMIs: interrupts with superpriority, from the registers that give it to the PE that takes them."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -328,3 +329,67 @@ def test_extended_registers_are_where_arm_says() -> None:
     superior(guest, EXTENDED_SPI, EXTENDED_PPI)
     assert guest.gicd(0x3B00 + 4 * 31) == 1 << 31
     assert guest.gicr(GICR.SGI_BASE + 0xF88) == 1 << 31
+
+
+@pytest.mark.rule("NMI-8")
+@pytest.mark.parametrize("qemu", [False, True])
+def test_qemu_keeps_the_priority_and_runs_it_as_nonsecure(qemu: bool) -> None:
+    guest = machine(profile=vgic.QEMU_10_0 if qemu else vgic.ARCH)
+    superior(guest, SPI, priority=0xA0)
+    priority = guest.register(BANK.IPRIORITYR, SPI, 8)
+    assert guest.read(priority, 1) == (0xA0 if qemu else 0)
+    guest.write(priority, 0xF8, 1)
+    assert guest.gic.spi(SPI).priority == (0xF8 if qemu else 0xA0)
+    guest.setup(33, priority=0)
+    guest.line(33, True)
+    guest.line(SPI, True)
+    guest.take(SPI)
+    assert guest.mrs(ICC_RPR_EL1) == (1 << 62 if qemu else NMI)
+
+
+@pytest.mark.rule("NMI-7")
+@pytest.mark.parametrize("seed", range(4))
+def test_nmis_keep_the_invariants(seed: int) -> None:
+    """`check` finds anew what the model keeps; nothing that a guest does has it be another."""
+    rng = random.Random(seed)
+    guest = machine(3)
+    gic, intids = guest.gic, [SGI, PPI, 33, SPI, EXTENDED_PPI, EXTENDED_SPI]
+    for intid in intids:
+        for cpu in guest.cpus:
+            guest.setup(intid, priority=rng.choice((0, 0x50, 0xA0)), cpu=cpu)
+    taken = 0
+    for _ in range(1200):
+        cpu, intid = rng.randrange(3), rng.choice(intids)
+        match rng.randrange(10):
+            case 0:
+                guest.write(guest.word(BANK.INMIR, intid, cpu), rng.choice((0, 0xFFFF_FFFF)))
+            case 1:
+                guest.set_group(intid, rng.randrange(2), cpu)
+            case 2 if intid in (33, SPI, EXTENDED_SPI):
+                guest.route(intid, rng.choice((0, 1, 2, 7, 1 << 31)))
+            case 3:
+                guest.msr(vgic.ICC_PMR_EL1, rng.choice((0, 0x80, 0xFF)), cpu)
+            case 4:
+                guest.msr(ICC_AP1R0_EL1, rng.choice((0, NMI, NMI | 4, 1)), cpu)
+            case 5:
+                gic.set_pe_state(cpu, vgic.PeState(sctlr_nmi=rng.random() < 0.5))
+            case 6:
+                for register in (ICC_NMIAR1_EL1, ICC_IAR1_EL1, vgic.ICC_IAR0_EL1):
+                    got = guest.mrs(register, cpu)
+                    if got != SPURIOUS and got != WAITS:
+                        taken += register == ICC_NMIAR1_EL1
+                        assert gic.interrupt(cpu, got).active
+                        guest.msr(
+                            vgic.ICC_EOIR0_EL1 if register == vgic.ICC_IAR0_EL1 else vgic.ICC_EOIR1_EL1, got, cpu
+                        )
+            case 7:
+                guest.set_priority(intid, rng.choice((0, 0x50, 0xA0)), cpu)
+            case _:
+                raise_(guest, intid, cpu) if rng.random() < 0.7 or intid == SGI else guest.line(intid, False, cpu)
+        best = gic.highest_pending(cpu)
+        assert not gic.nmi(cpu) or (best is not None and gic.interrupt(cpu, best.intid).nmi)
+    assert taken > 5
+    other = vgic.Gic(guest.config)
+    other.restore(gic.save())
+    other.check()
+    assert other.save() == gic.save()

@@ -120,7 +120,9 @@ def line_of(operation: Line, cpus: int) -> str:
 def configured(release: str) -> Callable[[Machine], vgic.Config]:
     """What a version of QEMU has of each machine."""
     profile = profile_of(release)
-    return lambda machine: virt_config(machine.cpus, profile, its=machine.its, secure=machine.secure)
+    return lambda machine: virt_config(
+        machine.cpus, profile, its=machine.its, secure=machine.secure, nmi=machine.nmi
+    )
 
 
 def stopped_model(release: str) -> ModelJudge:

@@ -128,6 +128,7 @@ def virt_config(
     lpis: bool | None = None,
     secure: bool = False,
     reset_group: int | None = None,
+    nmi: bool = False,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -140,6 +141,7 @@ def virt_config(
         lpis=lpis,
         its=(GITS_BASE,) if its else (),
         security="two" if secure else "one",
+        nmi=nmi,
         reset_group=reset_group,
     )
 
