@@ -14,6 +14,7 @@ from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
 from vgic.cpu_interface.nmi import NmiSink
 from vgic.cpu_interface.pe_state import PeState
+from vgic.cpu_interface.virtual_control import VirtualControl, VirtualLineSink
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
@@ -48,6 +49,17 @@ from vgic.layouts.icc import (
     ICC_SRE_EL2,
     ICC_SRE_EL3,
     sysreg,
+)
+from vgic.layouts.ich import (
+    ICH_AP0R0_EL2,
+    ICH_AP1R0_EL2,
+    ICH_EISR_EL2,
+    ICH_ELRSR_EL2,
+    ICH_HCR_EL2,
+    ICH_LR0_EL2,
+    ICH_MISR_EL2,
+    ICH_VMCR_EL2,
+    ICH_VTR_EL2,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
 from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
@@ -89,6 +101,15 @@ __all__ = [
     "ICC_SRE_EL1",
     "ICC_SRE_EL2",
     "ICC_SRE_EL3",
+    "ICH_AP0R0_EL2",
+    "ICH_AP1R0_EL2",
+    "ICH_EISR_EL2",
+    "ICH_ELRSR_EL2",
+    "ICH_HCR_EL2",
+    "ICH_LR0_EL2",
+    "ICH_MISR_EL2",
+    "ICH_VMCR_EL2",
+    "ICH_VTR_EL2",
     "KVM",
     "KVM_7_2",
     "MAX_VCPUS",
@@ -130,6 +151,8 @@ __all__ = [
     "Translation",
     "VgicError",
     "VgicWarning",
+    "VirtualControl",
+    "VirtualLineSink",
     "WakeObserver",
     "profile_named",
     "sysreg",

@@ -14,6 +14,8 @@ from vgic.errors import ConfigError
 __all__ = ["brief", "check_flag", "check_instance", "check_integer", "check_protocols", "is_integer", "listed"]
 
 _LINES: Final = {"set_lines": 3}
+_OPTIONAL_LINES: Final = {"set_virtual_lines": 3}
+"""What a line sink may have."""
 _OBSERVER: Final = {"illegal_access": 1, "illegal_sysreg": 1}
 _OPTIONAL: Final = {"its_command_error": 1, "wake_request": 1}
 """What an observer may have."""
@@ -53,11 +55,16 @@ def listed(name: str, value: object, hint: str, most: int) -> list[object]:
 def check_protocols(lines: object, observer: object, memory: object) -> None:
     """Raise ConfigError where one that is not None lacks a method of its protocol, or has one of another shape."""
     _check_methods("lines", lines, _LINES, "LineSink")
-    _check_methods("lines", lines, {"set_nmi": 2} if hasattr(lines, "set_nmi") else {}, "NmiSink")
+    _check_methods("lines", lines, _present(lines, _OPTIONAL_LINES), "VirtualLineSink")
+    _check_methods("lines", lines, _present(lines, {"set_nmi": 2}), "NmiSink")
     _check_methods("observer", observer, _OBSERVER, "Observer")
-    present = {method: count for method, count in _OPTIONAL.items() if hasattr(observer, method)}
-    _check_methods("observer", observer, present, "Observer")
+    _check_methods("observer", observer, _present(observer, _OPTIONAL), "Observer")
     _check_methods("memory", memory, _MEMORY, "GuestMemory")
+
+
+def _present(value: object, optional: Mapping[str, int]) -> dict[str, int]:
+    """Those of the methods that it has."""
+    return {method: count for method, count in optional.items() if hasattr(value, method)}
 
 
 def _check_methods(name: str, value: object, methods: Mapping[str, int], protocol: str) -> None:

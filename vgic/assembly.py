@@ -11,6 +11,7 @@ from typing import Final
 from mmio import AddressMap, FrameArray
 from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
@@ -18,6 +19,8 @@ from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.cpu_interface.virtual import VirtualCpuInterface
+from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic.cpu_interface.virtual_registers import VirtualRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
@@ -54,7 +57,7 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
         return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
     if config.nmi:
         return NmiInterface(cpu, profile, bits, lines)
-    kind = VirtualCpuInterface if profile.list_registers else CpuInterface
+    kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
     return kind(cpu, profile, bits, lines)
 
 
@@ -80,10 +83,10 @@ class Machine:
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
         records_line = profile.edge_records_line
-        private, spis, ppis = PrivateInterrupts, SharedInterrupts, ExtendedPpis
+        own, spis, ppis = PrivateInterrupts, SharedInterrupts, ExtendedPpis
         if config.nmi:
-            private, spis, ppis = NmiPrivateInterrupts, NmiSharedInterrupts, NmiExtendedPpis
-        self.private = [private(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+            own, spis, ppis = NmiPrivateInterrupts, NmiSharedInterrupts, NmiExtendedPpis
+        self.private = [own(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
         self.extended_ppis: list[ExtendedPpis | None] = [None] * len(cpus)
         """Those of each vCPU, None where the VM has none."""
         if config.extended_ppis:
@@ -133,6 +136,15 @@ class Machine:
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
         self.sysregs = _system_registers(config)(config, self.sgis)
+        self.controls: list[VirtualControl] = []
+        """The virtual CPU interface of each vCPU, none where the VM has no list registers."""
+        self.hypervisor_registers: HypervisorRegisters | None = None
+        self.virtual_registers: VirtualRegisters | None = None
+        if config.list_registers:
+            self.hypervisor_registers = HypervisorRegisters(config)
+            self.virtual_registers = VirtualRegisters(config)
+            for interface, private in zip(self.interfaces, self.private, strict=True):
+                self.controls.append(VirtualControl(config, interface, private, lines))
 
     def banks(self) -> Iterator[InterruptBank]:
         """Every bank of interrupts that are no LPIs: those of SPIs, then those of each vCPU."""

@@ -9,11 +9,13 @@ from vgic import affinity
 from vgic.arguments import check_flag, check_instance, check_integer, listed
 from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
+from vgic.intids import FIRST_PPI, FIRST_SPI
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
 __all__ = [
     "DEFAULT_SPIS",
+    "MAINTENANCE_PPI",
     "MAX_EXTENDED_PPIS",
     "MAX_EXTENDED_SPIS",
     "MAX_SPIS",
@@ -41,6 +43,11 @@ SPI_ID_BITS: Final = 10
 """Bits of an INTID in a VM without LPIs and extended ranges."""
 EXTENDED_ID_BITS: Final = 13
 """Bits of an INTID of the extended ranges."""
+
+MAX_LIST_REGISTERS: Final = 16
+MAINTENANCE_PPI: Final = 25
+"""The INTID that Arm's Base System Architecture gives the maintenance interrupt."""
+MIN_VIRTUAL_PRIORITY_BITS: Final = 5
 
 REDISTRIBUTOR_SIZE: Final = 0x20000
 """Bytes of a Redistributor: RD_base and SGI_base."""
@@ -106,6 +113,11 @@ class Config:
     """The group of all interrupts at reset, 0 or 1, with two Security states Group 0 or Non-secure Group 1; None:
     as the profile. An OS that is started in Non-secure state without firmware needs 1."""
 
+    list_registers: int = 0
+    """List registers of each PE's virtual CPU interface, up to 16; 0: there is none, and no hypervisor."""
+    maintenance_intid: int = MAINTENANCE_PPI
+    """The PPI that is the maintenance interrupt, where there are list registers."""
+
     def __post_init__(self) -> None:
         self._check_types()
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
@@ -126,6 +138,7 @@ class Config:
             raise ConfigError(f"one_of_n_choice is first or rotate, not {self.one_of_n_choice}")
         if self.security not in get_args(SecurityStates):
             raise ConfigError(f"security is one or two, the number of Security states; not {self.security}")
+        self._check_virtual_interface()
         if self.two_states and self.profile.one_state:
             raise ConfigError(f"the profile {self.profile.name} has one Security state, and security is two")
         if self.reset_group not in (None, 0, 1):
@@ -156,6 +169,22 @@ class Config:
                 raise ConfigError(f"{name} is a multiple of 32 up to {most}; {count} is not")
             if count and not self.profile.extended_ranges:
                 raise ConfigError(f"the profile {self.profile.name} has no extended ranges, and {name} is {count}")
+
+    def _check_virtual_interface(self) -> None:
+        if not 0 <= self.list_registers <= MAX_LIST_REGISTERS:
+            raise ConfigError(f"list_registers is 0 to {MAX_LIST_REGISTERS}, not {self.list_registers}")
+        if not FIRST_PPI <= self.maintenance_intid < FIRST_SPI:
+            raise ConfigError(f"maintenance_intid is a PPI, 16 to 31, not {self.maintenance_intid}")
+        if self.list_registers and self.priority_bits < MIN_VIRTUAL_PRIORITY_BITS:
+            raise ConfigError(
+                f"priority_bits is {self.priority_bits}, but a virtual CPU interface, as list_registers ask for,"
+                f" has {MIN_VIRTUAL_PRIORITY_BITS} or more"
+            )
+        if self.list_registers and self.profile.virtual_interface:
+            raise ConfigError(
+                f"list_registers is {self.list_registers}, but a guest of {self.profile.name} is offered none: its"
+                " CPU interfaces are virtual ones"
+            )
 
     def _tell_hidden_aff3(self) -> None:
         """Warn of an Aff3 that the profile hides (rule A3V-7) although nobody asked for that."""
@@ -189,7 +218,8 @@ class Config:
     def _check_types(self) -> None:
         check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")
         check_instance("profile", self.profile, Profile, "vgic.profile_named finds one by its name")
-        for name in ("spis", "priority_bits", "gicd_base", "lpi_id_bits", "extended_spis", "extended_ppis"):
+        numbers = ("spis", "priority_bits", "gicd_base", "lpi_id_bits", "list_registers", "maintenance_intid")
+        for name in (*numbers, "extended_spis", "extended_ppis"):
             check_integer(name, getattr(self, name))
         for name in ("a3v", "rss", "one_of_n", "lpis"):
             check_flag(name, getattr(self, name))

@@ -27,9 +27,10 @@ from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, Cpu
 from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
 from vgic.errors import ConfigError, not_copied
-from vgic.handles import Interrupt, Lpi, Spi
+from vgic.handles import Interrupt, Lpi, MaintenanceInterrupt, Spi
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_EXTENDED_PPI, FIRST_EXTENDED_SPI, FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
@@ -98,6 +99,8 @@ class Gic:
                 parts.append(f"{count} extended {what}")
         if config.nmi:
             parts.append("NMIs")
+        if config.two_states:
+            parts.append("two Security states")
         if features.lpis:
             parts.append("LPIs")
         if config.its:
@@ -145,34 +148,28 @@ class Gic:
             return value
         if value != ILLEGAL:
             return unsigned(value)
-        if self._observer is not None:
-            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
-        return 0
+        return self._read_other(cpu, register) or 0
 
     def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
         """An MSR of an ICC register on vCPU `cpu`; ignored where `sysreg_defined` is False.
 
         Raises ConfigError for a vCPU that the VM does not have.
         """
-        taken = self._sysregs.write(self._interface(cpu), register, value, secure)
-        if not taken and self._observer is not None:
-            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
+        if not self._sysregs.write(self._interface(cpu), register, value, secure):
+            self._write_other(cpu, register, value)
 
     def mrs(self, cpu: int, register: int, secure: bool = False) -> int | None:
         """`sysreg_read`, but None where the access is UNDEFINED and the emulator should inject the exception."""
         value = self._sysregs.read(self.interface(cpu), register)
         if value != ILLEGAL:
             return unsigned(value)
-        if self._observer is not None:
-            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
-        return None
+        return self._read_other(cpu, register)
 
     def msr(self, cpu: int, register: int, value: int, secure: bool = False) -> bool:
         """`sysreg_write`, and False where the access is UNDEFINED and the emulator should inject the exception."""
-        taken = self._sysregs.write(self.interface(cpu), register, value, secure)
-        if not taken and self._observer is not None:
-            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
-        return taken
+        if self._sysregs.write(self.interface(cpu), register, value, secure):
+            return True
+        return self._write_other(cpu, register, value)
 
     def sysreg_defined(self, register: int, write: int, cpu: int = 0) -> bool:
         """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`.
@@ -180,7 +177,53 @@ class Gic:
         With two Security states that depends on the state that vCPU `cpu` is in. Raises ConfigError for one that
         the VM does not have.
         """
-        return self._sysregs.defined(self.interface(cpu), register, write != 0)
+        if self._sysregs.defined(self.interface(cpu), register, write != 0):
+            return True
+        hypervisor = self._machine.hypervisor_registers
+        return hypervisor is not None and hypervisor.defined(register, write != 0)
+
+    def _read_other(self, cpu: int, register: int) -> int | None:
+        """Read a register that is none of the CPU interface's: a hypervisor's, or None and the observer is told."""
+        hypervisor = self._machine.hypervisor_registers
+        if hypervisor is not None:
+            value = hypervisor.read(self._machine.controls[cpu], register)
+            if value != ILLEGAL:
+                return value
+        if self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
+        return None
+
+    def _write_other(self, cpu: int, register: int, value: int) -> bool:
+        """Write one, or return False and the observer is told."""
+        hypervisor = self._machine.hypervisor_registers
+        if hypervisor is not None and hypervisor.write(self._machine.controls[cpu], register, value):
+            return True
+        if self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
+        return False
+
+    # What the guest of a hypervisor does.
+
+    def icv_read(self, cpu: int, register: int) -> int:
+        """An MRS of an ICC register (`vgic.ICC_*`, 64 bits) that reaches the virtual CPU interface of vCPU `cpu`.
+
+        0 where that has no such register, and the observer is told. Raises ConfigError for a vCPU that the VM does
+        not have, and where the VM has no list registers.
+        """
+        control, registers = self.virtual_control(cpu), self._machine.virtual_registers
+        value: int = ILLEGAL if registers is None else registers.read(control.interface, register)
+        if value != ILLEGAL:
+            return value
+        if self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
+        return 0
+
+    def icv_write(self, cpu: int, register: int, value: int) -> None:
+        """An MSR of one; ignored where there is no such register, the observer is told. Raises as `icv_read`."""
+        control, registers = self.virtual_control(cpu), self._machine.virtual_registers
+        taken = registers is not None and registers.write(control.interface, register, value)
+        if not taken and self._observer is not None:
+            self._observer.illegal_sysreg(IllegalSysReg(cpu, register, value))
 
     def set_pe_state(self, cpu: int, state: PeState) -> None:
         """The PE of vCPU `cpu` is in this state from now on; its outputs follow (rule PE-1).
@@ -205,19 +248,22 @@ class Gic:
 
     def ppi(self, cpu: int, intid: int) -> Interrupt:
         """The PPI of this INTID, 16 to 31 or 1056 and up, of a vCPU. Raises ConfigError where there is none."""
-        number = self.interface(cpu).cpu
-        bank = self._private_with(number, intid)
+        bank = self._private_with(self.interface(cpu).cpu, intid)
         if bank is None or intid < FIRST_PPI:
             also = ""
             if self.config.extended_ppis:
                 also = f" and {FIRST_EXTENDED_PPI} to {FIRST_EXTENDED_PPI + self.config.extended_ppis - 1}"
             raise ConfigError(f"no PPI {intid}: PPIs are INTIDs 16 to 31{also}")
+        if self._machine.controls and intid == self.config.maintenance_intid:
+            return MaintenanceInterrupt(intid, bank)
         return Interrupt(intid, bank)
 
     def interrupt(self, cpu: int, intid: int) -> Interrupt:
         """The interrupt that vCPU `cpu` knows by this INTID. Raises ConfigError where there is none."""
         bank = self._private_with(self.interface(cpu).cpu, intid)
-        return self.spi(intid) if bank is None else Interrupt(intid, bank)
+        if bank is None:
+            return self.spi(intid)
+        return self.ppi(cpu, intid) if intid >= FIRST_PPI else Interrupt(intid, bank)
 
     def lpi(self, cpu: int, intid: int) -> Lpi:
         """The LPI of this INTID, 8192 and up, at the Redistributor of a vCPU.
@@ -311,6 +357,8 @@ class Gic:
     def reset_cpu(self, cpu: int) -> None:
         """Reset vCPU `cpu`, as PSCI CPU_ON does: its CPU interface, not its redistributor. Raises ConfigError."""
         self.interface(cpu).reset()
+        if self._machine.controls:
+            self._machine.controls[cpu].reset()
 
     def wake(self, cpu: int) -> None:
         """Clear GICR_WAKER.ProcessorSleep of a vCPU, as its firmware does before an OS runs. Raises ConfigError.
@@ -361,6 +409,21 @@ class Gic:
         """The IRQ and FIQ outputs of a vCPU. Raises ConfigError."""
         interface = self.interface(cpu)
         return interface.irq, interface.fiq
+
+    def virtual_outputs(self, cpu: int) -> tuple[bool, bool]:
+        """The virtual IRQ and FIQ of a vCPU. Raises as `virtual_control` does."""
+        interface = self.virtual_control(cpu).interface
+        return interface.irq, interface.fiq
+
+    def virtual_control(self, cpu: int) -> VirtualControl:
+        """The virtual CPU interface of a vCPU, and what its hypervisor controls of it.
+
+        Raises ConfigError for a vCPU that the VM does not have, and where the VM has no list registers.
+        """
+        number = self.interface(cpu).cpu
+        if not self._machine.controls:
+            raise ConfigError("this VM has no virtual CPU interface: its Config has no list_registers")
+        return self._machine.controls[number]
 
     def highest_pending(self, cpu: int) -> Pending | None:
         """The interrupt that a vCPU would be offered, whatever its PMR and running priority. Raises ConfigError."""

@@ -17,7 +17,7 @@ from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ENABLED
 from vgic.topology import NO_VCPU
 
-__all__ = ["Interrupt", "Lpi", "Spi"]
+__all__ = ["Interrupt", "Lpi", "MaintenanceInterrupt", "Spi"]
 
 
 class Interrupt:
@@ -64,7 +64,7 @@ class Interrupt:
 
     @property
     def group(self) -> int:
-        """0 or 1."""
+        """0, 1, or with two Security states 2, which is Secure Group 1; 1 is Non-secure then."""
         return self._bank.group(self._index)
 
     @property
@@ -117,6 +117,14 @@ class Interrupt:
         return f", private to vCPU {self.target}"
 
 
+class MaintenanceInterrupt(Interrupt):
+    """The PPI that ICH_MISR_EL2 drives."""
+
+    def set_level(self, level: int) -> None:
+        """Raises ConfigError: the virtual CPU interface drives the line."""
+        raise ConfigError(f"INTID {self.intid} is the maintenance interrupt: the virtual CPU interface drives it")
+
+
 class Spi(Interrupt):
     """A Shared Peripheral Interrupt."""
 
@@ -155,7 +163,7 @@ class Lpi:
 
     @property
     def group(self) -> int:
-        """LPIs are in Group 1."""
+        """LPIs are in Group 1, the Non-secure one where there are two."""
         return GROUP1
 
     @property

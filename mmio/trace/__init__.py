@@ -19,12 +19,15 @@ from mmio.trace.events import (
     Event,
     EventEntry,
     Line,
+    Maintenance,
     Message,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 from mmio.trace.packed import PackedFile, PackedWriter
 from mmio.trace.qemu import read_qemu
@@ -46,6 +49,7 @@ __all__ = [
     "EventEntry",
     "Line",
     "LostEventsError",
+    "Maintenance",
     "Message",
     "NativeWriter",
     "Other",
@@ -57,6 +61,8 @@ __all__ = [
     "Text",
     "TraceError",
     "TraceReader",
+    "VirtualCandidate",
+    "VirtualOutputs",
     "open_trace",
     "read_native",
     "read_qemu",

@@ -11,8 +11,9 @@ PEs are named by their packed affinity (Aff3.Aff2.Aff1.Aff0, 8 bits each, Aff3 i
 is what identifies a PE in a recording; an index would depend on the machine.
 
 Inputs (`Access` writes, `SysReg` writes, `Sgi`, `Line`, `CpuReset`, `Message`, `CommandStart`, `Command`) drive a
-replay. Outcomes (`Access` reads, `SysReg` reads, `Delivery`, `Candidate`, `Outputs`, `DeviceEntry`, `EventEntry`,
-`CollectionEntry`) are what it compares with. `Other` and `Text` are kept so that nothing of a recording is lost.
+replay. Outcomes (`Access` reads, `SysReg` reads, `Delivery`, `Candidate`, `Outputs`, `VirtualCandidate`,
+`VirtualOutputs`, `Maintenance`, `DeviceEntry`, `EventEntry`, `CollectionEntry`) are what it compares with. `Other`
+and `Text` are kept so that nothing of a recording is lost.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -29,12 +30,15 @@ __all__ = [
     "Event",
     "EventEntry",
     "Line",
+    "Maintenance",
     "Message",
     "Other",
     "Outputs",
     "Sgi",
     "SysReg",
     "Text",
+    "VirtualCandidate",
+    "VirtualOutputs",
 ]
 
 
@@ -145,6 +149,43 @@ class Outputs(NamedTuple):
     cpu: int
     fiq: bool
     irq: bool
+
+
+class VirtualCandidate(NamedTuple):
+    """Where the highest priority pending virtual interrupt of a PE is, as the recorder computed it."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    list_register: int
+    """Its number; negative: no list register has one. Beyond all that there are: it is the LPI that follows."""
+    intid: int
+    """The best virtual LPI that is directly injected; means nothing when `priority` is 255."""
+    group: int
+    priority: int
+    """8 bits; 255: no such LPI is pending."""
+
+
+class VirtualOutputs(NamedTuple):
+    """The levels of a PE's virtual interrupt outputs."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    fiq: bool
+    irq: bool
+
+
+class Maintenance(NamedTuple):
+    """The level of a PE's maintenance interrupt."""
+
+    line: int
+    time: int | None
+    thread: int | None
+    cpu: int
+    level: bool
 
 
 class Message(NamedTuple):
@@ -276,6 +317,9 @@ Event: TypeAlias = (
     | CpuReset
     | Candidate
     | Outputs
+    | VirtualCandidate
+    | VirtualOutputs
+    | Maintenance
     | Message
     | CommandStart
     | Command

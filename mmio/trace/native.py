@@ -16,6 +16,9 @@ writes version 1. Each other line is one event, in the order in which the events
     {"ev":"cpu_reset","cpu":"0x55e30a100b80"}
     {"ev":"candidate","pe":"0.0.0.0","intid":27,"group":2,"prio":160}
     {"ev":"outputs","pe":"0.0.0.0","fiq":false,"irq":true}
+    {"ev":"virtual_candidate","pe":"0.0.0.0","lr":2,"intid":0,"group":0,"prio":255}
+    {"ev":"virtual_outputs","pe":"0.0.0.0","fiq":false,"irq":true}
+    {"ev":"maintenance","pe":"0.0.0.0","level":true}
     {"ev":"message","device":"0x8","off":"0x40","size":4,"event":"0x3"}
     {"ev":"command_start","slot":5,"opcode":"0xa"}
     {"ev":"command","name":"MAPTI","device":"0x8","event":"0x3","icid":"0x2","intid":8195}
@@ -45,10 +48,13 @@ writes version 1. Each other line is one event, in the order in which the events
 | irm            | sgi, optional      | true for all PEs but the sender                                     |
 | cluster        | sgi                | Aff3.Aff2.Aff1 of the targets packed in 24 bits, hexadecimal        |
 | targets        | sgi                | the target list, 16 bits, hexadecimal                               |
-| level          | line               | true or false                                                       |
+| level          | line, maintenance  | true or false                                                       |
 | cpu            | cpu_reset          | the recorder's token for the PE                                     |
-| group, prio    | candidate          | numbers                                                             |
-| fiq, irq       | outputs            | true or false                                                       |
+| group, prio    | candidate,         | numbers                                                             |
+|                | virtual_candidate  |                                                                     |
+| lr             | virtual_candidate  | a list register's number, negative where there is none              |
+| fiq, irq       | outputs,           | true or false                                                       |
+|                | virtual_outputs    |                                                                     |
 | device, event  | message, command,  | DeviceID and EventID, hexadecimal; optional in command              |
 |                | entries            |                                                                     |
 | slot           | command_start      | which command of the queue, a number                                |

@@ -19,12 +19,15 @@ from mmio.trace.events import (
     Event,
     EventEntry,
     Line,
+    Maintenance,
     Message,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 
 __all__ = ["KINDS", "KIND_OF_CLASS", "REQUIRED", "affinity_from_text", "affinity_to_text"]
@@ -180,6 +183,22 @@ KINDS: dict[str, tuple[Callable[..., Event], tuple[_Field, ...]]] = {
         ),
     ),
     "outputs": (Outputs, (*_WHEN, _Field("pe", _AFFINITY), _Field("fiq", _FLAG), _Field("irq", _FLAG))),
+    "virtual_candidate": (
+        VirtualCandidate,
+        (
+            *_WHEN,
+            _Field("pe", _AFFINITY),
+            _Field("lr", _INTEGER),
+            _Field("intid", _NUMBER),
+            _Field("group", _NUMBER),
+            _Field("prio", _NUMBER),
+        ),
+    ),
+    "virtual_outputs": (
+        VirtualOutputs,
+        (*_WHEN, _Field("pe", _AFFINITY), _Field("fiq", _FLAG), _Field("irq", _FLAG)),
+    ),
+    "maintenance": (Maintenance, (*_WHEN, _Field("pe", _AFFINITY), _Field("level", _FLAG))),
     "message": (
         Message,
         (

@@ -28,11 +28,14 @@ from mmio.trace.events import (
     Delivery,
     Event,
     Line,
+    Maintenance,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 
 __all__ = ["PREFIX", "read_qemu"]
@@ -125,6 +128,12 @@ _SHARED_LINE = re.compile(rf"GICv3 distributor interrupt {_NUMBER} level changed
 _PRIVATE_LINE = re.compile(rf"GICv3 redistributor {_AFFINITY} interrupt {_NUMBER} level changed to {_LEVEL}")
 _CANDIDATE = re.compile(rf"GICv3 CPU i/f {_AFFINITY} HPPI update: irq {_NUMBER} group ([012]) prio ([0-9]{{1,3}})")
 _OUTPUTS = re.compile(rf"GICv3 CPU i/f {_AFFINITY} HPPI update: setting FIQ {_BIT} IRQ {_BIT}")
+_VIRTUAL = rf"GICv3 CPU i/f {_AFFINITY} virt HPPI update"
+_VIRTUAL_CANDIDATE = re.compile(
+    rf"{_VIRTUAL} LR index (-?[0-9]{{1,10}}) HPPVLPI {_NUMBER} grp ([012]) prio ([0-9]{{1,3}})"
+)
+_VIRTUAL_OUTPUTS = re.compile(rf"{_VIRTUAL}: setting FIQ {_BIT} IRQ {_BIT}")
+_MAINTENANCE = re.compile(rf"{_VIRTUAL}: setting maintenance-irq {_BIT}")
 _CPU_RESET = re.compile(r"cpu=(\S+)\s*")
 
 _Parser: TypeAlias = Callable[[int, int | None, int | None, str], Event | None]
@@ -221,6 +230,26 @@ def _outputs(line: int, time: int | None, thread: int | None, text: str) -> Even
     return Outputs(line, time, thread, int(match[1], 16), match[2] == "1", match[3] == "1")
 
 
+def _virtual_candidate(line: int, time: int | None, thread: int | None, text: str) -> Event | None:
+    if (match := _VIRTUAL_CANDIDATE.fullmatch(text)) is None:
+        return None
+    cpu, register, intid, group, priority = match.groups()
+    numbers = int(register), int(intid), int(group), int(priority)
+    return VirtualCandidate(line, time, thread, int(cpu, 16), *numbers)
+
+
+def _virtual_outputs(line: int, time: int | None, thread: int | None, text: str) -> Event | None:
+    if (match := _VIRTUAL_OUTPUTS.fullmatch(text)) is None:
+        return None
+    return VirtualOutputs(line, time, thread, int(match[1], 16), match[2] == "1", match[3] == "1")
+
+
+def _maintenance(line: int, time: int | None, thread: int | None, text: str) -> Event | None:
+    if (match := _MAINTENANCE.fullmatch(text)) is None:
+        return None
+    return Maintenance(line, time, thread, int(match[1], 16), match[2] == "1")
+
+
 _DISTRIBUTOR = ("gicd", "distributor()", f" secure {_BIT}")
 _REDISTRIBUTOR = ("gicr", f"redistributor {_AFFINITY}", f" secure {_BIT}")
 _ITS = ("gits", "ITS()", "()")
@@ -238,6 +267,9 @@ _EVENTS: dict[str, _Parser] = {
     "guest_cpu_reset": _cpu_reset,
     "gicv3_cpuif_update": _candidate,
     "gicv3_cpuif_set_irqs": _outputs,
+    "gicv3_cpuif_virt_update": _virtual_candidate,
+    "gicv3_cpuif_virt_set_irqs": _virtual_outputs,
+    "gicv3_cpuif_virt_set_maint_irq": _maintenance,
 }
 _SYSREG_READ = _sysreg(write=False)
 _SYSREG_WRITE = _sysreg(write=True)

@@ -24,6 +24,13 @@ that it is in `Tables.written`, with a record of kind WRITTEN in its place. Time
 | CPU_RESET |                                                          |                   | token, in `Tables`    |
 | CANDIDATE | group                                                    | priority          | INTID                 |
 | OUTPUTS   | IRQ, FIQ                                                 |                   |                       |
+| VIRTUAL_  | group of the LPI                                         | INTID << 16,      | list register + 1     |
+| CANDIDATE |                                                          | priority, of the  |                       |
+|           |                                                          | LPI               |                       |
+| VIRTUAL_  | IRQ, FIQ                                                 |                   |                       |
+| OUTPUTS   |                                                          |                   |                       |
+| MAIN-     | LEVEL                                                    |                   |                       |
+| TENANCE   |                                                          |                   |                       |
 | OTHER     |                                                          |                   | name, in `Tables`     |
 | TEXT      |                                                          |                   |                       |
 | WRITTEN   |                                                          |                   | event, in `Tables`    |
@@ -41,11 +48,14 @@ from mmio.trace.events import (
     Delivery,
     Event,
     Line,
+    Maintenance,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 
 __all__ = [
@@ -65,6 +75,7 @@ __all__ = [
     "IRQ",
     "LEVEL",
     "LINE",
+    "MAINTENANCE",
     "OTHER",
     "OUTPUTS",
     "PRIVATE",
@@ -74,6 +85,8 @@ __all__ = [
     "SIZE_MASK",
     "SYSREG",
     "TEXT",
+    "VIRTUAL_CANDIDATE",
+    "VIRTUAL_OUTPUTS",
     "WRITE",
     "WRITTEN",
     "Packer",
@@ -102,6 +115,9 @@ OUTPUTS: Final = 8
 OTHER: Final = 9
 TEXT: Final = 10
 WRITTEN: Final = 11
+VIRTUAL_CANDIDATE: Final = 12
+VIRTUAL_OUTPUTS: Final = 13
+MAINTENANCE: Final = 14
 
 SIZE_MASK: Final = 0b11
 """ACCESS: the size is 1 << these bits."""
@@ -256,6 +272,16 @@ class Packer:
                 raise error
         elif isinstance(event, Outputs):
             kind, flags, pe = OUTPUTS, (IRQ if event.irq else 0) | (FIQ if event.fiq else 0), self._pe(event.cpu)
+        elif isinstance(event, VirtualCandidate):
+            kind, flags, pe = VIRTUAL_CANDIDATE, event.group, self._pe(event.cpu)
+            value, number = event.intid << 16 | event.priority, event.list_register + 1
+            if event.priority > 0xFFFF:
+                raise error
+        elif isinstance(event, VirtualOutputs):
+            kind, flags = VIRTUAL_OUTPUTS, (IRQ if event.irq else 0) | (FIQ if event.fiq else 0)
+            pe = self._pe(event.cpu)
+        elif isinstance(event, Maintenance):
+            kind, flags, pe = MAINTENANCE, LEVEL if event.level else 0, self._pe(event.cpu)
         elif isinstance(event, Access):
             if event.device not in DEVICES or (event.device == "gicr") == (event.owner is None):
                 raise error
@@ -367,6 +393,12 @@ def unpack(data: bytes, at: i64, tables: Tables) -> Event:
             return Candidate(line, None, thread, pe, number, flags, value)
         if kind == OUTPUTS:
             return Outputs(line, None, thread, pe, flags & FIQ != 0, flags & IRQ != 0)
+        if kind == VIRTUAL_CANDIDATE:
+            return VirtualCandidate(line, None, thread, pe, number - 1, value >> 16, flags, value & 0xFFFF)
+        if kind == VIRTUAL_OUTPUTS:
+            return VirtualOutputs(line, None, thread, pe, flags & FIQ != 0, flags & IRQ != 0)
+        if kind == MAINTENANCE:
+            return Maintenance(line, None, thread, pe, flags & LEVEL != 0)
     except IndexError:
         raise RecordError("it names something that the file's tables do not hold") from None
     raise RecordError(f"unknown kind {kind}")

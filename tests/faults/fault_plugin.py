@@ -19,6 +19,7 @@ from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.distributor import frame as distributor
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import InterruptBank, InterruptWord, PrivateInterrupts
+from vgic.layouts import gicr
 from vgic.redistributor.frame import Redistributor
 from vgic.redistributor.sgi import SgiGenerator
 
@@ -157,10 +158,11 @@ def _every_level_preempts(self: GroupState, lowest_bit: int) -> None:
 def _last_on_the_last_cpu(patch: pytest.MonkeyPatch) -> None:
     original = Redistributor.__init__
 
-    def init(
-        self: Redistributor, interrupts: Any, interface: Any, lpis: Any, affinities: Any, config: Any, last: bool
-    ) -> None:
-        original(self, interrupts, interface, lpis, affinities, config, interface.cpu == len(config.topology) - 1)
+    def init(self: Redistributor, *parts: Any) -> None:
+        *others, _ = parts
+        original(self, *others, False)
+        last = self.interface.cpu == len(self._affinities.affinities) - 1
+        self._constant |= gicr.TYPER.encode({"Last": int(last)})
 
     patch.setattr(Redistributor, "__init__", init)
 

@@ -22,6 +22,7 @@ class Recorder:
         self.accesses: list[IllegalAccess] = []
         self.sysregs: list[vgic.IllegalSysReg] = []
         self.lines: list[tuple[int, bool, bool]] = []
+        self.virtual_lines: list[tuple[int, bool, bool]] = []
 
     def illegal_access(self, access: IllegalAccess) -> None:
         self.accesses.append(access)
@@ -31,6 +32,9 @@ class Recorder:
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
         self.lines.append((cpu, irq, fiq))
+
+    def set_virtual_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        self.virtual_lines.append((cpu, irq, fiq))
 
 
 class Guest:
@@ -51,6 +55,7 @@ class Guest:
         extended_spis: int = 0,
         extended_ppis: int = 0,
         nmi: bool = False,
+        list_registers: int = 0,
     ) -> None:
         topology = vgic.Topology.kvm(cpus) if isinstance(cpus, int) else cpus
         self.config = vgic.Config(
@@ -67,6 +72,7 @@ class Guest:
             extended_spis=extended_spis,
             extended_ppis=extended_ppis,
             nmi=nmi,
+            list_registers=list_registers,
         )
         self.cpus = range(len(topology))
         self.heard = Recorder()

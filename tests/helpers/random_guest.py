@@ -6,7 +6,9 @@ offered, and the IRQ and FIQ outputs.
 """
 
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -80,6 +82,10 @@ class RandomGuest(RuleBasedStateMachine):
 
     profile = vgic.ARCH
     reference: type[Reference] = Reference
+    least_bits = 4
+    """Of a priority."""
+    options: Mapping[str, Any] = MappingProxyType({})
+    """What else the machine is."""
     seen: Counter[str]
     """What happened over all examples, to show that the guests are not idle."""
 
@@ -100,6 +106,7 @@ class RandomGuest(RuleBasedStateMachine):
         boots: bool,
         extended: tuple[int, int],
     ) -> None:
+        bits = max(bits, self.least_bits)
         extended_spis, extended_ppis = extended if self.profile.extended_ranges else (0, 0)
         topology = vgic.Topology(a << 24 | b << 16 | c << 8 | d for a, b, c, d in affinities)
         regions, base = [], 0x4000_0000
@@ -118,6 +125,7 @@ class RandomGuest(RuleBasedStateMachine):
             one_of_n=False,
             extended_spis=extended_spis,
             extended_ppis=extended_ppis,
+            **self.options,
         )
         self.gic = vgic.Gic(config)
         self.other = self.reference(affinities, spis, bits, extended_spis, extended_ppis)
@@ -323,7 +331,7 @@ class RandomGuest(RuleBasedStateMachine):
         cpu %= self.count
         runs = self.other.running_priority(self.other.cpus[cpu]) != IDLE
         intid = self.mrs(cpu, f"IAR{group}")
-        if intid != SPURIOUS:
+        if not 1020 <= intid <= SPURIOUS:
             self.taken.append((cpu, group, intid))
             self.seen[f"Group {group} taken"] += 1
             self.seen["preempted"] += runs
@@ -334,7 +342,7 @@ class RandomGuest(RuleBasedStateMachine):
         for cpu in range(self.count):
             best = self.other.signalled(cpu)
             if best is not None:
-                self.acknowledge(cpu, best.group)
+                self.acknowledge(cpu, min(best.group, 1))
 
     @precondition(lambda self: self.taken)
     @rule(nth=st.integers(0, 3), dir_too=st.booleans())

@@ -46,7 +46,8 @@ def migrations(
 
 @pytest.mark.rule("SAVE-1", "SAVE-3")
 @pytest.mark.parametrize(
-    "recording", ["linux_smp4_its", "linux_smp4_noits", "linux_smp126_hi_noits", "fuzz_ds1_smp4"]
+    "recording",
+    ["linux_smp4_its", "linux_smp4_secure", "linux_smp4_noits", "linux_smp126_hi_noits", "fuzz_ds1_smp4"],
 )
 def test_a_guest_does_not_notice_fifty_migrations(recording: str, tmp_path: Path) -> None:
     log = TRACES / recording / "trace.core.log.gz"

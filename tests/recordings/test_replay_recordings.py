@@ -25,6 +25,8 @@ RECORDINGS = [
     ("linux_smp4_noits", "full"),
     ("linux_smp4_its", "core"),
     pytest.param("linux_smp4_its", "full", marks=pytest.mark.slow),
+    ("linux_smp4_secure", "core"),
+    pytest.param("linux_smp4_secure", "full", marks=pytest.mark.slow),
     ("linux_smp126_hi_noits", "core"),
     ("linux612_smp4_its_qemu10", "core"),
     ("linux612_smp4_its_qemu10", "full"),
@@ -35,6 +37,7 @@ WITH_ITS = [("linux_smp1_its", "core"), ("linux_smp1_its", "full"), ("linux_smp4
 TAKEN = {
     "linux_smp1_its": {0x2001: 14, 0x2003: 5, 0x2004: 11},
     "linux_smp4_its": {0x2001: 10, 0x2003: 57, 0x2004: 1, 0x2009: 9, 0x200A: 15},
+    "linux_smp4_secure": {0x2001: 17, 0x2002: 1, 0x2003: 56, 0x2009: 9, 0x200A: 13},
 }
 """How often each LPI is acknowledged."""
 

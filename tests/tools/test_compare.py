@@ -165,6 +165,7 @@ def test_what_only_one_of_the_two_sees_is_not_compared() -> None:
 
 # Freedoms.
 
+SECURE = place_of(PeState(1, secure=True, scr_fiq=True))
 SENT = Msr(0, vgic.ICC_SGI1R_EL1, 1 << 24 | 0b100)
 EDGE = Store(0, GICD + 0xC08, 4, 0x2)
 CLEARED = Store(0, GICR1 + 0x1_0280, 4, 8)
@@ -201,12 +202,14 @@ def test_a_pe_that_another_ones_operation_offers_something_may_be_late() -> None
         [(EDGE, *IDLE), (SENT, *both(Outcome(signals=0, offers=(None, None, OFFER._replace(intid=1)))))],
         # ICC_PMR_EL1 drives the outputs of its PE.
         [(EDGE, *IDLE), (CLEARED, *OFFERED), (Msr(2, vgic.ICC_PMR_EL1, 0xF0), *WAITS)],
+        # So does going to another Exception level.
+        [(EDGE, *IDLE), (CLEARED, *OFFERED), (LOOK._replace(place=SECURE), *WAITS)],
         # Both have agreed since.
         [(EDGE, *IDLE), (CLEARED, *OFFERED), (LOOK, *both(WAITS[1]))],
         # The PE itself was looked at.
         [(EDGE, *IDLE), (Store(2, GICR1 + 0x3_0280, 4, 8), *OFFERED)],
     ],
-    ids=["no-trigger", "distributor", "sgi", "mask", "agreed", "own"],
+    ids=["no-trigger", "distributor", "sgi", "mask", "level", "agreed", "own"],
 )
 def test_outputs_that_differ_otherwise_are_no_freedom(steps: list[tuple[Operation, Outcome, Outcome]]) -> None:
     assert late(*steps, (LOOK, *WAITS))[-1] is False
@@ -219,7 +222,6 @@ def test_a_late_pe_may_be_wrong_in_nothing_else() -> None:
 
 # Case files.
 
-SECURE = place_of(PeState(1, secure=True, scr_fiq=True))
 EVERY: tuple[tuple[Operation, Outcome], ...] = (
     (Load(1, GICD + 4, 4), Outcome(0x37A_0007, offers=(None, vgic.Pending(42, 1, 0xA0)))),
     (Store(0, GICD, 4, 3), Outcome(signals=0x80)),

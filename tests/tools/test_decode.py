@@ -31,6 +31,14 @@ def test_by_name(name: str, title: str) -> None:
     assert found.layout.fields
 
 
+def test_the_control_register_of_two_security_states() -> None:
+    one, two = (find_by_name("GICD_CTLR", two_states).layout for two_states in (False, True))
+    assert [field.name for field in one.fields][-2:] == ["EnableGrp1", "EnableGrp0"]
+    assert [field.name for field in two.fields][-3:] == ["EnableGrp1S", "EnableGrp1NS", "EnableGrp0"]
+    machine = vgic.Gic(vgic.Config(vgic.Topology.qemu(2), security="two"))
+    assert find_by_address(0x0800_0000, machine).layout is two
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -56,6 +56,28 @@ def test_groups_and_priorities_and_triggers() -> None:
     ]
 
 
+def test_registers_of_two_security_states() -> None:
+    two = ("--security", "two")
+    assert sentences("GICD_IGRPMODR1", "0x400", *two) == [
+        "INTIDs 32-41: as IGROUPR says",
+        "INTID 42: Secure Group 1, where IGROUPR is 0",
+        "INTIDs 43-63: as IGROUPR says",
+    ]
+    assert sentences("GICD_NSACR3", "0x1b", *two) == [
+        "INTID 48: they route it too",
+        "INTID 49: they clear it too, and see whether it is active",
+        "INTID 50: Non-secure accesses make it pending",
+        "INTIDs 51-63: closed to Non-secure accesses",
+    ]
+    assert sentences("GICR_NSACR", "0x6", *two) == [
+        "INTID 0: Non-secure PEs generate it in either Secure group",
+        "INTID 1: Non-secure PEs generate it in Group 0",
+        "INTIDs 2-15: no Non-secure PE generates it",
+    ]
+    # They are nothing in a machine of one.
+    assert sentences("GICD_IGRPMODR1", "0x400") == sentences("GICR_NSACR", "0x6") == []
+
+
 def test_a_register_with_no_number_has_no_intids() -> None:
     assert sentences("GICD_ISENABLER", "0x400") == []
     # What is RAZ/WI there says nothing.

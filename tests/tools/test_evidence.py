@@ -126,7 +126,7 @@ def test_such_a_field_hides_no_other() -> None:
 
 
 def test_nmis_are_named_where_they_change_what_comes_first() -> None:
-    told = f"line {len(awake()) + 1} makes interrupts NMIs, which are not modelled"
+    told = f"line {len(awake()) + 1} makes interrupts NMIs, and the machine has none: --nmi makes it another"
     for makes in (dist("write", 0xF84, 1 << 10), redist("write", 0, 0x10F80, 1 << 27)):
         assert replayed([*awake(), makes]).undecided.startswith(told)
         refused = makes.replace("_write", "_badwrite") + ": error"

@@ -337,7 +337,8 @@ def _show_fields(console: Output, registers: Mapping[str, int], wanted: str) -> 
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         fail(UsageError(f"{wanted} is zero, or no register{hint}"))
     for name in names:
-        value, layout = registers[name], layout_of(name)
+        value = registers[name]
+        layout = layout_of(name, value)
         console.print(styled(name, "bold"), f" = {value:#x}", sep="")
         console.print(describe(name, value) if layout is None else field_table(layout, value))
 

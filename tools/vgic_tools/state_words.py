@@ -8,7 +8,7 @@ from typing import Final
 from mmio import RegisterLayout
 from vgic import affinity
 from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
-from vgic.layouts.gicd import GICD
+from vgic.layouts.gicd import CTLR_OF_TWO_STATES, GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
@@ -22,6 +22,8 @@ _WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded|
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
 _BANK: Final = re.compile(r"(?<=_EL1)_N?S$")
+_DS: Final = CTLR_OF_TWO_STATES.mask("DS")
+"""While it is 0, GICD_CTLR is that of two Security states."""
 _LPI_BYTES: Final = re.compile(r"(?:pending_lpi|cached_configuration)(\d+)")
 
 
@@ -34,9 +36,9 @@ def device_of(name: str) -> str:
     return name.split("." if "." in name else "_")[0]
 
 
-def layout_of(name: str) -> RegisterLayout | None:
-    """The layout of a saved register, None where it is none of Arm's or has no fields."""
-    found = _layouts().get(_register(name))
+def layout_of(name: str, value: int) -> RegisterLayout | None:
+    """The layout of a saved register of this value, None where it is none of Arm's or has no fields."""
+    found = _layout(_register(name), value)
     return None if found is None else found[0]
 
 
@@ -44,7 +46,7 @@ def describe(name: str, value: int) -> str:
     """What of a register is not zero: "EnableGrp1 1, EnableGrp0 1", or "INTIDs 40-43 0xa0"."""
     if _MPIDR.fullmatch(_register(name)):
         return _dotted(value)
-    parts = [(part, _number(value)) for part, value in _parts(name, value) if value]
+    parts = [(part, _number(value)) for part, value in _parts(name, value, value) if value]
     return ", ".join(f"{part} {text}" for part, text in in_ranges(parts))
 
 
@@ -54,7 +56,9 @@ def difference(name: str, old: int, new: int) -> str:
         return f"{_dotted(old)} -> {_dotted(new)}"
     parts = [
         (part, f"{_number(before)} -> {_number(after)}")
-        for (part, before), (_, after) in zip(_parts(name, old), _parts(name, new), strict=True)
+        for (part, before), (_, after) in zip(
+            _parts(name, old, old & new), _parts(name, new, old & new), strict=True
+        )
         if before != after
     ]
     return ", ".join(f"{part} {text}" for part, text in in_ranges(parts))
@@ -63,6 +67,13 @@ def difference(name: str, old: int, new: int) -> str:
 def _register(name: str) -> str:
     """The name without the device, and without the Security state of a banked one."""
     return _BANK.sub("", name.split(".")[-1])
+
+
+def _layout(register: str, value: int) -> tuple[RegisterLayout, int] | None:
+    """Layout and place in the array of a register, None where it is none of Arm's."""
+    if register == CTLR_OF_TWO_STATES.name and not value & _DS:
+        return CTLR_OF_TWO_STATES, 0
+    return _layouts().get(register)
 
 
 @cache
@@ -75,8 +86,8 @@ def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
 
 
-def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
-    """The INTIDs of a register with their values, or its fields by name."""
+def _parts(name: str, value: int, shape: int) -> Iterator[tuple[int | str, int]]:
+    """The INTIDs of a register and their values, or its fields by name; its layout is that of the value `shape`."""
     register = _register(name)
     lpis = _LPI_BYTES.fullmatch(register)
     if lpis is not None:
@@ -89,10 +100,11 @@ def _parts(name: str, value: int) -> Iterator[tuple[int | str, int]]:
         # What MAPC said, in the doubleword in which it said it.
         yield from ((part, FIELDS[part].extract((0, 0, value))) for part in ("V", "RDbase"))
         return
-    if register not in _layouts():
+    found = _layout(register, shape)
+    if found is None:
         yield "number", value
         return
-    layout, element = _layouts()[register]
+    layout, element = found
     lanes = intid_values(layout, element, value)
     if len(lanes) < 2:
         yield from ((field.name, field.extract(value)) for field in layout.fields)

@@ -404,6 +404,13 @@ class CpuInterface:
             bank.deactivate(intid - bank.first)
             self._settler.settle()
 
+    def finish(self, intid: i64) -> None:
+        """Deactivate, whatever EOImode is: a virtual interrupt that stands for it has ended (rule VCPU-12)."""
+        bank = self._bank(intid)
+        if bank is not None:
+            bank.deactivate(intid - bank.first)
+            self._settler.settle()
+
     def find_derived(self) -> None:
         """Find what follows from registers that were stored without anything else: masks, and what is running."""
         self.find_masks()

@@ -44,7 +44,7 @@ class SharedInterrupts(InterruptBank):
         """Packed affinity of the target."""
         self.unrouted: set[int] = set(range(count)) if config.profile.first_vcpu_at_reset else set()
         """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
-        self._minds_place = config.profile.list_registers
+        self._minds_place = config.profile.virtual_interface
         self._overlooks = config.profile.overlooks
         self.elsewhere: dict[int, int] = {}
         """The vCPU at which an SPI is active whose route has changed since, where the profile minds."""

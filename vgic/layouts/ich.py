@@ -1,18 +1,24 @@
-"""The hypervisor's registers of a host's virtual CPU interface (ICH_*_EL2), IHI 0069.
+"""The hypervisor's registers of the virtual CPU interface (ICH_*_EL2), IHI 0069 section 12.4.
 
-Only those that say what a host can do and what a guest's accesses are trapped by. The `offset` of a system register
-is its encoding, as in `vgic.layouts.icc`.
+The `offset` of a system register is its encoding, as in `vgic.layouts.icc`.
 """
 
 from typing import Final
 
-from mmio import AccessKind, RegisterLayout, layout, res0, ro, rw
-from vgic.layouts.icc import sysreg
+from mmio import AccessKind, RegisterLayout, layout, res0, res1, ro, rw
+from vgic.layouts.icc import ACTIVE, sysreg
 
-__all__ = ["HCR", "ICH", "VTR"]
+__all__ = ["HCR", "ICH", "LR", "MISR", "VMCR", "VTR"]
 
+ICH_AP0R0_EL2: Final = sysreg(3, 4, 12, 8, 0)
+ICH_AP1R0_EL2: Final = sysreg(3, 4, 12, 9, 0)
 ICH_HCR_EL2: Final = sysreg(3, 4, 12, 11, 0)
 ICH_VTR_EL2: Final = sysreg(3, 4, 12, 11, 1)
+ICH_MISR_EL2: Final = sysreg(3, 4, 12, 11, 2)
+ICH_EISR_EL2: Final = sysreg(3, 4, 12, 11, 3)
+ICH_ELRSR_EL2: Final = sysreg(3, 4, 12, 11, 5)
+ICH_VMCR_EL2: Final = sysreg(3, 4, 12, 11, 7)
+ICH_LR0_EL2: Final = sysreg(3, 4, 12, 12, 0)
 
 HCR: Final[RegisterLayout] = layout(
     "ICH_HCR_EL2",
@@ -58,5 +64,83 @@ VTR: Final[RegisterLayout] = layout(
     ro("ListRegs", 5, "list registers implemented, minus one"),
 )
 
-ICH: Final[list[RegisterLayout]] = [HCR, VTR]
-"""The hypervisor's registers that are declared."""
+MISR: Final[RegisterLayout] = layout(
+    "ICH_MISR_EL2",
+    ICH_MISR_EL2,
+    64,
+    AccessKind.RO,
+    res0(56),
+    ro("VGrp1D", 1, "virtual Group 1 is disabled, and ICH_HCR_EL2.VGrp1DIE is 1"),
+    ro("VGrp1E", 1, "virtual Group 1 is enabled, and ICH_HCR_EL2.VGrp1EIE is 1"),
+    ro("VGrp0D", 1, "virtual Group 0 is disabled, and ICH_HCR_EL2.VGrp0DIE is 1"),
+    ro("VGrp0E", 1, "virtual Group 0 is enabled, and ICH_HCR_EL2.VGrp0EIE is 1"),
+    ro("NP", 1, "no list register is pending, and ICH_HCR_EL2.NPIE is 1"),
+    ro("LRENP", 1, "EOIcount is not 0, and ICH_HCR_EL2.LRENPIE is 1"),
+    ro("U", 1, "at most one list register is in use, and ICH_HCR_EL2.UIE is 1"),
+    ro("EOI", 1, "a bit of ICH_EISR_EL2 is 1"),
+)
+
+VMCR: Final[RegisterLayout] = layout(
+    "ICH_VMCR_EL2",
+    ICH_VMCR_EL2,
+    64,
+    AccessKind.RW,
+    res0(32),
+    rw("VPMR", 8, "ICV_PMR_EL1.Priority"),
+    rw("VBPR0", 3, "ICV_BPR0_EL1.BinaryPoint"),
+    rw("VBPR1", 3, "ICV_BPR1_EL1.BinaryPoint"),
+    res0(8),
+    rw("VEOIM", 1, "ICV_CTLR_EL1.EOImode"),
+    res0(4),
+    rw("VCBPR", 1, "ICV_CTLR_EL1.CBPR"),
+    # System registers are the only interface: VFIQEn is RES1, and VAckCtl RES0.
+    res1(1),
+    res0(1),
+    rw("VENG1", 1, "ICV_IGRPEN1_EL1.Enable"),
+    rw("VENG0", 1, "ICV_IGRPEN0_EL1.Enable"),
+)
+
+LR: Final[RegisterLayout] = layout(
+    "ICH_LR<n>_EL2",
+    ICH_LR0_EL2,
+    64,
+    AccessKind.RW,
+    rw("State", 2, "0: invalid, 1: pending, 2: active, 3: pending and active"),
+    rw("HW", 1, "1: deactivating it deactivates the physical interrupt pINTID"),
+    rw("Group", 1, "its group"),
+    res0(4),
+    rw("Priority", 8, "its priority"),
+    res0(3),
+    rw("pINTID", 13, "the physical interrupt; where HW is 0, bit 9 asks for a maintenance interrupt at its end"),
+    rw("vINTID", 32, "the interrupt, as the guest knows it"),
+    count=16,
+)
+
+_OF_LIST_REGISTERS: Final = "bit n: list register n is empty, and"
+
+ICH: Final[list[RegisterLayout]] = [
+    layout("ICH_AP0R<n>_EL2", ICH_AP0R0_EL2, 64, AccessKind.RW, *ACTIVE, count=4),
+    layout("ICH_AP1R<n>_EL2", ICH_AP1R0_EL2, 64, AccessKind.RW, *ACTIVE, count=4),
+    HCR,
+    VTR,
+    MISR,
+    layout(
+        "ICH_EISR_EL2",
+        ICH_EISR_EL2,
+        64,
+        AccessKind.RO,
+        res0(48),
+        ro("Status", 16, f"{_OF_LIST_REGISTERS} its end asked for a maintenance interrupt"),
+    ),
+    layout(
+        "ICH_ELRSR_EL2",
+        ICH_ELRSR_EL2,
+        64,
+        AccessKind.RO,
+        res0(48),
+        ro("Status", 16, f"{_OF_LIST_REGISTERS} nothing is to be done about what it held"),
+    ),
+    VMCR,
+    LR,
+]
+"""Every system register of the virtual CPU interface at EL2."""

@@ -113,8 +113,10 @@ class Profile:
     """An interrupt of priority 0xFF does not count as pending."""
     eoi_checks_group: bool = True
     """EOIR deactivates only an interrupt of its own group."""
-    list_registers: bool = False
+    virtual_interface: bool = False
     """CPU interfaces are virtual ones, which finish only what is in one of their list registers."""
+    counts_every_end: bool = False
+    """EOIcount counts every EOIR and DIR of what is in no list register; else those that would deactivate."""
     dir_reaches_other_pes: bool = False
     """A virtual CPU interface deactivates an SPI by DIR also where it is active at another PE."""
     overlooks: bool = False

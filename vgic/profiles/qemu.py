@@ -9,7 +9,7 @@ from typing import Final
 
 from vgic.features import Features
 from vgic.its.errors import OUT_OF_RAM, ItsError
-from vgic.layouts import its_tables
+from vgic.layouts import ich, its_tables
 from vgic.profiles.arch import ARCH
 from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT, SECURE_GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import ALL_64
@@ -36,6 +36,10 @@ QEMU: Final = Profile(
         "GITS_CBASER": ALL_64,
         "GITS_CWRITER": ALL_64,
         "GITS_CREADR": ALL_64,
+        # Reserved bits of these are stored, too.
+        "ICH_HCR_EL2": ich.HCR.writable & ~ich.HCR.mask("DVIM") & ~ich.HCR.mask("vSGIEOICount"),
+        "ICH_VMCR_EL2": ich.VMCR.writable,
+        "ICH_LR<n>_EL2": ALL_64,
     },
     absent=frozenset(
         {
@@ -63,6 +67,7 @@ QEMU: Final = Profile(
     disabled_group_hides=True,
     lowest_priority_is_idle=True,
     eoi_checks_group=False,
+    counts_every_end=True,
     sgi1r_groups=GROUP1_BIT,
     secure_sgi1r_groups=GROUP0_BIT | SECURE_GROUP1_BIT,
     sgi1r_heeds_nsacr=False,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias, TypeVar, get_args
 
-from vgic.config import Config, OneOfNChoice, RedistributorRegion, SecurityStates
+from vgic.config import MAINTENANCE_PPI, Config, OneOfNChoice, RedistributorRegion, SecurityStates
 from vgic.errors import StateError
 from vgic.profiles import Profile, profile_named
 from vgic.state.saving import RegionDescription, SavedState, VmDescription
@@ -77,6 +77,8 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         extended_spis=vm.get("extended_spis", 0),
         extended_ppis=vm.get("extended_ppis", 0),
         nmi=vm.get("nmi", False),
+        list_registers=vm.get("list_registers", 0),
+        maintenance_intid=vm.get("maintenance_intid", MAINTENANCE_PPI),
         security=vm.get("security", "one"),
         reset_group=vm.get("reset_group"),
     )
@@ -108,6 +110,10 @@ def _vm(vm: Document) -> VmDescription:
         described["extended_ppis"] = _take(vm, "extended_ppis", int)
     if "nmi" in vm:
         described["nmi"] = _take(vm, "nmi", bool)
+    if "list_registers" in vm:
+        described["list_registers"] = _take(vm, "list_registers", int)
+    if "maintenance_intid" in vm:
+        described["maintenance_intid"] = _take(vm, "maintenance_intid", int)
     if "security" in vm:
         described["security"] = _choice(vm, "security", _SECURITY)
     if "reset_group" in vm:

@@ -22,6 +22,7 @@ from vgic.its.state import check_its
 from vgic.layouts import gicd
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.tables import ALWAYS_ONE, ENABLED
+from vgic.state.virtual_invariants import check_virtual_interface
 from vgic.topology import NO_VCPU
 
 __all__ = ["check"]
@@ -49,6 +50,8 @@ def check(machine: Machine) -> None:
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
         _check_counts(interface, own)
+    for control, own in zip(machine.controls, private, strict=False):
+        check_virtual_interface(control, own, machine.config.maintenance_intid)
     for its in machine.itses:
         check_its(its)
 

@@ -1,9 +1,9 @@
 """The registers that make up a VM's state: their names, and the raw state behind each.
 
 Names are Arm's, with the device in front where every vCPU has one: "GICD_IROUTER42", "GICR[1].GICR_IPRIORITYR3",
-"ICC[0].ICC_PMR_EL1", "vCPU[0].MPIDR_EL1". What no register shows has a name in lower case behind its device, such
-as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_ISPENDR<n> and GICD_ISPENDR<n>E do,
-unless said otherwise:
+"ICC[0].ICC_PMR_EL1", "ICH[0].ICH_LR0_EL2", "vCPU[0].MPIDR_EL1". What no register shows has a name in lower case
+behind its device, such as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_ISPENDR<n>
+and GICD_ISPENDR<n>E do, unless said otherwise:
 
 | name | what it is |
 |---|---|
@@ -93,6 +93,11 @@ def saved_registers(machine: Machine, named: Iterable[str] = ()) -> Iterator[Sav
         yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, machine.sysregs)
     if config.features.lpis:
         yield from _lpis(machine, named)
+    if machine.hypervisor_registers is not None:
+        for cpu, control in enumerate(machine.controls):
+            for register in machine.hypervisor_registers.stored:
+                get, put = partial(register.saved, control), partial(register.restore, control)
+                yield SavedRegister(f"ICH[{cpu}].{register.name}", register.kept, get, put)
     for its in machine.itses:
         yield from its_registers(f"GITS[{its.number}].", its, machine.its_frames, config, named)
 
@@ -150,7 +155,7 @@ def _distributor(machine: Machine) -> Iterator[SavedRegister]:
     if config.profile.first_vcpu_at_reset:
         for number, word in enumerate(bank.words, 1):
             yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
-    if config.profile.list_registers:
+    if config.profile.virtual_interface:
         for index in range(bank.count):
             yield _elsewhere_active(f"GICD.active_mpidr{bank.first + index}", bank, index, machine.affinities)
     if not config.profile.config_takes_effect_at_once:

@@ -61,6 +61,10 @@ class VmDescription(TypedDict):
     """There are NMIs."""
     security: NotRequired[SecurityStates]
     """How many Security states there are, where there are two."""
+    list_registers: NotRequired[int]
+    """Where there are any."""
+    maintenance_intid: NotRequired[int]
+    """Where there are list registers."""
     reset_group: NotRequired[int]
     """The group of interrupts at reset, where it is not as the profile has it."""
 
@@ -104,6 +108,9 @@ def describe(config: Config) -> VmDescription:
         vm["nmi"] = True
     if config.two_states:
         vm["security"] = config.security
+    if config.list_registers:
+        vm["list_registers"] = config.list_registers
+        vm["maintenance_intid"] = config.maintenance_intid
     if config.reset_group is not None:
         vm["reset_group"] = config.reset_group
     return vm
@@ -221,7 +228,11 @@ def load(machine: Machine, registers: Mapping[str, int]) -> None:
     for redistributor in machine.redistributors:
         if redistributor.lpis is not None:
             redistributor.lpis.forward_all()
+    for control in machine.controls:
+        control.follow()
     machine.forwarder.settle_anew()
+    for control in machine.controls:
+        control.interface.update_outputs()
 
 
 def _forward(bank: InterruptBank) -> None:

@@ -9,7 +9,7 @@ from guest import Guest
 from mmio import Refusal
 from offsets import GICD, GICR, ID
 from vgic import ARCH, KVM, PROFILES, QEMU
-from vgic.layouts import gicd, gicr, gits, icc
+from vgic.layouts import gicd, gicr, gits, icc, ich
 from vgic.profiles import KVM_VERSIONS
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -124,7 +124,7 @@ def test_affinity_level_3_is_advertised_alike_everywhere(profile: vgic.Profile) 
 @pytest.mark.rule("API-9")
 @EVERY
 def test_a_profile_names_registers_and_fields_that_exist(profile: vgic.Profile) -> None:
-    frames = (gicd.GICD, gicr.RD_BASE, gicr.SGI_BASE, gits.CONTROL, gits.TRANSLATION)
+    frames = (gicd.GICD, gicr.RD_BASE, gicr.SGI_BASE, gits.CONTROL, gits.TRANSLATION, ich.ICH)
     names = {layout.name for frame in frames for layout in frame}
     for mentioned in (profile.fixed, profile.writable, profile.absent):
         assert set(mentioned) <= names

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 from vgic import Pending
 from vgic.layouts import icc
 from vgic_tools.judges.model import ISR_EL1
+from vgic_tools.judges.pe_places import leaves_beginning
 from vgic_tools.judges.protocol import Line, Load, Mrs, Msr, Operation, Outcome, Store
 from vgic_tools.machines.qemu_cmdline import GICD_BASE, LOW_REGION
 
@@ -35,8 +36,8 @@ class LateOutputs:
     """QEMU drives the outputs of other PEs late after a change of trigger that waited.
 
     A PE may be late once an operation on another PE has changed what it is offered, which nothing but a change of
-    trigger that waited makes happen. It is until both agree again, or it writes ICC_PMR_EL1, which drives its
-    outputs; and meanwhile nothing but its outputs may differ.
+    trigger that waited makes happen. It is until both agree again, or it writes ICC_PMR_EL1 or goes to another
+    Exception level, which drives its outputs; and meanwhile nothing but its outputs may differ.
     """
 
     rule = "STATE-15"
@@ -53,10 +54,11 @@ class LateOutputs:
         if told.signals is None or not isinstance(operation, Load | Store | Mrs | Msr):
             return False
         cpu = operation.cpu
-        if isinstance(operation, Msr) and operation.register == icc.ICC_PMR_EL1:
+        masks = isinstance(operation, Msr) and operation.register == icc.ICC_PMR_EL1
+        if masks or leaves_beginning(operation.place) or told.signals == got.signals:
             self._late.discard(cpu)
-        if told.signals == got.signals:
-            self._late.discard(cpu)
+        if told.level != got.level:
+            return False
         return cpu in self._late and (told[:3] == got[:3] or _reads_outputs(operation))
 
     def _watch(self, operation: Operation, got: Outcome) -> None:

@@ -76,7 +76,7 @@ class _Source(GuestOperations):
         self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(self._cpus)]
         """What each vCPU has acknowledged and not finished: the register, the INTID and the place."""
         # Most lives keep both Security states to their end.
-        self._gives_up = random.random() < 0.2
+        self._gives_up = random.random() < 0.25
         if "mmio" in areas:
             self._kinds[self._membership] = 6
         if "cpu-interface" in areas:
@@ -92,7 +92,8 @@ class _Source(GuestOperations):
             yield self._placed(operation)
 
     def preparation(self) -> Iterator[Operation]:
-        """Spread the interrupts over the groups, too."""
+        """Spread the interrupts over the groups, too, while there are both states."""
+        gives_up, self._gives_up = self._gives_up, False
         for operation in super().preparation():
             yield self._placed(operation, EL3)
         for _ in range(40):
@@ -100,6 +101,7 @@ class _Source(GuestOperations):
                 yield self._placed(operation, EL3)
         for cpu in range(self._cpus):
             yield Msr(cpu, icc.ICC_IGRPEN1_EL3, 3, EL3)
+        self._gives_up = gives_up
 
     def _placed(self, operation: Operation, place: int = 0) -> Operation:
         if not isinstance(operation, Load | Store | Mrs | Msr):
@@ -114,18 +116,24 @@ class _Source(GuestOperations):
         value = operation.value & ~DS
         if self._random.random() < 0.7:
             value |= _ENABLES
-        if self._gives_up and self._random.random() < 0.05:
+        if self._gives_up and self._random.random() < 0.3:
             value |= DS
         return operation._replace(value=value)
 
     def _membership(self) -> Iterator[Operation]:
         """Which group some interrupts are of, and what Non-secure software may do with the Secure ones."""
         random = self._random
+        if random.random() < 0.1:
+            yield Access(DISTRIBUTOR, GICD_CTLR, 4, _ENABLES).on(self._gic, self._cpu)
+            return
         frame = DISTRIBUTOR if random.random() < 0.6 else random.randrange(self._cpus)
         base, words = (0, self._gic.config.spis // 32) if frame == DISTRIBUTOR else (SGI_BASE, 0)
         word = random.randrange(words + 1)
         array = random.choice((IGROUPR, IGRPMODR, IGRPMODR, NSACR))
-        value = random.getrandbits(32) & random.choice((0xFFFF_FFFF, random.getrandbits(32)))
+        value = random.getrandbits(32)
+        if array == IGROUPR:
+            # A bit there overrides one of GICD_IGRPMODR<n>.
+            value &= random.getrandbits(32)
         if array == NSACR:
             word = 2 * word + random.randrange(2) if frame == DISTRIBUTOR else 0
         place = EL3 if random.random() < 0.8 else 0
@@ -136,11 +144,11 @@ class _Source(GuestOperations):
         random, cpu = self._random, self._cpu
         active = self._active[cpu]
         best = self._gic.highest_pending(cpu)
-        if active and random.random() < (0.4 if best is not None else 0.8):
+        if active and random.random() < (0.3 if any(self._gic.outputs(cpu)) else 0.8):
             at = len(active) - 1 if random.random() < 0.9 else random.randrange(len(active))
             register, intid, place = active.pop(at)
-            if random.random() < 0.1:
-                place = self._place
+            if random.random() < 0.4:
+                place = EL3 if random.random() < 0.7 else self._place
             yield Msr(cpu, _FINISHES[register], intid, place)
             if random.random() < 0.7:
                 yield Msr(cpu, icc.ICC_DIR_EL1, intid, place)

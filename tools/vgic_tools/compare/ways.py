@@ -192,7 +192,7 @@ WAYS: Final = {
             (Load, Store, Mrs, Msr, Line),
             _running,
             _beside_placed,
-            (),
+            (LateOutputs,),
             QEMU,
             1000,
             has="secure",

@@ -62,4 +62,4 @@ def _find(register: str, bits: int, config: vgic.Config) -> Found:
     address = number(register)
     if address is not None:
         return find_by_address(address, vgic.Gic(config))
-    return find_record(register, bits, config.profile.its.entries) or find_by_name(register)
+    return find_record(register, bits, config.profile.its.entries) or find_by_name(register, config.two_states)

@@ -14,6 +14,19 @@ from vgic_tools.lanes import in_ranges, intid_values
 __all__ = ["meaning"]
 
 _GROUPS: Final = ("Group 0", "Group 1")
+_MODIFIED: Final = ("as IGROUPR says", "Secure Group 1, where IGROUPR is 0")
+_ACCESSES: Final = (
+    "closed to Non-secure accesses",
+    "Non-secure accesses make it pending",
+    "they clear it too, and see whether it is active",
+    "they route it too",
+)
+_SGI_ACCESSES: Final = (
+    "no Non-secure PE generates it",
+    "Non-secure PEs generate it in Group 0",
+    "Non-secure PEs generate it in either Secure group",
+    "as 0b10",
+)
 _TRIGGERS: Final = ("level-sensitive", "0b01", "edge-triggered", "0b11")
 _IN_A_BYTE: Final = 8
 
@@ -48,6 +61,12 @@ def _lanes(layout: RegisterLayout, lanes: list[tuple[int, int]]) -> list[str]:
         return _each(lanes, lambda priority: f"priority {priority:#04x}")
     if "ICFGR" in layout.name:
         return _each(lanes, lambda trigger: _TRIGGERS[trigger])
+    if "IGRPMODR" in layout.name:
+        return _each(lanes, lambda modifier: _MODIFIED[modifier])
+    if layout.name == "GICD_NSACR":
+        return _each(lanes, lambda access: _ACCESSES[access])
+    if layout.name == "GICR_NSACR":
+        return _each(lanes, lambda access: _SGI_ACCESSES[access])
     if "IGROUPR" in layout.name:
         return _each(lanes, lambda group: _GROUPS[group])
     return _set(lanes, layout.fields[0].doc)

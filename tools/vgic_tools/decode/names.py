@@ -9,10 +9,9 @@ from typing import Final, NamedTuple
 from mmio import BitLayout, record, res1, rw
 from vgic import Gic
 from vgic.intids import FIRST_LPI
-from vgic.layouts import its_commands
-from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
-from vgic.layouts.gicd import GICD
-from vgic.layouts.gicr import RD_BASE, SGI_BASE
+from vgic.layouts import extended, its_commands
+from vgic.layouts.gicd import GICD, GICD_OF_TWO_STATES
+from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES
 from vgic.layouts.gits import CONTROL, TRANSLATION
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.its_tables import TableFormat
@@ -29,17 +28,16 @@ __all__ = [
     "value_of",
 ]
 
-_LAYOUTS: Final = (
-    *GICD,
-    *GICD_EXTENDED,
-    *RD_BASE,
-    *SGI_BASE,
-    *SGI_BASE_EXTENDED,
-    *CONTROL,
-    *TRANSLATION,
-    *ICC,
-    *ICC_OF_HIGHER_LEVELS,
-)
+_OTHERS: Final = (*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS)
+_LAYOUTS: Final = {
+    False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),
+    True: (
+        *(*GICD_OF_TWO_STATES, *extended.GICD_EXTENDED_OF_TWO_STATES),
+        *(*SGI_BASE_OF_TWO_STATES, *extended.SGI_BASE_EXTENDED_OF_TWO_STATES),
+        *_OTHERS,
+    ),
+}
+"""Of one Security state, and of two."""
 
 _COMMAND: Final = "COMMAND"
 _ENTRIES: Final = {"DTE": "device", "ITE": "translation", "CTE": "collection", "L1": "level1"}
@@ -71,26 +69,27 @@ class Found(NamedTuple):
 
 
 @cache
-def _titles() -> dict[str, Found]:
+def _titles(two_states: bool) -> dict[str, Found]:
     """Every register by its name."""
     return {
         title: Found(title, layout, index)
-        for layout in _LAYOUTS
+        for layout in _LAYOUTS[two_states]
         for index, title in enumerate(map(layout.title, range(layout.count)))
     }
 
 
-def find_by_name(name: str) -> Found:
+def find_by_name(name: str, two_states: bool = False) -> Found:
     """The register of this name, in any case: "gicr_typer", "GICD_IROUTER42", "ICC_CTLR" for ICC_CTLR_EL1.
 
-    A name without its number means any register of the array. Raises UsageError with the nearest names.
+    With `two_states` it is as in a VM of two Security states. A name without its number means any register of the
+    array. Raises UsageError with the nearest names.
     """
     wanted = name.upper().replace("<N>", "")
-    titles = _titles()
+    titles = _titles(two_states)
     for candidate in (wanted, f"{wanted}_EL1"):
         if candidate in titles:
             return titles[candidate]
-    for layout in _LAYOUTS:
+    for layout in _LAYOUTS[two_states]:
         plain = layout.name.replace("<n>", "")
         if wanted in (plain, plain.removesuffix("_EL1")) and layout.first is not None:
             return Found(layout.name if "<n>" in layout.name else f"{layout.name}<n>", layout)

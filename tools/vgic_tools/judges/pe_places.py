@@ -19,6 +19,7 @@ __all__ = [
     "describe",
     "interrupted_to",
     "is_virtual",
+    "leaves_beginning",
     "place_of",
     "places_of",
     "state_of",
@@ -102,6 +103,11 @@ def places_of(machine: Machine) -> tuple[int, ...]:
             redirections = [(True, True), (False, False), (True, False), (False, True)]
             states += [PeState(1, False, scr_irq, scr_fiq, imo, fmo) for imo, fmo in redirections]
     return tuple(dict.fromkeys(map(place_of, states)))
+
+
+def leaves_beginning(place: int) -> bool:
+    """True where the PE of a machine with EL3, which begins there, goes to another Exception level."""
+    return place != 0 and place & _EL != _EL
 
 
 def is_virtual(place: int) -> bool:

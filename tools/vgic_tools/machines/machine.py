@@ -48,7 +48,7 @@ class Machine:
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,{extended}"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
-            f"{' two Security states,' if config.two_states else ''}"
+            f"{' two Security states,' if config.two_states else ''}{' NMIs,' if config.nmi else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
@@ -124,6 +124,7 @@ def machine_options(command: CommandT) -> CommandT:
         click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
+        click.option("--nmi", is_flag=True, help="There are NMIs. Default: as the trace of a QEMU says."),
         click.option(
             "--security",
             type=click.Choice(["one", "two"]),
@@ -154,6 +155,7 @@ def machine_from_options(
     its: tuple[str, ...] = (),
     extended_spis: int | None = None,
     extended_ppis: int | None = None,
+    nmi: bool = False,
     security: str | None = None,
     machine: Path | None = None,
     default_cpus: int | None = None,
@@ -216,6 +218,8 @@ def machine_from_options(
             changes["spis"] = spis
         if extended_spis is not None:
             changes["extended_spis"] = extended_spis
+        if nmi:
+            changes["nmi"] = True
         if extended_ppis is not None:
             changes["extended_ppis"] = extended_ppis
         if priority_bits is not None:

@@ -37,6 +37,8 @@ MOST_CPUS: Final = 512
 # What every AArch64 CPU model of QEMU 7.2 and 10.0 has in its GICv3 CPU interface, and what machines of before had.
 PRIORITY_BITS: Final = 5
 OLD_PRIORITY_BITS: Final = 8
+LIST_REGISTERS: Final = 4
+"""With EL2."""
 
 _VERSION: Final = re.compile(r"virt-([0-9]{1,4})\.([0-9]{1,4})")
 _FIRST_WITH_LPIS: Final = (6, 2)
@@ -99,6 +101,7 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
         if numbers is None or numbers > _LAST_WITH_OLD_PRIORITIES
         else OLD_PRIORITY_BITS,
         lpis=None if has_lpis else False,
+        list_registers=LIST_REGISTERS if _flag(machine, "virtualization", "off", path) else 0,
         secure=secure,
         # Without firmware QEMU starts a kernel in Non-secure state, and lets it have the interrupts.
         reset_group=1 if secure and "kernel" in options and not _has_firmware(options, machine) else None,
@@ -126,6 +129,7 @@ def virt_config(
     its: bool = False,
     priority_bits: int = PRIORITY_BITS,
     lpis: bool | None = None,
+    list_registers: int = 0,
     secure: bool = False,
     reset_group: int | None = None,
     nmi: bool = False,
@@ -139,6 +143,7 @@ def virt_config(
         gicd_base=GICD_BASE,
         redistributor_regions=virt_regions(cpus),
         lpis=lpis,
+        list_registers=list_registers,
         its=(GITS_BASE,) if its else (),
         security="two" if secure else "one",
         nmi=nmi,

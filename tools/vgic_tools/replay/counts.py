@@ -13,6 +13,7 @@ from vgic_tools.replay.evaluations import OFFERS, OUTPUTS, Evaluations
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import SGI1R_NAME
 from vgic_tools.replay.system_registers import SystemRegister
+from vgic_tools.replay.virtual_outcomes import MAINTENANCE, VIRTUAL_OFFERS, VIRTUAL_OUTPUTS, VirtualOutcomes
 
 __all__ = ["LEGALITY", "LPI", "PPI", "SGI", "SPI", "Counts"]
 
@@ -99,6 +100,7 @@ class Counts:
         topology: Topology,
         registers: list[SystemRegister],
         evaluations: Evaluations,
+        virtual: VirtualOutcomes,
         traps: TrapPlan | None,
     ) -> None:
         """Add everything to the result."""
@@ -112,8 +114,8 @@ class Counts:
         _add(compared, "SGI deliveries", self.deliveries)
         _add(compared, LEGALITY, self.legality)
         for register in registers:
-            _add(inputs, "ICC reads", register.reads)
-            _add(inputs, "ICC writes", register.writes)
+            _add(inputs, f"{register.face} reads", register.reads)
+            _add(inputs, f"{register.face} writes", register.writes)
             _add(compared, register.name, register.compared)
             if traps is not None and result.exits is not None:
                 for write, count in ((False, register.reads), (True, register.writes)):
@@ -121,6 +123,9 @@ class Counts:
                         _add(result.exits, f"{'write' if write else 'read'} of {register.name}", count)
         _add(compared, OFFERS, evaluations.same_offers)
         _add(compared, OUTPUTS, evaluations.same_outputs)
+        _add(compared, VIRTUAL_OFFERS, virtual.same_offers)
+        _add(compared, VIRTUAL_OUTPUTS, virtual.same_outputs)
+        _add(compared, MAINTENANCE, virtual.same_maintenance)
         for name, others in enumerate(self._others):
             _add(result.accepted, f"{tables.names[name]} events", others.count)
         for key, taken in enumerate(self._taken):

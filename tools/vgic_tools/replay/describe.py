@@ -12,12 +12,15 @@ from mmio.trace import (
     Event,
     EventEntry,
     Line,
+    Maintenance,
     Message,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 from vgic import affinity
 
@@ -52,6 +55,14 @@ def describe(event: Event) -> str:
             return f"{affinity.text(event.cpu)} is offered {offer}"
         case Outputs():
             return f"{affinity.text(event.cpu)} drives IRQ {int(event.irq)} FIQ {int(event.fiq)}"
+        case VirtualCandidate():
+            best = "no list register" if event.list_register < 0 else f"list register {event.list_register}"
+            return f"{best} has the best virtual interrupt of {affinity.text(event.cpu)}"
+        case VirtualOutputs():
+            return f"{affinity.text(event.cpu)} drives virtual IRQ {int(event.irq)} FIQ {int(event.fiq)}"
+        case Maintenance():
+            level = "high" if event.level else "low"
+            return f"maintenance interrupt of {affinity.text(event.cpu)} goes {level}"
         case Message():
             return f"device {event.requester:#x} signals event {event.value:#x}"
         case CommandStart():

@@ -6,6 +6,7 @@ to be said about an event, it is fetched from the replay's history by its index.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from mypy_extensions import i64
@@ -28,6 +29,7 @@ from mmio.trace.records import (
     IRM,
     LEVEL,
     LINE,
+    MAINTENANCE,
     OTHER,
     OUTPUTS,
     PRIVATE,
@@ -36,6 +38,8 @@ from mmio.trace.records import (
     SIZE_MASK,
     SYSREG,
     TEXT,
+    VIRTUAL_CANDIDATE,
+    VIRTUAL_OUTPUTS,
     WRITE,
     WRITTEN,
     Packer,
@@ -51,15 +55,15 @@ from vgic import affinity
 from vgic.bits import bit
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host.trap_plan import TrapPlan
-from vgic.intids import FIRST_LPI, is_private
+from vgic.intids import FIRST_LPI, NMI_WAITS, is_private
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machines.machine import Machine
-from vgic_tools.replay import pe_states
+from vgic_tools.replay import pe_states, virtual_outcomes
 from vgic_tools.replay.counts import LEGALITY, LPI, PPI, SPI, Counts
 from vgic_tools.replay.counts import SGI as TAKEN_SGI
 from vgic_tools.replay.describe import describe
-from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.evaluations import Evaluations, levels_text
 from vgic_tools.replay.evidence import nothing_compared
 from vgic_tools.replay.findings import Findings
 from vgic_tools.replay.history import EventHistory, History, TraceHistory
@@ -71,6 +75,7 @@ from vgic_tools.replay.resets import ResetAttribution
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import generation, misdelivered
 from vgic_tools.replay.system_registers import SystemRegister
+from vgic_tools.replay.virtual_outcomes import VIRTUAL_OFFERS, VirtualOutcomes
 from vgic_tools.replay.watcher import Watcher
 from vgic_tools.replay.witness import HISTORY
 
@@ -78,6 +83,8 @@ __all__ = ["ReplayError", "replay"]
 
 _ICC_SGI1R_EL1: Final = vgic.ICC_SGI1R_EL1
 _NOTHING_PENDING: Final = 255
+_NO_INTID: Final = -1
+_MOST_LIST_REGISTERS: Final = 16
 _SPECIAL_FIRST: Final = 1020
 _SPECIAL_LAST: Final = 1023
 
@@ -110,7 +117,7 @@ def replay(
     if machine.config.its:
         if iter(trace) is trace:
             trace = list(trace)
-        lpis = LpiBytes(trace)
+        lpis = LpiBytes(trace, machine.config.two_states)
     if isinstance(trace, TraceReader) and migrate is None and watcher is None:
         run = _Replay(path, machine, trace.tables, TraceHistory(trace), keep_going, traps, lpis)
         trace.feed(run, progress)
@@ -171,8 +178,12 @@ class _Replay(RecordSink):
         if self._its is not None:
             self._its.follow(self._gic)
         self._two_states = machine.config.two_states
+        self._has_nmis = machine.config.nmi
         self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
+        self._virtual = VirtualOutcomes(self._gic)
+        self._maintenance: i64 = machine.config.maintenance_intid if machine.config.list_registers else _NO_INTID
+        """The PPI that the model drives itself."""
         pe_states.begin(self._gic)
         self._topology = machine.config.topology
         self._gicd_base = machine.config.gicd_base
@@ -219,6 +230,7 @@ class _Replay(RecordSink):
             if self._its is not None:
                 self._its.follow(self._gic)
             self._evaluations.follow(self._gic)
+            self._virtual.follow(self._gic)
             self._findings.follow(self._gic)
 
     def show(self, to: Callable[[Result, vgic.Gic], None]) -> None:
@@ -248,6 +260,8 @@ class _Replay(RecordSink):
             self._delivery(data, at, index)
         elif kind == CPU_RESET:
             self._cpu_reset(data, at, index, thread)
+        elif kind in (VIRTUAL_CANDIDATE, VIRTUAL_OUTPUTS, MAINTENANCE):
+            self._virtual_outcome(kind, self._places.cpu(data, at, index), data, at, index)
         elif kind == TEXT:
             self.result.accepted["lines that are no trace event"] += 1
         elif kind == WRITTEN:
@@ -274,7 +288,13 @@ class _Replay(RecordSink):
         for address, count in self._counts.compared_reads():
             result.compared[self._places.name_at(address)] += count
         self._counts.sum_up(
-            result, self._tables, self._topology, self._places.registers, self._evaluations, self._traps
+            result,
+            self._tables,
+            self._topology,
+            self._places.registers,
+            self._evaluations,
+            self._virtual,
+            self._traps,
         )
         if not result.diverged and result.compared.total() == result.compared[LEGALITY]:
             result.undecided = nothing_compared(result.events, self._tables.names)
@@ -313,6 +333,9 @@ class _Replay(RecordSink):
         self._logged_first(index)
         flags: i64 = data[at + 1]
         intid = number_of(data, at)
+        if flags & PRIVATE and intid == self._maintenance:
+            self._maintained(self._places.cpu(data, at, index), flags & LEVEL != 0, index)
+            return
         try:
             if flags & PRIVATE:
                 interrupt: vgic.Interrupt = self._gic.ppi(self._places.cpu(data, at, index), intid)
@@ -322,6 +345,43 @@ class _Replay(RecordSink):
             raise self._places.error(index, str(error)) from error
         interrupt.set_level(flags & LEVEL != 0)
         self._counts.line_changes += 1
+
+    def _virtual_outcome(self, kind: i64, cpu: i64, data: bytes, at: i64, index: i64) -> None:
+        """What the virtual CPU interface of a PE shows."""
+        flags: i64 = data[at + 1]
+        if kind == MAINTENANCE:
+            self._maintained(cpu, flags & LEVEL != 0, index)
+        elif kind == VIRTUAL_OUTPUTS:
+            outputs = self._virtual.outputs(cpu)
+            if flags == outputs:
+                self._virtual.same_outputs += 1
+            else:
+                self._differs(
+                    virtual_outcomes.VIRTUAL_OUTPUTS, cpu, levels_text(flags), levels_text(outputs), index
+                )
+        else:
+            # One more than the number of the list register.
+            recorded, shown = number_of(data, at), self._virtual.candidate(cpu) + 1
+            if recorded > _MOST_LIST_REGISTERS:
+                self.result.accepted["evaluations that offer a virtual LPI"] += 1
+            elif recorded == shown:
+                self._virtual.same_offers += 1
+            else:
+                expected, got = _list_register_text(recorded), _list_register_text(shown)
+                self._differs(VIRTUAL_OFFERS, cpu, expected, got, index)
+
+    def _maintained(self, cpu: i64, level: bool, index: i64) -> None:
+        """Compare the level of a PE's maintenance interrupt."""
+        got = self._virtual.maintenance(cpu)
+        if got == level:
+            self._virtual.same_maintenance += 1
+        else:
+            self._differs(virtual_outcomes.MAINTENANCE, cpu, _level_text(level), _level_text(got), index)
+
+    def _differs(self, what: str, cpu: i64, expected: str, got: str, index: i64) -> None:
+        self.result.compared[what] += 1
+        self._findings.outcome(index, what, cpu, expected, got)
+        self._diverged = self.result.diverged
 
     def _cpu_reset(self, data: bytes, at: i64, index: i64, thread: i64) -> None:
         """Reset a PE's CPU interface, now or when it is known which one it is."""
@@ -409,7 +469,10 @@ class _Replay(RecordSink):
             if register.ends:
                 # The recorder evaluates between priority drop and deactivation: the offer is still the old one.
                 self._evaluations.passed_through(cpu)
-            self._gic.sysreg_write(cpu, register.encoding, value)
+            if register.virtual:
+                self._gic.icv_write(cpu, register.encoding, value)
+            else:
+                self._gic.sysreg_write(cpu, register.encoding, value)
             return
         register.reads += 1
         if register.acknowledges:
@@ -513,9 +576,18 @@ class _Replay(RecordSink):
             self._counts.taken(cpu, LPI)
             self._activate_lpi(cpu)
             return
+        if self._has_nmis and register.encoding == vgic.ICC_IAR1_EL1 and self._gic.nmi(cpu):
+            self._learn_sctlr(cpu, value == NMI_WAITS)
         self._compare_register(register, cpu, value, index)
         if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
             self._counts.taken(cpu, _kind(value))
+
+    def _learn_sctlr(self, cpu: i64, nmi: bool) -> None:
+        """Tell the model SCTLR_ELx.NMI, which no event does but what ICC_IAR1_EL1 returns of an NMI (NMI-5)."""
+        state = self._gic.pe_state(cpu)
+        if state.sctlr_nmi != nmi:
+            self._gic.set_pe_state(cpu, replace(state, sctlr_nmi=nmi))
+            self.result.accepted["SCTLR_ELx.NMI, which only acknowledgements of NMIs tell"] += 1
 
     def _activate_lpi(self, cpu: i64) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
@@ -527,7 +599,10 @@ class _Replay(RecordSink):
     # Comparing.
 
     def _compare_register(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
-        got = self._gic.sysreg_read(cpu, register.encoding)
+        if register.virtual:
+            got = self._gic.icv_read(cpu, register.encoding)
+        else:
+            got = self._gic.sysreg_read(cpu, register.encoding)
         register.compared += 1
         if got != value:
             assert register.layout is not None
@@ -561,6 +636,14 @@ def _kind(intid: int) -> i64:
     if intid >= FIRST_LPI:
         return LPI
     return TAKEN_SGI if intid < 16 else PPI if is_private(intid) else SPI
+
+
+def _list_register_text(place: i64) -> str:
+    return f"list register {place - 1}" if place else "no list register"
+
+
+def _level_text(level: bool) -> str:
+    return "high" if level else "low"
 
 
 def _legality(illegal: bool) -> str:

@@ -21,7 +21,7 @@ from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
 
-__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations"]
+__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations", "levels_text"]
 
 OFFERS: Final = "highest pending interrupts"
 OUTPUTS: Final = "IRQ and FIQ outputs"
@@ -115,7 +115,9 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            offer = key >> PRIORITY_LSB << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
+            # Superpriority is half a priority better than 0.
+            priority = key >> PRIORITY_LSB if key > 0 else 0
+            offer = priority << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
             offer |= interface.best_in.number
         state = offer << 2
         if interface.irq:
@@ -279,7 +281,7 @@ class Evaluations:
             if outputs == state & 3:
                 self.same_outputs += 1
             else:
-                expected, got = _levels_text(outputs), _levels_text(state & 3)
+                expected, got = levels_text(outputs), levels_text(state & 3)
                 differences.append(Difference(evaluation.outputs_index, OUTPUTS, cpu, expected, got))
         return differences
 
@@ -310,5 +312,6 @@ def _offer_text(offer: i64) -> str:
     return f"INTID {intid}, group {offer & _GROUP}, priority {offer >> _PRIORITY_SHIFT:#04x}"
 
 
-def _levels_text(outputs: i64) -> str:
+def levels_text(outputs: i64) -> str:
+    """IRQ (bit 1) and FIQ (bit 0) in words."""
     return f"IRQ {outputs >> 1} FIQ {outputs & 1}"

@@ -248,8 +248,8 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
             )
     event = divergence.event
     refused_inmir = divergence.what == LEGALITY and isinstance(event, Access) and _is_inmir(event)
-    if seen.nmi is not None and (concerns_interrupts or refused_inmir):
-        return f"line {seen.nmi} makes interrupts NMIs, which are not modelled, and touch what is offered first"
+    if seen.nmi is not None and not gic.config.nmi and (concerns_interrupts or refused_inmir):
+        return f"line {seen.nmi} makes interrupts NMIs, and the machine has none: --nmi makes it another"
     if seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
         return (
             f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and"

@@ -69,11 +69,12 @@ class _Stretch:
 class LpiBytes:
     """What must have been in the LPI configuration table, and from which event of the trace on.
 
-    Events are counted from 0.
+    Events are counted from 0. With two Security states the bytes hold the Non-secure view of a priority, and so do
+    the registers of SPIs that the guest writes; offers do not.
     """
 
-    def __init__(self, trace: Iterable[Event]) -> None:
-        found = _found(trace)
+    def __init__(self, trace: Iterable[Event], two_states: bool) -> None:
+        found = _found(trace, two_states)
         self._stretches = found.stretches
         self._priorities = found.priorities
         self.assumed: int = ASSUMED_PRIORITY if found.spis is None else found.spis
@@ -107,7 +108,8 @@ class LpiBytes:
 class _Finder(RecordSink):
     """Looks for what a trace shows of LPIs."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, two_states: bool) -> None:
+        self._two_states = two_states
         self.stretches: dict[int, list[_Stretch]] = {}
         self.priorities: dict[int, int] = {}
         self.spis: int | None = None
@@ -124,6 +126,8 @@ class _Finder(RecordSink):
         if kind == CANDIDATE:
             intid, priority = number_of(data, at), value_of(data, at)
             if intid >= FIRST_LPI and priority != _NOTHING_PENDING:
+                if self._two_states:
+                    priority = priority << 1 & 0xFF
                 stretch = self._of(intid)[-1]
                 stretch.enabled = True
                 if stretch.priority is None:
@@ -161,15 +165,15 @@ class _Finder(RecordSink):
         return self.stretches.setdefault(intid, [_Stretch(START)])
 
 
-def _found(trace: Iterable[Event]) -> _Finder:
+def _found(trace: Iterable[Event], two_states: bool) -> _Finder:
     """What there is in a trace. What is wrong with it, the replay itself will say where it comes to it."""
     with suppress(TraceError, RecordError):
         if isinstance(trace, TraceReader):
-            finder = _Finder(trace.tables)
+            finder = _Finder(trace.tables, two_states)
             trace.feed(finder)
         else:
             packer = Packer()
-            finder = _Finder(packer.tables)
+            finder = _Finder(packer.tables, two_states)
             for index, event in enumerate(trace):
                 finder.take(packer.pack(event), 0, index, 0)
     return finder

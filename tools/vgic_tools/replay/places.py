@@ -26,6 +26,7 @@ class Places:
         """The system registers of the tables, as far as records referred to them."""
         self._path = path
         self._topology = gic.config.topology
+        self._list_registers = gic.config.list_registers
         self._map = gic.map
         self._history = history
         self._cpus: list[int] = []
@@ -56,7 +57,8 @@ class Places:
         if number >= len(self.registers):
             names = self.tables.registers
             _check(number, len(names), "register", index)
-            self.registers += [system_register(name) for name in names[len(self.registers) :]]
+            added = names[len(self.registers) :]
+            self.registers += [system_register(name, self._list_registers) for name in added]
         return self.registers[number]
 
     def name(self, data: bytes, at: i64, index: i64) -> i64:

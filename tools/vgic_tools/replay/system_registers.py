@@ -4,13 +4,21 @@ from typing import Final
 
 from mmio import RegisterLayout
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
+from vgic.layouts.ich import ICH
+from vgic.layouts.nmi import NMIAR1
 
 __all__ = ["SystemRegister", "system_register"]
 
-# Recorders name system registers without the exception level, where that is EL1.
-_LAYOUTS: Final = {
+# Recorders name system registers without the exception level where that is EL1, and ICH registers now and then.
+_PHYSICAL: Final = {
     layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
-    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS)
+    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS, NMIAR1)
+    for index in range(layout.count)
+}
+_VIRTUAL: Final = {f"ICV{name.removeprefix('ICC')}": found for name, found in _PHYSICAL.items()}
+_HYPERVISOR: Final = {
+    layout.title(index).removesuffix("_EL2"): (layout, layout.offset + index)
+    for layout in ICH
     for index in range(layout.count)
 }
 
@@ -22,7 +30,10 @@ class SystemRegister:
         self.name = name
         self.layout = layout
         self.encoding = encoding
-        self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1")
+        self.face = name[:3]
+        """ICC, ICV or ICH."""
+        self.virtual = self.face == "ICV"
+        self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1", "ICC_NMIAR1")
         self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
         self.of_higher_level = name.endswith(("_EL2", "_EL3"))
         """Only EL3 reaches all of these."""
@@ -33,7 +44,10 @@ class SystemRegister:
         self.compared = 0
 
 
-def system_register(name: str) -> SystemRegister:
-    """The register of this name."""
-    layout, encoding = _LAYOUTS.get(name, (None, 0))
+def system_register(name: str, list_registers: int) -> SystemRegister:
+    """The register of this name, of a machine that has so many list registers."""
+    found = _PHYSICAL.get(name)
+    if found is None and list_registers:
+        found = _VIRTUAL.get(name) or _HYPERVISOR.get(name.removesuffix("_EL2"))
+    layout, encoding = (None, 0) if found is None else found
     return SystemRegister(name, layout, encoding)

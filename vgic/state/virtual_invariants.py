@@ -1,0 +1,46 @@
+"""What must hold of virtual CPU interfaces between any two operations, from their list registers alone."""
+
+from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic.errors import InvariantError
+from vgic.interrupts.banks import PrivateInterrupts
+
+__all__ = ["check_virtual_interface"]
+
+
+def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts, maintenance_intid: int) -> None:
+    """Raise InvariantError naming the first contradiction. O(list registers)."""
+    interface = control.interface
+    name = f"virtual CPU interface {interface.cpu}"
+    keys = [
+        (register.priority << PRIORITY_LSB | number, register.group)
+        for number, register in enumerate(control.list_registers.registers)
+        if register.pending and not register.active
+    ]
+    offers = [(key, group) for key, group in keys if interface.groups[group].enabled and key < IDLE_KEY]
+    best, group = min(offers, default=(NO_KEY, GROUP1))
+    if interface.best_key != best or (offers and interface.best_in.number != group):
+        raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
+    running, running_group = min((_running(state), number) for number, state in enumerate(interface.groups))
+    if interface.running != running or (running != IDLE_PRIORITY and interface.running_group != running_group):
+        raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {running:#x}")
+    mask = interface.groups[group].mask
+    priority = best >> PRIORITY_LSB
+    preempts = running == IDLE_PRIORITY or priority & mask < running & mask
+    signals = interface.on and bool(offers) and priority < interface.pmr and preempts
+    outputs = signals and group == GROUP1, signals and group == GROUP0
+    if (interface.irq, interface.fiq) != outputs:
+        raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
+    asserted = interface.on and control.status() != 0
+    line = private.words[0].line >> maintenance_intid & 1 != 0
+    if control.maintenance != asserted or line != asserted:
+        raise InvariantError(
+            f"{name}: the maintenance interrupt is {control.maintenance}, its line {line}; should be {asserted}"
+        )
+
+
+def _running(group: GroupState) -> int:
+    """The highest group priority that is active, by the bits alone."""
+    active = group.all()
+    return (active & -active).bit_length() - 1 << 8 - group.levels.bit_length() + 1 if active else IDLE_PRIORITY
