@@ -12,8 +12,10 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
+from vgic.cpu_interface.nmi import NmiSink
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.virtual_control import VirtualControl, VirtualLineSink
+from vgic.cpu_interface.reach import Reach
+from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
@@ -39,6 +41,7 @@ from vgic.layouts.icc import (
     ICC_IGRPEN0_EL1,
     ICC_IGRPEN1_EL1,
     ICC_IGRPEN1_EL3,
+    ICC_NMIAR1_EL1,
     ICC_PMR_EL1,
     ICC_RPR_EL1,
     ICC_SGI0R_EL1,
@@ -60,7 +63,7 @@ from vgic.layouts.ich import (
     ICH_VTR_EL2,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, Observer, WakeObserver
+from vgic.observer import IllegalSysReg, ItsObserver, Observer, VirtualLineSink, WakeObserver
 from vgic.profiles import ARCH, KVM, KVM_7_2, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
@@ -91,6 +94,7 @@ __all__ = [
     "ICC_IGRPEN0_EL1",
     "ICC_IGRPEN1_EL1",
     "ICC_IGRPEN1_EL3",
+    "ICC_NMIAR1_EL1",
     "ICC_PMR_EL1",
     "ICC_RPR_EL1",
     "ICC_SGI0R_EL1",
@@ -130,6 +134,7 @@ __all__ = [
     "Lpi",
     "MsiOutcome",
     "MsiResult",
+    "NmiSink",
     "NoMemory",
     "Observer",
     "PeState",
@@ -137,6 +142,7 @@ __all__ = [
     "Profile",
     "Ram",
     "RamRegions",
+    "Reach",
     "RedistributorRegion",
     "SavedState",
     "Spi",

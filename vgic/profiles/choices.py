@@ -62,6 +62,14 @@ class Profile:
     """What a VM has unless its Config says otherwise."""
     one_state: bool = False
     """There is no VM with a second Security state."""
+    nmis: bool = True
+    """A VM may have NMIs."""
+    nmi_keeps_priority: bool = False
+    """The field of IPRIORITYR of an interrupt with superpriority is as that of any other, else RES0."""
+    nmi_runs_as_nonsecure: bool = False
+    """ICC_RPR_EL1 shows with one Security state, too, that what runs with superpriority is Non-secure."""
+    extended_ranges: bool = True
+    """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False
     """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
     fixed: Mapping[str, int] = field(default_factory=dict)
@@ -107,6 +115,10 @@ class Profile:
     """EOIR deactivates only an interrupt of its own group."""
     virtual_interface: bool = False
     """CPU interfaces are virtual ones, which finish only what is in one of their list registers."""
+    icv_dir_ignores_lpis: bool = False
+    """ICV_DIR_EL1 ignores LPIs, and all else above the special INTIDs."""
+    vgrp0d_looks_at_group_1: bool = False
+    """ICH_MISR_EL2.VGrp0D says that virtual Group 1 is disabled."""
     counts_every_end: bool = False
     """EOIcount counts every EOIR and DIR of what is in no list register; else those that would deactivate."""
     dir_reaches_other_pes: bool = False
