@@ -84,6 +84,8 @@ class RandomGuest(RuleBasedStateMachine):
     reference: type[Reference] = Reference
     least_bits = 4
     """Of a priority."""
+    extends = True
+    """Some have extended ranges."""
     options: Mapping[str, Any] = MappingProxyType({})
     """What else the machine is."""
     seen: Counter[str]
@@ -107,7 +109,7 @@ class RandomGuest(RuleBasedStateMachine):
         extended: tuple[int, int],
     ) -> None:
         bits = max(bits, self.least_bits)
-        extended_spis, extended_ppis = extended if self.profile.extended_ranges else (0, 0)
+        extended_spis, extended_ppis = extended if self.profile.extended_ranges and self.extends else (0, 0)
         topology = vgic.Topology(a << 24 | b << 16 | c << 8 | d for a, b, c, d in affinities)
         regions, base = [], 0x4000_0000
         for gap in gaps[: len(affinities)]:

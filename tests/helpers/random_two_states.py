@@ -29,6 +29,7 @@ class RandomTwoStatesGuest(RandomGuest):
 
     reference = TwoStatesReference
     least_bits = 5
+    extends = False
     options = {"security": "two"}  # noqa: RUF012
     secure = True
     """Accesses to memory are Secure now."""
@@ -39,16 +40,16 @@ class RandomTwoStatesGuest(RandomGuest):
         for intid in range(32, 32 + 32 * self.words):
             self.mmio(None, IROUTER + 8 * intid, 8, irouter(affinities[intid % len(affinities)]))
         for word in range(1, self.words + 1):
-            self.enable(None, 0, word)
+            self.enable(None, word)
         for cpu in range(self.count):
             self.mmio(cpu, WAKER, 4, 0)
-            self.enable(cpu, SGI_BASE, 0)
+            self.enable(cpu, 0)
             self.unmask(cpu)
 
-    def enable(self, redistributor: int | None, base: int, word: int) -> None:
+    def enable(self, redistributor: int | None, word: int, extended: bool = False) -> None:
         """Two interrupts of each four in Non-secure Group 1, one in Secure Group 1."""
-        super().enable(redistributor, base, word)
-        self.mmio(redistributor, base + IGRPMODR + 4 * word, 4, 0x4444_4444)
+        super().enable(redistributor, word, extended)
+        self.mmio(redistributor, self.spot(redistributor, IGRPMODR, 4 * word, extended), 4, 0x4444_4444)
 
     def unmask(self, cpu: int) -> None:
         before = self.other.cpus[cpu].pe
@@ -90,11 +91,10 @@ class RandomTwoStatesGuest(RandomGuest):
         if self.steps:
             super().registers_agree()
 
-    def compare_words(self, redistributor: int | None, base: int, word: int) -> None:
-        super().compare_words(redistributor, base, word)
-        self.compare(redistributor, base + IGRPMODR + 4 * word, 4)
-        for register in range(2):
-            self.compare(redistributor, base + NSACR + 8 * word + 4 * register, 4)
+    def compare_words(self, redistributor: int | None, word: int, extended: bool = False) -> None:
+        super().compare_words(redistributor, word, extended)
+        for array, at in ((IGRPMODR, 4 * word), (NSACR, 8 * word), (NSACR, 8 * word + 4)):
+            self.compare(redistributor, self.spot(redistributor, array, at, extended), 4)
 
     @rule(cpu=cpus, state=states)
     def enter(self, cpu: int, state: PeState) -> None:

@@ -85,13 +85,13 @@ class TwoStateCpu(Cpu):
 
 
 class TwoStatesReference(Reference):
-    """The architecture with two Security states, until DS is set; without 1-of-N, LPIs and range selectors."""
+    """Two Security states until DS is set; without 1-of-N, LPIs, range selectors and extended ranges."""
 
     control_writable = ENABLES
 
-    def __init__(self, affinities: list[Affinity], spis: int, priority_bits: int) -> None:
+    def __init__(self, affinities: list[Affinity], spis: int, priority_bits: int, *extended: int) -> None:
         self.ds = False
-        super().__init__(affinities, spis, priority_bits)
+        super().__init__(affinities, spis, priority_bits, *extended)
 
     def reset_interrupts(self) -> None:
         for one in self.interrupts.values():
