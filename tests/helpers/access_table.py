@@ -79,6 +79,22 @@ ROWS: Final = {
     "IROUTER": Row(0x6000, 64, (RAZ_WI, RAZ_WI, RAZ_WI, RW), RW, "route"),
 }
 
+EXTENDED_OFFSETS: Final = {
+    "IGROUPR": 0x1000,
+    "ISENABLER": 0x1200,
+    "ICENABLER": 0x1400,
+    "ISPENDR": 0x1600,
+    "ICPENDR": 0x1800,
+    "ISACTIVER": 0x1A00,
+    "ICACTIVER": 0x1C00,
+    "IPRIORITYR": 0x2000,
+    "ICFGR": 0x3000,
+    "IGRPMODR": 0x3400,
+    "NSACR": 0x3600,
+    "IROUTER": 0x8000,
+}
+"""In the Distributor, of the register of INTID 4096; a Redistributor has its extended PPIs behind the others."""
+
 WRITABLE: Final = {"priority": 0xF8, "config": 0b10, "route": 0xFF_80FF_FFFF}
 """The bits of a field that a VM with 32 priorities keeps."""
 

@@ -86,6 +86,15 @@ FINISHING: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1)
 USUALLY_ALL: Final = (vgic.ICC_PMR_EL1, vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)
 """Else hardly anything would ever be taken."""
 ACKNOWLEDGING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
+SENDING: Final = (vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1, vgic.ICC_SGI0R_EL1)
+NONSECURE_ALONE: Final = (
+    vgic.ICC_BPR1_EL1,
+    vgic.ICC_AP1R0_EL1,
+    vgic.ICC_CTLR_EL1,
+    vgic.ICC_IGRPEN1_EL1,
+    *SENDING,
+)
+"""What of a Non-secure PE's registers has nothing to do with what is Secure: all but what it takes and finishes."""
 SHOW_BOTH_STATES: Final = (vgic.ICC_RPR_EL1, vgic.ICC_PMR_EL1, vgic.ICC_CTLR_EL1)
 """Secure reads of these are compared in what is stored, of which some is Non-secure."""
 ACTIVE: Final = (vgic.ICC_AP0R0_EL1, vgic.ICC_AP1R0_EL1)

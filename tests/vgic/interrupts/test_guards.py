@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 import vgic
-from access_table import ROWS, Group, Row, Subject, expected_field, expected_read
+from access_table import EXTENDED_OFFSETS, ROWS, Group, Row, Subject, expected_field, expected_read
 from offsets import BANK, GICD, GICR
 
 GROUPS: Final = tuple(Group)
@@ -21,22 +21,30 @@ EDGE: Final = 0b10
 SPIS: Final = tuple(product(GROUPS, range(4))) * 2
 
 
+FIRST: Final = {"GICD": FIRST_SPI, "GICR": 0, "GICD, extended": 32, "GICR, extended": 32}
+"""Of the 32 interrupts that are looked at, how many the registers at a row's offset have before the first."""
+
+
 class Machine:
-    """A VM with two Security states, by addresses; `intid` 0 to 31 are private to vCPU 0."""
+    """A VM with two Security states, by addresses; private interrupts are those of vCPU 0."""
 
     def __init__(self, bank: str) -> None:
-        config = vgic.Config(vgic.Topology.kvm(2), spis=96, security="two")
+        config = vgic.Config(vgic.Topology.kvm(2), spis=96, security="two", extended_spis=96, extended_ppis=32)
         self.gic = vgic.Gic(config)
         self.gicd = config.gicd_base
-        self.private = bank == "GICR"
+        self.bank = bank
+        self.private = bank.startswith("GICR")
         self.base = self.gic.redistributor_bases[0] + GICR.SGI_BASE if self.private else self.gicd
-        self.first = 0 if self.private else FIRST_SPI
+        self.first = FIRST[bank]
         self.two_states = True
 
     def address(self, row: Row, place: int) -> int:
         """Of the register with the field of the interrupt that is `place`-th."""
         number = (self.first + place) * row.bits // 8
-        return self.base + row.offset + number // _size(row) * _size(row)
+        offset = row.offset
+        if self.bank == "GICD, extended":
+            offset = EXTENDED_OFFSETS[next(name for name, known in ROWS.items() if known is row)]
+        return self.base + offset + number // _size(row) * _size(row)
 
     def read(self, row: Row, place: int, secure: bool) -> int:
         """The register with that field."""
@@ -100,13 +108,13 @@ def configured(bank: str, joined: bool, rng: random.Random) -> tuple[Machine, li
 
 
 def accesses(bank: str) -> list[tuple[str, str]]:
-    return [(bank, name) for name in ROWS if not (bank == "GICR" and name in ("NSACR", "IROUTER"))]
+    return [(bank, name) for name in ROWS if not (bank.startswith("GICR") and name in ("NSACR", "IROUTER"))]
 
 
 @pytest.mark.rule("SEC-2", "SEC-3", "SEC-4", "SEC-5", "SEC-6")
 @pytest.mark.parametrize("joined", [False, True], ids=["two-states", "DS"])
 @pytest.mark.parametrize("secure", [False, True], ids=["Non-secure", "Secure"])
-@pytest.mark.parametrize(("bank", "name"), accesses("GICD") + accesses("GICR"))
+@pytest.mark.parametrize(("bank", "name"), [access for bank in FIRST for access in accesses(bank)])
 def test_each_view_of_each_register(bank: str, name: str, secure: bool, joined: bool) -> None:
     rng = random.Random(f"{bank} {name} {secure} {joined}")
     row, two_states = ROWS[name], not joined
