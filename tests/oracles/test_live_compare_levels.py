@@ -16,6 +16,7 @@ from vgic_tools.judges.building import COMPILER
 pytestmark = [NEEDS_QEMU, pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"needs {COMPILER}")]
 
 
+@pytest.mark.rule("PE-20", "PE-21", "PE-22", "PE-23", "PE-25", "VCPU-16", "VCPU-23", "VCPU-24", "VCPU-25")
 @pytest.mark.parametrize("name", ["secure", "hypervisor"])
 @pytest.mark.parametrize(("operations", "seed"), [(6000, 1), pytest.param(50_000, 2, marks=pytest.mark.slow)])
 def test_pes_at_every_level_do_the_same(name: str, operations: int, seed: int) -> None:

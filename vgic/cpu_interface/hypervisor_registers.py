@@ -13,7 +13,7 @@ from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.cpu_interface.virtual_registers import constant_fields
-from vgic.layouts import icc, ich
+from vgic.layouts import ich
 
 __all__ = ["HypervisorRegister", "HypervisorRegisters"]
 
@@ -48,7 +48,6 @@ class HypervisorRegister:
     def __init__(self, kept: int = 0) -> None:
         self.kept = kept
         """The bits that are state."""
-        self.takes_writes = kept != 0
         self.name = ""
         self.ones = 0
         """The bits that always read as one."""
@@ -76,14 +75,6 @@ class _Constant(HypervisorRegister):
 
     def view(self, control: VirtualControl) -> int:
         return self.value
-
-
-class _SystemRegisterEnable(_Constant):
-    """ICC_SRE_EL2: system registers are the only interface, so all of it is RAO/WI (rule VCPU-26)."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.takes_writes = True
 
 
 class _MaintenanceStatus(HypervisorRegister):
@@ -178,7 +169,7 @@ class HypervisorRegisters:
         self.stored: list[HypervisorRegister] = []
         """Those that are state."""
         self._registers: dict[int, HypervisorRegister] = {}
-        self._layouts = {layout.name: layout for layout in (*ich.ICH, *icc.ICC_OF_HIGHER_LEVELS)}
+        self._layouts = {layout.name: layout for layout in ich.ICH}
         self._writable = config.profile.writable
         fields = constant_fields(config)
         preemption_bits = min(config.priority_bits, _MAX_PREEMPTION_BITS)
@@ -192,7 +183,6 @@ class HypervisorRegisters:
         # Priorities have as many bits as the CPU interface implements, the others are reserved.
         reserved = _PRIORITY_MASK >> config.priority_bits
         self._add("ICH_HCR_EL2", _Control(self._kept("ICH_HCR_EL2", _ABSENT_CONTROLS)))
-        self._add("ICC_SRE_EL2", _SystemRegisterEnable())
         self._add("ICH_VTR_EL2", _Constant(ich.VTR.encode(vtr)))
         self._add("ICH_MISR_EL2", _MaintenanceStatus())
         self._add("ICH_EISR_EL2", _EndStatus())
@@ -222,7 +212,7 @@ class HypervisorRegisters:
     def defined(self, encoding: int, write: bool) -> bool:
         """True where there is the register, and it takes the access (rule VCPU-2)."""
         found = self._registers.get(encoding)
-        return found is not None and (found.takes_writes or not write)
+        return found is not None and (found.kept != 0 or not write)
 
     def read(self, control: VirtualControl, encoding: int) -> int:
         """Read a register; ILLEGAL where the access is not `defined`."""
@@ -232,7 +222,7 @@ class HypervisorRegisters:
     def write(self, control: VirtualControl, encoding: int, value: int) -> bool:
         """Write `value` (64 bits); False where the access is not `defined`."""
         found = self._registers.get(encoding)
-        if found is None or not found.takes_writes:
+        if found is None or not found.kept:
             return False
         found.restore(control, value)
         control.interface.find_derived()

@@ -25,7 +25,6 @@ from hypervisor import (
     Hypervisor,
     U,
 )
-from vgic.config import SecurityStates
 from vgic.layouts.ich import VTR
 
 SPURIOUS = 1023
@@ -440,16 +439,6 @@ def test_with_eoimode_only_what_would_deactivate_is_counted(profile: vgic.Profil
         end()
         found.append(hypervisor.ich("ICH_HCR") >> 27)
     assert found == counts
-
-
-@pytest.mark.rule("VCPU-26")
-@pytest.mark.parametrize("security", ["one", "two"])
-def test_system_registers_cannot_be_turned_off(security: SecurityStates) -> None:
-    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), list_registers=1, security=security))
-    gic.set_pe_state(0, vgic.PeState(el=2))
-    assert gic.sysreg_defined(vgic.ICC_SRE_EL2, 1)
-    assert gic.msr(0, vgic.ICC_SRE_EL2, 0)
-    assert gic.mrs(0, vgic.ICC_SRE_EL2) == 0xF
 
 
 @pytest.mark.rule("VCPU-24")

@@ -15,6 +15,7 @@ from vgic.cpu_interface.pe_state import PeState
 from vgic.layouts import icc, ich
 from vgic_tools.compare.accesses import PRIORITIES, SGI_BASE, Access, every_register
 from vgic_tools.compare.engine import Life
+from vgic_tools.compare.sources import saved_now_and_then
 from vgic_tools.judges.model import ISR_EL1
 from vgic_tools.judges.pe_places import place_of
 from vgic_tools.judges.protocol import Line, Machine, Model, Mrs, Msr, Operation, Store
@@ -71,15 +72,13 @@ def hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, version
         name = f"{seed}/{number}"
         random = Random(name)
         machine = Machine(cpus or random.choice((1, 2, 3)), virtualization=True)
-        yield Life(machine, _operations(name), _sweep)
+        yield Life(machine, _operations(name, areas), _sweep)
 
 
-def _operations(name: str) -> Callable[[Model], Iterator[Operation]]:
+def _operations(name: str, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
     def drawn(model: Model) -> Iterator[Operation]:
-        source = _Source(Random(f"{name}/operations"), model.gic)
-        yield from source.preparation()
-        while True:
-            yield from source.operations()
+        random = Random(f"{name}/operations")
+        yield from saved_now_and_then(random, _Source(random, model.gic).without_end(), areas)
 
     return drawn
 
@@ -142,6 +141,12 @@ class _Source:
                 (ich.ICH_HCR_EL2, ENABLED),
             ):
                 yield Msr(cpu, register, value, EL2)
+
+    def without_end(self) -> Iterator[Operation]:
+        """The preparation and whatever follows."""
+        yield from self.preparation()
+        while True:
+            yield from self.operations()
 
     def operations(self) -> Iterator[Operation]:
         """The next few."""

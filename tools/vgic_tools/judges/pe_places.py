@@ -25,6 +25,7 @@ __all__ = [
     "places_of",
     "shown_at",
     "state_of",
+    "takes_interrupts",
     "trapped_to",
 ]
 
@@ -97,6 +98,11 @@ def places_of(machine: Machine) -> tuple[int, ...]:
 def leaves_beginning(place: int) -> bool:
     """True where the PE of a machine with EL3, which begins there, goes to another Exception level."""
     return place != 0 and place & _EL != _EL
+
+
+def takes_interrupts(place: int) -> bool:
+    """True where SCR_EL3 has no interrupt taken to EL3."""
+    return not place & (_SCR_IRQ | _SCR_FIQ)
 
 
 def is_virtual(place: int) -> bool:
