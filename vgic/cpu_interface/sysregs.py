@@ -149,6 +149,7 @@ class SystemRegisters:
 
     def add_faces(self, virtual: dict[int, Slot]) -> None:
         """Let a PE with EL2 see its virtual CPU interface, in tables of their own (`CpuInterface.face`)."""
+        self._add_higher("ICC_SRE_EL2", Register())
         physical = self._slots
         for face in (GROUP0_VIRTUAL, GROUP1_VIRTUAL, GROUP0_VIRTUAL | GROUP1_VIRTUAL):
             table = list(physical)

@@ -89,6 +89,16 @@ def test_sre_is_never_redirected() -> None:
     assert reach(hypervisor, vgic.ICC_SRE_EL1, state) is PHYSICAL
 
 
+@pytest.mark.rule("VCPU-2")
+def test_el2_has_its_sre() -> None:
+    gic = Hypervisor().gic
+    gic.set_pe_state(0, PeState(2))
+    gic.sysreg_write(0, vgic.ICC_SRE_EL2, 0)
+    assert gic.mrs(0, vgic.ICC_SRE_EL2) == 0xF
+    gic.set_pe_state(0, PeState(1))
+    assert gic.mrs(0, vgic.ICC_SRE_EL2) is None
+
+
 @pytest.mark.rule("VCPU-20")
 def test_secure_el1_is_not_trapped_by_the_hypervisor() -> None:
     hypervisor = Hypervisor()
