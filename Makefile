@@ -111,6 +111,7 @@ experiments: $(VENV)/dev ## Run the experiments on affinity, into affinity-resul
 	$(BIN)/vgic affinity layouts
 	$(BIN)/vgic affinity routing --jobs 1
 	$(BIN)/vgic affinity fairness
+	$(BIN)/vgic affinity list-registers
 	$(BIN)/vgic affinity traps $(TRACES)/linux_smp*/trace.core.log.gz
 	$(BIN)/vgic affinity mismatch --jobs 1
 	$(BIN)/vgic affinity boots --jobs 1

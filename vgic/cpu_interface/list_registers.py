@@ -108,7 +108,7 @@ class ListRegisters(ActivationBank):
         return NO_REGISTER
 
     def best(self, group: i64) -> i64:
-        """The lowest key, `priority << 24 | number`, of what is pending in a group and not active (rule VCPU-5)."""
+        """The lowest key, `priority << 25 | number`, of what is pending in a group and not active (rule VCPU-5)."""
         best: i64 = NO_KEY
         for register in self.registers:
             if register.pending and not register.active and register.group == group:

@@ -93,6 +93,7 @@ def test_sre_is_never_redirected() -> None:
 def test_el2_has_its_sre() -> None:
     gic = Hypervisor().gic
     gic.set_pe_state(0, PeState(2))
+    gic.sysreg_write(0, vgic.ICC_SRE_EL2, 0)
     assert gic.mrs(0, vgic.ICC_SRE_EL2) == 0xF
     gic.set_pe_state(0, PeState(1))
     assert gic.mrs(0, vgic.ICC_SRE_EL2) is None

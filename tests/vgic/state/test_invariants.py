@@ -6,6 +6,7 @@ import pytest
 
 import vgic
 from guest import Guest
+from hypervisor import Hypervisor
 from its_driver import vm
 from lpi_guest import LpiGuest
 from vgic import InvariantError
@@ -270,3 +271,46 @@ def test_a_contradiction_of_an_its_is_found(profile: vgic.Profile, damage: Calla
     damage(gic.its())
     with pytest.raises(InvariantError, match=r"GITS\[0\]"):
         gic.check()
+
+
+def forget_the_best(control: vgic.VirtualControl) -> None:
+    control.interface.best_key = NO_KEY
+
+
+def change_a_list_register(control: vgic.VirtualControl) -> None:
+    control.list_registers.registers[1].priority = 0x10
+
+
+def lower_an_output(control: vgic.VirtualControl) -> None:
+    control.interface.irq = False
+
+
+def raise_maintenance(control: vgic.VirtualControl) -> None:
+    control.maintenance = True
+
+
+def activate_without_running(control: vgic.VirtualControl) -> None:
+    control.interface.running = 0x40
+
+
+@pytest.mark.rule("API-6")
+@pytest.mark.parametrize(
+    ("corrupt", "message"),
+    [
+        (forget_the_best, "virtual CPU interface 1: chose 0x200000000, should have 0x140000000"),
+        (change_a_list_register, "virtual CPU interface 1: chose 0x140000000, should have 0x20000001"),
+        (lower_an_output, r"virtual CPU interface 1: IRQ and FIQ are \(False, False\), not \(True, False\)"),
+        (raise_maintenance, "maintenance interrupt is True, its line False; should be False"),
+        (activate_without_running, "virtual CPU interface 1: runs at 0x40, should at 0xff"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_contradiction_of_a_virtual_interface_is_found(
+    corrupt: Callable[[vgic.VirtualControl], None], message: str
+) -> None:
+    hypervisor = Hypervisor(2)
+    hypervisor.fill(0, 27, cpu=1)
+    hypervisor.fill(1, 28, cpu=1)
+    corrupt(hypervisor.gic.virtual_control(1))
+    with pytest.raises(InvariantError, match=message):
+        hypervisor.gic.check()

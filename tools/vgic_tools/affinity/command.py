@@ -21,6 +21,11 @@ from vgic_tools.affinity.fairness_study import VCPUS as FAIRNESS_VCPUS
 from vgic_tools.affinity.layout_plots import LAYOUT_PLOTS
 from vgic_tools.affinity.layout_study import COUNTS, layout_study
 from vgic_tools.affinity.layouts import LAYOUTS, topology_from_file
+from vgic_tools.affinity.list_register_plots import LIST_REGISTER_PLOTS
+from vgic_tools.affinity.list_register_study import ARRIVALS as LIST_REGISTER_ARRIVALS
+from vgic_tools.affinity.list_register_study import LIST_REGISTERS, list_register_study
+from vgic_tools.affinity.list_register_study import LOADS as LIST_REGISTER_LOADS
+from vgic_tools.affinity.list_register_study import SEEDS as LIST_REGISTER_SEEDS
 from vgic_tools.affinity.mismatch_study import mismatch_study
 from vgic_tools.affinity.plots import Plot, save
 from vgic_tools.affinity.report import write_report
@@ -210,6 +215,35 @@ def fairness_command(
 ) -> None:
     """Compare 1-of-N routing with routing every SPI to one vCPU: who takes how many, and how long they wait."""
     _run(fairness_study(vcpus, loads, arrivals, seeds), FAIRNESS_PLOTS, output, jobs)
+
+
+@affinity_group.command("list-registers")
+@click.option(
+    "--loads",
+    callback=_parse_loads,
+    default=",".join(map(str, LIST_REGISTER_LOADS)),
+    metavar="L,L,...",
+    show_default=True,
+    help="Fractions of the time that the vCPU is busy.",
+)
+@click.option(
+    "--arrivals",
+    type=click.IntRange(1),
+    default=LIST_REGISTER_ARRIVALS,
+    show_default=True,
+    help="Interrupts that the guest takes in a run.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=LIST_REGISTER_SEEDS,
+    show_default=True,
+    help="Runs of each, with seeds 1 to N.",
+)
+@_common
+def list_registers_command(loads: list[float], arrivals: int, seeds: int, output: Path | None, jobs: int) -> None:
+    """What 1 to 16 list registers cost a hypervisor: maintenance interrupts, exits, reads and writes."""
+    _run(list_register_study(LIST_REGISTERS, loads, arrivals, seeds), LIST_REGISTER_PLOTS, output, jobs)
 
 
 @affinity_group.command("traps")
