@@ -113,7 +113,8 @@ class Gic:
         """A load of `size` bytes (1, 2, 4 or 8) from `address`, zero-extended. Never raises.
 
         With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
-        the observer where the access has no effect.
+        the observer where the access has no effect. `secure` is the access's Security state, which counts where
+        there are two (rules SEC-1 to SEC-8).
         """
         value = self.map.try_read(address, size, secure)
         if value < 0:
@@ -122,7 +123,7 @@ class Gic:
         return value
 
     def write(self, address: int, size: int, value: int, cpu: int | None = None, secure: bool = False) -> None:
-        """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
+        """A store of the low `size` bytes of `value` to `address`; `cpu`, `secure` as in `read`. Never raises."""
         if not self.map.try_write(address, size, value, secure):
             self.map.report(address, size, value, secure, cpu)
 

@@ -4,7 +4,7 @@ The registers are in hypervisor_registers.py beside it; this is the state behind
 interface's own, and the maintenance interrupt.
 """
 
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -15,9 +15,10 @@ from vgic.cpu_interface.list_register_interface import ListRegisterInterface
 from vgic.cpu_interface.list_registers import ListRegisters
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.layouts.ich import HCR, MISR
+from vgic.observer import VirtualLineSink
 from vgic.profiles import Profile
 
-__all__ = ["VirtualControl", "VirtualLineSink"]
+__all__ = ["VirtualControl"]
 
 _UIE: Final = HCR.mask("UIE")
 _LRENPIE: Final = HCR.mask("LRENPIE")
@@ -38,14 +39,6 @@ def _group_conditions(profile: Profile) -> tuple[tuple[int, bool, int, int], ...
         (GROUP1, True, HCR.mask("VGrp1EIE"), MISR.mask("VGrp1E")),
         (GROUP1, False, HCR.mask("VGrp1DIE"), MISR.mask("VGrp1D")),
     )
-
-
-@runtime_checkable
-class VirtualLineSink(LineSink, Protocol):
-    """A line sink that is also told of virtual interrupts."""
-
-    def set_virtual_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
-        """The virtual IRQ and FIQ of vCPU `cpu` have changed to these levels."""
 
 
 class _VirtualLines:
