@@ -71,7 +71,8 @@ class StoredRegister(Generic[OwnerT]):
     def name(self) -> str:
         """Arm's name, or the alias of the word, with the number of the register in an array."""
         title = self.layout.title(self.index)
-        return self.word.alias + title.removeprefix(self.layout.name) if self.word.alias else title
+        stem = self.layout.name.partition("<n>")[0]
+        return self.word.alias + title.removeprefix(stem) if self.word.alias else title
 
     def kept(self, owner: OwnerT) -> int:
         """The bits that may differ from one state to another, NOT_THERE where the device has no such register."""

@@ -12,6 +12,7 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
+from vgic.cpu_interface.nmi import NmiSink
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.reach import Reach
 from vgic.cpu_interface.virtual_control import VirtualControl
@@ -40,6 +41,7 @@ from vgic.layouts.icc import (
     ICC_IGRPEN0_EL1,
     ICC_IGRPEN1_EL1,
     ICC_IGRPEN1_EL3,
+    ICC_NMIAR1_EL1,
     ICC_PMR_EL1,
     ICC_RPR_EL1,
     ICC_SGI0R_EL1,
@@ -92,6 +94,7 @@ __all__ = [
     "ICC_IGRPEN0_EL1",
     "ICC_IGRPEN1_EL1",
     "ICC_IGRPEN1_EL3",
+    "ICC_NMIAR1_EL1",
     "ICC_PMR_EL1",
     "ICC_RPR_EL1",
     "ICC_SGI0R_EL1",
@@ -131,6 +134,7 @@ __all__ = [
     "Lpi",
     "MsiOutcome",
     "MsiResult",
+    "NmiSink",
     "NoMemory",
     "Observer",
     "PeState",

@@ -56,6 +56,7 @@ def check_protocols(lines: object, observer: object, memory: object) -> None:
     """Raise ConfigError where one that is not None lacks a method of its protocol, or has one of another shape."""
     _check_methods("lines", lines, _LINES, "LineSink")
     _check_methods("lines", lines, _present(lines, _OPTIONAL_LINES), "VirtualLineSink")
+    _check_methods("lines", lines, _present(lines, {"set_nmi": 2}), "NmiSink")
     _check_methods("observer", observer, _OBSERVER, "Observer")
     _check_methods("observer", observer, _present(observer, _OPTIONAL), "Observer")
     _check_methods("memory", memory, _MEMORY, "GuestMemory")

@@ -5,6 +5,7 @@ interfaces; then, in the address map, the Distributor, the Redistributors and th
 system registers. `vgic.gic` is what embedders call.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from mmio import AddressMap, FrameArray
@@ -12,6 +13,8 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
+from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
@@ -20,10 +23,13 @@ from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.cpu_interface.virtual_registers import VirtualRegisters
 from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import ALL_BITS, PrivateInterrupts
+from vgic.interrupts.banks import ALL_BITS, ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.nmis import NmiExtendedPpis, NmiPrivateInterrupts, NmiSharedInterrupts
 from vgic.interrupts.registers import Security
+from vgic.intids import FIRST_EXTENDED_SPI, FIRST_SPI
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
 from vgic.lpis.bank import LpiBank
@@ -49,8 +55,17 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
     profile, bits = config.profile, config.priority_bits
     if config.two_states:
         return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
+    if config.nmi:
+        return NmiInterface(cpu, profile, bits, lines)
     kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
     return kind(cpu, profile, bits, lines)
+
+
+def _system_registers(config: Config) -> type[SystemRegisters]:
+    """The kind of system registers that the VM has."""
+    if config.two_states:
+        return TwoStateSystemRegisters
+    return NmiSystemRegisters if config.nmi else SystemRegisters
 
 
 class Machine:
@@ -68,26 +83,46 @@ class Machine:
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
         records_line = profile.edge_records_line
-        self.private = [PrivateInterrupts(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+        own, spis, ppis = PrivateInterrupts, SharedInterrupts, ExtendedPpis
+        if config.nmi:
+            own, spis, ppis = NmiPrivateInterrupts, NmiSharedInterrupts, NmiExtendedPpis
+        self.private = [own(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+        self.extended_ppis: list[ExtendedPpis | None] = [None] * len(cpus)
+        """Those of each vCPU, None where the VM has none."""
+        if config.extended_ppis:
+            self.extended_ppis = [
+                ppis(cpu, config.extended_ppis, priority_mask, records_line, self.forwarder) for cpu in cpus
+            ]
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
-        self.shared = SharedInterrupts(config, priority_mask, self.forwarder, self.affinities, one_of_n)
-        self.forwarder.placement = self.shared.placement
+        placement = SpiPlacement(one_of_n, self.forwarder)
+        self.forwarder.placement = placement
+        of_spis = config, priority_mask, self.forwarder, self.affinities, placement
+        self.shared = spis(FIRST_SPI, config.spis, *of_spis)
+        self.extended_spis: SharedInterrupts | None = None
+        """None where the VM has none."""
+        self.spis = [self.shared]
+        """The banks of SPIs: one or two."""
+        if config.extended_spis:
+            self.extended_spis = spis(FIRST_EXTENDED_SPI, config.extended_spis, *of_spis)
+            self.spis.append(self.extended_spis)
+        placement.connect(list(self.spis))
         self._reset_interrupts()
         self.lpis: list[LpiBank | None] = [None] * len(cpus)
         """The LPIs of each vCPU's Redistributor, None where the VM has none."""
         if config.features.lpis:
             self.lpis = self._lpi_banks(memory)
-        for interface, private, lpis in zip(self.interfaces, self.private, self.lpis, strict=True):
-            banks: list[ActivationBank] = [private, self.shared]
-            if lpis is not None:
-                banks.append(lpis)
-            interface.connect(banks, self.forwarder)
+        for cpu, interface in enumerate(self.interfaces):
+            # The likeliest first: in this order an INTID is looked for.
+            seen: list[ActivationBank | None] = [self.private[cpu], self.shared, self.lpis[cpu]]
+            seen += [self.extended_ppis[cpu], self.extended_spis]
+            interface.connect([bank for bank in seen if bank is not None], self.forwarder)
             if isinstance(observer, WakeObserver):
                 interface.wake_sink = observer
 
         self.map = AddressMap(observer)
         self.security = Security(config.two_states)
-        self.distributor = Distributor(self.shared, self.private, self.lpis, config, self.security)
+        parts = self.shared, self.extended_spis, list(self.banks()), self.lpis
+        self.distributor = Distributor(*parts, config, self.security)
         self.distributor_frame = distributor_frame(config)
         owners = [self.distributor]
         self.map.add(FrameArray("GICD", config.gicd_base, [self.distributor_frame], owners, ["GICD"]))
@@ -100,8 +135,7 @@ class Machine:
         self.its_frames = its_frames(config)
         self._place_itses(memory, observer)
         self.sgis = SgiGenerator(self.affinities, self.private, self.forwarder, config)
-        kind = TwoStateSystemRegisters if config.two_states else SystemRegisters
-        self.sysregs = kind(config, self.sgis)
+        self.sysregs = _system_registers(config)(config, self.sgis)
         self.controls: list[VirtualControl] = []
         """The virtual CPU interface of each vCPU, none where the VM has no list registers."""
         self.hypervisor_registers: HypervisorRegisters | None = None
@@ -113,19 +147,26 @@ class Machine:
             for interface, private in zip(self.interfaces, self.private, strict=True):
                 self.controls.append(VirtualControl(config, interface, private, lines))
 
+    def banks(self) -> Iterator[InterruptBank]:
+        """Every bank of interrupts that are no LPIs: those of SPIs, then those of each vCPU."""
+        yield from self.spis
+        yield from self.private
+        yield from (bank for bank in self.extended_ppis if bank is not None)
+
     def _reset_interrupts(self) -> None:
         profile, group = self.config.profile, self.config.reset_group
         if group is None:
             group = profile.reset_group
-        for bank in (self.shared, *self.private):
+        for bank in self.banks():
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)
             for word in bank.words:
                 word.group1 = word.implemented if group else 0
         if profile.spis_edge_at_reset:
-            for word in self.shared.words:
-                word.edge = word.implemented
+            for spis in self.spis:
+                for word in spis.words:
+                    word.edge = word.implemented
         for private in self.private:
             word = private.words[0]
             word.edge = _SGIS
@@ -163,7 +204,7 @@ class Machine:
         taken = set(self.redistributor_bases)
         for cpu, base in enumerate(self.redistributor_bases):
             last = base + REDISTRIBUTOR_SIZE not in taken
-            parts = self.private[cpu], self.interfaces[cpu], self.lpis[cpu]
+            parts = self.private[cpu], self.extended_ppis[cpu], self.interfaces[cpu], self.lpis[cpu]
             self.redistributors.append(Redistributor(*parts, self.affinities, config, self.security, last))
         placed = 0
         for number, region in enumerate(config.redistributor_regions):

@@ -1,16 +1,20 @@
 """Bits of the integers that the hot path computes with.
 
 `i64` is a 64-bit integer of the machine where the core is compiled, and Python's own int where it is not: it is
-written in annotations only. What the model keeps for itself fits in it: 32 bits of state, keys of 33 bits, vCPUs
+written in annotations only. What the model keeps for itself fits in it: 32 bits of state, keys of 34 bits, vCPUs
 and INTIDs. What a guest writes may have all 64 bits and stays an `int` until the bits that a register has are left.
 
 mypyc shifts a literal by a native integer in 32 bits, so no compiled module may do that itself: `bit(n)` and
 `shifted(value, n)` are right, and a build that finds it elsewhere fails (tools/narrow_shifts.py).
 """
 
+from typing import Final
+
 from mypy_extensions import i64
 
-__all__ = ["bit", "lowest", "shifted"]
+__all__ = ["bit", "lowest", "shifted", "signed", "unsigned"]
+
+_ALL_BITS: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def shifted(value: i64, places: i64) -> i64:
@@ -39,3 +43,21 @@ def lowest(bits: i64) -> i64:
     """
     single: int = bits & -bits
     return single.bit_length() - 1
+
+
+def signed(value: int) -> int:
+    """A number of 64 bits as an integer of the machine has it: bit 63 is its sign.
+
+    >>> signed(1 << 63 | 5) == 5 - (1 << 63), signed(5)
+    (True, 5)
+    """
+    return value - _ALL_BITS - 1 if value >> 63 else value
+
+
+def unsigned(value: int) -> int:
+    """The number of 64 bits that `signed` has made a negative one, if it has.
+
+    >>> unsigned(signed(1 << 63 | 5)) == 1 << 63 | 5
+    True
+    """
+    return value & _ALL_BITS

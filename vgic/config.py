@@ -16,6 +16,8 @@ from vgic.topology import MAX_VCPUS, Topology
 __all__ = [
     "DEFAULT_SPIS",
     "MAINTENANCE_PPI",
+    "MAX_EXTENDED_PPIS",
+    "MAX_EXTENDED_SPIS",
     "MAX_SPIS",
     "REDISTRIBUTOR_SIZE",
     "Config",
@@ -30,11 +32,17 @@ SecurityStates: TypeAlias = Literal["one", "two"]
 MAX_SPIS: Final = 988
 """INTIDs 32 to 1019."""
 DEFAULT_SPIS: Final = 224
+MAX_EXTENDED_SPIS: Final = 1024
+"""INTIDs 4096 to 5119."""
+MAX_EXTENDED_PPIS: Final = 64
+"""INTIDs 1056 to 1119."""
 
 MIN_LPI_ID_BITS: Final = 14
 MAX_LPI_ID_BITS: Final = 24
 SPI_ID_BITS: Final = 10
-"""Bits of an INTID in a VM without LPIs."""
+"""Bits of an INTID in a VM without LPIs and extended ranges."""
+EXTENDED_ID_BITS: Final = 13
+"""Bits of an INTID of the extended ranges."""
 
 MAX_LIST_REGISTERS: Final = 16
 MAINTENANCE_PPI: Final = 25
@@ -93,6 +101,12 @@ class Config:
     """Physical address of each ITS, a multiple of 64 KiB."""
     one_of_n_choice: OneOfNChoice = "first"
     """Which of the PEs that could take it: the first in vCPU order, or the next after the last one chosen."""
+    extended_spis: int = 0
+    """SPIs of the extended range, from INTID 4096 on: a multiple of 32, 1024 at most."""
+    extended_ppis: int = 0
+    """PPIs of the extended range, from INTID 1056 on, of each vCPU: 0, 32 or 64."""
+    nmi: bool = False
+    """There are non-maskable interrupts (GICv3.3): those with superpriority."""
     security: SecurityStates = "one"
     """How many Security states there are: GICD_CTLR.DS is 1 with one; with two it is 0, until software sets it."""
     reset_group: int | None = None
@@ -108,6 +122,8 @@ class Config:
         self._check_types()
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
+        self._check_extended_ranges()
+        self._check_nmi()
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
         if self.two_states and self.priority_bits < 5:
@@ -137,6 +153,22 @@ class Config:
             raise ConfigError(f"{cpus} vCPUs need as many redistributors; the regions have room for {room}")
         if self.a3v is None and not self.features.a3v:
             self._tell_hidden_aff3()
+
+    def _check_nmi(self) -> None:
+        if not isinstance(self.nmi, bool):
+            raise ConfigError(f"nmi is True or False, not {self.nmi!r}")
+        if self.nmi and not self.profile.nmis:
+            raise ConfigError(f"the profile {self.profile.name} has no NMIs, and nmi is True")
+        if self.nmi and self.security == "two":
+            raise ConfigError("NMIs with two Security states are not modelled: nmi is True, and security is two")
+
+    def _check_extended_ranges(self) -> None:
+        for name, most in (("extended_spis", MAX_EXTENDED_SPIS), ("extended_ppis", MAX_EXTENDED_PPIS)):
+            count = getattr(self, name)
+            if count % 32 or not 0 <= count <= most:
+                raise ConfigError(f"{name} is a multiple of 32 up to {most}; {count} is not")
+            if count and not self.profile.extended_ranges:
+                raise ConfigError(f"the profile {self.profile.name} has no extended ranges, and {name} is {count}")
 
     def _check_virtual_interface(self) -> None:
         if not 0 <= self.list_registers <= MAX_LIST_REGISTERS:
@@ -186,7 +218,8 @@ class Config:
     def _check_types(self) -> None:
         check_instance("topology", self.topology, Topology, "Topology.kvm(4) is one of 4 vCPUs")
         check_instance("profile", self.profile, Profile, "vgic.profile_named finds one by its name")
-        for name in ("spis", "priority_bits", "gicd_base", "lpi_id_bits", "list_registers", "maintenance_intid"):
+        numbers = ("spis", "priority_bits", "gicd_base", "lpi_id_bits", "list_registers", "maintenance_intid")
+        for name in (*numbers, "extended_spis", "extended_ppis"):
             check_integer(name, getattr(self, name))
         for name in ("a3v", "rss", "one_of_n", "lpis"):
             check_flag(name, getattr(self, name))
@@ -219,9 +252,16 @@ class Config:
         return self.security == "two"
 
     @property
+    def has_extended_ranges(self) -> bool:
+        """There are SPIs or PPIs of the extended ranges."""
+        return bool(self.extended_spis or self.extended_ppis)
+
+    @property
     def id_bits(self) -> int:
         """Bits of the widest INTID that the VM has, as GICD_TYPER.IDbits says."""
-        return self.lpi_id_bits if self.features.lpis else SPI_ID_BITS
+        if self.features.lpis:
+            return self.lpi_id_bits
+        return EXTENDED_ID_BITS if self.has_extended_ranges else SPI_ID_BITS
 
     def check_aff3(self, affinities: Iterable[tuple[int, int]]) -> None:
         """Raise AffinityError where a vCPU (number, packed affinity) has an Aff3 that this VM cannot show."""

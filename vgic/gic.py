@@ -11,7 +11,8 @@ Nothing that a guest does raises: an access that the GIC does not take reads as 
 to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does not have) raise ConfigError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from mypy_extensions import i64
@@ -20,16 +21,19 @@ from mmio import ILLEGAL
 from vgic import affinity
 from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
+from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
+from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic.distributor.spis import SharedInterrupts, move_vcpus
 from vgic.errors import ConfigError, not_copied
 from vgic.handles import Interrupt, Lpi, MaintenanceInterrupt, Spi
 from vgic.interrupts.banks import InterruptBank
-from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
+from vgic.intids import FIRST_EXTENDED_PPI, FIRST_EXTENDED_SPI, FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
 from vgic.layouts.ich import ICH_HCR_EL2
 from vgic.lpis.bank import LpiBank
@@ -85,11 +89,18 @@ class Gic:
         self._interfaces = machine.interfaces
         self._private = machine.private
         self._shared = machine.shared
+        self._extended_ppis = machine.extended_ppis
+        self._extended_spis = machine.extended_spis
         self._sysregs = machine.sysregs
 
     def __repr__(self) -> str:
         config, features = self.config, self.config.features
         parts = [f"{self._vcpus} vCPU{'s' if self._vcpus != 1 else ''}", f"{config.spis} SPIs"]
+        for count, what in ((config.extended_spis, "SPIs"), (config.extended_ppis, "PPIs")):
+            if count:
+                parts.append(f"{count} extended {what}")
+        if config.nmi:
+            parts.append("NMIs")
         if config.two_states:
             parts.append("two Security states")
         if features.lpis:
@@ -135,8 +146,11 @@ class Gic:
         VM does not have.
         """
         value = self._sysregs.read(self._interface(cpu), register)
-        if value != ILLEGAL:
+        # Bit 63 makes a value negative; all 64 bits no register has.
+        if value >= 0:
             return value
+        if value != ILLEGAL:
+            return unsigned(value)
         return self._read_other(cpu, register) or 0
 
     def sysreg_write(self, cpu: i64, register: int, value: int, secure: bool = False) -> None:
@@ -151,7 +165,7 @@ class Gic:
         """`sysreg_read`, but None where the access is UNDEFINED and the emulator should inject the exception."""
         value = self._sysregs.read(self.interface(cpu), register)
         if value != ILLEGAL:
-            return int(value)
+            return unsigned(value)
         return self._read_other(cpu, register)
 
     def msr(self, cpu: int, register: int, value: int, secure: bool = False) -> bool:
@@ -244,26 +258,27 @@ class Gic:
     # What devices and firmware do.
 
     def spi(self, intid: int) -> Spi:
-        """The SPI of this INTID, 32 and up. Raises ConfigError where the VM does not have it."""
-        self._check_spi(intid)
-        return Spi(intid, self._shared)
+        """The SPI of this INTID, 32 and up, or 4096 and up. Raises ConfigError where the VM does not have it."""
+        return Spi(intid, self._spis_with(intid))
 
     def ppi(self, cpu: int, intid: int) -> Interrupt:
-        """The PPI of this INTID, 16 to 31, of a vCPU. Raises ConfigError where the VM does not have it."""
-        if not FIRST_PPI <= intid < FIRST_SPI:
-            raise ConfigError(f"no PPI {intid}: PPIs are INTIDs 16 to 31")
-        bank = self._private[self.interface(cpu).cpu]
+        """The PPI of this INTID, 16 to 31 or 1056 and up, of a vCPU. Raises ConfigError where there is none."""
+        bank = self._private_with(self.interface(cpu).cpu, intid)
+        if bank is None or intid < FIRST_PPI:
+            also = ""
+            if self.config.extended_ppis:
+                also = f" and {FIRST_EXTENDED_PPI} to {FIRST_EXTENDED_PPI + self.config.extended_ppis - 1}"
+            raise ConfigError(f"no PPI {intid}: PPIs are INTIDs 16 to 31{also}")
         if self._machine.controls and intid == self.config.maintenance_intid:
             return MaintenanceInterrupt(intid, bank)
         return Interrupt(intid, bank)
 
     def interrupt(self, cpu: int, intid: int) -> Interrupt:
         """The interrupt that vCPU `cpu` knows by this INTID. Raises ConfigError where there is none."""
-        if FIRST_PPI <= intid < FIRST_SPI:
-            return self.ppi(cpu, intid)
-        if 0 <= intid < FIRST_PPI:
-            return Interrupt(intid, self._private[self.interface(cpu).cpu])
-        return self.spi(intid)
+        bank = self._private_with(self.interface(cpu).cpu, intid)
+        if bank is None:
+            return self.spi(intid)
+        return self.ppi(cpu, intid) if intid >= FIRST_PPI else Interrupt(intid, bank)
 
     def lpi(self, cpu: int, intid: int) -> Lpi:
         """The LPI of this INTID, 8192 and up, at the Redistributor of a vCPU.
@@ -281,10 +296,18 @@ class Gic:
 
         Raises ConfigError where there is none. Past the rules for guests; for what saves and restores a VM.
         """
-        if 0 <= intid < FIRST_SPI:
-            return self._private[self.interface(cpu).cpu]
-        self._check_spi(intid)
-        return self._shared
+        return self._private_with(self.interface(cpu).cpu, intid) or self._spis_with(intid)
+
+    def has(self, intid: int) -> bool:
+        """True where a vCPU knows an interrupt by this INTID that is no LPI: an SGI, PPI or SPI of this VM."""
+        return intid in self.intids(private=True) or intid in self.intids(private=False)
+
+    def intids(self, private: bool) -> Iterator[int]:
+        """The INTIDs of what each PE has of its own, or of the SPIs; `interrupt` and `spi` take them."""
+        ranges = [(0, FIRST_SPI), (FIRST_EXTENDED_PPI, self.config.extended_ppis)]
+        if not private:
+            ranges = [(FIRST_SPI, self.config.spis), (FIRST_EXTENDED_SPI, self.config.extended_spis)]
+        return chain.from_iterable(range(first, first + count) for first, count in ranges)
 
     def stored_sysreg(self, cpu: int, register: int) -> int:
         """What is stored behind an ICC register of vCPU `cpu`, which a read need not show; 0 where nothing is.
@@ -292,23 +315,33 @@ class Gic:
         Raises ConfigError for a vCPU that the VM does not have. Past the rules for guests, as `bank`.
         """
         interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
-        return 0 if stored is None else int(stored.saved(interface))
+        return 0 if stored is None else unsigned(stored.saved(interface))
 
     def keep_sysreg(self, cpu: int, register: int, value: int) -> None:
         """Store what `stored_sysreg` returned once, here or in another VM. Raises as it does."""
         interface, stored = self.interface(cpu), self._sysregs.stored_at(self.interface(cpu), register)
         if stored is not None:
-            stored.keep(interface, value & stored.kept)
+            stored.keep(interface, signed(value & stored.kept))
             interface.find_derived()
             interface.settle(CANDIDATES | PREEMPTION | SELECTABLE)
 
-    def _check_spi(self, intid: int) -> None:
-        last = FIRST_SPI - 1 + int(self._shared.count)
-        if not FIRST_SPI <= intid <= last:
-            there = (
-                f"this VM's SPIs are INTIDs {FIRST_SPI} to {last}" if self._shared.count else "this VM has no SPIs"
-            )
-            raise ConfigError(f"no SPI {intid}: {there}")
+    def _private_with(self, cpu: i64, intid: int) -> InterruptBank | None:
+        """The bank of a vCPU's own interrupts that has this INTID, None where none has."""
+        if 0 <= intid < FIRST_SPI:
+            return self._private[cpu]
+        bank = self._extended_ppis[cpu]
+        if bank is not None and FIRST_EXTENDED_PPI <= intid < FIRST_EXTENDED_PPI + self.config.extended_ppis:
+            return bank
+        return None
+
+    def _spis_with(self, intid: int) -> SharedInterrupts:
+        """The bank of SPIs that has this INTID. Raises ConfigError where none has."""
+        ranges = [bank for bank in (self._shared, self._extended_spis) if bank is not None and bank.count]
+        for bank in ranges:
+            if bank.first <= intid < bank.first + bank.count:
+                return bank
+        there = " and ".join(f"{bank.first} to {bank.first + bank.count - 1}" for bank in ranges)
+        raise ConfigError(f"no SPI {intid}: this VM" + (f"'s SPIs are INTIDs {there}" if there else " has no SPIs"))
 
     def its(self, number: int = 0) -> Its:
         """An ITS, counted as in `Config.its`. Raises ConfigError where the VM does not have it."""
@@ -366,7 +399,7 @@ class Gic:
         """`write_mpidr` for several vCPUs at once, so that they may exchange affinities."""
         changes = {self.interface(cpu).cpu: affinity.from_mpidr(value) for cpu, value in values.items()}
         self.config.check_aff3(changes.items())
-        self._shared.move_vcpus(changes)
+        move_vcpus(self._machine.spis, self._affinities, changes)
 
     # What an embedder or a tool asks.
 
@@ -413,7 +446,17 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        return Pending(key & INTID_MASK, interface.best_in.number, key >> INTID_BITS)
+        # One with superpriority is half a priority better than 0.
+        return Pending(key & INTID_MASK, interface.best_in.number, max(0, key >> PRIORITY_LSB))
+
+    def nmi(self, cpu: int) -> bool:
+        """True where the IRQ output of a vCPU stands for an interrupt with superpriority (rule NMI-6).
+
+        Where SCTLR_ELx.NMI is 1 the PE takes it also while PSTATE.I is 1, unless PSTATE.ALLINT is. A sink of lines
+        that has the method of `NmiSink` is told of changes. Raises ConfigError.
+        """
+        interface = self.interface(cpu)
+        return isinstance(interface, NmiInterface) and interface.nmi
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

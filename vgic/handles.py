@@ -69,8 +69,13 @@ class Interrupt:
 
     @property
     def priority(self) -> int:
-        """8 bits, 0 is the highest."""
+        """8 bits, 0 is the highest; of one with superpriority the one that it would have without."""
         return self._bank.priorities[self._index]
+
+    @property
+    def nmi(self) -> bool:
+        """It has superpriority."""
+        return self._bit(self._word.superior())
 
     @property
     def target(self) -> int | None:
@@ -102,9 +107,10 @@ class Interrupt:
         state = [name for name in ("pending", "active", "enabled") if getattr(self, name)]
         trigger = "edge" if self.edge_triggered else f"level, line {'high' if self.level else 'low'}"
         latch = ", latched" if self.latched else ""
+        priority = "superpriority" if self.nmi else f"priority {self.priority:#04x}"
         return (
             f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; group {self.group},"
-            f" priority {self.priority:#04x}, {trigger}{latch}{self._destination()}"
+            f" {priority}, {trigger}{latch}{self._destination()}"
         )
 
     def _destination(self) -> str:

@@ -15,7 +15,7 @@ import vgic
 from vgic.cpu_interface import registers
 from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import PREEMPTION, CpuInterface
-from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.distributor import frame as distributor
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import InterruptBank, InterruptWord, PrivateInterrupts
@@ -101,14 +101,14 @@ def _lines_as(edge: bool) -> Patch:
 def _highest_tie(self: CpuInterface, original: Callable[[CpuInterface], bool]) -> bool:
     worse = original(self)
     if self.best_key != NO_KEY:
-        priority = self.best_key >> INTID_BITS
+        priority = self.best_key >> PRIORITY_LSB
         keys = self.best_in.queue.keys()
         private = self._banks[0]
         assert isinstance(private, PrivateInterrupts)
         for index in range(private.count):
             if private.is_queued(index) and private.group(index) == self.best_in.number:
                 keys.append(private.key(index))
-        self.best_key = max(key for key in keys if key >> INTID_BITS == priority)
+        self.best_key = max(key for key in keys if key >> PRIORITY_LSB == priority)
     return worse
 
 

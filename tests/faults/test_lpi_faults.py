@@ -55,7 +55,7 @@ FAULTS: Final[dict[str, tuple[vgic.Profile, type, str, Callable[..., Any] | prop
         vgic.ARCH,
         Piece,
         "key",
-        lambda self, place: (self.data[place] & 0xFC) << 24 | self.first + place,
+        lambda self, place: (self.data[place] & 0xFC) << 25 | self.first + place,
     ),
     # Every LPI is enabled, whatever the table says.
     "enable-bit-ignored": (vgic.KVM, ConfigurationTable, "read", lambda self, intid: 0xA3),

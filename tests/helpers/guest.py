@@ -5,7 +5,7 @@ Every step ends with `Gic.check`, so a test also fails where a step leaves the m
 
 import vgic
 from mmio import IllegalAccess
-from offsets import BANK, GICD, GICR
+from offsets import BANK, EXTENDED, GICD, GICR
 
 DEFAULT_PRIORITY = 0xA0
 SPURIOUS = 1023
@@ -52,6 +52,9 @@ class Guest:
         lpis: bool | None = None,
         lpi_id_bits: int = 16,
         memory: vgic.GuestMemory | None = None,
+        extended_spis: int = 0,
+        extended_ppis: int = 0,
+        nmi: bool = False,
         list_registers: int = 0,
     ) -> None:
         topology = vgic.Topology.kvm(cpus) if isinstance(cpus, int) else cpus
@@ -66,6 +69,9 @@ class Guest:
             one_of_n=one_of_n,
             lpis=lpis,
             lpi_id_bits=lpi_id_bits,
+            extended_spis=extended_spis,
+            extended_ppis=extended_ppis,
+            nmi=nmi,
             list_registers=list_registers,
         )
         self.cpus = range(len(topology))
@@ -108,31 +114,44 @@ class Guest:
 
     def bank(self, intid: int, cpu: int = 0) -> int:
         """Address of the frame with the bank registers of an INTID."""
-        if intid < 32:
+        if intid < 32 or 1056 <= intid < 4096:
             return self.gic.redistributor_bases[cpu] + GICR.SGI_BASE
         return self.config.gicd_base
 
+    def register(self, array: int, intid: int, bits: int, cpu: int = 0) -> int:
+        """Address in an array that has so many bits for each INTID: of the byte in which those of one begin."""
+        first = 0
+        if intid >= 4096:
+            array, first = EXTENDED[array], 4096
+        elif intid >= 1056:
+            first = 1024
+        return self.bank(intid, cpu) + array + (intid - first) * bits // 8
+
+    def word(self, array: int, intid: int, cpu: int = 0, bits: int = 1) -> int:
+        """Address of the 32-bit register of an array where an INTID has its bits."""
+        return self.register(array, intid, bits, cpu) & ~3
+
     def bit(self, register: int, intid: int, cpu: int = 0) -> int:
-        return self.read(self.bank(intid, cpu) + register + intid // 32 * 4) >> intid % 32 & 1
+        return self.read(self.word(register, intid, cpu)) >> intid % 32 & 1
 
     def set_bit(self, register: int, intid: int, cpu: int = 0) -> None:
         """Write 1 to the bit of one interrupt and 0 to the others'."""
-        self.write(self.bank(intid, cpu) + register + intid // 32 * 4, 1 << intid % 32)
+        self.write(self.word(register, intid, cpu), 1 << intid % 32)
 
     def set_group(self, intid: int, group: int, cpu: int = 0) -> None:
-        address = self.bank(intid, cpu) + BANK.IGROUPR + intid // 32 * 4
+        address = self.word(BANK.IGROUPR, intid, cpu)
         self.write(address, self.read(address) & ~(1 << intid % 32) | group << intid % 32)
 
     def set_priority(self, intid: int, priority: int, cpu: int = 0) -> None:
-        self.write(self.bank(intid, cpu) + BANK.IPRIORITYR + intid, priority, 1)
+        self.write(self.register(BANK.IPRIORITYR, intid, 8, cpu), priority, 1)
 
     def set_edge(self, intid: int, edge: bool, cpu: int = 0) -> None:
-        address = self.bank(intid, cpu) + BANK.ICFGR + intid // 16 * 4
+        address = self.word(BANK.ICFGR, intid, cpu, bits=2)
         shift = 2 * (intid % 16)
         self.write(address, self.read(address) & ~(0b10 << shift) | edge << shift + 1)
 
     def route(self, intid: int, irouter: int) -> None:
-        self.set_gicd(GICD.IROUTER + 8 * intid, irouter, 8)
+        self.write(self.register(GICD.IROUTER, intid, 64), irouter, 8)
 
     # What an operating system does.
 

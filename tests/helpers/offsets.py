@@ -55,6 +55,28 @@ class BANK:
     ICFGR = 0x0C00
     IGRPMODR = 0x0D00
     NSACR = 0x0E00
+    INMIR = 0x0F80
+
+
+EXTENDED = {
+    BANK.IGROUPR: 0x1000,
+    BANK.ISENABLER: 0x1200,
+    BANK.ICENABLER: 0x1400,
+    BANK.ISPENDR: 0x1600,
+    BANK.ICPENDR: 0x1800,
+    BANK.ISACTIVER: 0x1A00,
+    BANK.ICACTIVER: 0x1C00,
+    BANK.IPRIORITYR: 0x2000,
+    BANK.ICFGR: 0x3000,
+    BANK.IGRPMODR: 0x3400,
+    BANK.NSACR: 0x3600,
+    BANK.INMIR: 0x3B00,
+    GICD.IROUTER: 0x8000,
+}
+"""Where the Distributor has the arrays of extended SPIs, whose first register is that of INTID 4096.
+
+Those of extended PPIs are in SGI_base, where the arrays of INTIDs 0 to 31 go on as if 1024 were 0.
+"""
 
 
 class ID:

@@ -162,7 +162,7 @@ def with_its(cpus: int = 1) -> list[str]:
 
 def virt(cpus: int, **config: object) -> Machine:
     """QEMU's virt machine."""
-    described = vgic.Config(vgic.Topology.qemu(cpus), 256, vgic.QEMU, **config)  # type: ignore[arg-type]
+    described = vgic.Config(vgic.Topology.qemu(cpus), 256, **{"profile": vgic.QEMU, **config})  # type: ignore[arg-type]
     return Machine(described, "a test")
 
 

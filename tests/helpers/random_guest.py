@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 import vgic
 from reference import (
     CLRSPI,
+    EXTENDED_ARRAYS,
     GICD_CTLR,
     ICFGR,
     IDLE,
@@ -56,7 +57,11 @@ ACTIVE_PRIORITIES: Final = tuple(f"AP{group}R{n}" for group in (0, 1) for n in r
 levels = st.sampled_from([0, 0, 0, 1, 2, 15, 16, 255])
 affinities = st.lists(st.tuples(levels, levels, levels, levels), min_size=1, max_size=5, unique=True)
 cpus = st.integers(0, 4)  # Taken modulo the number of vCPUs.
-intids = st.one_of(st.integers(0, 31), st.integers(32, 95), st.sampled_from([96, 1019, 1020, 1023, 1056, 8192]))
+intids = st.one_of(
+    st.integers(0, 31),
+    st.integers(32, 95),
+    st.sampled_from([96, 1019, 1020, 1023, 1056, 1119, 4096, 4127, 4159, 5119, 8192]),
+)
 words = st.one_of(
     st.integers(0, 31).map(lambda bit: 1 << bit),
     st.sampled_from([0, 0xFFFF_FFFF]),
@@ -90,9 +95,19 @@ class RandomGuest(RuleBasedStateMachine):
         bits=st.integers(4, 8),
         gaps=st.lists(st.booleans(), min_size=5, max_size=5),
         boots=st.sampled_from([True, True, True, False]),
+        extended=st.tuples(st.sampled_from([0, 0, 32, 64]), st.sampled_from([0, 0, 32, 64])),
     )
-    def build(self, affinities: list[Affinity], spis: int, bits: int, gaps: list[bool], boots: bool) -> None:
+    def build(
+        self,
+        affinities: list[Affinity],
+        spis: int,
+        bits: int,
+        gaps: list[bool],
+        boots: bool,
+        extended: tuple[int, int],
+    ) -> None:
         bits = max(bits, self.least_bits)
+        extended_spis, extended_ppis = extended if self.profile.extended_ranges else (0, 0)
         topology = vgic.Topology(a << 24 | b << 16 | c << 8 | d for a, b, c, d in affinities)
         regions, base = [], 0x4000_0000
         for gap in gaps[: len(affinities)]:
@@ -108,10 +123,14 @@ class RandomGuest(RuleBasedStateMachine):
             a3v=self.profile.features.a3v,
             rss=False,
             one_of_n=False,
+            extended_spis=extended_spis,
+            extended_ppis=extended_ppis,
             **self.options,
         )
         self.gic = vgic.Gic(config)
-        self.other = self.reference(affinities, spis, bits)
+        self.other = self.reference(affinities, spis, bits, extended_spis, extended_ppis)
+        self.words_of = {None: extended_spis // 32} | dict.fromkeys(range(len(affinities)), extended_ppis // 32)
+        """How many words of 32 interrupts the extended range has, by Redistributor."""
         self.count = len(affinities)
         self.words = spis // 32
         self.taken: list[tuple[int, int, int]] = []
@@ -128,25 +147,35 @@ class RandomGuest(RuleBasedStateMachine):
         for intid in range(32, 32 + 32 * self.words):
             self.mmio(None, IROUTER + 8 * intid, 8, irouter(affinities[intid % len(affinities)]))
         for word in range(1, self.words + 1):
-            self.enable(None, 0, word)
+            self.enable(None, word)
+        for intid in range(32 * self.words_of[None]):
+            self.mmio(None, 0x8000 + 8 * intid, 8, irouter(affinities[intid % len(affinities)]))
+        for word in range(self.words_of[None]):
+            self.enable(None, word, extended=True)
         for cpu in range(self.count):
             self.mmio(cpu, WAKER, 4, 0)
-            self.enable(cpu, SGI_BASE, 0)
+            self.enable(cpu, 0)
+            for word in range(self.words_of[cpu]):
+                self.enable(cpu, word, extended=True)
             self.unmask(cpu)
 
     def unmask(self, cpu: int) -> None:
         for name, value in (("PMR", 0xFF), ("IGRPEN0", 1), ("IGRPEN1", 1)):
             self.msr(cpu, name, value)
 
-    def enable(self, redistributor: int | None, base: int, word: int) -> None:
+    def enable(self, redistributor: int | None, word: int, extended: bool = False) -> None:
         """Enable 32 interrupts: four to a priority, among them two in Group 1 and two edge-triggered."""
+
+        def put(array: int, at: int, value: int) -> None:
+            self.mmio(redistributor, self.spot(redistributor, array, at, extended), 4, value)
+
         for register in range(2):
-            self.mmio(redistributor, base + ICFGR + 8 * word + 4 * register, 4, 0xA0A0_A0A0)
+            put(ICFGR, 8 * word + 4 * register, 0xA0A0_A0A0)
         for register in range(8):
             priority = 0x10 * (register + 1)
-            self.mmio(redistributor, base + IPRIORITYR + 32 * word + 4 * register, 4, priority * 0x0101_0101)
-        self.mmio(redistributor, base + IGROUPR + 4 * word, 4, 0xAAAA_AAAA)
-        self.mmio(redistributor, base + 0x100 + 4 * word, 4, 0xFFFF_FFFF)
+            put(IPRIORITYR, 32 * word + 4 * register, priority * 0x0101_0101)
+        put(IGROUPR, 4 * word, 0xAAAA_AAAA)
+        put(0x100, 4 * word, 0xFFFF_FFFF)
 
     # The two machines, side by side.
 
@@ -173,56 +202,75 @@ class RandomGuest(RuleBasedStateMachine):
         assert got == expected, f"vCPU {cpu} {name}: {got:#x}, reference {expected:#x}"
         return got
 
+    def spot(self, redistributor: int | None, array: int, at: int, extended: bool) -> int:
+        """The offset `at` bytes into an array, or into that of the extended range."""
+        base = 0 if redistributor is None else SGI_BASE
+        if not extended:
+            return base + array + at
+        if redistributor is not None:
+            return base + array + at + {IPRIORITYR: 32, ICFGR: 8}.get(array, 4)
+        return next(first for first, _, usual in EXTENDED_ARRAYS if usual == array) + at
+
     def frame(self, chosen: int) -> int | None:
         """None for the Distributor, which is where half of the accesses go."""
         return None if chosen % 2 else chosen // 2 % self.count
 
+    def ranged(self, chosen: int, extended: bool) -> tuple[int | None, bool]:
+        """A frame, and the extended range where it has one."""
+        redistributor = self.frame(chosen)
+        return redistributor, extended and self.words_of[redistributor] > 0
+
     # Interrupts and their registers.
 
-    @rule(frame=st.integers(0, 9), array=arrays, word=st.integers(0, 3), value=words)
-    def write_bits(self, frame: int, array: int, word: int, value: int) -> None:
-        redistributor = self.frame(frame)
-        base = 0 if redistributor is None else SGI_BASE
-        self.mmio(redistributor, base + array + 4 * (word if redistributor is None else 0), 4, value)
+    @rule(frame=st.integers(0, 9), array=arrays, word=st.integers(0, 3), value=words, extended=st.booleans())
+    def write_bits(self, frame: int, array: int, word: int, value: int, extended: bool) -> None:
+        redistributor, extended = self.ranged(frame, extended)
+        word = word if redistributor is None or extended else 0
+        self.mmio(redistributor, self.spot(redistributor, array, 4 * word, extended), 4, value)
 
-    @rule(frame=st.integers(0, 9), word=st.integers(0, 3), value=words)
-    def set_pending(self, frame: int, word: int, value: int) -> None:
-        self.write_bits(frame, 0x200, word, value)
+    @rule(frame=st.integers(0, 9), word=st.integers(0, 3), value=words, extended=st.booleans())
+    def set_pending(self, frame: int, word: int, value: int, extended: bool) -> None:
+        self.write_bits(frame, 0x200, word, value, extended)
 
     @rule(
         frame=st.integers(0, 9),
         intid=st.integers(0, 95),
         size=st.sampled_from([1, 1, 4]),
         value=st.lists(priorities, min_size=4, max_size=4),
+        extended=st.booleans(),
     )
-    def write_priority(self, frame: int, intid: int, size: int, value: list[int]) -> None:
-        redistributor = self.frame(frame)
-        base = IPRIORITYR if redistributor is None else SGI_BASE + IPRIORITYR
-        place = intid if redistributor is None else intid % 32
-        self.mmio(redistributor, base + place // size * size, size, int.from_bytes(value, "little"))
+    def write_priority(self, frame: int, intid: int, size: int, value: list[int], extended: bool) -> None:
+        redistributor, extended = self.ranged(frame, extended)
+        place = intid if redistributor is None or extended else intid % 32
+        offset = self.spot(redistributor, IPRIORITYR, place // size * size, extended)
+        self.mmio(redistributor, offset, size, int.from_bytes(value, "little"))
 
-    @rule(frame=st.integers(0, 9), register=st.integers(0, 6), value=words)
-    def write_config(self, frame: int, register: int, value: int) -> None:
-        redistributor = self.frame(frame)
+    @rule(frame=st.integers(0, 9), register=st.integers(0, 6), value=words, extended=st.booleans())
+    def write_config(self, frame: int, register: int, value: int, extended: bool) -> None:
+        redistributor, extended = self.ranged(frame, extended)
         if redistributor is not None:
-            self.mmio(redistributor, SGI_BASE + ICFGR + 4 * (register % 2), 4, value)
-        else:
-            self.mmio(None, ICFGR + 4 * register, 4, value)
+            register %= 4 if extended else 2
+        self.mmio(redistributor, self.spot(redistributor, ICFGR, 4 * register, extended), 4, value)
 
     @rule(
         intid=st.integers(30, 97),
         cpu=cpus,
         anywhere=st.one_of(st.none(), st.integers(0, (1 << 64) - 1)),
         part=st.sampled_from([(0, 8), (0, 4), (4, 4)]),
+        extended=st.booleans(),
     )
-    def write_route(self, intid: int, cpu: int, anywhere: int | None, part: tuple[int, int]) -> None:
+    def write_route(
+        self, intid: int, cpu: int, anywhere: int | None, part: tuple[int, int], extended: bool
+    ) -> None:
         start, size = part
         value = irouter(self.other.cpus[cpu % self.count].affinity) if anywhere is None else anywhere
-        self.mmio(None, IROUTER + 8 * intid + start, size, value >> 8 * start & (1 << 8 * size) - 1)
+        _, extended = self.ranged(1, extended)
+        at = self.spot(None, IROUTER, 8 * intid + start, extended)
+        self.mmio(None, at, size, value >> 8 * start & (1 << 8 * size) - 1)
 
     @rule(
         frame=st.integers(0, 9),
-        offset=st.one_of(st.integers(0, 0xFFF), st.integers(0x6000, 0x7FFF)),
+        offset=st.one_of(st.integers(0, 0xFFF), st.integers(0x6000, 0x7FFF), st.integers(0x1000, 0xA0FF)),
         size=st.sampled_from([1, 2, 4, 8]),
         value=st.integers(0, (1 << 64) - 1),
     )
@@ -238,9 +286,14 @@ class RandomGuest(RuleBasedStateMachine):
 
     # Lines, messages and SGIs.
 
-    @rule(cpu=cpus, intid=st.integers(16, 95), levels=st.sampled_from([(True,), (False,), (True, False)]))
+    @rule(
+        cpu=cpus,
+        intid=st.one_of(st.integers(16, 95), st.integers(1056, 1119), st.integers(4096, 4159)),
+        levels=st.sampled_from([(True,), (False,), (True, False)]),
+    )
     def drive_line(self, cpu: int, intid: int, levels: tuple[bool, ...]) -> None:
-        intid = min(intid, self.other.last_spi)
+        if not self.gic.has(intid):
+            intid = min(intid, self.other.last_spi)
         line = self.gic.interrupt(cpu % self.count, intid)
         interrupt = self.other.visible(cpu % self.count, intid)
         assert interrupt is not None
@@ -360,24 +413,29 @@ class RandomGuest(RuleBasedStateMachine):
     def registers_agree(self) -> None:
         self.seen["steps"] += 1
         for word in range(1, self.words + 1):
-            self.compare_words(None, 0, word)
+            self.compare_words(None, word)
             for register in range(16):
                 self.compare(None, IROUTER + 8 * (32 * word + 2 * register), 8)
                 self.compare(None, IROUTER + 8 * (32 * word + 2 * register + 1), 8)
         self.compare(None, GICD_CTLR, 4)
+        for word in range(self.words_of[None]):
+            self.compare_words(None, word, extended=True)
+            for intid in range(32 * word, 32 * word + 32):
+                self.compare(None, 0x8000 + 8 * intid, 8)
         for cpu in range(self.count):
-            self.compare_words(cpu, SGI_BASE, 0)
+            self.compare_words(cpu, 0)
+            for word in range(self.words_of[cpu]):
+                self.compare_words(cpu, word, extended=True)
             self.compare(cpu, WAKER, 4)
             for name in READ_WITHOUT_EFFECT:
                 self.mrs(cpu, name)
 
-    def compare_words(self, redistributor: int | None, base: int, word: int) -> None:
-        for array in (0x080, 0x100, 0x280, 0x300):
-            self.compare(redistributor, base + array + 4 * word, 4)
-        for register in range(8):
-            self.compare(redistributor, base + IPRIORITYR + 32 * word + 4 * register, 4)
-        for register in range(2):
-            self.compare(redistributor, base + ICFGR + 8 * word + 4 * register, 4)
+    def compare_words(self, redistributor: int | None, word: int, extended: bool = False) -> None:
+        words = [(array, 4 * word) for array in (0x080, 0x100, 0x280, 0x300)]
+        words += [(IPRIORITYR, 32 * word + 4 * register) for register in range(8)]
+        words += [(ICFGR, 8 * word + 4 * register) for register in range(2)]
+        for array, at in words:
+            self.compare(redistributor, self.spot(redistributor, array, at, extended), 4)
 
     @invariant()
     def offers_agree(self) -> None:

@@ -43,6 +43,15 @@ WAKER: Final = 0x014
 SGI_BASE: Final = 0x10000
 
 
+EXTENDED_ARRAYS: Final = [
+    *((0x1000 + 0x200 * n, 0x1080 + 0x200 * n, IGROUPR + 0x80 * n) for n in range(7)),
+    (0x2000, 0x2400, IPRIORITYR),
+    (0x3000, 0x3100, ICFGR),
+    (0x8000, 0xA000, IROUTER),
+]
+"""Where the registers of extended SPIs begin and end, and those of the usual INTIDs that they are like."""
+
+
 @dataclass(eq=False)
 class Interrupt:
     """One interrupt: an SPI, or the SGI or PPI of one vCPU."""
@@ -80,6 +89,9 @@ class Interrupt:
         return 0b10 if self.edge else 0b00
 
 
+Place = tuple[int, str, int, int, int]
+"""A `Field` by its INTID."""
+
 Field = tuple[Interrupt, str, int, int, int]
 """Part of a register: whose, which attribute, its lowest bit in the value, its width, the lowest bit reached."""
 
@@ -101,7 +113,7 @@ class Cpu:
 
 
 class Reference:
-    """The architecture, without what the model does not offer: LPIs, 1-of-N, range selectors, extended INTIDs."""
+    """The architecture, without LPIs, 1-of-N and range selectors."""
 
     stored_priority_bits: int | None = None
     control_writable = 0b11
@@ -112,17 +124,27 @@ class Reference:
     typer_constants = 0
     typer_shows_aff3 = True
 
-    def __init__(self, affinities: list[Affinity], spis: int, priority_bits: int) -> None:
+    def __init__(
+        self,
+        affinities: list[Affinity],
+        spis: int,
+        priority_bits: int,
+        extended_spis: int = 0,
+        extended_ppis: int = 0,
+    ) -> None:
         self.priority_bits = priority_bits
+        if extended_spis or extended_ppis:
+            self.ctlr_constants |= 1 << 19  # ExtRange
+        self.typer_constants |= extended_ppis // 32 << 27
         self.enabled_groups = 0
         self.cpus = [Cpu(number, affinity) for number, affinity in enumerate(affinities)]
         self.last_spi = 31 + spis
         self.interrupts: dict[tuple[int | None, int], Interrupt] = {}
         for cpu in self.cpus:
             self.reset_cpu(cpu.number)
-            for intid in range(32):
+            for intid in (*range(32), *range(1056, 1056 + extended_ppis)):
                 self.interrupts[cpu.number, intid] = Interrupt(intid, cpu.number, edge=intid < 16)
-        for intid in range(32, self.last_spi + 1):
+        for intid in (*range(32, self.last_spi + 1), *range(4096, 4096 + extended_spis)):
             self.interrupts[None, intid] = Interrupt(intid, None)
         self._fields: dict[tuple[int | None, int, int], list[Field]] = {}
         self.by_priority = SortedKeyList(self.interrupts.values(), key=lambda one: (one.priority, one.intid))
@@ -198,7 +220,8 @@ class Reference:
 
     def visible(self, number: int, intid: int) -> Interrupt | None:
         """The interrupt that a vCPU knows by this INTID."""
-        return self.interrupts.get((number if intid < 32 else None, intid))
+        private = intid < 32 or 1056 <= intid < 1120
+        return self.interrupts.get((number if private else None, intid))
 
     def set_line(self, interrupt: Interrupt, level: bool) -> None:
         """An input line goes to `level`."""
@@ -368,6 +391,8 @@ class Reference:
         elif redistributor is None and offset in (SETSPI, CLRSPI) and size in (2, WORD) and self.has_messages:
             self.set_message(value & 0x1FFF, offset == SETSPI)
         clears = offset & 0x80 != 0
+        if redistributor is None and 0x1000 <= offset < 0x2000:
+            clears = offset & 0x200 == 0
         for one, name, at, width, low in self._reached(redistributor, offset, size):
             self._write_field(one, name, value >> at & (1 << width) - 1, width, low, clears)
 
@@ -390,15 +415,29 @@ class Reference:
         access = redistributor, offset, size
         if access not in self._fields:
             start = offset - (0 if redistributor is None else SGI_BASE)
+            found = self._places(start, size)
+            if redistributor is None and (0x1000 <= start < IROUTER or start >= IROUTER + 8 * 1024):
+                found = self._extended_places(start, size)
+            elif redistributor is not None:
+                # From here on those of the extended range, as if 1024 were 0.
+                found = [(intid if intid < 32 else intid + 1024, *rest) for intid, *rest in found]
             self._fields[access] = [
                 (self.interrupts[redistributor, intid], name, at, width, low)
-                for intid, name, at, width, low in self._places(start, size)
+                for intid, name, at, width, low in found
                 if (redistributor, intid) in self.interrupts
             ]
         return self._fields[access]
 
+    @classmethod
+    def _extended_places(cls, offset: int, size: int) -> list[Place]:
+        """What an access to the Distributor's registers of extended SPIs reaches."""
+        for first, last, usual in EXTENDED_ARRAYS:
+            if first <= offset < last:
+                return [(4096 + intid, *rest) for intid, *rest in cls._places(usual + offset - first, size)]
+        return []
+
     @staticmethod
-    def _places(offset: int, size: int) -> list[tuple[int, str, int, int, int]]:
+    def _places(offset: int, size: int) -> list[Place]:
         if offset % size:
             return []
         if size == WORD and IGROUPR <= offset < IPRIORITYR:

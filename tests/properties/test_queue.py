@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sortedcontainers import SortedKeyList
 
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB, PendingQueue
 
 SLACK = 32
 """The stale keys that a queue may hold beyond as many as there are live ones."""
 
 # Few priorities and few INTIDs, so that keys come back and ties are common.
 keys = st.tuples(st.sampled_from([0, 8, 0xA0, 0xFF]), st.integers(0, 60)).map(
-    lambda key: key[0] << INTID_BITS | key[1]
+    lambda key: key[0] << PRIORITY_LSB | key[1]
 )
 
 
@@ -21,7 +21,7 @@ class Queue(RuleBasedStateMachine):
         super().__init__()
         self.queue = PendingQueue()
         self.expected: SortedKeyList[int, tuple[int, int]] = SortedKeyList(
-            key=lambda key: (key >> INTID_BITS, key & INTID_MASK)
+            key=lambda key: (key >> PRIORITY_LSB, key & INTID_MASK)
         )
         self.most = 0
 

@@ -1,4 +1,4 @@
-"""Random guests that use 1-of-N, the range selector and changing MPIDRs: the invariants hold after every step."""
+"""Random guests with 1-of-N, the range selector, changing MPIDRs, extended ranges: the invariants always hold."""
 
 import random
 from collections.abc import Callable
@@ -9,9 +9,11 @@ import vgic
 
 GICD = 0x0800_0000
 CTLR, IROUTER = GICD, GICD + 0x6000
+EXTENDED = {IROUTER: GICD + 0x8000, GICD + 0x400: GICD + 0x2000}
+"""Where the arrays of INTIDs 4096 and up begin."""
 IRM, E1NWF = 1 << 31, 1 << 7
 DPG = (1 << 24, 1 << 25)
-FIRST, COUNT = 32, 32
+COUNT = 32
 STEPS = 1500
 
 BPRS = (vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)
@@ -23,18 +25,28 @@ SGIS = (vgic.ICC_SGI0R_EL1, vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1)
 class Guest:
     """A machine and a source of chance."""
 
-    def __init__(self, seed: int, choice: str) -> None:
+    def __init__(self, seed: int, choice: str, extended: bool) -> None:
         self.rng = rng = random.Random(seed)
         self.cpus = rng.randrange(1, 6)
         affinities = rng.sample(range(0, 1 << 32, 0x0055_1357), self.cpus)
         self.gic = vgic.Gic(
-            vgic.Config(vgic.Topology(affinities), spis=COUNT, one_of_n_choice=choice)  # type: ignore[arg-type]
+            vgic.Config(
+                vgic.Topology(affinities),
+                spis=COUNT,
+                one_of_n_choice=choice,  # type: ignore[arg-type]
+                extended_spis=COUNT * extended,
+                extended_ppis=32 * extended,
+            )
         )
+        self.intids = [*self.gic.intids(private=False)]
+        self.ppis = [intid for intid in self.gic.intids(private=True) if intid >= 1056]
         self.finished = 0
         self.gic.write(CTLR, 4, 0b11)
-        self.gic.write(GICD + 0x104, 4, 0xFFFF_FFFF)
+        for enables in (0x104, 0x1200):
+            self.gic.write(GICD + enables, 4, 0xFFFF_FFFF)
         for cpu in range(self.cpus):
             self.gic.write(self.redistributor(cpu) + 0x14, 4, 0)
+            self.gic.write(self.redistributor(cpu) + 0x1_0104, 4, 0xFFFF_FFFF)
             self.gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xFF)
 
     def redistributor(self, cpu: int) -> int:
@@ -44,7 +56,11 @@ class Guest:
         return self.rng.randrange(self.cpus)
 
     def intid(self) -> int:
-        return self.rng.randrange(FIRST, FIRST + COUNT)
+        return self.rng.choice(self.intids)
+
+    def place(self, array: int, intid: int, size: int) -> int:
+        """Where an array of so many bytes an INTID has those of one."""
+        return EXTENDED[array] + size * (intid - 4096) if intid >= 4096 else array + size * intid
 
     def affinity(self) -> int:
         return self.gic.affinity(self.cpu()) if self.rng.random() < 0.8 else self.rng.getrandbits(32)
@@ -52,13 +68,17 @@ class Guest:
     def route(self) -> None:
         packed = self.affinity()
         value = (packed >> 24) << 32 | packed & 0xFF_FFFF | (IRM if self.rng.random() < 0.6 else 0)
-        self.gic.write(IROUTER + 8 * self.intid(), 8, value)
+        self.gic.write(self.place(IROUTER, self.intid(), 8), 8, value)
 
     def line(self) -> None:
-        self.gic.spi(self.intid()).set_level(self.rng.random() < 0.6)
+        level = self.rng.random() < 0.6
+        if self.ppis and self.rng.random() < 0.2:
+            self.gic.ppi(self.cpu(), self.rng.choice(self.ppis)).set_level(level)
+        else:
+            self.gic.spi(self.intid()).set_level(level)
 
     def groups(self) -> None:
-        self.gic.write(GICD + 0x84, 4, self.rng.getrandbits(32))
+        self.gic.write(self.rng.choice((GICD + 0x84, GICD + 0x1000)), 4, self.rng.getrandbits(32))
 
     def control(self) -> None:
         self.gic.write(CTLR, 4, self.rng.choice((0b11, 0b11, 0b10, E1NWF | 0b11, E1NWF)))
@@ -79,14 +99,14 @@ class Guest:
         self.gic.sysreg_write(self.cpu(), self.rng.choice(BPRS), self.rng.randrange(8))
 
     def priority(self) -> None:
-        self.gic.write(GICD + 0x400 + self.intid(), 1, self.rng.getrandbits(8))
+        self.gic.write(self.place(GICD + 0x400, self.intid(), 1), 1, self.rng.getrandbits(8))
 
     def finish(self) -> None:
         for cpu in range(self.cpus):
             for acknowledge, end in TAKE:
                 intid = self.gic.sysreg_read(cpu, acknowledge)
                 self.gic.check()
-                if intid < 1020:
+                if intid != 1023:
                     self.finished += 1
                     self.gic.sysreg_write(cpu, end, intid)
 
@@ -104,8 +124,9 @@ class Guest:
 
 @pytest.mark.parametrize("choice", ["first", "rotate"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_invariants_hold_after_every_step(seed: int, choice: str) -> None:
-    guest = Guest(seed, choice)
+@pytest.mark.parametrize("extended", [False, True])
+def test_the_invariants_hold_after_every_step(seed: int, choice: str, extended: bool) -> None:
+    guest = Guest(seed, choice, extended)
     often: list[Callable[[], None]] = [guest.line, guest.finish, guest.route, guest.enable, guest.mask]
     seldom: list[Callable[[], None]] = [
         guest.groups,
@@ -122,3 +143,7 @@ def test_the_invariants_hold_after_every_step(seed: int, choice: str) -> None:
         guest.rng.choice(often if guest.rng.random() < 0.7 else seldom)()
         guest.gic.check()
     assert guest.finished > STEPS // 50
+    other = vgic.Gic(guest.gic.config)
+    other.restore(guest.gic.save())
+    other.check()
+    assert other.save() == guest.gic.save()

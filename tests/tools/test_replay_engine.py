@@ -2,6 +2,7 @@
 
 import pytest
 
+import vgic
 from mmio.trace import Access, Event, Line, Sgi
 from qemu_log import (
     NAME,
@@ -185,3 +186,39 @@ def test_progress_is_called_now_and_then() -> None:
     events = [Access(1, None, None, "gicd", None, 0xFFE8, 4, 0x3B, False, False, False)] * 10_000
     replay(events, NAME, virt(1), progress=lambda: calls.append(1))
     assert len(calls) == 2
+
+
+def of_nmis(*lines: str) -> Result:
+    """The replay on a machine with NMIs, SPI 42 being one."""
+    makes = [*awake(), dist("write", 0xF84, 1 << 10), spi(42, 1)]
+    return replayed([*makes, *lines], profile=vgic.QEMU_10_0, nmi=True)
+
+
+def test_a_trace_with_nmis_replays() -> None:
+    result = of_nmis(
+        dist("read", 0xF84, 1 << 10),
+        icc("read", "HPPIR1", 0, 42),
+        icc("read", "IAR1", 0, 1022),
+        icc("read", "NMIAR1", 0, 42),
+        icc("read", "RPR", 0, 1 << 62),
+        icc("read", "AP1R0", 0, 1 << 63),
+        spi(42, 0),
+        icc("write", "EOIR1", 0, 42),
+        icc("read", "NMIAR1", 0, 1023),
+        icc("read", "RPR", 0, 0xFF),
+    )
+    assert result.first is None
+    assert result.acknowledged == {("0.0.0.0", "SPI"): 1}
+    # Nothing else in the trace tells of SCTLR_EL1.NMI.
+    assert result.accepted == {"SCTLR_ELx.NMI, which only acknowledgements of NMIs tell": 1}
+
+
+def test_what_a_pe_acknowledges_tells_how_it_takes_nmis() -> None:
+    result = of_nmis(icc("read", "IAR1", 0, 42))
+    assert (result.first, result.accepted) == (None, {})
+    told = of_nmis(icc("read", "IAR1", 0, 1022), icc("read", "IAR1", 0, 42))
+    assert (told.first, sum(told.accepted.values())) == (None, 2)
+    # One without superpriority tells nothing.
+    other = replayed([*awake(), spi(42, 1), icc("read", "IAR1", 0, 1022)], profile=vgic.QEMU_10_0, nmi=True)
+    assert other.first is not None
+    assert (other.first.expected, other.first.got, other.accepted) == ("0x3fe", "0x2a", {})

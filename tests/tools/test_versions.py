@@ -43,6 +43,7 @@ def test_another_difference_of_the_register_does_not_matter(read: str) -> None:
     lines = (*awake(), dist("read", 4, int(read, 16)), dist("read", 4, 0x37A_0007))
     machine = as_recorded(virt(1), events(*lines))
     assert machine.config.profile is vgic.QEMU_10_0
+    assert machine.config.nmi == (read == "0x37a0208")
     assert machine.profile_origin == "inferred from GICD_TYPER"
 
 

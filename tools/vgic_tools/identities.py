@@ -1,7 +1,7 @@
 """Interrupts by their INTID and PEs by their affinity, as a person would name them."""
 
 from vgic import Topology, affinity
-from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPECIAL, FIRST_SPI, SPURIOUS
+from vgic.intids import FIRST_SPECIAL, LAST_SPECIAL, kind_of
 
 __all__ = ["interrupt_text", "pe_text"]
 
@@ -12,16 +12,11 @@ def interrupt_text(intid: int) -> str:
     >>> interrupt_text(42), interrupt_text(1023)
     ('INTID 42, an SPI', 'INTID 1023, no interrupt')
     """
-    if intid < FIRST_PPI:
-        what = "an SGI"
-    elif intid < FIRST_SPI:
-        what = "a PPI"
-    elif intid < FIRST_SPECIAL:
-        what = "an SPI"
-    elif intid <= SPURIOUS:
-        what = "no interrupt"
+    kind = kind_of(intid)
+    if kind:
+        what = f"{'a' if kind == 'PPI' else 'an'} {kind}"
     else:
-        what = "an LPI" if intid >= FIRST_LPI else "of an extended range, or reserved"
+        what = "no interrupt" if FIRST_SPECIAL <= intid <= LAST_SPECIAL else "reserved"
     return f"INTID {intid}, {what}"
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from mmio import RegisterLayout
 from vgic import affinity
+from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import CTLR_OF_TWO_STATES, GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL
@@ -17,7 +18,7 @@ from vgic_tools.lanes import in_ranges, intid_values
 __all__ = ["describe", "device_of", "difference", "layout_of"]
 
 # What vgic.state.registers and vgic.its.state name in lower case.
-_WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded|unrouted)(\d+)")
+_WORD: Final = re.compile(r"(?:pending_latch|line_level|message_level|forwarded|unrouted)(\d+E?)")
 _COLLECTION: Final = re.compile(r"collection\d+")
 _MPIDR: Final = re.compile(r"MPIDR_EL1|chosen_mpidr\d+")
 _BANK: Final = re.compile(r"(?<=_EL1)_N?S$")
@@ -78,7 +79,10 @@ def _layout(register: str, value: int) -> tuple[RegisterLayout, int] | None:
 @cache
 def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     """Layout and place in the array of every register."""
-    known = (*GICD, *RD_BASE, *SGI_BASE, *ICC, *ICC_OF_HIGHER_LEVELS, *CONTROL)
+    known = (
+        *(*GICD, *GICD_EXTENDED, *RD_BASE, *SGI_BASE, *SGI_BASE_EXTENDED, *CONTROL),
+        *(*ICC, *ICC_OF_HIGHER_LEVELS),
+    )
     return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
 
 
@@ -91,9 +95,7 @@ def _parts(name: str, value: int, shape: int) -> Iterator[tuple[int | str, int]]
         return
     word = _WORD.fullmatch(register)
     if word is not None:
-        first = 32 * int(word[1])
-        yield from ((first + bit, value >> bit & 1) for bit in range(32))
-        return
+        register = f"{device_of(name)[:4]}_ISPENDR{word[1]}"
     if _COLLECTION.fullmatch(register):
         # What MAPC said, in the doubleword in which it said it.
         yield from ((part, FIELDS[part].extract((0, 0, value))) for part in ("V", "RDbase"))

@@ -5,7 +5,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PRIORITY_LSB, PendingQueue
 
 __all__ = [
     "GROUP0",
@@ -166,6 +166,10 @@ class GroupState(ActivePriorities):
     def split_at(self, lowest_bit: i64) -> None:
         """Have preemption decided by this bit of a priority, and those above it."""
         self.mask = shifted(0xFF, lowest_bit) & 0xFF
+
+    def take(self, key: i64) -> None:
+        """The interrupt of this key, better than all that are active, becomes active."""
+        self.activate(key >> PRIORITY_LSB & self.mask)
 
     def forward(self, key: i64) -> None:
         """An interrupt is forwarded to the PE."""

@@ -10,7 +10,7 @@ from mypy_extensions import i64
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState, groups_of_one_state
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.cpu_interface.reach import face_of
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
@@ -234,11 +234,11 @@ class CpuInterface:
     def would_take(self, group: i64, key: i64) -> bool:
         """True where an interrupt of this group and key, if forwarded here, would be signalled, and no other is."""
         state = self.groups[group]
-        if not state.considered() or not state.enabled or not self._preempts(state, key >> INTID_BITS):
+        if not state.considered() or not state.enabled or not self._preempts(state, key):
             return False
         for other in self.groups:
             offer = other.offer()
-            if offer < key or (other.enabled and self._preempts(other, offer >> INTID_BITS)):
+            if offer < key or (other.enabled and self._preempts(other, offer)):
                 return False
         return True
 
@@ -349,9 +349,11 @@ class CpuInterface:
         """True where there is a highest priority pending interrupt, and it may interrupt the PE."""
         if self.best_key == NO_KEY or not self.best_in.enabled:
             return False
-        return self._preempts(self.best_in, self.best_key >> INTID_BITS)
+        return self._preempts(self.best_in, self.best_key)
 
-    def _preempts(self, group: GroupState, priority: i64) -> bool:
+    def _preempts(self, group: GroupState, key: i64) -> bool:
+        """True where an interrupt of this group and key would interrupt the PE."""
+        priority = key >> PRIORITY_LSB
         if priority >= self.pmr:
             return False
         running = self.running
@@ -369,11 +371,10 @@ class CpuInterface:
         if best.number != group or not self.can_preempt():
             return SPURIOUS
         intid = self.best_key & INTID_MASK
-        priority = self.best_key >> INTID_BITS & best.mask
-        best.activate(priority)
+        best.take(self.best_key)
         if self.running_group != group and self.running_group != NO_GROUP:
             self.several_active = True
-        self.running = priority
+        self.running = best.running
         self.running_group = group
         bank = self._bank(intid)
         if bank is not None:

@@ -6,7 +6,7 @@ from mypy_extensions import i64
 
 from vgic.bits import bit
 from vgic.cpu_interface.interface import NOT_ACTIVE, ActivationBank, CpuInterface
-from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI, FIRST_SPECIAL, LAST_SPECIAL
 
 __all__ = ["NO_REGISTER", "ListRegister", "ListRegisters"]
@@ -112,7 +112,7 @@ class ListRegisters(ActivationBank):
         best: i64 = NO_KEY
         for register in self.registers:
             if register.pending and not register.active and register.group == group:
-                key = register.priority << INTID_BITS | register.number
+                key = register.priority << PRIORITY_LSB | register.number
                 if key < best:
                     best = key
         return best

@@ -1,10 +1,11 @@
 """The pending queue of one PE and group: what is pending, enabled, inactive and routed there, best first.
 
-An entry is a packed key, `priority << 24 | INTID`: the lowest key is the interrupt to take, and ties in priority
-go to the lowest INTID (rule PRIO-2). The best is kept apart, since mostly it is the only one; the others are in a
-heap. They are removed lazily: the heap keeps a removed key until it comes to the top or until the removed ones
-outnumber the others, so an update costs O(log n) and `head` nothing. The set of removed keys is small, so that
-among 65,536 interrupts an update seldom waits for memory.
+An entry is a packed key, `priority << 25 | INTID`: the lowest key is the interrupt to take, and ties in priority
+go to the lowest INTID (rule PRIO-2). An interrupt with superpriority is half a priority better, which is the bit
+between the two. The best is kept apart, since mostly it is the only one; the others are in a heap. They are removed
+lazily: the heap keeps a removed key until it comes to the top or until the removed ones outnumber the others, so an
+update costs O(log n) and `head` nothing. The set of removed keys is small, so that among 65,536 interrupts an
+update seldom waits for memory.
 """
 
 from heapq import heapify, heappop, heappush
@@ -12,20 +13,23 @@ from typing import Final
 
 from mypy_extensions import i64
 
-__all__ = ["IDLE_KEY", "IDLE_PRIORITY", "INTID_BITS", "INTID_MASK", "NO_KEY", "PendingQueue"]
+__all__ = ["IDLE_KEY", "IDLE_PRIORITY", "INTID_BITS", "INTID_MASK", "NO_KEY", "PRIORITY_LSB", "PendingQueue"]
 
 INTID_BITS: Final = 24
 """The widest INTID that GICv3 has."""
 
 INTID_MASK: Final = (1 << INTID_BITS) - 1
 
+PRIORITY_LSB: Final = INTID_BITS + 1
+"""Where the priority is in a key."""
+
 IDLE_PRIORITY: Final = 0xFF
 """The running priority while nothing is active."""
 
-IDLE_KEY: Final = IDLE_PRIORITY << INTID_BITS
+IDLE_KEY: Final = IDLE_PRIORITY << PRIORITY_LSB
 """The best key of that priority."""
 
-NO_KEY: Final = 1 << 32
+NO_KEY: Final = 0x100 << PRIORITY_LSB
 """The head of an empty queue: worse than any key."""
 
 _SLACK: Final = 32

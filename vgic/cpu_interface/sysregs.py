@@ -5,6 +5,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from mmio import ILLEGAL, AccessKind, RegisterLayout
+from vgic.bits import signed
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1
 from vgic.cpu_interface.interface import CpuInterface
@@ -55,8 +56,8 @@ class Slot:
         self.layout = layout
         self.readable = layout.access in (AccessKind.RW, AccessKind.RO)
         self.writable = layout.access in (AccessKind.RW, AccessKind.WO)
-        self.reach = layout.writable
-        """The bits that a write can reach: fewer than 63, whatever a guest writes."""
+        self.reach = signed(layout.writable)
+        """The bits that a write can reach: an integer of the machine, whatever a guest writes."""
         self.ones = layout.ones | ones
         """The bits that always read as one."""
 
@@ -85,9 +86,11 @@ class SystemRegisters:
             # Where there is 1-of-N, it looks at PMR, always (ROUTE-12).
             "PMHE": int(features.one_of_n),
             "IDbits": int(config.id_bits > _NARROW_ID_BITS),
+            "ExtRange": int(config.has_extended_ranges),
             **config.profile.cpu_interface_ctlr,
         }
         """What ICC_CTLR_EL1 always reads, by field."""
+        self._layouts = _LAYOUTS
         self._constant = icc.CTLR.encode(self._constant_fields)
         self._first: i64 = min(layout.offset for layout in icc.ICC)
         last = max(layout.offset + layout.count for layout in icc.ICC)
@@ -123,8 +126,11 @@ class SystemRegisters:
             self._add(f"ICC_EOIR{group}_EL1", EndOfInterrupt(group))
             self._add(f"ICC_HPPIR{group}_EL1", HighestPending(group))
             for number in self._active_words:
-                word = ActivePriorityWord(self._active_bits, group, number)
-                self._hold(f"ICC_AP{group}R<n>_EL1", word, number)
+                self._hold_active(group, number)
+
+    def _hold_active(self, group: int, number: int) -> None:
+        """Name the active priorities of a group, 32 of them."""
+        self._hold(f"ICC_AP{group}R<n>_EL1", ActivePriorityWord(self._active_bits, group, number), number)
 
     def _add_views(self, count: int) -> None:
         """Have as many tables, in which nothing is defined."""
@@ -132,13 +138,13 @@ class SystemRegisters:
 
     def _add(self, name: str, register: Register, index: int = 0, ones: int = 0, view: int = 0) -> None:
         """Let a name of EL1 stand for a register in one of the tables; `ones` always read as one."""
-        layout = _LAYOUTS[name]
+        layout = self._layouts[name]
         slot = Slot(register, layout, ones)
         self._slots[view * int(self._count) + layout.offset + index - int(self._first)] = slot
 
     def _add_higher(self, name: str, register: Register, ones: int = 0) -> None:
         """Let a name of EL2 or EL3 stand for a register."""
-        layout = _LAYOUTS[name]
+        layout = self._layouts[name]
         self._higher[layout.offset] = Slot(register, layout, ones)
 
     def add_faces(self, virtual: dict[int, Slot]) -> None:
@@ -161,7 +167,7 @@ class SystemRegisters:
 
     def _store(self, name: str, register: StoredRegister, index: int = 0, ones: int = 0, bank: str = "") -> None:
         """Have a register saved; `bank` is put behind its name."""
-        layout = _LAYOUTS[name]
+        layout = self._layouts[name]
         register.name = layout.title(index) + bank
         register.ones = layout.ones | ones
         self.stored.append(register)

@@ -7,10 +7,11 @@ from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
-from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, NOTHING, Guard, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words
-from vgic.layouts import gicd
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words
+from vgic.layouts import extended, gicd, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
 
@@ -33,14 +34,17 @@ class Distributor(BankOwner):
     def __init__(
         self,
         interrupts: SharedInterrupts,
-        private: Sequence[PrivateInterrupts],
+        extended: SharedInterrupts | None,
+        banks: Sequence[InterruptBank],
         lpis: Sequence[LpiBank | None],
         config: Config,
         security: Security,
     ) -> None:
-        super().__init__(interrupts, security)
+        super().__init__(interrupts, extended, security)
         self.spis = interrupts
         """The bank again, as what it is."""
+        self.extended_spis = interrupts if extended is None else extended
+        """That of the extended range, in a VM that has its registers."""
         profile, features = config.profile, config.features
         self._two_states = config.two_states
         self._group_enable_bits: list[int] = [*profile.group_enable_bits]
@@ -55,11 +59,15 @@ class Distributor(BankOwner):
                 "No1N": int(not features.one_of_n),
                 "IDbits": config.id_bits - 1,
                 "LPIS": int(features.lpis),
+                "NMI": int(config.nmi),
+                "ESPI": int(config.extended_spis > 0),
+                "ESPI_range": max(0, config.extended_spis // 32 - 1),
                 **profile.distributor_typer,
             }
         )
-        self._banks: list[InterruptBank] = [interrupts, *private]
-        self._gated: list[InterruptBank] = self._banks if profile.overlooks else []
+        self._banks = banks
+        """All banks of the VM."""
+        self._gated: Sequence[InterruptBank] = banks if profile.overlooks else []
         """The banks in which nothing is noticed while no group is forwarded (STATE-17)."""
         self._lpis = [bank for bank in lpis if bank is not None]
         self._gated_lpis = [bank for bank in lpis if isinstance(bank, OverlookingLpiBank)]
@@ -74,6 +82,11 @@ class Distributor(BankOwner):
             if self.control & enable:
                 forwarded |= 1 << group
         return forwarded
+
+    def spis_with(self, intid: int) -> SharedInterrupts | None:
+        """The bank of SPIs that has this INTID, None where none has."""
+        bank = self.spis if self.spis.has(intid) else self.extended_spis
+        return bank if bank.has(intid) else None
 
     @property
     def wakes(self) -> bool:
@@ -168,23 +181,29 @@ class _TypeOfTwoStates(_Type):
 
 
 class _Route(StoredWord[Distributor]):
-    def __init__(self, writable: int) -> None:
+    def __init__(self, writable: int, extended: bool = False) -> None:
         self.writable = writable
+        self.extended = extended
+
+    def bank(self, owner: Distributor) -> SharedInterrupts:
+        """The SPIs that these registers route."""
+        return owner.extended_spis if self.extended else owner.spis
 
     def get(self, owner: Distributor, index: int) -> int:
-        bank = owner.spis
+        bank = self.bank(owner)
         return bank.route_value(index) if index < bank.count else 0
 
     def kept(self, owner: Distributor, index: int, writable: int) -> int:
-        return writable if index < owner.spis.count else NOT_THERE
+        return writable if index < self.bank(owner).count else NOT_THERE
 
     def keep(self, owner: Distributor, index: int, value: int) -> None:
-        owner.spis.store_route(index, value)
+        self.bank(owner).store_route(index, value)
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = self.bank(owner)
         # A write of bits that this VM has not got writes nothing.
-        if index < owner.spis.count and mask & self.writable:
-            owner.spis.set_route(index, value)
+        if index < bank.count and mask & self.writable:
+            bank.set_route(index, value)
 
 
 class _Message(Word[Distributor]):
@@ -194,19 +213,23 @@ class _Message(Word[Distributor]):
         self.level = level
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        bank = owner.spis
         intid = value & _MESSAGE_INTID
-        if bank.has(intid):
+        bank = owner.spis_with(intid)
+        if bank is not None:
             bank.set_message(intid - bank.first, self.level)
 
 
 class _RouteGuard(Guard[Distributor]):
     """Non-secure accesses reach the route of a Secure SPI where GICD_NSACR is 3 (SEC-5)."""
 
+    def __init__(self, route: _Route) -> None:
+        super().__init__(route)
+        self.route = route
+
     def seen(self, owner: Distributor, index: int, secure: bool) -> int:
         if secure or not owner.security.two:
             return EVERYTHING
-        bank = owner.spis
+        bank = self.route.bank(owner)
         return EVERYTHING if index < bank.count and bank.is_reached(index, 3) else NOTHING
 
 
@@ -218,9 +241,9 @@ class _MessageOfTwoStates(_Message):
         self.reach = reach
 
     def put(self, owner: Distributor, index: int, value: int, mask: int, secure: bool) -> None:
-        bank = owner.spis
         intid = value & _MESSAGE_INTID
-        reached = bank.has(intid) and bank.is_reached(intid - bank.first, self.reach)
+        bank = owner.spis_with(intid)
+        reached = bank is not None and bank.is_reached(intid - bank.first, self.reach)
         if secure or not owner.security.two or reached:
             super().put(owner, index, value, mask, secure)
 
@@ -240,11 +263,17 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     route = _Route(writable["GICD_IROUTER"])
     deferred = not profile.config_takes_effect_at_once
     banks = bank_words("GICD", "GICD_ICFGR", deferred=deferred, overlooked=profile.overlooks)
+    if config.nmi:
+        banks.update(nmi_words("GICD", profile.nmi_keeps_priority))
     words: dict[str, Word[Distributor]] = {}
     layouts = gicd.GICD
+    more = extended.GICD_EXTENDED
+    routes: StoredWord[Distributor] = _Route(writable["GICD_IROUTER"], extended=True)
     if config.two_states:
         layouts = gicd.GICD_OF_TWO_STATES
-        words.update(guarded(banks))
+        more = extended.GICD_EXTENDED_OF_TWO_STATES
+        banks = guarded(banks)
+        routes = _RouteGuard(_Route(writable["GICD_IROUTER"], extended=True))
         words.update(
             {
                 "GICD_CTLR": _ControlOfTwoStates(),
@@ -257,7 +286,6 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
             }
         )
     else:
-        words.update(banks)
         words.update(
             {
                 "GICD_CTLR": _Control(),
@@ -267,4 +295,13 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
                 "GICD_CLRSPI_NSR": _Message(False),
             }
         )
+    words.update(banks)
+    if config.nmi:
+        layouts = [*layouts, *nmi.GICD_NMI]
+        more = [*more, *nmi.GICD_NMI_EXTENDED]
+    if config.extended_spis:
+        layouts = [*layouts, *more]
+        words[extended.IROUTER.name] = routes
+        words.update(extended_words(banks, more))
+        writable[extended.IROUTER.name] = writable["GICD_IROUTER"]
     return Frame("GICD", layouts, words, profile.fixed, writable, profile.absent)

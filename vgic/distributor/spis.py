@@ -1,48 +1,48 @@
 """The SPIs: where each is routed, and at which PE a 1-of-N one waits."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from mypy_extensions import i64
 
 from vgic import affinity
 from vgic.bits import bit
 from vgic.config import Config
-from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
 from vgic.interrupts.banks import InterruptBank, InterruptWord
 from vgic.interrupts.delivery import Forwarder
-from vgic.intids import FIRST_SPI
 from vgic.topology import NO_VCPU, AffinityIndex
 
-__all__ = ["SharedInterrupts"]
+__all__ = ["SharedInterrupts", "move_vcpus"]
 
 
 class SharedInterrupts(InterruptBank):
-    """The SPIs: INTID 32 and up. Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names, or to any.
+    """The SPIs of a range, that from INTID 32 on or the extended one.
 
-    The route is kept as a packed affinity of 32 bits and looked up when needed, so it follows the vCPUs' MPIDRs. An
-    SPI that names no vCPU stays pending in the Distributor (rule ROUTE-3), and so does a 1-of-N one that no PE may
-    be sent.
+    Each is routed to the vCPU whose affinity its GICD_IROUTER<n> names, or to any. The route is kept as a packed
+    affinity of 32 bits and looked up when needed, so it follows the vCPUs' MPIDRs. An SPI that names no vCPU stays
+    pending in the Distributor (rule ROUTE-3), and so does a 1-of-N one that no PE may be sent.
     """
 
     def __init__(
         self,
+        first: int,
+        count: int,
         config: Config,
         priority_mask: int,
         forwarder: Forwarder,
         affinities: AffinityIndex,
-        one_of_n: OneOfN,
+        placement: SpiPlacement,
     ) -> None:
-        super().__init__(FIRST_SPI, config.spis, priority_mask, config.profile.edge_records_line, forwarder)
+        super().__init__(first, count, priority_mask, config.profile.edge_records_line, forwarder)
         self._affinities = affinities
-        self.placement = SpiPlacement(self, one_of_n)
+        self.placement = placement
         """Where 1-of-N SPIs wait."""
         self._routing_mode = IRM if config.features.one_of_n else 0
-        self.route = array("I", [0]) * config.spis
+        self.route = array("I", [0]) * count
         """Packed affinity of the target."""
-        self.unrouted: set[int] = set(range(config.spis)) if config.profile.first_vcpu_at_reset else set()
+        self.unrouted: set[int] = set(range(count)) if config.profile.first_vcpu_at_reset else set()
         """The SPIs that go to vCPU 0 because GICD_IROUTER<n>, 0, was never written (ROUTE-11)."""
         self._minds_place = config.profile.virtual_interface
         self._overlooks = config.profile.overlooks
@@ -54,7 +54,7 @@ class SharedInterrupts(InterruptBank):
     def target(self, index: i64) -> i64:
         """The vCPU that the route names, or where a 1-of-N SPI waits; NO_VCPU where there is none."""
         if self.is_one_of_n(index):
-            return self.placement.holder(index)
+            return self.placement.holder(self.first + index)
         if self.unrouted and index in self.unrouted:
             return 0
         return self._affinities.find(self.route[index])
@@ -83,7 +83,7 @@ class SharedInterrupts(InterruptBank):
     def forward(self, index: i64) -> None:
         """Give an SPI that is due to its PE, which for a 1-of-N one is found first. Settles nothing."""
         if self.is_one_of_n(index):
-            self.placement.find_place(index)
+            self.placement.find_place(self.first + index)
         super().forward(index)
 
     def _forward_all(self, word: InterruptWord, bits: i64) -> None:
@@ -91,13 +91,14 @@ class SharedInterrupts(InterruptBank):
         roaming = bits & word.any_pe
         super()._forward_all(word, bits & ~roaming)
         if roaming:
-            self.placement.forward_all([word.start + number for number in range(32) if roaming >> number & 1])
+            first = self.first + word.start
+            self.placement.forward_all([first + number for number in range(32) if roaming >> number & 1])
 
     def withdraw(self, index: i64) -> None:
         """Take it back. Settles nothing."""
         super().withdraw(index)
         if self.is_one_of_n(index):
-            self.placement.forget(index)
+            self.placement.forget(self.first + index)
 
     def set_route(self, index: i64, value: int) -> None:
         """Route an SPI as GICD_IROUTER<n> = `value` (64 bits) says; a pending one moves, an active one does not."""
@@ -173,24 +174,31 @@ class SharedInterrupts(InterruptBank):
         mode = IRM if self.is_one_of_n(index) else 0
         return affinity.to_irouter(self.route[index]) | mode | self.route_extra.get(index, 0)
 
-    def move_vcpus(self, changes: Mapping[int, int]) -> None:
-        """Give vCPUs (keys) other affinities (values); what is routed to an affinity goes to who has it then.
-
-        Rules MPIDR-1, MPIDR-3.
-
-        Raises AffinityError as `AffinityIndex.move` does, and then changes nothing.
-        """
-        concerned = {self._affinities.affinities[cpu] for cpu in changes} | set(changes.values())
+    def withdraw_routed(self, affinities: Set[int]) -> list[int]:
+        """Take back those routed to these affinities by name; the caller forwards them again."""
         moved = [
             index
             for index in range(self.count)
-            if self.route[index] in concerned and self.is_queued(index) and not self.is_one_of_n(index)
+            if self.route[index] in affinities and self.is_queued(index) and not self.is_one_of_n(index)
         ]
         for index in moved:
             self.withdraw(index)
-        try:
-            self._affinities.move(changes)
-        finally:
-            for index in moved:
-                self.forward(index)
-            self.forwarder.settle()
+        return moved
+
+
+def move_vcpus(banks: list[SharedInterrupts], affinities: AffinityIndex, changes: Mapping[int, int]) -> None:
+    """Give vCPUs (keys) other affinities (values); what is routed to an affinity goes to who has it then.
+
+    Rules MPIDR-1, MPIDR-3.
+
+    Raises AffinityError as `AffinityIndex.move` does, and then changes nothing.
+    """
+    concerned = {affinities.affinities[cpu] for cpu in changes} | set(changes.values())
+    moved = [bank.withdraw_routed(concerned) for bank in banks]
+    try:
+        affinities.move(changes)
+    finally:
+        for bank, indices in zip(banks, moved, strict=True):
+            for index in indices:
+                bank.forward(index)
+        banks[0].forwarder.settle()

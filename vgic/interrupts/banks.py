@@ -1,6 +1,7 @@
 """Interrupt state: a bank of INTIDs, 32 to a word, and what makes an interrupt a candidate for delivery.
 
-A Redistributor has a bank of the 32 INTIDs private to its PE, the Distributor one of the SPIs. An interrupt is
+A Redistributor has a bank of the 32 INTIDs private to its PE, the Distributor one of the SPIs, and either may have
+another of the extended range. An interrupt is
 *pending* when its latch is set or, where level-sensitive, its line is high; it is *forwarded* to its PE while it is
 pending, enabled and not active (rules STATE-1 to STATE-6 in specs/distributor.md).
 
@@ -14,11 +15,12 @@ from mypy_extensions import i64
 from vgic.bits import bit, lowest, shifted
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
-from vgic.cpu_interface.pending import INTID_BITS, NO_KEY
+from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.interrupts.delivery import Forwarder
+from vgic.intids import FIRST_EXTENDED_PPI
 from vgic.topology import NO_VCPU
 
-__all__ = ["ALL_BITS", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
+__all__ = ["ALL_BITS", "ExtendedPpis", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
 
 ALL_BITS: Final = 0xFFFF_FFFF
 
@@ -39,6 +41,7 @@ class InterruptWord:
         "line",
         "message",
         "modifier",
+        "nmi",
         "overlooked",
         "queued",
         "start",
@@ -64,6 +67,8 @@ class InterruptWord:
         self.access_low: i64 = 0
         self.access_high: i64 = 0
         """GICD_NSACR: bit 0 and bit 1 of how much of a Secure interrupt Non-secure accesses reach."""
+        self.nmi: i64 = 0
+        """1: has superpriority, unless it is in Group 0 (NMI-2)."""
         self.edge: i64 = 0
         """1: edge-triggered, 0: level-sensitive."""
         self.any_pe: i64 = 0
@@ -82,6 +87,10 @@ class InterruptWord:
         if group == GROUP1:
             return self.group1
         return ~self.group1 & (self.modifier if group else ~self.modifier)
+
+    def superior(self) -> i64:
+        """Those that have superpriority."""
+        return self.nmi & (self.group1 | self.modifier)
 
     def reached(self, level: i64) -> i64:
         """What Non-secure accesses that need `level` reach: their own, and Secure ones of that GICD_NSACR or up."""
@@ -159,7 +168,7 @@ class InterruptBank(ActivationBank):
 
     def key(self, index: i64) -> i64:
         """What interrupts are sorted by: priority, then INTID (PRIO-2)."""
-        return shifted(self.priorities[index], INTID_BITS) | self.first + index
+        return shifted(self.priorities[index], PRIORITY_LSB) | self.first + index
 
     def is_queued(self, index: i64) -> bool:
         """True where the interrupt is forwarded, or waits for a target."""
@@ -250,16 +259,27 @@ class InterruptBank(ActivationBank):
     def set_groups(self, number: i64, group1: i64, modifier: i64) -> None:
         """Give the interrupts of word `number` the groups that these bits of it say (STATE-13, SEC-2)."""
         word = self.words[number]
-        moved = (word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1) & word.queued
-        word.queued ^= moved
-        bits = moved
-        while bits:
-            self.withdraw(word.start + lowest(bits))
-            bits &= bits - 1
+        self._withdraw_some(word, word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1)
         word.group1 = group1
         word.modifier = modifier
         # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
         self._update(word, ALL_BITS)
+
+    def set_nmis(self, number: i64, nmis: i64) -> None:
+        """Give those interrupts of word `number` superpriority, and no others (NMI-2)."""
+        word = self.words[number]
+        self._withdraw_some(word, word.nmi ^ nmis)
+        word.nmi = nmis
+        # As in `set_groups`.
+        self._update(word, ALL_BITS)
+
+    def _withdraw_some(self, word: InterruptWord, bits: i64) -> None:
+        """`withdraw` those of some interrupts that are queued, and queue them no longer."""
+        bits &= word.queued
+        word.queued ^= bits
+        while bits:
+            self.withdraw(word.start + lowest(bits))
+            bits &= bits - 1
 
     def set_priority(self, index: i64, priority: i64) -> None:
         """Give an interrupt a priority, 8 bits of which the implemented ones are kept (STATE-12, DIST-18)."""
@@ -382,3 +402,17 @@ class PrivateInterrupts(InterruptBank):
             if key < best:
                 best = key
         return best
+
+
+class ExtendedPpis(InterruptBank):
+    """PPIs of one PE in the extended range. Like SPIs they are in its queues, which any number can be."""
+
+    __slots__ = ("_cpu",)
+
+    def __init__(self, cpu: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
+        super().__init__(FIRST_EXTENDED_PPI, count, priority_mask, records_line, forwarder)
+        self._cpu = cpu
+
+    def target(self, index: i64) -> i64:
+        """The PE that they are private to."""
+        return self._cpu

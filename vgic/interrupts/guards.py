@@ -9,7 +9,7 @@ been written. Frames have guards where a VM has two states, and only there.
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeVar
 
-from mmio import StoredWord, Word
+from mmio import StoredWord
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.registers import BankOwner, spread
 
@@ -156,9 +156,9 @@ _REACH: Final[Mapping[str, _Reach]] = {
 """Registers with a bit for each interrupt (SEC-4, SEC-5)."""
 
 
-def guarded(words: Mapping[str, StoredWord[BankOwner]], first_half: int = 0) -> dict[str, Word[BankOwner]]:
+def guarded(words: Mapping[str, StoredWord[BankOwner]], first_half: int = 0) -> dict[str, StoredWord[BankOwner]]:
     """The words of `bank_words`, each behind its guard; `first_half` as there."""
-    found: dict[str, Word[BankOwner]] = {}
+    found: dict[str, StoredWord[BankOwner]] = {}
     for name, word in words.items():
         register = name.partition("_")[2]
         if register in _REACH:

@@ -9,7 +9,7 @@ from mypy_extensions import i64
 from mmio import NOT_THERE, StoredWord
 from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
 
-__all__ = ["BankOwner", "Security", "bank_words", "gather", "spread"]
+__all__ = ["BankOwner", "Security", "bank_words", "gather", "nmi_words", "spread"]
 
 
 class Security:
@@ -21,13 +21,15 @@ class Security:
 
 
 class BankOwner:
-    """A device with a bank of interrupts."""
+    """A device with a bank of interrupts, and perhaps one of the extended range."""
 
-    __slots__ = ("interrupts", "security")
+    __slots__ = ("extended", "interrupts", "security")
 
-    def __init__(self, interrupts: InterruptBank, security: Security) -> None:
+    def __init__(self, interrupts: InterruptBank, extended: InterruptBank | None, security: Security) -> None:
         self.interrupts = interrupts
         self.security = security
+        self.extended = None if extended is None else BankOwner(extended, None, security)
+        """Stands for the device in the registers of the extended range; None where it has none."""
 
 
 class _BitWord(StoredWord[BankOwner]):
@@ -148,6 +150,44 @@ class _Priority(StoredWord[BankOwner]):
                 bank.set_priority(interrupt, value >> 8 * lane & 0xFF)
 
 
+class _PriorityUnlessNmi(_Priority):
+    """The field of an interrupt with superpriority is RES0 (NMI-3)."""
+
+    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
+        return self.get(owner, index) & ~self.superior(owner, index)
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        super().put(owner, index, value, mask & ~self.superior(owner, index), secure)
+
+    def superior(self, owner: BankOwner, index: int) -> int:
+        """The fields of interrupts with superpriority."""
+        words = owner.interrupts.words
+        number, part = divmod(index, 8)
+        superior = words[number].superior() >> 4 * part if number < len(words) else 0
+        return sum(0xFF << 8 * lane for lane in range(4) if superior >> lane & 1)
+
+
+class _Nmi(_BitWord):
+    """The bit of an interrupt in Group 0 is RES0 (NMI-2)."""
+
+    def stored(self, word: InterruptWord) -> i64:
+        return word.nmi
+
+    def store(self, word: InterruptWord, bits: i64) -> None:
+        word.nmi = bits
+
+    def view(self, owner: BankOwner, index: int, secure: bool) -> int:
+        words = owner.interrupts.words
+        return words[index].superior() if index < len(words) else 0
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        bank = owner.interrupts
+        if index < len(bank.words):
+            word = bank.words[index]
+            reached = word.implemented & (word.group1 | word.modifier)
+            bank.set_nmis(index, word.nmi & ~reached | value & reached)
+
+
 class _Config(StoredWord[BankOwner]):
     """Sixteen interrupts a register, two bits each; the upper one says edge-triggered, the lower is zero."""
 
@@ -234,7 +274,11 @@ def gather(bits: int) -> int:
 
 
 def bank_words(
-    prefix: str, config: str, first_half: int = 0, deferred: bool = False, overlooked: bool = False
+    prefix: str,
+    config: str,
+    first_half: int = 0,
+    deferred: bool = False,
+    overlooked: bool = False,
 ) -> dict[str, StoredWord[BankOwner]]:
     """The words behind the bank registers of the frame whose register names start with `prefix`.
 
@@ -258,3 +302,14 @@ def bank_words(
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
     }
+
+
+def nmi_words(prefix: str, keeps_priority: bool) -> dict[str, StoredWord[BankOwner]]:
+    """The words of a VM with NMIs, beside those of `bank_words` or instead of them.
+
+    With `keeps_priority` IPRIORITYR has the priority of an interrupt with superpriority.
+    """
+    words: dict[str, StoredWord[BankOwner]] = {f"{prefix}_INMIR": _Nmi()}
+    if not keeps_priority:
+        words[f"{prefix}_IPRIORITYR"] = _PriorityUnlessNmi()
+    return words

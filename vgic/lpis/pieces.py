@@ -10,7 +10,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.bits import shifted
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.lpis.tables import ALWAYS_ONE, BITS_OF_PIECE, ENABLED, PIECE
 
 __all__ = ["IN_PIECE", "PIECE_BITS", "Piece", "bits_of", "mask_of", "mask_of_bits"]
@@ -72,7 +72,7 @@ class Piece:
 
     def key(self, place: i64) -> i64:
         """What LPIs are sorted by: the bits of the priority that count, then the INTID."""
-        return shifted(self.data[place] & self._priority_mask, INTID_BITS) | self.first + place
+        return shifted(self.data[place] & self._priority_mask, PRIORITY_LSB) | self.first + place
 
     def pending(self) -> dict[int, int]:
         """The INTIDs of those that are pending, with their configuration bytes. O(4096)."""
@@ -89,7 +89,7 @@ class Piece:
         if byte & ENABLED:
             level: int = byte >> _LEVEL_SHIFT
             self._levels |= 1 << level
-            key = shifted(byte & self._priority_mask, INTID_BITS) | self.first + place
+            key = shifted(byte & self._priority_mask, PRIORITY_LSB) | self.first + place
             if key < self.head:
                 self.head = key
 
@@ -127,7 +127,7 @@ class Piece:
             levels ^= lowest
             byte = lowest.bit_length() - 1 << _LEVEL_SHIFT | ALWAYS_ONE | ENABLED
             # Several may be of one priority, where not all of its bits count.
-            if best >> INTID_BITS < byte & self._priority_mask:
+            if best >> PRIORITY_LSB < byte & self._priority_mask:
                 break
             place = self.data.find(byte)
             if place < 0:

@@ -8,7 +8,7 @@ byte says, which is the same order.
 from mypy_extensions import i64
 
 from vgic.bits import shifted
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.lpis.tables import PRIORITY
 
 __all__ = ["LpiPriorities"]
@@ -40,4 +40,4 @@ class LpiPriorities:
         """What the pending queue sorts an LPI by that has this key in its piece."""
         if key == NO_KEY or not self.lower_half:
             return key
-        return shifted(self.of(key >> INTID_BITS), INTID_BITS) | key & INTID_MASK
+        return shifted(self.of(key >> PRIORITY_LSB), PRIORITY_LSB) | key & INTID_MASK

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.pieces import IN_PIECE, PIECE_BITS, Piece, mask_of_bits
@@ -147,7 +147,7 @@ class RescanningLpiBank(LpiBank):
         """Let an LPI of this configuration byte be the best one, if it is."""
         held = self.pieces.get(self.last_best >> PIECE_BITS)
         best = NO_KEY if held is None else held.head
-        if byte & ENABLED and (byte & self.priorities.mask) << INTID_BITS | intid < best:
+        if byte & ENABLED and (byte & self.priorities.mask) << PRIORITY_LSB | intid < best:
             self._offer_nothing()
             self._hold(intid, byte)
             self.last_best = intid

@@ -62,6 +62,14 @@ class Profile:
     """What a VM has unless its Config says otherwise."""
     one_state: bool = False
     """There is no VM with a second Security state."""
+    nmis: bool = True
+    """A VM may have NMIs."""
+    nmi_keeps_priority: bool = False
+    """The field of IPRIORITYR of an interrupt with superpriority is as that of any other, else RES0."""
+    nmi_runs_as_nonsecure: bool = False
+    """ICC_RPR_EL1 shows with one Security state, too, that what runs with superpriority is Non-secure."""
+    extended_ranges: bool = True
+    """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False
     """A vCPU of a VM without A3V may have an Aff3, which SGIs compare and no register shows."""
     fixed: Mapping[str, int] = field(default_factory=dict)

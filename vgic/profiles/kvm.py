@@ -28,6 +28,8 @@ KVM: Final = Profile(
     name="kvm",
     features=Features(a3v=False, rss=False, one_of_n=False, lpis=False),
     one_state=True,
+    nmis=False,
+    extended_ranges=False,
     hidden_aff3=True,
     fixed={
         "GICD_IIDR": 0x4B00_343B,

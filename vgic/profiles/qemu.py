@@ -19,6 +19,8 @@ __all__ = ["QEMU", "QEMU_10_0", "QEMU_VERSIONS"]
 QEMU: Final = Profile(
     name="qemu",
     features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
+    nmis=False,
+    extended_ranges=False,
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
@@ -99,7 +101,15 @@ QEMU: Final = Profile(
     ),
 )
 
-QEMU_10_0: Final = replace(QEMU, name="qemu-10.0", unreported_spi_words=0)
+QEMU_10_0: Final = replace(
+    QEMU,
+    name="qemu-10.0",
+    nmis=True,
+    nmi_keeps_priority=True,
+    nmi_runs_as_nonsecure=True,
+    unreported_spi_words=0,
+)
+
 
 QEMU_VERSIONS: Final[Sequence[Profile]] = (QEMU, QEMU_10_0)
 """The profiles of QEMU, oldest first."""

@@ -9,10 +9,11 @@ from vgic import affinity
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.features import DPG0, DPG1NS, DPG1S, ENABLE_LPIS, writable_bits
-from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
+from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, Guard, OfTwoStates, SecureOnly, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words, spread
-from vgic.layouts import gicr
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words, spread
+from vgic.layouts import extended, gicr, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
 from vgic.profiles.choices import LpiChoices
@@ -57,6 +58,7 @@ class Redistributor(BankOwner):
     def __init__(
         self,
         interrupts: PrivateInterrupts,
+        extended: ExtendedPpis | None,
         interface: CpuInterface,
         lpis: LpiBank | None,
         affinities: AffinityIndex,
@@ -64,7 +66,7 @@ class Redistributor(BankOwner):
         security: Security,
         last: bool,
     ) -> None:
-        super().__init__(interrupts, security)
+        super().__init__(interrupts, extended, security)
         self.private = interrupts
         """The bank again, as what it is."""
         self.interface = interface
@@ -81,6 +83,7 @@ class Redistributor(BankOwner):
             "Processor_Number": config.topology.processors[interface.cpu],
             "Last": int(last),
             "DPGS": int(features.one_of_n),
+            "PPInum": config.extended_ppis // 32,
         }
         if not features.a3v and fields.get("CommonLPIAff") == _SAME_AFF3:
             fields["CommonLPIAff"] = 0  # Without Aff3, all PEs have the same.
@@ -332,6 +335,11 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     # Register 0 of PPI configuration covers INTIDs 16-31, the upper half of the bank's only word.
     half = 1
     words = bank_words("GICR", "GICR_ICFGR1", first_half=half)
+    others = bank_words("GICR", "GICR_ICFGR")
+    if config.nmi:
+        for some in (words, others):
+            some.update(nmi_words("GICR", profile.nmi_keeps_priority))
+    more = extended.SGI_BASE_EXTENDED
     banks: dict[str, Word[Redistributor]] = {}
     layouts = gicr.SGI_BASE
     if config.two_states:
@@ -339,11 +347,19 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         control["GICR_CTLR"] = _ControlGuard(_Control())
         if not profile.nonsecure_reaches_waker:
             control["GICR_WAKER"] = SecureOnly(_Waker())
+        others = guarded(others)
+        more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
         banks.update(guarded(words, half))
         banks["GICR_NSACR"] = OfTwoStates(_SgiAccess(profile.keeps_reserved_nsacr))
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:
         banks.update(words)
+    if config.nmi:
+        layouts = [*layouts, *nmi.SGI_BASE_NMI]
+        more = [*more, *nmi.SGI_BASE_NMI_EXTENDED]
+    if config.extended_ppis:
+        layouts = [*layouts, *more]
+        banks.update(extended_words(others, more))
     absent = profile.absent
     if not config.features.lpis:
         absent |= {layout.name for layout in gicr.OF_LPIS}

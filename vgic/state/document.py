@@ -74,6 +74,9 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         lpis=vm["lpis"],
         lpi_id_bits=vm["lpi_id_bits"],
         its=tuple(vm["its"]),
+        extended_spis=vm.get("extended_spis", 0),
+        extended_ppis=vm.get("extended_ppis", 0),
+        nmi=vm.get("nmi", False),
         list_registers=vm.get("list_registers", 0),
         maintenance_intid=vm.get("maintenance_intid", MAINTENANCE_PPI),
         security=vm.get("security", "one"),
@@ -101,6 +104,12 @@ def _vm(vm: Document) -> VmDescription:
     }
     if "processors" in vm:
         described["processors"] = _items(vm, "processors", int)
+    if "extended_spis" in vm:
+        described["extended_spis"] = _take(vm, "extended_spis", int)
+    if "extended_ppis" in vm:
+        described["extended_ppis"] = _take(vm, "extended_ppis", int)
+    if "nmi" in vm:
+        described["nmi"] = _take(vm, "nmi", bool)
     if "list_registers" in vm:
         described["list_registers"] = _take(vm, "list_registers", int)
     if "maintenance_intid" in vm:

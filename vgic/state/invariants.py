@@ -10,7 +10,9 @@ from typing import Final
 from vgic.assembly import Machine
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.nmi import NmiGroupState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
@@ -33,19 +35,17 @@ _CACHEABLE: Final = bytes([0, *(byte for byte in range(256) if byte & ALWAYS_ONE
 
 def check(machine: Machine) -> None:
     """Raise InvariantError naming the first contradiction."""
-    interfaces, shared, private = machine.interfaces, machine.shared, machine.private
+    interfaces, private = machine.interfaces, machine.private
     expected: list[list[set[int]]] = [[set() for _ in interface.groups] for interface in interfaces]
     _check_security(machine)
-    for bank in (shared, *private):
+    for bank in machine.banks():
         _check_bank(bank, machine.forwarder)
-    for index in range(shared.count):
-        target = shared.target(index)
-        if shared.is_queued(index) and target != NO_VCPU:
-            expected[target][shared.group(index)].add(shared.key(index))
+        if not isinstance(bank, PrivateInterrupts):
+            _expect_queued(bank, expected)
     for lpi_bank in machine.lpis:
         if lpi_bank is not None:
             _check_lpis(lpi_bank, expected)
-    _check_placement(shared, interfaces)
+    _check_placement(machine.shared.placement, machine.spis, interfaces)
     for interface, groups, own in zip(interfaces, expected, private, strict=True):
         _check_private_heads(interface, own)
         _check_interface(interface, groups)
@@ -67,7 +67,7 @@ def _check_security(machine: Machine) -> None:
         if lpis is not None and lpis.priorities.lower_half != machine.security.two:
             raise InvariantError(f"LPIs have the lower half of priorities: {lpis.priorities.lower_half}")
     if not machine.security.two:
-        for bank in (machine.shared, *machine.private):
+        for bank in machine.banks():
             if any(word.modifier for word in bank.words):
                 raise InvariantError(f"INTIDs {bank.first}..: there is no Secure Group 1, and some are in it")
 
@@ -82,6 +82,7 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
             word.active,
             word.group1,
             word.modifier,
+            word.nmi,
             word.access_low,
             word.access_high,
             word.edge,
@@ -96,6 +97,14 @@ def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
     for index in range(bank.count):
         if bank.priorities[index] & ~bank.priority_mask:
             raise InvariantError(f"INTID {bank.first + index} has priority {bank.priorities[index]:#x}")
+
+
+def _expect_queued(bank: InterruptBank, expected: list[list[set[int]]]) -> None:
+    """Add what is forwarded to a PE to the keys that are to be in its queues."""
+    for index in range(bank.count):
+        target = bank.target(index)
+        if bank.is_queued(index) and target != NO_VCPU:
+            expected[target][bank.group(index)].add(bank.key(index))
 
 
 def _check_private_heads(interface: CpuInterface, private: PrivateInterrupts) -> None:
@@ -134,24 +143,30 @@ def _check_lpis(bank: LpiBank, expected: list[list[set[int]]]) -> None:
             raise InvariantError(f"LPI configuration {impossible[0]:#x} is cached")
 
 
-def _check_placement(shared: SharedInterrupts, interfaces: Sequence[CpuInterface]) -> None:
-    placement = shared.placement
+def _check_placement(
+    placement: SpiPlacement, banks: Sequence[SharedInterrupts], interfaces: Sequence[CpuInterface]
+) -> None:
     chosen, unplaced = placement.held, placement.unplaced
-    waiting = {index for index in range(shared.count) if shared.is_queued(index) and shared.is_one_of_n(index)}
-    if chosen.keys() | unplaced != waiting or chosen.keys() & unplaced:
-        raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {waiting}")
-    for index in unplaced:
-        group = shared.group(index)
+    waiting = {
+        int(bank.first) + index: (int(bank.group(index)), int(bank.key(index)))
+        for bank in banks
+        for index in range(bank.count)
+        if bank.is_queued(index) and bank.is_one_of_n(index)
+    }
+    if chosen.keys() | unplaced != waiting.keys() or chosen.keys() & unplaced:
+        raise InvariantError(f"1-of-N SPIs are placed {chosen} or not {unplaced}, but forwarded are {set(waiting)}")
+    for intid in unplaced:
+        group, _ = waiting[intid]
         if any(placement.one_of_n.may_hold(interface.cpu, group) for interface in interfaces):
-            raise InvariantError(f"INTID {shared.first + index} waits although there is a PE for it")
-    for index, cpu in chosen.items():
-        name, group, key = f"INTID {shared.first + index}", shared.group(index), shared.key(index)
+            raise InvariantError(f"INTID {intid} waits although there is a PE for it")
+    for intid, cpu in chosen.items():
+        group, key = waiting[intid]
         selectable = [interface for interface in interfaces if interface.selectable(group)]
         if interfaces[cpu] not in selectable and (selectable or not placement.one_of_n.may_hold(cpu, group)):
-            raise InvariantError(f"{name} is at vCPU {cpu}, which is not selectable")
+            raise InvariantError(f"INTID {intid} is at vCPU {cpu}, which is not selectable")
         free = [interface.cpu for interface in selectable if interface.would_take(group, key)]
         if free and free != [cpu] and interfaces[cpu].signalled_key != key:
-            raise InvariantError(f"{name} waits at vCPU {cpu} while vCPU {free[0]} would take it")
+            raise InvariantError(f"INTID {intid} waits at vCPU {cpu} while vCPU {free[0]} would take it")
 
 
 def _best(interface: CpuInterface) -> tuple[int, int]:
@@ -199,8 +214,10 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
     # Of equal ones Group 0 is first, then Secure Group 1.
-    lowest = min((held.running, held.number == GROUP1, held.number) for held in interface.groups)
-    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[2]):
+    lowest = min(
+        (held.running, not _has_active_nmi(held), held.number == GROUP1, held.number) for held in interface.groups
+    )
+    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[3]):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
     for group, held in enumerate(interface.groups):
         if held.number != group:
@@ -211,10 +228,16 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(f"{name}: active priorities {active:#x}")
         highest = (active & -active).bit_length() - 1
         running = highest * (256 // held.levels) if active else IDLE_PRIORITY
+        if _has_active_nmi(held):
+            running = 0
         if held.running != running:
             raise InvariantError(
                 f"{name}: Group {group} runs at {held.running:#x}, active priorities are {active:#x}"
             )
+
+
+def _has_active_nmi(group: GroupState) -> bool:
+    return isinstance(group, NmiGroupState) and group.nmi_active
 
 
 def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:

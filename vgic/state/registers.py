@@ -3,7 +3,7 @@
 Names are Arm's, with the device in front where every vCPU has one: "GICD_IROUTER42", "GICR[1].GICR_IPRIORITYR3",
 "ICC[0].ICC_PMR_EL1", "ICH[0].ICH_LR0_EL2", "vCPU[0].MPIDR_EL1". What no register shows has a name in lower case
 behind its device, such as "GICD.line_level1". Their numbers count words of 32 INTIDs as those of GICD_ISPENDR<n>
-do, unless said otherwise:
+and GICD_ISPENDR<n>E do, unless said otherwise:
 
 | name | what it is |
 |---|---|
@@ -35,13 +35,16 @@ from typing import Final
 
 from vgic import affinity
 from vgic.assembly import Machine
+from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.registers import StoredRegister
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
+from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import InterruptBank
-from vgic.intids import FIRST_LPI
+from vgic.interrupts.banks import InterruptBank, InterruptWord
+from vgic.intids import FIRST_EXTENDED_SPI, FIRST_LPI
 from vgic.its.state import its_registers
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.configuration import LpiConfiguration
@@ -60,6 +63,9 @@ _LPI_NAME: Final = re.compile(
 _CACHED: Final = re.compile(rb"[^\0]")
 
 _ALL_64: Final = (1 << 64) - 1
+
+_FIRST_EXTENDED: Final = 1024
+"""The INTID from which the numbers of registers of extended PPIs count."""
 
 
 def mpidr_name(cpu: int) -> str:
@@ -80,7 +86,10 @@ def saved_registers(machine: Machine, named: Iterable[str] = ()) -> Iterator[Sav
         device = f"GICR[{cpu}]."
         for frame in machine.redistributor_frames:
             yield from registers_of(frame, redistributor, device, device)
-        yield from _lines(device, redistributor.interrupts, config, first=0)
+        yield from _lines(device, redistributor.interrupts, config)
+        extended = machine.extended_ppis[cpu]
+        if extended is not None:
+            yield from _lines(device, extended, config)
         yield from _cpu_interface(f"ICC[{cpu}].", redistributor.interface, machine.sysregs)
     if config.features.lpis:
         yield from _lpis(machine, named)
@@ -103,42 +112,67 @@ def _elsewhere(value: int) -> None:
 
 def _cpu_interface(device: str, interface: CpuInterface, sysregs: SystemRegisters) -> Iterator[SavedRegister]:
     for stored in sysregs.stored:
-        put = partial(stored.restore, interface)
-        yield SavedRegister(device + stored.name, stored.kept, partial(stored.saved, interface), put)
+        get, put = partial(_stored_value, stored, interface), partial(_store_value, stored, interface)
+        yield SavedRegister(device + stored.name, stored.kept, get, put)
+
+
+def _stored_value(stored: StoredRegister, interface: CpuInterface) -> int:
+    return unsigned(stored.saved(interface))
+
+
+def _store_value(stored: StoredRegister, interface: CpuInterface, value: int) -> None:
+    stored.restore(interface, signed(value))
 
 
 # The state of interrupts, shared or private.
 
 
-def _lines(device: str, bank: InterruptBank, config: Config, first: int) -> Iterator[SavedRegister]:
-    """`first` is the number of the bank's first word."""
-    for number, word in enumerate(bank.words, first):
+def _lines(device: str, bank: InterruptBank, config: Config) -> Iterator[SavedRegister]:
+    for number, word in _words(bank):
         yield attribute(f"{device}line_level{number}", word.implemented, word, "line")
         if config.profile.overlooks:
             yield attribute(f"{device}overlooked{number}", word.implemented, word, "overlooked")
 
 
+def _words(bank: InterruptBank) -> Iterator[tuple[str, InterruptWord]]:
+    """The words of a bank, with their numbers as in the names of registers."""
+    for word in bank.words:
+        intid = int(bank.first + word.start)
+        if intid < _FIRST_EXTENDED:
+            yield f"{intid // 32}", word
+        else:
+            first = FIRST_EXTENDED_SPI if intid >= FIRST_EXTENDED_SPI else _FIRST_EXTENDED
+            yield f"{(intid - first) // 32}E", word
+
+
 def _distributor(machine: Machine) -> Iterator[SavedRegister]:
     config, bank = machine.config, machine.shared
-    yield from _lines("GICD.", bank, config, first=1)
-    if "GICD_SETSPI_NSR" not in config.profile.absent:
-        for number, word in enumerate(bank.words, 1):
-            yield attribute(f"GICD.message_level{number}", word.implemented, word, "message")
+    for spis in machine.spis:
+        yield from _spis(spis, config, machine.affinities)
+    if config.one_of_n_choice == "rotate":
+        yield _next_choice("GICD.next_choice", bank.placement.one_of_n, len(config.topology))
+    # No profile that has what follows has extended ranges.
     if config.profile.first_vcpu_at_reset:
         for number, word in enumerate(bank.words, 1):
             yield _unrouted(f"GICD.unrouted{number}", bank, word.implemented, 32 * (number - 1))
     if config.profile.virtual_interface:
         for index in range(bank.count):
             yield _elsewhere_active(f"GICD.active_mpidr{bank.first + index}", bank, index, machine.affinities)
-    if config.features.one_of_n:
-        for index in range(bank.count):
-            yield _placement(f"GICD.chosen_mpidr{bank.first + index}", bank, index, machine.affinities)
-    if config.one_of_n_choice == "rotate":
-        yield _next_choice("GICD.next_choice", bank.placement.one_of_n, len(config.topology))
     if not config.profile.config_takes_effect_at_once:
         for number in range(len(bank.words)):
             yield _unevaluated(f"GICD.unevaluated{number}", bank, number)
             yield _forwarded(f"GICD.forwarded{1 + number}", bank, number)
+
+
+def _spis(bank: SharedInterrupts, config: Config, affinities: AffinityIndex) -> Iterator[SavedRegister]:
+    yield from _lines("GICD.", bank, config)
+    if "GICD_SETSPI_NSR" not in config.profile.absent:
+        for number, word in _words(bank):
+            yield attribute(f"GICD.message_level{number}", word.implemented, word, "message")
+    if config.features.one_of_n:
+        for index in range(bank.count):
+            intid = int(bank.first) + index
+            yield _chosen(f"GICD.chosen_mpidr{intid}", bank.placement, intid, affinities)
 
 
 def _unrouted(name: str, bank: SharedInterrupts, implemented: int, first: int) -> SavedRegister:
@@ -174,17 +208,17 @@ def _elsewhere_active(name: str, bank: SharedInterrupts, index: int, affinities:
     return SavedRegister(name, _ALL_64, get, put)
 
 
-def _placement(name: str, bank: SharedInterrupts, index: int, affinities: AffinityIndex) -> SavedRegister:
+def _chosen(name: str, placement: SpiPlacement, intid: int, affinities: AffinityIndex) -> SavedRegister:
     """Where a 1-of-N SPI waits; an MPIDR_EL1, because its bit 31 tells vCPU 0 from none."""
 
     def get() -> int:
-        chosen = bank.placement.holder(index)
+        chosen = placement.holder(intid)
         return 0 if chosen == NO_VCPU else affinity.to_mpidr(affinities.affinities[chosen])
 
     def put(value: int) -> None:
-        bank.placement.forget(index)
+        placement.forget(intid)
         if value:
-            bank.placement.place(index, affinities.find(affinity.from_mpidr(value)))
+            placement.place(intid, affinities.find(affinity.from_mpidr(value)))
 
     return SavedRegister(name, _ALL_64, get, put)
 

@@ -53,6 +53,12 @@ class VmDescription(TypedDict):
     redistributor_regions: list[RegionDescription]
     processors: NotRequired[list[int]]
     """GICR_TYPER.Processor_Number in vCPU order, where they are not 0, 1, 2..."""
+    extended_spis: NotRequired[int]
+    """Where there are some."""
+    extended_ppis: NotRequired[int]
+    """Of each vCPU, where there are some."""
+    nmi: NotRequired[bool]
+    """There are NMIs."""
     security: NotRequired[SecurityStates]
     """How many Security states there are, where there are two."""
     list_registers: NotRequired[int]
@@ -94,6 +100,12 @@ def describe(config: Config) -> VmDescription:
     }
     if topology.processors != tuple(range(len(topology))):
         vm["processors"] = list(topology.processors)
+    if config.extended_spis:
+        vm["extended_spis"] = config.extended_spis
+    if config.extended_ppis:
+        vm["extended_ppis"] = config.extended_ppis
+    if config.nmi:
+        vm["nmi"] = True
     if config.two_states:
         vm["security"] = config.security
     if config.list_registers:
@@ -211,7 +223,7 @@ def load(machine: Machine, registers: Mapping[str, int]) -> None:
     for redistributor in machine.redistributors:
         redistributor.tell()
         redistributor.interface.find_derived()
-    for bank in (*machine.private, machine.shared):
+    for bank in machine.banks():
         _forward(bank)
     for redistributor in machine.redistributors:
         if redistributor.lpis is not None:

@@ -1,7 +1,7 @@
 """What must hold of virtual CPU interfaces between any two operations, from their list registers alone."""
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
-from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, NO_KEY
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, NO_KEY, PRIORITY_LSB
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.errors import InvariantError
 from vgic.interrupts.banks import PrivateInterrupts
@@ -14,7 +14,7 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
     interface = control.interface
     name = f"virtual CPU interface {interface.cpu}"
     keys = [
-        (register.priority << INTID_BITS | number, register.group)
+        (register.priority << PRIORITY_LSB | number, register.group)
         for number, register in enumerate(control.list_registers.registers)
         if register.pending and not register.active
     ]
@@ -26,7 +26,7 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
     if interface.running != running or (running != IDLE_PRIORITY and interface.running_group != running_group):
         raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {running:#x}")
     mask = interface.groups[group].mask
-    priority = best >> INTID_BITS
+    priority = best >> PRIORITY_LSB
     preempts = running == IDLE_PRIORITY or priority & mask < running & mask
     signals = interface.on and bool(offers) and priority < interface.pmr and preempts
     outputs = signals and group == GROUP1, signals and group == GROUP0

@@ -177,8 +177,8 @@ def test_a_kernel_log_as_people_have_it(path: Path) -> None:
             "no line of the kernel log reads \"GICv3: CPU0: found redistributor ...\"; 'GICv2m' tells of another",
         ),
         (
-            BOOT.replace(" 0 Extended", " 1024 Extended"),
-            "the kernel found 1024 extended SPIs, which are not modelled",
+            BOOT.replace(" 0 Extended", " 1025 Extended"),
+            "extended_spis is a multiple of 32 up to 1024; 1025 is not",
         ),
         (BOOT.replace("redistributor 1 ", "redistributor 0 "), "vCPUs 0 and 1 "),
         (BOOT.replace("224", "225"), "spis is a multiple of 32"),
@@ -186,6 +186,13 @@ def test_a_kernel_log_as_people_have_it(path: Path) -> None:
 )
 def test_logs_that_describe_no_such_machine(path: Path, log: str, message: str) -> None:
     assert refusal(path, log).startswith(message)
+
+
+def test_a_log_tells_of_the_extended_ranges(path: Path) -> None:
+    log = BOOT.replace(" 0 Extended", " 1024 Extended").replace("16 PPIs", "80 PPIs, RSS")
+    config = described(path, log)
+    assert (config.extended_spis, config.extended_ppis) == (1024, 64)
+    assert (described(path, BOOT).extended_spis, described(path, BOOT).extended_ppis) == (0, 0)
 
 
 @pytest.mark.parametrize("contents", [b"", b"\0", b"nonsense", b"\xff\xfe", b"qemu 'open quote", b'{"a": 1}'])

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY, PendingQueue
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB, PendingQueue
 
-KEYS = st.integers(0, 40).map(lambda n: (n % 7) << INTID_BITS | n)
+KEYS = st.integers(0, 40).map(lambda n: (n % 7) << PRIORITY_LSB | n)
 
 
 @pytest.mark.rule("PRIO-2")
@@ -14,7 +14,7 @@ def test_the_head_is_the_best_priority_then_the_lowest_intid() -> None:
     queue = PendingQueue()
     assert queue.head == NO_KEY
     for priority, intid, head in ((0x80, 50, 50), (0x80, 40, 40), (0x40, 60, 60), (0x40, 61, 60)):
-        queue.add(priority << INTID_BITS | intid)
+        queue.add(priority << PRIORITY_LSB | intid)
         assert queue.head & INTID_MASK == head
     in_order = queue.keys()
     assert [key & INTID_MASK for key in in_order] == [60, 61, 40, 50]
@@ -22,7 +22,7 @@ def test_the_head_is_the_best_priority_then_the_lowest_intid() -> None:
 
 @pytest.mark.rule("PRIO-2")
 def test_an_empty_head_is_worse_than_the_worst_key() -> None:
-    assert NO_KEY > (0xFF << INTID_BITS | INTID_MASK)
+    assert NO_KEY > (0xFF << PRIORITY_LSB | INTID_MASK)
 
 
 @pytest.mark.rule("PRIO-2")

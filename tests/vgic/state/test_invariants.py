@@ -44,7 +44,7 @@ def change_a_priority_behind_the_queue(gic: vgic.Gic) -> None:
 
 
 def lose_a_queue_entry(gic: vgic.Gic) -> None:
-    gic.interface(0).groups[1].queue.remove(0x80 << 24 | 40)
+    gic.interface(0).groups[1].queue.remove(0x80 << 25 | 40)
 
 
 def spoil_a_head(gic: vgic.Gic) -> None:
@@ -111,13 +111,13 @@ def run_at_another_priority(gic: vgic.Gic) -> None:
         (give_a_priority_unimplemented_bits, "INTID 3 has priority 0x1"),
         (
             change_a_priority_behind_the_queue,
-            "vCPU 0: Group 1 queue holds [2147483688], should hold [268435496]",
+            "vCPU 0: Group 1 queue holds [4294967336], should hold [536870952]",
         ),
-        (lose_a_queue_entry, "vCPU 0: Group 1 queue holds [], should hold [2147483688]"),
-        (spoil_a_head, "vCPU 0: Group 0 head is 0x100000000"),
+        (lose_a_queue_entry, "vCPU 0: Group 1 queue holds [], should hold [4294967336]"),
+        (spoil_a_head, "vCPU 0: Group 0 head is 0x200000000"),
         (
             invent_a_private_interrupt,
-            "vCPU 1: best private interrupt of Group 1 is 0x1b, should be 0x100000000",
+            "vCPU 1: best private interrupt of Group 1 is 0x1b, should be 0x200000000",
         ),
         (
             lower_an_output,
@@ -136,8 +136,8 @@ def run_at_another_priority(gic: vgic.Gic) -> None:
         (preempt_by_other_bits, "vCPU 0: Group 0 preempts by 0xff, should by 0xf8"),
         (activate_a_priority_that_is_not, "vCPU 1: active priorities 0x100000000"),
         (forget_what_runs, "vCPU 1: Group 0 runs at 0xff, active priorities are 0x10"),
-        (signal_something_else, "vCPU 0: signals 0x100000000, the best is 0x40000029"),
-        (choose_nothing, "vCPU 0: chose 0x100000000, should have 0x40000029"),
+        (signal_something_else, "vCPU 0: signals 0x200000000, the best is 0x80000029"),
+        (choose_nothing, "vCPU 0: chose 0x200000000, should have 0x80000029"),
         (run_at_another_priority, "vCPU 1: runs at 0x40, should at 0xff"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -152,7 +152,7 @@ def test_a_contradiction_is_found_and_named(corrupt: Callable[[vgic.Gic], None],
 
 
 def place_one_twice(gic: vgic.Gic) -> None:
-    gic._shared.placement.unplaced.add(8)
+    gic._shared.placement.unplaced.add(40)
 
 
 def place_none(gic: vgic.Gic) -> None:
@@ -160,8 +160,8 @@ def place_none(gic: vgic.Gic) -> None:
 
 
 def let_one_wait(gic: vgic.Gic) -> None:
-    del gic._shared.placement.held[8]
-    gic._shared.placement.unplaced.add(8)
+    del gic._shared.placement.held[40]
+    gic._shared.placement.unplaced.add(40)
 
 
 def disable_its_group(gic: vgic.Gic) -> None:
@@ -176,8 +176,8 @@ def withdraw_its_signal(gic: vgic.Gic) -> None:
 @pytest.mark.parametrize(
     ("corrupt", "message"),
     [
-        (place_one_twice, "1-of-N SPIs are placed {8: 0} or not {8}, but forwarded are {8}"),
-        (place_none, "1-of-N SPIs are placed {} or not set(), but forwarded are {8}"),
+        (place_one_twice, "1-of-N SPIs are placed {40: 0} or not {40}, but forwarded are {40}"),
+        (place_none, "1-of-N SPIs are placed {} or not set(), but forwarded are {40}"),
         (let_one_wait, "INTID 40 waits although there is a PE for it"),
         (disable_its_group, "INTID 40 is at vCPU 0, which is not selectable"),
         (withdraw_its_signal, "INTID 40 waits at vCPU 0 while vCPU 1 would take it"),
@@ -226,7 +226,7 @@ def test_a_contradiction_of_an_lpi_is_found(intid: int, byte: int, message: str)
 
 
 @pytest.mark.rule("API-6")
-@pytest.mark.parametrize(("count", "head"), [(1, 0x8000_2006), (2, 0x8000_2005)])
+@pytest.mark.parametrize(("count", "head"), [(1, 0x1_0000_2006), (2, 0x1_0000_2005)])
 def test_a_contradiction_of_the_lpis_of_a_piece_is_found(count: int, head: int) -> None:
     guest = LpiGuest()
     for intid in (8197, 8198):
@@ -235,7 +235,7 @@ def test_a_contradiction_of_the_lpis_of_a_piece_is_found(count: int, head: int) 
     for intid in (8197, 8198):
         guest.arrive(intid)
     piece = guest.gic.lpis(0).pieces[2]
-    assert (piece.count, piece.head) == (2, 0x8000_2005)
+    assert (piece.count, piece.head) == (2, 0x1_0000_2005)
     piece.count, piece.head = 3 - count, head
     with pytest.raises(vgic.InvariantError, match=r"of LPIs 8192\.\. . are pending"):
         guest.gic.check()

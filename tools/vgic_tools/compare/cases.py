@@ -275,7 +275,7 @@ def _machine(head: _Line) -> Machine:
     ids = parts.get("ids", [])
     if not 1 <= cpus <= _MOST_CPUS:
         raise head.wrong(f"'cpus' is {cpus}, not 1 to {_MOST_CPUS}")
-    has = {name: parts.get(name, False) for name in ("its", "secure", "virtualization")}
+    has = {name: parts.get(name, False) for name in ("its", "secure", "virtualization", "nmi")}
     for name, value in has.items():
         if not isinstance(value, bool):
             raise head.wrong(f"{name!r} is {value!r}, not true or false")

@@ -42,6 +42,7 @@ WITHOUT_END: Final = 1 << 60
 @click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
 @click.option("--secure", is_flag=True, help="Machines with both Security states, asked at every Exception level.")
 @click.option("--virtualization", is_flag=True, help="Machines with EL2: a hypervisor there, and its guest at EL1.")
+@click.option("--nmi", is_flag=True, help="Machines with NMIs, which QEMU has since 9.1.")
 @click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
 @click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
 @click.option(
@@ -61,6 +62,7 @@ def compare_command(
     cpus: int | None,
     secure: bool,
     virtualization: bool,
+    nmi: bool,
     keep_going: bool,
     cases: Path,
     qemu: str | None,
@@ -77,6 +79,7 @@ def compare_command(
     vgic compare qemu --areas mmio,lines --seconds 60 --keep-going
     vgic compare qemu --secure
     vgic compare qemu --virtualization
+    vgic compare qemu --nmi
     vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl
     """
@@ -85,9 +88,11 @@ def compare_command(
             raise UsageError("name either a judge or --case FILE")
         if (qemu and judge == "kvm") or (kernel and judge == "qemu"):
             raise UsageError("--qemu is for the judge qemu, and --kernel for kvm")
-        if secure and virtualization:
-            raise UsageError("--secure and --virtualization are asked about one after the other")
-        has = "secure" if secure else "virtualization" if virtualization else ""
+        named = {"secure": secure, "virtualization": virtualization, "nmi": nmi}
+        extras = [name for name, wanted in named.items() if wanted]
+        if len(extras) > 1:
+            raise UsageError(f"{' and '.join(f'--{name}' for name in extras)} are asked about one after the other")
+        has = extras[0] if extras else ""
         if has and judge != "qemu":
             raise UsageError(f"--{has} is for the judge qemu")
         if case is not None:

@@ -24,6 +24,9 @@ from vgic_tools.judges.protocol import (
     Store,
 )
 
+NEWER: Final = "newer"
+"""As in `vgic_tools.judges.qemus`, which is loaded when it is asked."""
+
 __all__ = ["WAYS", "Way", "areas_of", "ways_for"]
 
 
@@ -51,7 +54,7 @@ class Way(NamedTuple):
     by_default: bool = True
     """It is asked unless areas are named."""
     has: str = ""
-    """What its machines have that is asked for by name: secure, or virtualization."""
+    """What its machines have that is asked for by name: secure, virtualization or nmi."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -115,6 +118,25 @@ def _hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, versio
     from vgic_tools.compare.hypervisors import hypervisor_lives
 
     return hypervisor_lives(seed, areas, cpus, version)
+
+
+def _renewed(qemu: str) -> Judge:
+    from vgic_tools.judges.qemu_guest import RenewedQemu
+
+    return RenewedQemu(qemu)
+
+
+def _beside_nmis(version: str) -> Model:
+    from vgic_tools.judges.nmi_model import NmiModel
+    from vgic_tools.judges.qemu import configured
+
+    return NmiModel(configured(version))
+
+
+def _nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.nmis import nmi_lives
+
+    return nmi_lives(seed, areas, cpus, version)
 
 
 def _attributes(kernel: str) -> Judge:
@@ -195,6 +217,20 @@ WAYS: Final = {
             1000,
             has="virtualization",
             draws=_hypervisor_lives,
+        ),
+        Way(
+            "nmi",
+            "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
+            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
+            (Load, Store, Mrs, Msr, Line),
+            _renewed,
+            _beside_nmis,
+            (LateOutputs,),
+            NEWER,
+            1000,
+            has="nmi",
+            draws=_nmi_lives,
         ),
         Way(
             "attributes",

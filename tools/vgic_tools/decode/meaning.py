@@ -6,6 +6,7 @@ from typing import Final
 from mmio import AccessKind, RegisterLayout
 from vgic import Topology, affinity
 from vgic.intids import FIRST_LPI
+from vgic.layouts.intids import intids_in
 from vgic_tools.decode.names import CONFIGURATION_BYTE, PENDING_BYTE, Found
 from vgic_tools.identities import pe_text
 from vgic_tools.lanes import in_ranges, intid_values
@@ -44,7 +45,7 @@ def meaning(found: Found, value: int, topology: Topology | None) -> list[str]:
     if layout is CONFIGURATION_BYTE:
         return [f"LPI {element}: priority {value & 0xFC:#04x}, {'enabled' if value & 1 else 'disabled'}"]
     if isinstance(layout, RegisterLayout):
-        if layout.name == "GICD_IROUTER":
+        if layout.name in ("GICD_IROUTER", "GICD_IROUTER<n>E"):
             return [_route(layout, element, value, topology)]
         if element is not None and layout.access is not AccessKind.RAZ_WI:
             lanes = intid_values(layout, element, value)
@@ -83,7 +84,7 @@ def _set(lanes: Iterable[tuple[int, int]], what: str) -> list[str]:
 
 
 def _route(layout: RegisterLayout, element: int | None, value: int, topology: Topology | None) -> str:
-    intid = "the SPI" if element is None else f"INTID {(layout.first or 0) + element}"
+    intid = "the SPI" if element is None else f"INTID {next(intids_in(layout, element, 1))}"
     if value & layout.mask("Interrupt_Routing_Mode"):
         return f"{intid}: to any one participating PE (1-of-N)"
     return f"{intid}: to {pe_text(affinity.from_irouter(value), topology)}"

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from mmio import BitLayout, record, res1, rw
 from vgic import Gic
 from vgic.intids import FIRST_LPI
-from vgic.layouts import its_commands
+from vgic.layouts import extended, its_commands
 from vgic.layouts.gicd import GICD, GICD_OF_TWO_STATES
 from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES
 from vgic.layouts.gits import CONTROL, TRANSLATION
@@ -31,8 +31,12 @@ __all__ = [
 
 _OTHERS: Final = (*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS, *ICH)
 _LAYOUTS: Final = {
-    False: (*GICD, *SGI_BASE, *_OTHERS),
-    True: (*GICD_OF_TWO_STATES, *SGI_BASE_OF_TWO_STATES, *_OTHERS),
+    False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),
+    True: (
+        *(*GICD_OF_TWO_STATES, *extended.GICD_EXTENDED_OF_TWO_STATES),
+        *(*SGI_BASE_OF_TWO_STATES, *extended.SGI_BASE_EXTENDED_OF_TWO_STATES),
+        *_OTHERS,
+    ),
 }
 """Of one Security state, and of two."""
 
@@ -82,7 +86,7 @@ def find_by_name(name: str, two_states: bool = False) -> Found:
     of two Security states. A name without its number means any register of the array. Raises UsageError with the
     nearest names.
     """
-    wanted = name.upper()
+    wanted = name.upper().replace("<N>", "")
     if wanted.startswith("ICV_"):
         wanted = f"ICC_{wanted.removeprefix('ICV_')}"
     titles = _titles(two_states)

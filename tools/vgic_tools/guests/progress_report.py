@@ -5,25 +5,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from vgic import Spi, affinity
-from vgic.intids import FIRST_LPI, FIRST_SPI
+from vgic.intids import kind_of
 from vgic_tools.guests.clock import FREQUENCY
 from vgic_tools.guests.cpu import GuestCpu
 from vgic_tools.guests.machine import GuestMachine
 from vgic_tools.guests.timer import NEVER
 
-__all__ = ["KINDS", "kind_of", "routed_nowhere", "taken_by_kind", "where"]
+__all__ = ["KINDS", "routed_nowhere", "taken_by_kind", "where"]
 
 KINDS: Final = ("SGI", "PPI", "SPI", "LPI")
 
 _LEVELS: Final = 0b1100
 _MASKED: Final = 1 << 7
-
-
-def kind_of(intid: int) -> str:
-    """The type of an interrupt."""
-    if intid >= FIRST_LPI:
-        return "LPI"
-    return "SGI" if intid < 16 else "PPI" if intid < 32 else "SPI"
 
 
 def taken_by_kind(machine: GuestMachine) -> list[Counter[str]]:
@@ -59,7 +52,7 @@ def _where(machine: GuestMachine, cpu: GuestCpu) -> str:
 def _interrupts(machine: GuestMachine, cpu: GuestCpu) -> Iterator[str]:
     """What is pending for a CPU, the one that would be taken first, and what is active."""
     gic = machine.gic.gic
-    own = [gic.interrupt(cpu.number, intid) for intid in range(FIRST_SPI)]
+    own = [gic.interrupt(cpu.number, intid) for intid in gic.intids(private=True)]
     own += [spi for spi in _spis(machine) if spi.target == cpu.number]
     pending = [interrupt.intid for interrupt in own if interrupt.pending]
     best = gic.highest_pending(cpu.number)
@@ -90,7 +83,7 @@ def routed_nowhere(machine: GuestMachine) -> list[str]:
 def _spis(machine: GuestMachine) -> Iterator[Spi]:
     """The SPIs that are pending or active."""
     gic = machine.gic.gic
-    spis = (gic.spi(intid) for intid in range(FIRST_SPI, FIRST_SPI + machine.config.spis))
+    spis = map(gic.spi, gic.intids(private=False))
     return (spi for spi in spis if spi.pending or spi.active)
 
 

@@ -52,6 +52,8 @@ class Machine(NamedTuple):
     """It has both Security states, and its PEs EL3."""
     virtualization: bool = False
     """Its PEs have EL2."""
+    nmi: bool = False
+    """Its PEs and its GIC have NMIs."""
 
 
 class Load(NamedTuple):

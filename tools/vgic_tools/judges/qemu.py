@@ -126,6 +126,7 @@ def configured(release: str) -> Callable[[Machine], vgic.Config]:
         its=machine.its,
         list_registers=LIST_REGISTERS if machine.virtualization else 0,
         secure=machine.secure,
+        nmi=machine.nmi,
     )
 
 

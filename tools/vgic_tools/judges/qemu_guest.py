@@ -21,7 +21,7 @@ from vgic_tools.judges.qemu import QemuJudge, configured, line_of, properties
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, read
 from vgic_tools.machines.qemu_cmdline import RAM_BASE
 
-__all__ = ["RunningQemu", "packed", "running_model"]
+__all__ = ["RenewedQemu", "RunningQemu", "packed", "running_model"]
 
 _MEBIBYTES: Final = 64
 _TURN: Final = guest.RAM + 0x10_0000
@@ -128,7 +128,7 @@ class RunningQemu(QemuJudge):
         self._starts = () if machine.secure else tuple(affinity & 0xFF_FFFF for affinity in affinities)
         self._guest = Guest(self._ram, machine.cpus, starts=self._starts)
         kind = f"virt,gic-version=3,{properties(machine)},memory-backend=ram"
-        command = [*self._qemu, "-machine", kind, "-cpu", "cortex-a57"]
+        command = [*self._qemu, "-machine", kind, "-cpu", "max" if machine.nmi else "cortex-a57"]
         command += ["-smp", str(machine.cpus), "-m", str(_MEBIBYTES)]
         command += [
             "-object",
@@ -219,6 +219,15 @@ class RunningQemu(QemuJudge):
                     taken = [self._guest.done(cpu) for cpu in range(self._cpus)]
                     raise self._qtest.failed(f"does not answer after turn {turn}, vCPUs after programs {taken}")
             time.sleep(_REST)
+
+
+class RenewedQemu(RunningQemu):
+    """One whose machines run in a process each: QEMU 10.0 does not reset GICD_INMIR<n> and GICR_INMIR0."""
+
+    def start(self, machine: Machine) -> None:
+        """Start this machine, and the guest on every vCPU."""
+        self.renew()
+        super().start(machine)
 
 
 def _performer(operation: Operation) -> int:

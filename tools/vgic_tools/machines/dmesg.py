@@ -28,6 +28,9 @@ _REDISTRIBUTOR: Final = re.compile(
     r"\bGICv3: CPU([0-9]{1,5}): found redistributor ([0-9a-f]{1,10}) region [0-9]{1,5}:0x([0-9a-f]{1,16})"
 )
 _ITS: Final = re.compile(r"\bITS \[mem 0x([0-9a-f]{1,16})-0x[0-9a-f]{1,16}(?: flags 0x[0-9a-f]+)?\]")
+_FEATURES: Final = re.compile(r"\bGICv3 features: ([0-9]{1,9}) PPIs\b")
+_PPIS: Final = 16
+"""Those that every PE has."""
 _OTHER_GIC: Final = re.compile(r"\b(GICv2m|GICv5|GIC: Using split EOI|GIC: GICv2 detected)\b")
 
 
@@ -37,6 +40,8 @@ class _Boot:
 
     spis: int | None = None
     extended: int = 0
+    ppis: int = 0
+    """Those of the extended range too; 0 where it does not tell."""
     rss: bool | None = None
     frames: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Packed affinity and address by CPU; a CPU that comes back tells them again."""
@@ -60,6 +65,9 @@ class _Boot:
                 self.services[int(found[1], 16)] = None
         elif found := _OTHER_GIC.search(line):
             self.other = found[1]
+        # The same line tells of the range selector.
+        if found := _FEATURES.search(line):
+            self.ppis = int(found[1])
 
 
 def is_dmesg(text: str) -> bool:
@@ -80,8 +88,6 @@ def config_from_dmesg(text: str, profile: vgic.Profile, virt_spis: int) -> vgic.
     if not boot.frames:
         other = f"; {boot.other!r} tells of another interrupt controller" if boot.other else ""
         raise MachineFileError(f'no line of the kernel log reads "GICv3: CPU0: found redistributor ..."{other}')
-    if boot.extended:
-        raise MachineFileError(f"the kernel found {boot.extended} extended SPIs, which are not modelled")
     cpus = [boot.frames[number] for number in sorted(boot.frames)]
     told = DEFAULT_SPIS if boot.spis is None else boot.spis
     return vgic.Config(
@@ -91,6 +97,8 @@ def config_from_dmesg(text: str, profile: vgic.Profile, virt_spis: int) -> vgic.
         redistributor_regions=regions_of_frames(base for _, base in cpus),
         rss=boot.rss if profile.features.rss else None,
         its=tuple(boot.services),
+        extended_spis=boot.extended,
+        extended_ppis=max(0, boot.ppis - _PPIS),
     )
 
 

@@ -42,11 +42,13 @@ class Machine:
         config = self.config
         cpus, regions, services = len(config.topology), len(config.redistributor_regions), len(config.its)
         profile_origin = f" ({self.profile_origin})" if self.profile_origin else ""
+        more = ((config.extended_spis, "SPIs"), (config.extended_ppis, "PPIs"))
+        extended = "".join(f" {count} extended {what}," for count, what in more if count)
         its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
-            f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,"
+            f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,{extended}"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
-            f"{' two Security states,' if config.two_states else ''}"
+            f"{' two Security states,' if config.two_states else ''}{' NMIs,' if config.nmi else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 
@@ -102,6 +104,15 @@ def machine_options(command: CommandT) -> CommandT:
             metavar="N",
             help="Number of SPIs: a multiple of 32, or 988. Default: 224; 256 with a profile of QEMU.",
         ),
+        click.option(
+            "--extended-spis",
+            type=int,
+            metavar="N",
+            help="SPIs of the extended range: a multiple of 32 up to 1024.",
+        ),
+        click.option(
+            "--extended-ppis", type=int, metavar="N", help="PPIs of the extended range, of each vCPU: 32 or 64."
+        ),
         click.option("--priority-bits", type=int, metavar="N", help="Priority bits of the CPU interface, 4 to 8."),
         click.option("--gicd-base", metavar="ADDRESS", help="Address of the distributor. Default: 0x8000000."),
         click.option(
@@ -120,6 +131,7 @@ def machine_options(command: CommandT) -> CommandT:
         click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
+        click.option("--nmi", is_flag=True, help="There are NMIs. Default: as the trace of a QEMU says."),
         click.option(
             "--security",
             type=click.Choice(["one", "two"]),
@@ -149,6 +161,9 @@ def machine_from_options(
     redistributors: tuple[str, ...],
     its: tuple[str, ...] = (),
     list_registers: int | None = None,
+    extended_spis: int | None = None,
+    extended_ppis: int | None = None,
+    nmi: bool = False,
     security: str | None = None,
     machine: Path | None = None,
     default_cpus: int | None = None,
@@ -209,6 +224,12 @@ def machine_from_options(
                 changes["redistributor_regions"] = virt_regions(len(config.topology))
         if spis is not None:
             changes["spis"] = spis
+        if extended_spis is not None:
+            changes["extended_spis"] = extended_spis
+        if nmi:
+            changes["nmi"] = True
+        if extended_ppis is not None:
+            changes["extended_ppis"] = extended_ppis
         if priority_bits is not None:
             changes["priority_bits"] = priority_bits
         if list_registers is not None:

@@ -132,6 +132,7 @@ def virt_config(
     list_registers: int = 0,
     secure: bool = False,
     reset_group: int | None = None,
+    nmi: bool = False,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -145,6 +146,7 @@ def virt_config(
         list_registers=list_registers,
         its=(GITS_BASE,) if its else (),
         security="two" if secure else "one",
+        nmi=nmi,
         reset_group=reset_group,
     )
 

@@ -6,6 +6,7 @@ to be said about an event, it is fetched from the replay's history by its index.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from mypy_extensions import i64
@@ -54,7 +55,7 @@ from vgic import affinity
 from vgic.bits import bit
 from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.host.trap_plan import TrapPlan
-from vgic.intids import FIRST_LPI
+from vgic.intids import FIRST_LPI, NMI_WAITS, is_private
 from vgic.its.device import ITS_SIZE
 from vgic.layouts.its_commands import CommandError
 from vgic_tools.machines.machine import Machine
@@ -177,6 +178,7 @@ class _Replay(RecordSink):
         if self._its is not None:
             self._its.follow(self._gic)
         self._two_states = machine.config.two_states
+        self._has_nmis = machine.config.nmi
         self._places = Places(path, tables, self._gic, history)
         self._evaluations = Evaluations(self._gic)
         self._virtual = VirtualOutcomes(self._gic)
@@ -574,9 +576,18 @@ class _Replay(RecordSink):
             self._counts.taken(cpu, LPI)
             self._activate_lpi(cpu)
             return
+        if self._has_nmis and register.encoding == vgic.ICC_IAR1_EL1 and self._gic.nmi(cpu):
+            self._learn_sctlr(cpu, value == NMI_WAITS)
         self._compare_register(register, cpu, value, index)
         if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
             self._counts.taken(cpu, _kind(value))
+
+    def _learn_sctlr(self, cpu: i64, nmi: bool) -> None:
+        """Tell the model SCTLR_ELx.NMI, which no event does but what ICC_IAR1_EL1 returns of an NMI (NMI-5)."""
+        state = self._gic.pe_state(cpu)
+        if state.sctlr_nmi != nmi:
+            self._gic.set_pe_state(cpu, replace(state, sctlr_nmi=nmi))
+            self.result.accepted["SCTLR_ELx.NMI, which only acknowledgements of NMIs tell"] += 1
 
     def _activate_lpi(self, cpu: i64) -> None:
         """Show the model that an LPI is active, where the trace told its priority."""
@@ -624,7 +635,7 @@ def _kind(intid: int) -> i64:
     """The type of an interrupt that was taken."""
     if intid >= FIRST_LPI:
         return LPI
-    return TAKEN_SGI if intid < 16 else PPI if intid < 32 else SPI
+    return TAKEN_SGI if intid < 16 else PPI if is_private(intid) else SPI
 
 
 def _list_register_text(place: i64) -> str:

@@ -18,7 +18,7 @@ from mypy_extensions import i64
 from vgic import Gic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.pending import INTID_BITS, INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
 
 __all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations", "levels_text"]
@@ -115,7 +115,9 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            offer = key >> INTID_BITS << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
+            # Superpriority is half a priority better than 0.
+            priority = key >> PRIORITY_LSB if key > 0 else 0
+            offer = priority << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
             offer |= interface.best_in.number
         state = offer << 2
         if interface.irq:

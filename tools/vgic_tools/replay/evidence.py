@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from mmio import AccessKind, RegisterLayout
 from mmio.trace import Access, Candidate, Command, CpuReset, Event, Line, Message, Sgi, SysReg, TraceError
 from vgic import Gic, affinity
-from vgic.intids import FIRST_LPI
+from vgic.intids import FIRST_LPI, kind_of
 from vgic.layouts import gicd, gicr, gits
 from vgic_tools.replay.counts import LEGALITY
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS
@@ -27,14 +27,10 @@ __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undec
 _NMIS: Final = "NMIs"
 _GICV4: Final = 4
 """ArchRev of a GICv4."""
-_EXTENDED: Final = "extended SPIs and PPIs"
 _VIRTUAL_LPIS: Final = "the virtual LPIs of GICv4"
 
 _FIELDS: Final = {
     ("GICD_TYPER", "NMI"): _NMIS,
-    ("GICD_TYPER", "ESPI"): _EXTENDED,
-    ("GICD_TYPER", "ESPI_range"): _EXTENDED,
-    ("GICR_TYPER", "PPInum"): _EXTENDED,
     ("GICD_TYPER", "DVIS"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "VLPIS"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "Dirty"): _VIRTUAL_LPIS,
@@ -77,8 +73,6 @@ def fields_not_modelled(layout: RegisterLayout, expected: int, got: int) -> list
     """Where a register differs in nothing but features that the model lacks: fields and features, else empty."""
     recorded, model = layout.decode(expected), layout.decode(got)
     different = [name for name, value in recorded.items() if value != model[name]]
-    if "ESPI_range" in different and not recorded["ESPI"]:
-        return []  # The range means nothing then.
     if "ArchRev" in different and recorded["ArchRev"] != _GICV4:
         return []
     if not all((layout.name, name) in _FIELDS and recorded[name] for name in different):
@@ -258,8 +252,8 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
             )
     event = divergence.event
     refused_inmir = divergence.what == LEGALITY and isinstance(event, Access) and _is_inmir(event)
-    if seen.nmi is not None and (concerns_interrupts or refused_inmir):
-        return f"line {seen.nmi} makes interrupts NMIs, which are not modelled, and touch what is offered first"
+    if seen.nmi is not None and not gic.config.nmi and (concerns_interrupts or refused_inmir):
+        return f"line {seen.nmi} makes interrupts NMIs, and the machine has none: --nmi makes it another"
     if seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
         return (
             f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and"
@@ -288,7 +282,7 @@ def _still_active(seen: _Seen, gic: Gic, divergence: Divergence) -> _Deactivated
         # One that the model has just acknowledged is active for that reason.
         acknowledged = "IAR" in divergence.what and deactivated.intid == divergence.got_value
         cpu = gic.config.topology.find(deactivated.cpu)
-        there = deactivated.intid < 32 + gic.config.spis
+        there = cpu is not None and gic.has(deactivated.intid)
         if there and cpu is not None and not acknowledged and gic.interrupt(cpu, deactivated.intid).active:
             return deactivated
     return None
@@ -324,5 +318,5 @@ def _recorded_interrupt(divergence: Divergence) -> int | None:
     if isinstance(event, Candidate):
         return event.intid if event.priority != 255 else None
     if isinstance(event, SysReg):
-        return event.value if event.value < 1020 or event.value >= FIRST_LPI else None
+        return event.value if kind_of(event.value) else None
     return None

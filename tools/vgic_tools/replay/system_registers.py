@@ -5,13 +5,14 @@ from typing import Final
 from mmio import RegisterLayout
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.ich import ICH
+from vgic.layouts.nmi import NMIAR1
 
 __all__ = ["SystemRegister", "system_register"]
 
 # Recorders name system registers without the exception level where that is EL1, and ICH registers now and then.
 _PHYSICAL: Final = {
     layout.title(index).removesuffix("_EL1"): (layout, layout.offset + index)
-    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS)
+    for layout in (*ICC, *ICC_OF_HIGHER_LEVELS, NMIAR1)
     for index in range(layout.count)
 }
 _VIRTUAL: Final = {f"ICV{name.removeprefix('ICC')}": found for name, found in _PHYSICAL.items()}
@@ -32,7 +33,7 @@ class SystemRegister:
         self.face = name[:3]
         """ICC, ICV or ICH."""
         self.virtual = self.face == "ICV"
-        self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1")
+        self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1", "ICC_NMIAR1")
         self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
         self.of_higher_level = self.face == "ICC" and name.endswith(("_EL2", "_EL3"))
         """Only EL3 reaches all of these."""

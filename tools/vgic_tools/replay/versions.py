@@ -46,10 +46,12 @@ def as_recorded(machine: Machine, trace: Iterable[Event]) -> Machine:
             and (event.device, event.offset, event.size, event.write) == ("gicd", gicd.TYPER.offset, 4, False)
             and event.value is not None
         ):
-            told = gicd.TYPER.decode(event.value)[_VISIBLE]
+            told = gicd.TYPER.decode(event.value)
             for profile in (machine.config.profile, *QEMU_VERSIONS):
-                if _lines(profile, machine.config.spis) == told:
-                    config = replace(machine.config, profile=profile)
+                if _lines(profile, machine.config.spis) == told[_VISIBLE]:
+                    # Whether there are NMIs is up to the CPU model, which -cpu max has and few others.
+                    nmi = bool(told["NMI"]) and profile.nmis and not machine.config.two_states
+                    config = replace(machine.config, profile=profile, nmi=nmi or machine.config.nmi)
                     return Machine(config, machine.origin, "inferred from GICD_TYPER")
             break
     return machine

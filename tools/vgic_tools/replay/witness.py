@@ -95,9 +95,6 @@ class Witness:
     def _views(self, cpu: int, intids: Iterable[int]) -> tuple[str, ...]:
         config = self._gic.config
         lpis = range(FIRST_LPI, 1 << config.id_bits) if config.features.lpis else range(0)
-        known = range(32 + config.spis)
-        shown = sorted(intid for intid in intids if intid in known or intid in lpis)[:_MOST_INTERRUPTS]
-        views = (
-            self._gic.interrupt(cpu, intid) if intid in known else self._gic.lpi(cpu, intid) for intid in shown
-        )
+        shown = sorted(intid for intid in intids if self._gic.has(intid) or intid in lpis)[:_MOST_INTERRUPTS]
+        views = (self._gic.lpi(cpu, intid) if intid in lpis else self._gic.interrupt(cpu, intid) for intid in shown)
         return tuple(map(str, views))

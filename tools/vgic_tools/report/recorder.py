@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from mmio import RegisterLayout
 from mmio.trace import Access, Candidate, Delivery, Event, Line, Other, Outputs, Sgi, SysReg, Text
 from vgic import Config, Gic, affinity
-from vgic.intids import FIRST_LPI, FIRST_SPI
-from vgic.layouts import gicd
+from vgic.intids import FIRST_LPI, is_private
+from vgic.layouts import extended, gicd
+from vgic.layouts.intids import intids_in
 from vgic_tools.report.timeline import ANY, FIQ, IRQ, LINE_TIME, Changes, Handled, Interrupt, Sent, Timeline
 
 __all__ = ["Recorder"]
@@ -17,7 +19,7 @@ _GENERATE: Final = "ICC_SGI*R"
 """Which of the three registers it was is not recorded."""
 
 _SPECIAL: Final = range(1020, 1024)
-_ROUTES: Final = range(gicd.IROUTER.offset, gicd.IROUTER.offset + 8 * 1020)
+_ROUTES: Final = (gicd.IROUTER, extended.IROUTER)
 _SEEN: Final = (Candidate, Outputs, Other, Text, Delivery, Sgi)
 """What changes nothing in the model, when it comes."""
 
@@ -50,6 +52,7 @@ class Recorder:
     def follow(self, gic: Gic) -> None:
         """Look at this model."""
         self._gic = gic
+        self._spis = frozenset(gic.intids(private=False))
         self._interfaces = [gic.interface(cpu) for cpu in range(len(self.timeline.cpus))]
 
     def comes(self, event: Event) -> None:
@@ -76,8 +79,10 @@ class Recorder:
         if isinstance(event, _SEEN):
             return
         self._sample(self._now)
-        if isinstance(event, Access) and event.write and event.device == "gicd" and event.offset in _ROUTES:
-            self._routed(FIRST_SPI + (event.offset - gicd.IROUTER.offset) // 8)
+        if isinstance(event, Access) and event.write and event.device == "gicd":
+            for routes in _ROUTES:
+                if routes.offset <= event.offset < routes.offset + routes.count * routes.stride:
+                    self._routed(routes, (event.offset - routes.offset) // routes.stride)
 
     def generates(self, sgi: int) -> None:
         """Nothing to see yet."""
@@ -171,11 +176,12 @@ class Recorder:
             self.timeline.sgis[number].receivers.append(cpu)
             self._arrived.setdefault(Interrupt(cpu, event.intid), []).append(number)
 
-    def _routed(self, intid: int) -> None:
+    def _routed(self, routes: RegisterLayout, index: int) -> None:
         """The guest wrote the route of an SPI: it may be what it was."""
-        if intid - FIRST_SPI >= self._gic.config.spis:
+        [intid] = intids_in(routes, index, routes.mask("Aff0"))
+        if intid not in self._spis:
             return
-        value = self._gic.read(self._gic.config.gicd_base + gicd.IROUTER.offset + 8 * (intid - FIRST_SPI), 8)
+        value = self._gic.read(self._gic.config.gicd_base + routes.offset + index * routes.stride, 8)
         to = ANY if value & self._one_of_n else self._gic.spi(intid).affinity
         _change(self.timeline.routes[intid], self._now, to)
 
@@ -199,7 +205,7 @@ class Recorder:
 
 
 def _interrupt(cpu: int, intid: int) -> Interrupt:
-    return Interrupt(cpu if intid < FIRST_SPI else None, intid)
+    return Interrupt(cpu if is_private(intid) else None, intid)
 
 
 def _change(signal: Changes, time: int, value: int, before: int = 0) -> None:

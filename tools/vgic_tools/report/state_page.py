@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vgic import Gic, VgicError, affinity
-from vgic.intids import FIRST_SPI
 from vgic_tools.report.pages import rendered
 from vgic_tools.snapshots.snapshot import Snapshot
 from vgic_tools.state_words import describe, device_of
@@ -46,13 +45,12 @@ def _interrupts(snapshot: Snapshot) -> dict[str, object]:
 def _in_hand(gic: Gic) -> Iterator[tuple[str, str]]:
     for cpu in range(len(gic.config.topology)):
         of = f"vCPU {cpu} ({affinity.text(gic.affinity(cpu))})"
-        for intid in range(FIRST_SPI):
+        for intid in gic.intids(private=True):
             interrupt = gic.interrupt(cpu, intid)
             if interrupt.pending or interrupt.active:
                 yield of, str(interrupt)
         if gic.config.features.lpis:
             yield from ((of, str(gic.lpi(cpu, intid))) for intid in sorted(gic.lpis(cpu).pending))
-    for intid in range(FIRST_SPI, FIRST_SPI + gic.config.spis):
-        spi = gic.spi(intid)
+    for spi in map(gic.spi, gic.intids(private=False)):
         if spi.pending or spi.active:
             yield "shared", str(spi)

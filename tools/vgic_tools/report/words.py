@@ -1,6 +1,6 @@
 """What interrupts and lines are called in outputs."""
 
-from vgic.intids import FIRST_LPI, FIRST_PPI, FIRST_SPI
+from vgic.intids import kind_of
 from vgic_tools.report.timeline import Interrupt, Timeline
 
 __all__ = ["interrupt_name", "line_name"]
@@ -8,9 +8,7 @@ __all__ = ["interrupt_name", "line_name"]
 
 def interrupt_name(intid: int) -> str:
     """An interrupt by type and INTID: "PPI 27"."""
-    if intid >= FIRST_LPI:
-        return f"LPI {intid}"
-    return f"{'SGI' if intid < FIRST_PPI else 'PPI' if intid < FIRST_SPI else 'SPI'} {intid}"
+    return f"{kind_of(intid) or 'INTID'} {intid}"
 
 
 def line_name(timeline: Timeline, line: Interrupt) -> str:

@@ -21,7 +21,8 @@
   for (const line of data.lines) summed(line.times, 1);
   summed(data.sgis, 5);
 
-  const kindOf = (intid) => intid < 16 ? "sgi" : intid < 32 ? "ppi" : intid < 8192 ? "spi" : "lpi";
+  const isPpi = (intid) => intid < 32 || (intid >= 1056 && intid < 1120);
+  const kindOf = (intid) => intid < 16 ? "sgi" : isPpi(intid) ? "ppi" : intid < 8192 ? "spi" : "lpi";
   const nameOf = (intid) => `${kindOf(intid).toUpperCase()} ${intid}`;
   const units = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]];
   const timeText = (ticks, digits = 3) => {

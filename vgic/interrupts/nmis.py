@@ -1,0 +1,44 @@
+"""Banks of a VM with NMIs (GICv3.3): an interrupt with superpriority is sorted before all others of its priority.
+
+The priority is not the one that the interrupt has in IPRIORITYR but the best, 0x00 (rule NMI-3 in specs/nmis.md).
+"""
+
+from mypy_extensions import i64
+
+from vgic.cpu_interface.nmi import superior_key
+from vgic.distributor.spis import SharedInterrupts
+from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
+
+__all__ = ["NmiExtendedPpis", "NmiPrivateInterrupts", "NmiSharedInterrupts"]
+
+
+def _is_superior(bank: InterruptBank, index: i64) -> bool:
+    return bank.words[index >> 5].superior() >> (index & 31) & 1 != 0
+
+
+class NmiSharedInterrupts(SharedInterrupts):
+    """SPIs of which some may have superpriority."""
+
+    def key(self, index: i64) -> i64:
+        """See `InterruptBank.key`."""
+        return superior_key(self.first + index) if _is_superior(self, index) else super().key(index)
+
+
+class NmiPrivateInterrupts(PrivateInterrupts):
+    """SGIs and PPIs of which some may have superpriority."""
+
+    __slots__ = ()
+
+    def key(self, index: i64) -> i64:
+        """See `InterruptBank.key`."""
+        return superior_key(self.first + index) if _is_superior(self, index) else super().key(index)
+
+
+class NmiExtendedPpis(ExtendedPpis):
+    """Extended PPIs of which some may have superpriority."""
+
+    __slots__ = ()
+
+    def key(self, index: i64) -> i64:
+        """See `InterruptBank.key`."""
+        return superior_key(self.first + index) if _is_superior(self, index) else super().key(index)
