@@ -337,6 +337,9 @@ def test_the_rules_that_are_named_exist() -> None:
     gic = vgic.Gic(virt_config(2, vgic.QEMU))
     assert all(rules_of(operation, gic) for operation, _ in EVERY)
     assert rules_of(Store(0, GICD + 0x104, 4, 1), gic)[0] == "STATE-10"
+    assert rules_of(Mrs(0, vgic.ICC_CTLR_EL3), gic)[0] == "PE-9"
+    assert rules_of(Msr(0, vgic.ICH_LR0_EL2 + 3, 1), gic)[0] == "VCPU-5"
+    assert describe(Msr(0, vgic.ICH_LR0_EL2 + 3, 1), gic) == "vCPU 0 writes ICH_LR3_EL2: 0x1"
     assert LateOutputs.rule in known
 
 

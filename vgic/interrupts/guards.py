@@ -62,7 +62,16 @@ class Guard(StoredWord[GuardedT]):
         self.word.put(owner, index, merged, mask & reached, secure)
 
 
-class SecureOnly(Guard[GuardedT]):
+class _Whole(Guard[GuardedT]):
+    """A register that an access reaches as a whole, or not at all."""
+
+    def put(self, owner: GuardedT, index: int, value: int, mask: int, secure: bool) -> None:
+        """Write it, or do nothing."""
+        if self.seen(owner, index, secure):
+            self.word.put(owner, index, value, mask, secure)
+
+
+class SecureOnly(_Whole[GuardedT]):
     """A register that Non-secure accesses do not reach (SEC-3)."""
 
     def seen(self, owner: GuardedT, index: int, secure: bool) -> int:
@@ -70,7 +79,7 @@ class SecureOnly(Guard[GuardedT]):
         return EVERYTHING if secure or not owner.security.two else NOTHING
 
 
-class OfTwoStates(Guard[GuardedT]):
+class OfTwoStates(_Whole[GuardedT]):
     """The same, and with GICD_CTLR.DS = 1 nobody does (SEC-3)."""
 
     def seen(self, owner: GuardedT, index: int, secure: bool) -> int:
@@ -136,7 +145,9 @@ class _Priorities(_OfInterrupts):
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         if not secure and owner.security.two:
             value = value & ~mask | (value >> 1 & 0x7F7F_7F7F | 0x8080_8080) & mask
-        super().put(owner, index, value, mask, secure)
+        reached = self.changed(owner, index, secure)
+        # A field that is not reached is written as it is: that evaluates its interrupt, as QEMU does (STATE-8).
+        self.word.put(owner, index, self.get(owner, index) & ~reached | value & reached, mask, secure)
 
 
 def _reached(bank: InterruptBank, number: int, level: int) -> int:

@@ -11,6 +11,7 @@ from vgic.layouts.gicd import GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
+from vgic.layouts.ich import ICH
 from vgic_tools.decode.meaning import meaning
 from vgic_tools.decode.names import Found, find_by_address
 from vgic_tools.errors import UsageError
@@ -67,7 +68,7 @@ def register_of(operation: Operation, gic: vgic.Gic) -> Found | None:
         case Attr():
             return _register_of_attr(operation)
         case Mrs(_, register) | Msr(_, register):
-            for layout in (*ICC, *ICC_OF_HIGHER_LEVELS):
+            for layout in (*ICC, *ICC_OF_HIGHER_LEVELS, *ICH):
                 if 0 <= register - layout.offset < layout.count:
                     index = register - layout.offset
                     return Found(layout.title(index), layout, index)

@@ -17,7 +17,7 @@ from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, IGROUPR, SGI_BAS
 from vgic_tools.compare.engine import Life
 from vgic_tools.compare.guest_operations import GuestOperations
 from vgic_tools.compare.sources import saved_now_and_then
-from vgic_tools.judges.pe_places import is_virtual, place_of, places_of, takes_interrupts
+from vgic_tools.judges.pe_places import is_virtual, leaves_irqs, place_of, places_of
 from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
 __all__ = ["two_state_lives"]
@@ -71,7 +71,7 @@ class _Source(GuestOperations):
     def __init__(self, random: Random, gic: vgic.Gic, areas: frozenset[str], places: tuple[int, ...]) -> None:
         super().__init__(random, gic, areas)
         self._places = places
-        self._usual = [place for place in places if takes_interrupts(place) and not is_virtual(place)]
+        self._usual = [place for place in places if leaves_irqs(place) and not is_virtual(place)]
         self._place = EL3
         self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(self._cpus)]
         """What each vCPU has acknowledged and not finished: the register, the INTID and the place."""
@@ -164,7 +164,8 @@ class _Source(GuestOperations):
                 place = EL3 if random.random() < 0.7 else self._place
             yield Msr(cpu, _FINISHES[register], intid, place)
             if random.random() < 0.7:
-                yield Msr(cpu, icc.ICC_DIR_EL1, intid, place)
+                # Not everybody may deactivate what another one has finished.
+                yield Msr(cpu, icc.ICC_DIR_EL1, intid, place if random.random() < 0.6 else self._place)
             return
         place = self._place
         register = random.choice(tuple(_FINISHES))
@@ -179,8 +180,10 @@ class _Source(GuestOperations):
         """The registers of EL3, and active priorities of both states, which would soon mask everything."""
         random, cpu = self._random, self._cpu
         kind = random.randrange(8)
-        if kind < 2:
+        if kind == 0:
             yield Mrs(cpu, random.choice(_MONITOR), EL3 if random.random() < 0.7 else 0)
+        elif kind == 1:
+            yield Mrs(cpu, icc.ICC_RPR_EL1)
         elif kind == 2:
             yield Msr(cpu, icc.ICC_CTLR_EL3, random.choice((0, random.randrange(64), random.getrandbits(64))), EL3)
         elif kind == 3:

@@ -212,7 +212,7 @@ WAYS: Final = {
             (Load, Store, Mrs, Msr, Line, SaveRestore),
             _running,
             _beside_placed,
-            (LateOutputs,),
+            (),
             QEMU,
             1000,
             has="virtualization",

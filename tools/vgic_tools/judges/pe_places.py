@@ -21,11 +21,11 @@ __all__ = [
     "interrupted_to",
     "is_virtual",
     "leaves_beginning",
+    "leaves_irqs",
     "place_of",
     "places_of",
     "shown_at",
     "state_of",
-    "takes_interrupts",
     "trapped_to",
 ]
 
@@ -100,9 +100,9 @@ def leaves_beginning(place: int) -> bool:
     return place != 0 and place & _EL != _EL
 
 
-def takes_interrupts(place: int) -> bool:
-    """True where SCR_EL3 has no interrupt taken to EL3."""
-    return not place & (_SCR_IRQ | _SCR_FIQ)
+def leaves_irqs(place: int) -> bool:
+    """True where SCR_EL3 has IRQs taken below EL3, as firmware leaves them."""
+    return not place & _SCR_IRQ
 
 
 def is_virtual(place: int) -> bool:
