@@ -3,9 +3,10 @@
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from mmio import IllegalAccess
+from vgic.cpu_interface.interface import LineSink
 from vgic.its.errors import ItsCommandError
 
-__all__ = ["IllegalSysReg", "ItsObserver", "Observer", "WakeObserver"]
+__all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "WakeObserver"]
 
 
 class IllegalSysReg(NamedTuple):
@@ -45,3 +46,11 @@ class WakeObserver(Observer, Protocol):
         """An interrupt waits for vCPU `cpu`, whose GICR_WAKER.ProcessorSleep is 1, and will not be signalled before
         that is cleared; told once until then. `Gic.wake` clears it, here or later.
         """
+
+
+@runtime_checkable
+class NmiSink(LineSink, Protocol):
+    """A sink of lines that is also told whether what is signalled as IRQ has superpriority."""
+
+    def set_nmi(self, cpu: int, nmi: bool) -> None:
+        """The IRQ output of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""
