@@ -3,7 +3,6 @@
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from mmio import IllegalAccess
-from vgic.cpu_interface.interface import LineSink
 from vgic.its.errors import ItsCommandError
 
 __all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "WakeObserver"]
@@ -49,8 +48,11 @@ class WakeObserver(Observer, Protocol):
 
 
 @runtime_checkable
-class NmiSink(LineSink, Protocol):
-    """A sink of lines that is also told whether what is signalled as IRQ has superpriority."""
+class NmiSink(Protocol):
+    """A `LineSink` that is also told whether what is signalled as IRQ has superpriority."""
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """As that of a LineSink."""
 
     def set_nmi(self, cpu: int, nmi: bool) -> None:
         """The IRQ output of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""
