@@ -41,7 +41,7 @@ boots: $(VENV)/dev ## Boot Debian's kernels on many topologies, replay what is r
 host-pairs: $(VENV)/dev ## Restore VMs on live KVM hosts, every ordered pair of them, and count the verdicts.
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_pairs
 
-judged: $(VENV)/dev ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu newer.
+judged: $(VENV)/dev ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu secure newer isolation.
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_figures $(PARTS)
 
 lint: $(VENV)/dev ## Check format, style and types.

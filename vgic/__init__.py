@@ -13,7 +13,8 @@ from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.virtual_control import VirtualControl, VirtualLineSink
+from vgic.cpu_interface.reach import Reach
+from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.errors import AffinityError, ConfigError, InvariantError, StateError, VgicError, VgicWarning
 from vgic.gic import Gic, Pending
 from vgic.handles import Interrupt, Lpi, Spi
@@ -61,7 +62,7 @@ from vgic.layouts.ich import (
     ICH_VTR_EL2,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, NmiSink, Observer, WakeObserver
+from vgic.observer import IllegalSysReg, ItsObserver, NmiSink, Observer, VirtualLineSink, WakeObserver
 from vgic.profiles import ARCH, KVM, KVM_7_2, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
@@ -140,6 +141,7 @@ __all__ = [
     "Profile",
     "Ram",
     "RamRegions",
+    "Reach",
     "RedistributorRegion",
     "SavedState",
     "Spi",

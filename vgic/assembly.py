@@ -143,6 +143,7 @@ class Machine:
         if config.list_registers:
             self.hypervisor_registers = HypervisorRegisters(config)
             self.virtual_registers = VirtualRegisters(config)
+            self.sysregs.add_faces(self.virtual_registers.slots)
             for interface, private in zip(self.interfaces, self.private, strict=True):
                 self.controls.append(VirtualControl(config, interface, private, lines))
 

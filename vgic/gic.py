@@ -27,6 +27,7 @@ from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, Cpu
 from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
 from vgic.errors import ConfigError, not_copied
@@ -34,6 +35,7 @@ from vgic.handles import Interrupt, Lpi, MaintenanceInterrupt, Spi
 from vgic.interrupts.banks import InterruptBank
 from vgic.intids import FIRST_EXTENDED_PPI, FIRST_EXTENDED_SPI, FIRST_LPI, FIRST_PPI, FIRST_SPI
 from vgic.its.device import Its, MsiResult
+from vgic.layouts.ich import ICH_HCR_EL2
 from vgic.lpis.bank import LpiBank
 from vgic.memory import GuestMemory, NoMemory
 from vgic.observer import IllegalSysReg, Observer
@@ -122,7 +124,8 @@ class Gic:
         """A load of `size` bytes (1, 2, 4 or 8) from `address`, zero-extended. Never raises.
 
         With affinity routing a register is the same for every PE, so `cpu`, the vCPU that does it, is only told to
-        the observer where the access has no effect.
+        the observer where the access has no effect. `secure` is the access's Security state, which counts where
+        there are two (rules SEC-1 to SEC-8).
         """
         value = self.map.try_read(address, size, secure)
         if value < 0:
@@ -131,7 +134,7 @@ class Gic:
         return value
 
     def write(self, address: int, size: int, value: int, cpu: int | None = None, secure: bool = False) -> None:
-        """A store of the low `size` bytes of `value` to `address`; `cpu` as in `read`. Never raises."""
+        """A store of the low `size` bytes of `value` to `address`; `cpu`, `secure` as in `read`. Never raises."""
         if not self.map.try_write(address, size, value, secure):
             self.map.report(address, size, value, secure, cpu)
 
@@ -230,11 +233,23 @@ class Gic:
 
         With two Security states an embedder tells every change of the Exception level, of the Security state and of
         the bits of SCR_EL3 and HCR_EL2 that `PeState` has, before the access or the look at the outputs that it
-        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it.
+        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it, but for
+        which CPU interface EL1 reaches where there is a virtual one.
         Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
         """
         check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
         self.interface(cpu).set_pe_state(state)
+
+    def sysreg_reach(self, cpu: int, register: int) -> Reach:
+        """What an access of a system register by vCPU `cpu`, in the state that its PE is in, reaches, or traps to.
+
+        `sysreg_read` and `sysreg_write` go to the virtual CPU interface where that is what is reached, and do not
+        trap: who executes the PE does so before. Raises ConfigError. Rules VCPU-19 and VCPU-20.
+        """
+        interface, controls = self.interface(cpu), 0
+        if self._machine.hypervisor_registers is not None:
+            controls = self._machine.hypervisor_registers.read(self._machine.controls[cpu], ICH_HCR_EL2)
+        return reach_of(interface.pe, interface.face(), register, controls)
 
     def pe_state(self, cpu: int) -> PeState:
         """The state of a vCPU's PE, as it was told. Raises ConfigError."""

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from mmio import IllegalAccess
 from vgic.its.errors import ItsCommandError
 
-__all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "WakeObserver"]
+__all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "VirtualLineSink", "WakeObserver"]
 
 
 class IllegalSysReg(NamedTuple):
@@ -26,6 +26,17 @@ class Observer(Protocol):
 
     def illegal_sysreg(self, access: IllegalSysReg) -> None:
         """A system register access was ignored; a PE would take an Undefined Instruction exception."""
+
+
+@runtime_checkable
+class VirtualLineSink(Protocol):
+    """A line sink that is also told of virtual interrupts."""
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """As that of `LineSink`."""
+
+    def set_virtual_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """The virtual IRQ and FIQ of vCPU `cpu` have changed to these levels."""
 
 
 # Any observer may have the method; whether it has is asked of the object.

@@ -44,6 +44,9 @@ BITS: Final = {
     "IROUTER": (GICD.IROUTER, 64),
 }
 """Offset of the register of INTID 0, and bits for each INTID."""
+RARELY_SET: Final = ("ICENABLER", "ISACTIVER")
+OFTEN_SET: Final = ("ISENABLER", "ICACTIVER")
+"""Else hardly anything would ever be signalled; and of what is Secure little is pending, for that comes first."""
 CHOSEN_AT_THE_START: Final = ("IGROUPR", "IGRPMODR", "NSACR")
 CONTROLS: Final = (
     ("GICD", GICD.CTLR),
@@ -78,15 +81,17 @@ SECURE_REGISTERS: Final = (
     vgic.ICC_AP0R0_EL1,
     vgic.ICC_IGRPEN0_EL1,
 )
-OF_GROUP_0: Final = tuple(register for register in SECURE_REGISTERS if register not in NONSECURE_REGISTERS)
 TAKING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1, vgic.ICC_HPPIR0_EL1, vgic.ICC_HPPIR1_EL1)
+FINISHING: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1)
 USUALLY_ALL: Final = (vgic.ICC_PMR_EL1, vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)
 """Else hardly anything would ever be taken."""
+ACKNOWLEDGING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
 SHOW_BOTH_STATES: Final = (vgic.ICC_RPR_EL1, vgic.ICC_PMR_EL1, vgic.ICC_CTLR_EL1)
 """Secure reads of these are compared in what is stored, of which some is Non-secure."""
 ACTIVE: Final = (vgic.ICC_AP0R0_EL1, vgic.ICC_AP1R0_EL1)
 BINARY_POINTS: Final = (vgic.ICC_BPR0_EL1, vgic.ICC_BPR1_EL1)
 
+_GROUPS: Final = (Group.G0, Group.G1S, *3 * (Group.G1NS,), Group.RESERVED)
 _STORED: Final = re.compile(r"(?:GICR\[(\d+)\]\.|GICD\.)?(?:GIC[DR]_)?([A-Za-z_]+)(\d*)")
 
 
@@ -120,14 +125,14 @@ class Scenario:
         for cpu in range(CPUS):
             for intid in range(FIRST_SPI + SPIS):
                 source = (0, intid) if intid >= FIRST_SPI and cpu else None
-                scenario.groups[cpu, intid] = scenario.groups[source] if source else rng.choice(list(Group))
+                scenario.groups[cpu, intid] = scenario.groups[source] if source else rng.choice(_GROUPS)
                 level = rng.randrange(4) if opened and not SGIS <= intid < FIRST_SPI else 0
                 scenario.access[cpu, intid] = scenario.access[source] if source else level
         return scenario
 
-    def build(self) -> vgic.Gic:
-        """A VM with these groups, all its groups forwarded and enabled and its PEs awake."""
-        gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), spis=SPIS, security="two"))
+    def build(self, profile: vgic.Profile = vgic.ARCH) -> vgic.Gic:
+        """A VM with these groups, booted: every interrupt is enabled and let through."""
+        gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), SPIS, profile, security="two"))
         for name in CHOSEN_AT_THE_START:
             offset, bits = BITS[name]
             for cpu in range(CPUS):
@@ -142,8 +147,16 @@ class Scenario:
                 address = frame(gic, cpu, first) + BANK.IPRIORITYR + first
                 gic.write(address, 4, self.priorities(cpu, first, 0x4080_C020), secure=True)
         gic.write(gic.config.gicd_base, 4, GRP1S | GRP1NS | GRP0, secure=True)
+        for word in range(1, (FIRST_SPI + SPIS) // 32):
+            gic.write(gic.config.gicd_base + BANK.ISENABLER + 4 * word, 4, ALL_32, secure=True)
         for cpu in range(CPUS):
             gic.write(gic.redistributor_bases[cpu] + GICR.WAKER, 4, 0, secure=True)
+            gic.write(frame(gic, cpu, 0) + BANK.ISENABLER, 4, ALL_32, secure=True)
+            for state in (NONSECURE_EL1, SECURE_EL1):
+                gic.set_pe_state(cpu, state)
+                gic.sysreg_write(cpu, vgic.ICC_IGRPEN1_EL1, 1)
+            gic.sysreg_write(cpu, vgic.ICC_IGRPEN0_EL1, 1)
+            gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xFF)
         return gic
 
     def _chosen(self, name: str, cpu: int, intid: int) -> int:
@@ -216,8 +229,9 @@ class Operations:
     def line(self, secure: bool) -> Operation:
         """A device of that state drives its line."""
         cpu = self.rng.randrange(CPUS)
+        level = int(self.rng.random() < (0.2 if secure else 0.6))
         candidates = [i for i in range(SGIS, FIRST_SPI + SPIS) if self.scenario.groups[cpu, i].secure == secure]
-        return Operation("line", secure, cpu, self.rng.choice(candidates), 0, self.rng.randrange(2), 0)
+        return Operation("line", secure, cpu, self.rng.choice(candidates), 0, level, 0)
 
     def of_interrupts(self, secure: bool) -> Operation:
         """A register with a field for each of many interrupts."""
@@ -230,6 +244,10 @@ class Operations:
         intid = rng.randrange(FIRST_SPI if bits == 64 else 0, FIRST_SPI + SPIS) // per_register * per_register
         address = frame(self.gic, cpu, intid) + offset + intid * bits // 8
         size, value = (8, self.route()) if bits == 64 else (4, rng.getrandbits(32))
+        if name in RARELY_SET or (secure and name == "ISPENDR"):
+            value &= rng.getrandbits(32) & rng.getrandbits(32)
+        elif name in OFTEN_SET or (secure and name == "ICPENDR"):
+            value |= rng.getrandbits(32) | rng.getrandbits(32)
         lanes = self.scenario.secure_lanes(cpu, intid, bits)
         if bits == 64 and not secure and rng.random() < 0.3:
             size, address = 4, address + rng.choice((0, 4))
@@ -259,11 +277,13 @@ class Operations:
         value, compared = rng.getrandbits(32), ALL_32
         if device == "GICR":
             compared = DPG1S | DPG0 if offset == GICR.CTLR else ALL_32
+            if secure and offset == GICR.WAKER and rng.random() < 0.8:
+                value = 0
         elif offset == GICD.CTLR:
             compared = ALL_32 & ~(GRP1NS | DS)
+            value |= GRP1S | GRP1NS | GRP0 if rng.random() < 0.8 else 0
             if secure:
-                # Else hardly anything would ever be forwarded.
-                value = value & ~DS | (GRP1S | GRP1NS | GRP0 if rng.random() < 0.7 else 0)
+                value &= ~DS
         elif offset in MESSAGES:
             value = rng.randrange(FIRST_SPI + SPIS + 8)
         kind = "write" if rng.random() < 0.7 or offset in MESSAGES else "read"
@@ -272,17 +292,21 @@ class Operations:
     def system_register(self, secure: bool) -> Operation:
         """An access of a PE at EL1 of that state."""
         rng = self.rng
-        register = rng.choice(SECURE_REGISTERS if secure else NONSECURE_REGISTERS)
-        if rng.random() < 0.5:
-            register = rng.choice([known for known in TAKING if secure or known not in OF_GROUP_0])
+        share = rng.random()
+        registers = SECURE_REGISTERS if secure else NONSECURE_REGISTERS
+        register = rng.choice(registers)
+        if share < 0.8:
+            register = rng.choice([known for known in (TAKING if share < 0.4 else FINISHING) if known in registers])
         value = rng.choice((rng.getrandbits(32), rng.randrange(FIRST_SPI + SPIS), 1, 0xFF, 0xF0))
-        if secure and register in ACTIVE:
-            value &= 0xFFFF
-        if secure and register in BINARY_POINTS:
+        if register in FINISHING:
+            value = rng.randrange(FIRST_SPI + SPIS)
+        elif register in ACTIVE:
+            value = value & 0xFFFF if secure and rng.random() < 0.3 else 0
+        elif secure and register in BINARY_POINTS:
             value = rng.randrange(7)
-        if register in USUALLY_ALL and rng.random() < 0.8:
+        elif register in USUALLY_ALL and rng.random() < 0.9:
             value = 0xFF
-        kind = "mrs" if register in TAKING or rng.random() < 0.5 else "msr"
+        kind = "mrs" if register in TAKING or (register not in FINISHING and rng.random() < 0.5) else "msr"
         compared = 0 if register in SHOW_BOTH_STATES else -1
         return Operation(kind, secure, rng.randrange(CPUS), register, 0, value, compared)
 

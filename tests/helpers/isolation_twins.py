@@ -5,16 +5,19 @@ Each function raises AssertionError at the first difference.
 
 import random
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import vgic
 from isolation import (
+    ACKNOWLEDGING,
     BITS,
     CONTROLS,
     CPUS,
+    DS,
     FIRST_SPI,
     MESSAGES,
     SPIS,
+    USUALLY_ALL,
     Operation,
     Operations,
     Scenario,
@@ -22,23 +25,40 @@ from isolation import (
     perform,
     secure_state,
 )
+from offsets import BANK, GICR
 
-__all__ = ["run_beside_a_twin", "run_with_other_secrets"]
+__all__ = ["Lived", "run_beside_a_twin", "run_beside_one_state", "run_with_other_secrets"]
 
 ROUND: Final = 200
 """Operations between two comparisons of everything."""
 
 
-def run_beside_a_twin(seed: str, operations: int, opened: bool) -> None:
+class Lived(NamedTuple):
+    """What was done beside a twin."""
+
+    nonsecure: int
+    """Operations of the Non-secure state."""
+    taken: int
+    """Interrupts that it took."""
+    secure_taken: int
+    """Those that Secure software took."""
+
+
+def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
     """A VM does the operations of both states, its twin only the Secure ones."""
     rng = random.Random(seed)
     scenario = Scenario.random(rng, opened)
     gic, twin = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
-    read = 0
-    for count, operation in enumerate(source.some(operations, 0.2, not opened), 1):
+    read = nonsecure = 0
+    taken = {True: 0, False: 0}
+    for count, operation in enumerate(source.some(operations, 0.35, not opened), 1):
         got = perform(gic, operation)
-        if operation.secure:
+        if operation.kind == "mrs" and operation.place in ACKNOWLEDGING:
+            taken[operation.secure] += got < vgic.SPURIOUS
+        if not operation.secure:
+            nonsecure += 1
+        else:
             expected = perform(twin, operation)
             assert (got ^ expected) & operation.compared == 0, (count, operation, hex(got), hex(expected))
             read += got & operation.compared != 0
@@ -49,6 +69,7 @@ def run_beside_a_twin(seed: str, operations: int, opened: bool) -> None:
     # There was something to be changed, and what is Non-secure was.
     assert secure_state(gic, scenario)
     assert gic.save() != twin.save()
+    return Lived(nonsecure, taken[False], taken[True])
 
 
 def with_other_secrets(operation: Operation, scenario: Scenario, rng: random.Random) -> Operation:
@@ -89,3 +110,39 @@ def run_with_other_secrets(seed: str, operations: int) -> None:
             assert list(nonsecure_view(gic)) == list(nonsecure_view(other)), count
     assert secure_state(gic, scenario) != secure_state(other, scenario)
     assert sum(value != 0 for value in nonsecure_view(gic)) > SPIS
+
+
+def run_beside_one_state(seed: str, operations: int) -> None:
+    """A VM in which GICD_CTLR.DS was set does what one of one Security state does."""
+    rng = random.Random(seed)
+    joined = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), SPIS, security="two"))
+    joined.write(joined.config.gicd_base, 4, DS, secure=True)
+    one = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), SPIS))
+    for cpu in range(CPUS):
+        joined.set_pe_state(cpu, vgic.PeState(el=1))
+        for gic in (joined, one):
+            gic.write(gic.redistributor_bases[cpu] + GICR.WAKER, 4, 0)
+            gic.write(gic.config.gicd_base + BANK.ISENABLER + 4, 4, 0xFFFF_FFFF)
+            for register in USUALLY_ALL:
+                gic.sysreg_write(cpu, register, 0xFF)
+    taken = 0
+    source = Operations(Scenario.random(rng, opened=True), one, rng)
+    for count, operation in enumerate(source.some(operations, 0.5, True)):
+        secure = rng.random() < 0.5
+        got, expected = (perform_on_pes_of_one_state(gic, operation, secure) for gic in (joined, one))
+        assert got == expected, (count, operation, hex(got), hex(expected))
+        for cpu in range(CPUS):
+            assert joined.outputs(cpu) == one.outputs(cpu), (count, operation)
+            taken += any(one.outputs(cpu))
+    joined.check()
+    assert taken > operations // 10
+
+
+def perform_on_pes_of_one_state(gic: vgic.Gic, operation: Operation, secure: bool) -> int:
+    """Do it, as an access to memory of either state."""
+    if operation.kind == "mrs":
+        return gic.sysreg_read(operation.cpu, operation.place)
+    if operation.kind == "msr":
+        gic.sysreg_write(operation.cpu, operation.place, operation.value)
+        return 0
+    return perform(gic, operation._replace(secure=secure))

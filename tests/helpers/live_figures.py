@@ -1,4 +1,4 @@
-"""Every live judge asked at length, which takes some hours: `make judged`.
+"""Every live judge asked at length, and what takes as long without one, which takes some hours: `make judged`.
 
 Each line tells what was asked of whom, how much of it was compared, and what differed. A first difference ends it.
 """
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import permutations
 
+from isolation_twins import Lived, run_beside_a_twin
 from kvm_beside import compare_its_life, compare_life
 from kvm_round_trips import round_trip
 from vgic_tools.compare.run import compare
@@ -29,8 +30,12 @@ QEMU_OPERATIONS = 1_000_000
 """With the agent on every vCPU of the QEMU on PATH."""
 SECURE_OPERATIONS = 1_000_000
 """Of machines with both Security states."""
+HYPERVISOR_OPERATIONS = 1_000_000
+"""Of hypervisors at EL2 and their guests."""
 NEWER_OPERATIONS = 200_000
 """Of a newer one."""
+ISOLATED_OPERATIONS = 10_000_000
+"""Of the Non-secure state, beside a twin in which it does nothing."""
 FIRST = 50_000
 """A seed that the tests do not use."""
 
@@ -88,11 +93,29 @@ def _secure() -> Told:
     yield _compared(WAYS["secure"], QEMU, SECURE_OPERATIONS)
 
 
+def _hypervisor() -> Told:
+    yield _compared(WAYS["hypervisor"], QEMU, HYPERVISOR_OPERATIONS)
+
+
 def _newer() -> Told:
     newer = cached_qemu()
     if newer is None:
         sys.exit("there is no newer QEMU; `python -m vgic_tools.judges.fetch qemu` fetches it")
     yield _compared(WAYS["running"], str(newer), NEWER_OPERATIONS)
+
+
+def _isolation() -> Told:
+    lives: list[Lived] = []
+    nonsecure = 0
+    while nonsecure < ISOLATED_OPERATIONS:
+        lives.append(run_beside_a_twin(f"{FIRST} {len(lives)}", 20_000, opened=len(lives) % 4 == 0))
+        nonsecure += lives[-1].nonsecure
+    taken, secure_taken = (sum(life[part] for life in lives) for part in (1, 2))
+    yield (
+        "Non-secure operations beside a twin without them",
+        f"{nonsecure:,} in {len(lives):,} VMs, which took {taken:,} interrupts, and {secure_taken:,} Secure ones;"
+        " nothing Secure differs",
+    )
 
 
 def _compared(way: Way, which: str, most: int) -> tuple[str, str]:
@@ -114,7 +137,9 @@ PARTS: dict[str, Callable[[], Told]] = {
     "guests": _guests,
     "qemu": _qemu,
     "secure": _secure,
+    "hypervisor": _hypervisor,
     "newer": _newer,
+    "isolation": _isolation,
 }
 
 

@@ -1,5 +1,6 @@
 """Lines of a QEMU trace log, written by hand, and their replay."""
 
+import re
 from collections.abc import Iterable
 
 import vgic
@@ -163,6 +164,25 @@ def virt(cpus: int, **config: object) -> Machine:
     """QEMU's virt machine."""
     described = vgic.Config(vgic.Topology.qemu(cpus), 256, **{"profile": vgic.QEMU, **config})  # type: ignore[arg-type]
     return Machine(described, "a test")
+
+
+def ich(direction: str, register: str, cpu: int, value: int) -> str:
+    """An access to a system register of the virtual CPU interface, ICH or ICV."""
+    kind = register.partition("_")[0].lower()
+    name = re.sub(r"\d.*", "", register.partition("_")[2]).lower()
+    return f"gicv3_{kind}_{name}_{direction} GICv3 {register} {direction} cpu {cpu:#x} value {value:#x}"
+
+
+def virtual(cpu: int, candidate: int, irq: int, fiq: int = 0, maintenance: int | None = None) -> list[str]:
+    """What QEMU says of a virtual CPU interface after a change."""
+    about = f"GICv3 CPU i/f {cpu:#x} virt HPPI update"
+    lines = [
+        f"gicv3_cpuif_virt_update {about} LR index {candidate} HPPVLPI 0 grp 0 prio 255",
+        f"gicv3_cpuif_virt_set_irqs {about}: setting FIQ {fiq} IRQ {irq}",
+    ]
+    if maintenance is not None:
+        lines.append(f"gicv3_cpuif_virt_set_maint_irq {about}: setting maintenance-irq {maintenance}")
+    return lines
 
 
 def replayed(lines: Iterable[str], cpus: int = 1, keep_going: bool = False, **config: object) -> Result:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from pe_states import EL3
-from random_guest import Affinity, RandomGuest, cpus, irouter, words
+from random_guest import Affinity, RandomGuest, cpus, irouter, priorities, words
 from reference import GICD_CTLR, IROUTER, SGI_BASE, WAKER
 from two_states_reference import CLRSPI_SR, DS, IGRPMODR, NSACR, SETSPI_SR, TwoStatesReference
 from vgic import PeState
@@ -97,12 +97,37 @@ class RandomTwoStatesGuest(RandomGuest):
     def send_secure_message(self, register: int, intid: int, size: int) -> None:
         self.mmio(None, register, size, intid)
 
-    @rule(cpu=cpus, name=st.sampled_from(["CTLR_EL3", "IGRPEN1_EL3"]), value=st.integers(0, 0xFF))
-    def write_at_el3(self, cpu: int, name: str, value: int) -> None:
-        before = self.other.cpus[cpu % self.count].pe
-        self.tell(cpu % self.count, EL3)
-        self.msr(cpu % self.count, name, value)
-        self.tell(cpu % self.count, before)
+    @rule(
+        cpu=cpus,
+        control=st.integers(0, 31),
+        enables=st.sampled_from([0b11, 0b11, 0b01, 0b10, 0]),
+        pmr=priorities,
+        state=states,
+        name=st.sampled_from(["PMR", "BPR1", "BPR0", "CTLR", "AP1R0", "IGRPEN1"]),
+        value=st.one_of(priorities, words),
+    )
+    def write_below_el3(
+        self, cpu: int, control: int, enables: int, pmr: int, state: PeState, name: str, value: int
+    ) -> None:
+        """A register that is shared, after a monitor has set what it is shared by."""
+        cpu %= self.count
+        self.tell(cpu, EL3)
+        for register, chosen in (("CTLR_EL3", control), ("IGRPEN1_EL3", enables), ("PMR", pmr)):
+            self.msr(cpu, register, chosen)
+        self.tell(cpu, state)
+        self.msr(cpu, name, value)
+
+    @rule(state=states, drops=st.booleans())
+    def deactivate(self, state: PeState, drops: bool) -> None:
+        """A monitor takes what there is, and in another state it is deactivated."""
+        self.take_at_el3()
+        for cpu, group, intid in self.taken:
+            self.tell(cpu, EL3)
+            self.msr(cpu, "CTLR_EL3", 0b11100)
+            if drops:
+                self.msr(cpu, f"EOIR{group}", intid)
+            self.tell(cpu, state)
+            self.msr(cpu, "DIR", intid)
 
     @rule(value=st.integers(0, 7), ds=st.sampled_from([*[0] * 19, DS]))
     def write_distributor_control(self, value: int, ds: int) -> None:

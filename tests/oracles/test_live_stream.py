@@ -20,24 +20,27 @@ pytestmark = pytest.mark.slow
 QEMU = "qemu-system-aarch64"
 KERNEL = "6.12"
 TIMEOUT = 240
-MACHINE = ["-machine", "virt,gic-version=3", "-cpu", "cortex-a76", "-smp", "3", "-m", "256"]
+STATES = {"one": "virt,gic-version=3", "two": "virt,gic-version=3,secure=on"}
+"""Machines by how many Security states they have."""
+REST = ["-cpu", "cortex-a76", "-smp", "3", "-m", "256"]
 OPTIONS = ["-nic", "none", "-display", "none", "-monitor", "stdio"]
 TRACE = ["-msg", "timestamp=on", "-trace", "gicv3_*", "-trace", "guest_cpu_reset"]
 # Without a disk Linux ends in a panic, and waits.
 ENDS = b"end Kernel panic"
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=STATES)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the log, the command line and the stream of a guest that was stopped when it had booted."""
     kernel = cached_kernel(KERNEL)
     if shutil.which(QEMU) is None or kernel is None:
         pytest.skip(f"needs {QEMU} and a kernel: make kernels")
     folder = tmp_path_factory.mktemp("stream")
-    (folder / "cmd.txt").write_text(" ".join([QEMU, *MACHINE]))
+    machine = ["-machine", STATES[request.param], *REST]
+    (folder / "cmd.txt").write_text(" ".join([QEMU, *machine, "-kernel", "Image"]))
     console, stream = folder / "console.log", folder / "vm.mig"
     boots = ["-kernel", str(kernel), "-append", "console=ttyAMA0 cryptomgr.notests", "-serial", f"file:{console}"]
-    command = [QEMU, *MACHINE, *OPTIONS, *boots, *TRACE, "-D", str(folder / "trace.log")]
+    command = [QEMU, *machine, *OPTIONS, *boots, *TRACE, "-D", str(folder / "trace.log")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
             limit = time.monotonic() + TIMEOUT

@@ -123,6 +123,7 @@ DEVIATING = {
 }
 
 
+@pytest.mark.rule("PE-25")
 @pytest.mark.parametrize("reader", READERS)
 def test_who_sends_what(qemu: RunningQemu, reader: str) -> None:
     state = READERS[reader]
@@ -141,8 +142,7 @@ def test_who_sends_what(qemu: RunningQemu, reader: str) -> None:
         assert [is_active(outcome) for outcome in told] == [allowed >= needed for allowed in range(4)]
 
 
-@pytest.mark.rule("SEC-20")
-@pytest.mark.rule("SEC-21")
+@pytest.mark.rule("SEC-20", "SEC-21")
 def test_the_model_of_qemu_deviates_as_it_does(qemu: RunningQemu) -> None:
     machine = Machine(1, secure=True)
     nonsecure = place_of(PeState(1))
@@ -160,6 +160,7 @@ def test_the_model_of_qemu_deviates_as_it_does(qemu: RunningQemu) -> None:
         assert [told[place].value for place in (0, 2, 4)] == [0x6, 0, 0b11_10_01_00]
 
 
+@pytest.mark.rule("PE-21")
 def test_once_there_is_one_state_a_secure_pe_has_group_1_as_fiq(qemu: RunningQemu) -> None:
     # Arm: with GICD_CTLR.DS, Group 1 is an IRQ everywhere.
     give_up = [Store(0, GICD, 4, enables, EL3) for enables in (0, DS, DS | 3)]

@@ -465,6 +465,8 @@ def test_a_judge_that_breaks_is_no_divergence_for_the_shrinker() -> None:
         (["qemu", "--kernel", "6.1"], "--qemu is for the judge qemu"),
         (["qemu", "--qemu", "/no/such"], "there is no /no/such that says its version"),
         (["kvm", "--secure"], "--secure is for the judge qemu"),
+        (["kvm", "--virtualization"], "--virtualization is for the judge qemu"),
+        (["qemu", "--secure", "--virtualization"], "are asked about one after the other"),
         (["kvm", "--kernel", "2.4"], "2.4"),
         (["--case", "none.jsonl"], "none.jsonl cannot be read"),
         (["agrees", "--operations", "0"], "0"),

@@ -16,8 +16,8 @@ from vgic_tools.compare.ways import WAYS, areas_of, ways_for
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.pe_places import FIQ, is_virtual, place_of, state_of
 from vgic_tools.judges.placed_model import PlacedModel
-from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, Store
-from vgic_tools.machines.qemu_cmdline import virt_config
+from vgic_tools.judges.protocol import Line, Load, Machine, Mrs, Msr, Operation, Outcome, SaveRestore, Store
+from vgic_tools.machines.qemu_cmdline import LIST_REGISTERS, virt_config
 
 AREAS = WAYS["secure"].areas
 GICD = 0x0800_0000
@@ -31,7 +31,11 @@ NONSECURE = place_of(PeState(1))
 
 
 def model(profile: vgic.Profile = vgic.QEMU) -> PlacedModel:
-    return PlacedModel(lambda machine: virt_config(machine.cpus, profile, secure=machine.secure))
+    def configure(machine: Machine) -> vgic.Config:
+        list_registers = LIST_REGISTERS if machine.virtualization else 0
+        return virt_config(machine.cpus, profile, list_registers=list_registers, secure=machine.secure)
+
+    return PlacedModel(configure)
 
 
 def performed(*operations: Operation, has_el2: bool = True) -> list[Outcome]:
@@ -77,15 +81,15 @@ def test_operations_are_performed_everywhere_and_are_the_same_every_time() -> No
     runs = []
     for _ in range(2):
         comparison = Comparison(model(), model())
-        performed, divergence = comparison.live(next(two_state_lives(3, AREAS, 2, "7.2")), 1500)
+        life = next(life for life in two_state_lives(3, AREAS, 2, "7.2") if life.machine.virtualization)
+        performed, divergence = comparison.live(life, 1500)
         assert divergence is None
         runs.append(performed)
     assert runs[0] == runs[1]
     places = {operation.place for operation in runs[0] if isinstance(operation, Load | Store | Mrs | Msr)}
     assert {(state.el, state.secure) for state in map(state_of, places)} >= {(3, True), (3, False), (1, True)}
-    assert not any(map(is_virtual, places))
-    levels = {outcome.level for outcome in comparison.told}
-    assert 0 in levels
+    assert any(map(is_virtual, places))
+    assert any(isinstance(operation, SaveRestore) for operation in runs[0])
 
 
 def test_some_machines_give_up_their_second_state() -> None:
@@ -111,7 +115,8 @@ def test_some_machines_give_up_their_second_state() -> None:
 def test_a_model_with_another_choice_is_found(profile: vgic.Profile) -> None:
     comparison = Comparison(model(profile), model())
     found = None
-    for life in islice(two_state_lives(7, AREAS, 2, "7.2"), 12):
+    # A state is restored by the name of its profile.
+    for life in islice(two_state_lives(7, AREAS - {"state"}, 2, "7.2"), 12):
         _, found = comparison.live(life, 2500)
         if found is not None:
             break

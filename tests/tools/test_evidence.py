@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import recorded_guests
-from qemu_log import awake, delivery, dist, evaluation, gits, icc, msi, ppi, redist, replayed, sgi, spi
+from qemu_log import awake, delivery, dist, evaluation, gits, icc, ich, msi, ppi, redist, replayed, sgi, spi
 from vgic_tools.cli import main
 
 BOOT = "linux_smp4_noits"
@@ -19,13 +19,6 @@ HW, PENDING = 1 << 61, 1 << 62
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def ich(direction: str, register: str, cpu: int, value: int) -> str:
-    """An access to a system register of the virtual CPU interface, ICH or ICV."""
-    kind = register.partition("_")[0].lower()
-    name = re.sub(r"\d.*", "", register.partition("_")[2]).lower()
-    return f"gicv3_{kind}_{name}_{direction} GICv3 {register} {direction} cpu {cpu:#x} value {value:#x}"
 
 
 def given_to_a_guest(flags: int = HW | PENDING, ends: str = "ICV_EOIR1", virtual: int = 5) -> list[str]:
@@ -50,8 +43,8 @@ def test_a_list_register_that_deactivates_a_physical_interrupt_is_named(ends: st
     assert result.divergences == {"ICC_IAR1": 1}
     assert result.undecided == (
         f"in line {len(lines) - 1}, the guest of a hypervisor on vCPU 0.0.0.0 ends a virtual interrupt whose list"
-        " register has HW = 1; that deactivates INTID 42. List registers are not modelled, and touch what is"
-        " active, offered and acknowledged"
+        " register has HW = 1; that deactivates INTID 42. The machine has no list registers"
+        " (--list-registers), which touch what is active, offered and acknowledged"
     )
     assert result.accepted["accesses to ICH_LR2_EL2"] == 1
 

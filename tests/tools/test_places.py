@@ -41,7 +41,7 @@ def patch(path: Path, place: int, data: bytes) -> None:
     ("record", "byte", "data", "message"),
     [
         (SYSREG, 0, b"\x00", f"record {SYSREG} is of unknown kind 0"),
-        (SYSREG, 0, b"\x0c", f"record {SYSREG} is of unknown kind 12"),
+        (SYSREG, 0, b"\x0f", f"record {SYSREG} is of unknown kind 15"),
         (SYSREG, 2, b"\x00\x01", f"record {SYSREG} refers to PE 256, and the tables have 1"),
         (SYSREG, 16, b"\x09", f"record {SYSREG} refers to register 9, and the tables have 2"),
         (RESET, 16, b"\x01", f"record {RESET} refers to token 1, and the tables have 1"),

@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState, groups_of_one_state
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.reach import face_of
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
 
@@ -129,6 +130,7 @@ class CpuInterface:
         "several_active",
         "signalled_key",
         "view",
+        "virtual",
         "wake_requested",
         "wake_sink",
     )
@@ -162,6 +164,8 @@ class CpuInterface:
         """The Exception level that it is at."""
         self.view: i64 = 0
         """Which of the tables of system registers the PE sees in that state (`SystemRegisters`)."""
+        self.virtual: CpuInterface | None = None
+        """The PE's virtual CPU interface, where it has one."""
         self.one_state = True
         """GICD_CTLR.DS: there is one Security state, or software has chosen so."""
 
@@ -207,6 +211,11 @@ class CpuInterface:
         """The PE is in this state from now on (rule PE-1)."""
         self.pe = state
         self.el = state.el
+        self.view = self.face()
+
+    def face(self) -> i64:
+        """Which groups' registers are the virtual CPU interface's in the state that the PE is in (rule VCPU-19)."""
+        return 0 if self.virtual is None else face_of(self.pe)
 
     def set_one_state(self, one_state: bool) -> None:
         """GICD_CTLR.DS changes, where there are two Security states. Settles nothing."""

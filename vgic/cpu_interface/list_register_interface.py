@@ -20,7 +20,7 @@ __all__ = ["ListRegisterInterface"]
 class ListRegisterInterface(VirtualCpuInterface):
     """A virtual CPU interface; `VirtualControl` settles it."""
 
-    __slots__ = ("counts_every_end", "list_registers", "on", "unlisted_ends")
+    __slots__ = ("counts_every_end", "dir_ignores_lpis", "list_registers", "on", "unlisted_ends")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class ListRegisterInterface(VirtualCpuInterface):
         super().__init__(cpu, profile, priority_bits, lines)
         self.list_registers = list_registers
         self.counts_every_end = profile.counts_every_end
+        self.dir_ignores_lpis = profile.icv_dir_ignores_lpis
         self.on = False
         """ICH_HCR_EL2.En: interrupts are signalled."""
         self.unlisted_ends: i64 = 0
@@ -91,11 +92,13 @@ class ListRegisterInterface(VirtualCpuInterface):
         """Write ICV_DIR: deactivate what is active in a list register; ignored with EOImode 0 (rule VCPU-11)."""
         if not self.eoi_mode or FIRST_SPECIAL <= intid <= LAST_SPECIAL:
             return
+        if self.dir_ignores_lpis and intid > LAST_SPECIAL:
+            return
         number = self.list_registers.active(intid)
         if number != NO_REGISTER:
             self.list_registers.deactivate(number)
             self._settler.settle()
-        elif intid < FIRST_LPI or self.counts_every_end:
+        elif intid < FIRST_LPI:
             self._count_end()
 
     def _count_end(self) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "Register",
     "RunningPriority",
     "StoredRegister",
+    "VirtualFace",
 ]
 
 CBPR: Final = icc.CTLR.mask("CBPR")
@@ -81,6 +82,21 @@ class StoredRegister(Register):
         """Write it; what most of these change is what it takes to interrupt the PE."""
         self.keep(interface, value)
         interface.settle(PREEMPTION)
+
+
+class VirtualFace(Register):
+    """A register of the virtual CPU interface, where the PE finds a `physical` one otherwise."""
+
+    def __init__(self, register: Register, physical: Register) -> None:
+        self.register = register
+        self.physical = physical
+
+    def view(self, interface: CpuInterface) -> i64:
+        return 0 if interface.virtual is None else self.register.view(interface.virtual)
+
+    def put(self, interface: CpuInterface, value: i64, secure: bool) -> None:
+        if interface.virtual is not None:
+            self.register.put(interface.virtual, value, secure)
 
 
 class Pmr(StoredRegister):

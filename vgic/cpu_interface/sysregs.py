@@ -9,6 +9,7 @@ from vgic.bits import signed
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.reach import GROUP0_VIRTUAL, GROUP1_VIRTUAL, is_virtual
 from vgic.cpu_interface.registers import (
     CBPR,
     EOI_MODE,
@@ -26,11 +27,12 @@ from vgic.cpu_interface.registers import (
     Register,
     RunningPriority,
     StoredRegister,
+    VirtualFace,
 )
 from vgic.layouts import icc
 from vgic.redistributor.sgi import SgiGenerator
 
-__all__ = ["SystemRegisters"]
+__all__ = ["Slot", "SystemRegisters"]
 
 _MAX_PREEMPTION_BITS: Final = 7
 _ENCODING_BITS: Final = 16
@@ -44,13 +46,14 @@ _NARROW_ID_BITS: Final = 16
 _LAYOUTS: Final = {layout.name: layout for layout in (*icc.ICC, *icc.ICC_OF_HIGHER_LEVELS)}
 
 
-class _Slot:
+class Slot:
     """An encoding: the register that it names, and the accesses that it takes."""
 
-    __slots__ = ("ones", "reach", "readable", "register", "writable")
+    __slots__ = ("layout", "ones", "reach", "readable", "register", "writable")
 
     def __init__(self, register: Register, layout: RegisterLayout, ones: i64) -> None:
         self.register = register
+        self.layout = layout
         self.readable = layout.access in (AccessKind.RW, AccessKind.RO)
         self.writable = layout.access in (AccessKind.RW, AccessKind.WO)
         self.reach = signed(layout.writable)
@@ -59,7 +62,7 @@ class _Slot:
         """The bits that always read as one."""
 
 
-class _Undefined(_Slot):
+class _Undefined(Slot):
     """No register is named."""
 
     def __init__(self) -> None:
@@ -92,9 +95,9 @@ class SystemRegisters:
         self._first: i64 = min(layout.offset for layout in icc.ICC)
         last = max(layout.offset + layout.count for layout in icc.ICC)
         self._count: i64 = last - self._first
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         """By encoding, from the lowest to the highest of EL1: a table for each `CpuInterface.view`."""
-        self._higher: dict[int, _Slot] = {}
+        self._higher: dict[int, Slot] = {}
         """By encoding, those of higher Exception levels."""
         self.stored: list[StoredRegister] = []
         """Those that are state."""
@@ -136,13 +139,26 @@ class SystemRegisters:
     def _add(self, name: str, register: Register, index: int = 0, ones: int = 0, view: int = 0) -> None:
         """Let a name of EL1 stand for a register in one of the tables; `ones` always read as one."""
         layout = self._layouts[name]
-        slot = _Slot(register, layout, ones)
+        slot = Slot(register, layout, ones)
         self._slots[view * int(self._count) + layout.offset + index - int(self._first)] = slot
 
     def _add_higher(self, name: str, register: Register, ones: int = 0) -> None:
         """Let a name of EL2 or EL3 stand for a register."""
         layout = self._layouts[name]
-        self._higher[layout.offset] = _Slot(register, layout, ones)
+        self._higher[layout.offset] = Slot(register, layout, ones)
+
+    def add_faces(self, virtual: dict[int, Slot]) -> None:
+        """Let a PE with EL2 see its virtual CPU interface, in tables of their own (`CpuInterface.face`)."""
+        self._add_higher("ICC_SRE_EL2", Register())
+        physical = self._slots
+        for face in (GROUP0_VIRTUAL, GROUP1_VIRTUAL, GROUP0_VIRTUAL | GROUP1_VIRTUAL):
+            table = list(physical)
+            for place, slot in enumerate(physical):
+                encoding = int(self._first) + place % int(self._count)
+                if encoding in virtual and slot is not UNDEFINED and is_virtual(encoding, face):
+                    found = virtual[encoding]
+                    table[place] = Slot(VirtualFace(found.register, slot.register), found.layout, found.ones)
+            self._slots = self._slots + table
 
     def _hold(self, name: str, register: StoredRegister, index: int = 0, ones: int = 0) -> None:
         """`_add` one that is state."""
@@ -156,7 +172,7 @@ class SystemRegisters:
         register.ones = layout.ones | ones
         self.stored.append(register)
 
-    def _find(self, interface: CpuInterface, encoding: int) -> _Slot:
+    def _find(self, interface: CpuInterface, encoding: int) -> Slot:
         if encoding >> _ENCODING_BITS:
             return UNDEFINED
         place = encoding - self._first
@@ -164,7 +180,7 @@ class SystemRegisters:
             return self._slots[interface.view * self._count + place]
         return self._find_higher(interface, encoding)
 
-    def _find_higher(self, interface: CpuInterface, encoding: int) -> _Slot:
+    def _find_higher(self, interface: CpuInterface, encoding: int) -> Slot:
         """One that lower Exception levels have not; op1 of its encoding tells which has."""
         found = self._higher.get(encoding)
         if found is None or interface.el < (_EL3 if encoding & _OP1_OF_EL3 == _OP1_OF_EL3 else _EL2):
@@ -177,8 +193,10 @@ class SystemRegisters:
         return found.writable if write else found.readable
 
     def stored_at(self, interface: CpuInterface, encoding: int) -> StoredRegister | None:
-        """The register of this encoding where it is state, else None."""
+        """The register of this encoding where it is state, else None; behind a virtual face the physical one."""
         register = self._find(interface, encoding).register
+        if isinstance(register, VirtualFace):
+            register = register.physical
         return register if isinstance(register, StoredRegister) else None
 
     def read(self, interface: CpuInterface, encoding: int) -> i64:

@@ -113,7 +113,7 @@ class TwoStateInterface(CpuInterface):
         irq = self.irq_group()
         for group in self.groups:
             group.irq = group.number == irq
-        self.view = self._view()
+        self.view = self._view() + VIEWS * self.face()
         self._deactivates = self._dir_reaches()
         self.find_eoi_mode()
 

@@ -4,7 +4,7 @@ The registers are in hypervisor_registers.py beside it; this is the state behind
 interface's own, and the maintenance interrupt.
 """
 
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -15,8 +15,10 @@ from vgic.cpu_interface.list_register_interface import ListRegisterInterface
 from vgic.cpu_interface.list_registers import ListRegisters
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.layouts.ich import HCR, MISR
+from vgic.observer import VirtualLineSink
+from vgic.profiles import Profile
 
-__all__ = ["VirtualControl", "VirtualLineSink"]
+__all__ = ["VirtualControl"]
 
 _UIE: Final = HCR.mask("UIE")
 _LRENPIE: Final = HCR.mask("LRENPIE")
@@ -25,21 +27,18 @@ _EOI: Final = MISR.mask("EOI")
 _U: Final = MISR.mask("U")
 _LRENP: Final = MISR.mask("LRENP")
 _NP: Final = MISR.mask("NP")
-_GROUP_CONDITIONS: Final = (
-    (GROUP0, True, HCR.mask("VGrp0EIE"), MISR.mask("VGrp0E")),
-    (GROUP0, False, HCR.mask("VGrp0DIE"), MISR.mask("VGrp0D")),
-    (GROUP1, True, HCR.mask("VGrp1EIE"), MISR.mask("VGrp1E")),
-    (GROUP1, False, HCR.mask("VGrp1DIE"), MISR.mask("VGrp1D")),
-)
-_OF_GROUPS: Final = sum(condition[2] for condition in _GROUP_CONDITIONS)
+_OF_GROUPS: Final = sum(HCR.mask(name) for name in ("VGrp0EIE", "VGrp0DIE", "VGrp1EIE", "VGrp1DIE"))
 
 
-@runtime_checkable
-class VirtualLineSink(LineSink, Protocol):
-    """A line sink that is also told of virtual interrupts."""
-
-    def set_virtual_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
-        """The virtual IRQ and FIQ of vCPU `cpu` have changed to these levels."""
+def _group_conditions(profile: Profile) -> tuple[tuple[int, bool, int, int], ...]:
+    """A group, whether it is to be enabled, what of ICH_HCR_EL2 asks for that, and what of ICH_MISR_EL2 says so."""
+    looked_at = GROUP1 if profile.vgrp0d_looks_at_group_1 else GROUP0
+    return (
+        (GROUP0, True, HCR.mask("VGrp0EIE"), MISR.mask("VGrp0E")),
+        (looked_at, False, HCR.mask("VGrp0DIE"), MISR.mask("VGrp0D")),
+        (GROUP1, True, HCR.mask("VGrp1EIE"), MISR.mask("VGrp1E")),
+        (GROUP1, False, HCR.mask("VGrp1DIE"), MISR.mask("VGrp1D")),
+    )
 
 
 class _VirtualLines:
@@ -65,10 +64,12 @@ class VirtualControl(Settler):
             physical.cpu, config.profile, config.priority_bits, virtual_lines, self.list_registers
         )
         self.interface.connect([self.list_registers], self)
+        physical.virtual = self.interface
         self.conditions: i64 = 0
         """The bits of ICH_HCR_EL2 other than En and EOIcount."""
         self.maintenance = False
         """The level of the maintenance interrupt."""
+        self._group_conditions = _group_conditions(config.profile)
         self._private = private
         self._intid: i64 = config.maintenance_intid
 
@@ -104,7 +105,7 @@ class VirtualControl(Settler):
         if conditions & _NPIE and not registers.pending():
             status |= _NP
         if conditions & _OF_GROUPS:
-            for group, enabled, condition, bit in _GROUP_CONDITIONS:
+            for group, enabled, condition, bit in self._group_conditions:
                 if conditions & condition and self.interface.groups[group].enabled == enabled:
                     status |= bit
         return status

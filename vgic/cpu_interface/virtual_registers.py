@@ -7,7 +7,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from mmio import ILLEGAL, AccessKind
+from mmio import ILLEGAL
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1
 from vgic.cpu_interface.interface import CpuInterface
@@ -27,6 +27,7 @@ from vgic.cpu_interface.registers import (
     Register,
     RunningPriority,
 )
+from vgic.cpu_interface.sysregs import Slot
 from vgic.layouts import icc
 
 __all__ = ["VirtualRegisters", "constant_fields"]
@@ -37,24 +38,12 @@ _LEVELS_OF_A_WORD: Final = 32
 _WORD_MASK: Final = 0xFFFF_FFFF
 
 
-class _Place:
-    """What an encoding reaches."""
-
-    __slots__ = ("ones", "reach", "readable", "register", "writable")
-
-    def __init__(self, register: Register, access: AccessKind, reach: int, ones: i64) -> None:
-        self.register = register
-        self.readable = access in (AccessKind.RW, AccessKind.RO)
-        self.writable = access in (AccessKind.RW, AccessKind.WO)
-        self.reach = reach
-        self.ones = ones
-
-
 class VirtualRegisters:
     """The ICV_*_EL1 registers of a VM, shared by its vCPUs' virtual CPU interfaces (rule VCPU-1)."""
 
     def __init__(self, config: Config) -> None:
-        self._places: dict[int, _Place] = {}
+        self.slots: dict[int, Slot] = {}
+        """By encoding."""
         self._layouts = {layout.name: layout for layout in icc.ICC}
         self._add("ICC_PMR_EL1", Pmr(0xFF00 >> config.priority_bits & 0xFF))
         self._add("ICC_BPR0_EL1", BinaryPoint(MAX_BPR, GROUP0))
@@ -73,24 +62,23 @@ class VirtualRegisters:
 
     def _add(self, name: str, register: Register, index: int = 0, ones: int = 0) -> None:
         layout = self._layouts[name]
-        place = _Place(register, layout.access, layout.writable, layout.ones | ones)
-        self._places[layout.offset + index] = place
+        self.slots[layout.offset + index] = Slot(register, layout, ones)
 
     def defined(self, encoding: int, write: bool) -> bool:
         """True where the virtual CPU interface takes the access."""
-        found = self._places.get(encoding)
+        found = self.slots.get(encoding)
         return found is not None and (found.writable if write else found.readable)
 
     def read(self, interface: CpuInterface, encoding: int) -> i64:
         """Read a register; ILLEGAL where the access is not `defined`."""
-        found = self._places.get(encoding)
+        found = self.slots.get(encoding)
         if found is None or not found.readable:
             return ILLEGAL
         return found.register.view(interface) | found.ones
 
     def write(self, interface: CpuInterface, encoding: int, value: int) -> bool:
         """Write the bits of `value` (64) that the register has; False where the access is not `defined`."""
-        found = self._places.get(encoding)
+        found = self.slots.get(encoding)
         if found is None or not found.writable:
             return False
         found.register.put(interface, value & found.reach, False)

@@ -147,6 +147,7 @@ def _reached(bank: InterruptBank, number: int, level: int) -> int:
 _REACH: Final[Mapping[str, _Reach]] = {
     "ISENABLER": _Reach(),
     "ICENABLER": _Reach(),
+    "INMIR": _Reach(),
     "ISPENDR": _Reach(read=1, write=1),
     "ICPENDR": _Reach(read=2, write=2),
     "ISACTIVER": _Reach(read=2),

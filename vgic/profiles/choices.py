@@ -115,6 +115,10 @@ class Profile:
     """EOIR deactivates only an interrupt of its own group."""
     virtual_interface: bool = False
     """CPU interfaces are virtual ones, which finish only what is in one of their list registers."""
+    icv_dir_ignores_lpis: bool = False
+    """ICV_DIR_EL1 ignores LPIs, and all else above the special INTIDs."""
+    vgrp0d_looks_at_group_1: bool = False
+    """ICH_MISR_EL2.VGrp0D says that virtual Group 1 is disabled."""
     counts_every_end: bool = False
     """EOIcount counts every EOIR and DIR of what is in no list register; else those that would deactivate."""
     dir_reaches_other_pes: bool = False

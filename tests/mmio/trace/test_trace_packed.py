@@ -201,7 +201,7 @@ def test_tables_that_are_something_else(path: Path, old: bytes, new: bytes) -> N
 @pytest.mark.parametrize(
     ("record", "field", "message"),
     [
-        (3, (0, b"\x0c"), "unknown kind 12"),
+        (3, (0, b"\x0f"), "unknown kind 15"),
         (3, (2, b"\x09"), "it names something that the file's tables do not hold"),
         (3, (16, b"\x01"), "it names something that the file's tables do not hold"),
         (4, (16, b"\x01"), "it names something that the file's tables do not hold"),

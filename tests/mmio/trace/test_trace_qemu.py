@@ -19,6 +19,7 @@ from mmio.trace import (
     EventEntry,
     Line,
     LostEventsError,
+    Maintenance,
     Message,
     Other,
     Outputs,
@@ -26,6 +27,8 @@ from mmio.trace import (
     SysReg,
     Text,
     TraceError,
+    VirtualCandidate,
+    VirtualOutputs,
     read_qemu,
 )
 
@@ -132,9 +135,24 @@ SAMPLES: list[tuple[str, type[Event], tuple[object, ...]]] = [
     ("gicv3_cpuif_update GICv3 CPU i/f 0x0 HPPI update: irq 0 group 0 prio 255", Candidate, (0, 0, 0, 255)),
     ("gicv3_cpuif_set_irqs GICv3 CPU i/f 0x0 HPPI update: setting FIQ 0 IRQ 1", Outputs, (0, False, True)),
     (
-        "gicv3_cpuif_virt_set_irqs GICv3 CPU i/f 0x0 virt HPPI update: setting FIQ 0 IRQ 0",
-        Other,
-        ("gicv3_cpuif_virt_set_irqs", "GICv3 CPU i/f 0x0 virt HPPI update: setting FIQ 0 IRQ 0"),
+        "gicv3_cpuif_virt_update GICv3 CPU i/f 0x0 virt HPPI update LR index -1 HPPVLPI 0 grp 0 prio 255",
+        VirtualCandidate,
+        (0, -1, 0, 0, 255),
+    ),
+    (
+        "gicv3_cpuif_virt_update GICv3 CPU i/f 0x1 virt HPPI update LR index 3 HPPVLPI 8192 grp 2 prio 160",
+        VirtualCandidate,
+        (1, 3, 8192, 2, 160),
+    ),
+    (
+        "gicv3_cpuif_virt_set_irqs GICv3 CPU i/f 0x1 virt HPPI update: setting FIQ 0 IRQ 1",
+        VirtualOutputs,
+        (1, False, True),
+    ),
+    (
+        "gicv3_cpuif_virt_set_maint_irq GICv3 CPU i/f 0x1 virt HPPI update: setting maintenance-irq 1",
+        Maintenance,
+        (1, True),
     ),
     (
         "gicv3_its_translation_write GICv3 ITS TRANSLATER write: offset 0x40 data 0x3 size 4 requester_id 0x8",
@@ -306,6 +324,9 @@ def test_lines_keep_their_numbers_and_their_order() -> None:
         "gicv3_cpuif_update GICv3 CPU i/f 0x0 HPPI update: irq 27 group 3 prio 160",
         "gicv3_cpuif_update GICv3 CPU i/f 0x0 HPPI update: irq 27 group 2 prio",
         "gicv3_cpuif_set_irqs GICv3 CPU i/f 0x0 HPPI update: setting FIQ 0 IRQ 2",
+        "gicv3_cpuif_virt_update GICv3 CPU i/f 0x0 virt HPPI update LR index - HPPVLPI 0 grp 0 prio 255",
+        "gicv3_cpuif_virt_set_irqs GICv3 CPU i/f 0x0 virt HPPI update: setting FIQ 2 IRQ 0",
+        "gicv3_cpuif_virt_set_maint_irq GICv3 CPU i/f 0x0 virt HPPI update: setting maintenance-irq 2",
     ],
 )
 def test_malformed_event_is_an_error_that_names_it(line: str) -> None:

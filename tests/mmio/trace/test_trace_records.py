@@ -10,11 +10,14 @@ from mmio.trace import (
     Delivery,
     Event,
     Line,
+    Maintenance,
     Other,
     Outputs,
     Sgi,
     SysReg,
     Text,
+    VirtualCandidate,
+    VirtualOutputs,
 )
 from mmio.trace.records import RECORD_SIZE, WRITTEN, Packer, RecordError, Tables, feed, number_of, unpack, value_of
 
@@ -38,6 +41,13 @@ EVENTS: list[Event] = [
     Candidate(15, None, 8, 1, 27, 0, 160),
     Outputs(16, None, 8, 1, False, True),
     Outputs(17, None, 8, 1, True, False),
+    VirtualCandidate(17, None, 8, 1, -1, 0, 0, 255),
+    VirtualCandidate(17, None, 8, 1, 15, 8192, 2, 160),
+    VirtualCandidate(17, None, 8, 1, 0x7FFF_FFFF, 8192, 2, 160),
+    VirtualOutputs(17, None, 8, 1, False, True),
+    VirtualOutputs(17, None, 8, 1, True, False),
+    Maintenance(17, None, 8, 1, True),
+    Maintenance(17, None, 8, 1, False),
     Other(18, None, 8, "gicv3_its_cmd_sync", "GICv3 ITS: command SYNC"),
     Text(0xFFFF_FFFF, None, None, "qemu: warning"),
 ]
@@ -54,6 +64,9 @@ TOO_LARGE: list[Event] = [
     Candidate(1, None, None, 0, 0, 0, 1 << 16),
     Candidate(1, None, None, 0, WIDE, 0, 0),
     Candidate(1, None, None, 0, 0, 256, 0),
+    VirtualCandidate(1, None, None, 0, -2, 0, 0, 0),
+    VirtualCandidate(1, None, None, 0, 0, 0, 0, 1 << 16),
+    VirtualCandidate(1, None, None, 0, 0, 1 << 48, 0, 0),
 ]
 
 
@@ -129,7 +142,7 @@ def test_an_unknown_kind(kind: int) -> None:
         unpack(bytes([kind]) + bytes(23), 0, _tables())
 
 
-@pytest.mark.parametrize("event", [EVENTS[2], EVENTS[5], EVENTS[12], EVENTS[17], TOO_LARGE[0]], ids=str)
+@pytest.mark.parametrize("event", [EVENTS[2], EVENTS[5], EVENTS[12], EVENTS[17], EVENTS[-2], TOO_LARGE[0]], ids=str)
 def test_a_record_of_another_trace(event: Event) -> None:
     with pytest.raises(RecordError, match=r"^it names something that the file's tables do not hold$"):
         unpack(Packer().pack(event), 0, Tables())

@@ -429,7 +429,7 @@ def test_ends_of_what_is_in_no_list_register_are_counted() -> None:
 
 @pytest.mark.rule("VCPU-13", "VCPU-16")
 @pytest.mark.parametrize(
-    ("profile", "counts"), [(vgic.ARCH, [0, 1, 1]), (vgic.QEMU, [1, 2, 3])], ids=["arch", "qemu"]
+    ("profile", "counts"), [(vgic.ARCH, [0, 1, 1]), (vgic.QEMU, [1, 2, 2])], ids=["arch", "qemu"]
 )
 def test_with_eoimode_only_what_would_deactivate_is_counted(profile: vgic.Profile, counts: list[int]) -> None:
     hypervisor = Hypervisor(profile=profile, vmcr=OPEN | VEOIM)
@@ -439,6 +439,25 @@ def test_with_eoimode_only_what_would_deactivate_is_counted(profile: vgic.Profil
         end()
         found.append(hypervisor.ich("ICH_HCR") >> 27)
     assert found == counts
+
+
+@pytest.mark.rule("VCPU-24")
+@pytest.mark.parametrize(("profile", "stays"), [(vgic.ARCH, False), (vgic.QEMU, True)], ids=["arch", "qemu"])
+def test_dir_of_an_lpi(profile: vgic.Profile, stays: bool) -> None:
+    hypervisor = Hypervisor(profile=profile, vmcr=OPEN | VEOIM)
+    hypervisor.fill(0, LPI, ACTIVE)
+    hypervisor.dir(LPI)
+    assert (hypervisor.ich("ICH_LR0") >> 62 == ACTIVE) == stays
+    assert hypervisor.ich("ICH_HCR") >> 27 == 0
+
+
+@pytest.mark.rule("VCPU-25")
+@pytest.mark.parametrize(("profile", "looked_at"), [(vgic.ARCH, 0), (vgic.QEMU, 1)], ids=["arch", "qemu"])
+def test_the_condition_of_a_disabled_group_0(profile: vgic.Profile, looked_at: int) -> None:
+    for enabled in range(4):
+        hypervisor = Hypervisor(profile=profile, vmcr=enabled)
+        hypervisor.set_ich("ICH_HCR", EN | VGRP0D)
+        assert (hypervisor.ich("ICH_MISR") == VGRP0D) == (not enabled >> looked_at & 1)
 
 
 @pytest.mark.rule("VCPU-14", "VCPU-15")

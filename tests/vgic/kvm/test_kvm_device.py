@@ -371,3 +371,9 @@ def test_without_lpis_there_are_no_pending_tables_to_save() -> None:
     init(device).set_attr(Group.CTRL, Control.SAVE_PENDING_TABLES)
     with device.run():
         refused(errno.EBUSY, setting(device, Group.CTRL, Control.SAVE_PENDING_TABLES))
+
+
+@pytest.mark.rule("SEC-10")
+def test_a_vm_of_two_security_states_is_none_of_kvms() -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), security="two"))
+    refused(errno.EINVAL, lambda: VgicV3Device.over(gic))

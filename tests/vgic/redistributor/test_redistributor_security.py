@@ -4,7 +4,8 @@ from typing import Final
 
 import pytest
 
-from offsets import BANK, GICR
+import vgic
+from offsets import BANK, GICD, GICR
 from two_states import TwoStates
 
 DPG1S, DPG1NS, DPG0 = 1 << 26, 1 << 25, 1 << 24
@@ -101,3 +102,46 @@ def test_a_pe_declines_by_group(modifier: int, group: int, bit: int) -> None:
     for written in (DPG0, DPG1NS, DPG1S):
         guest.set_gicr(GICR.CTLR, written, True)
         assert guest.gic.interface(0).groups[number].declines == (written == bit)
+
+
+@pytest.mark.rule("SEC-8", "ONEN-3", "ONEN-8")
+@pytest.mark.parametrize(("modifier", "group", "bit"), [(0, 0, DPG0), (0, 1, DPG1NS), (1, 0, DPG1S)])
+def test_a_1_of_n_spi_goes_where_its_group_is_not_declined(modifier: int, group: int, bit: int) -> None:
+    guest = TwoStates()
+    guest.set_group(40, modifier, group)
+    number = guest.gic.spi(40).group
+    guest.set_gicd(GICD.CTLR, 0b1000_0111, True)  # E1NWF and every group
+    for cpu in (0, 1):
+        guest.set_gicr(GICR.WAKER, 0, True, cpu)
+        for secure in (False, True):
+            guest.gic.set_pe_state(cpu, vgic.PeState(el=1, secure=secure))
+            for register in (vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1):
+                guest.gic.sysreg_write(cpu, register, 1)
+        guest.gic.sysreg_write(cpu, vgic.ICC_PMR_EL1, 0xFF)
+    guest.set_gicd(GICD.IROUTER + 8 * 40, 1 << 31, True, 8)
+    guest.set_gicd(BANK.ISENABLER + 4, 1 << 8, True)
+    guest.set_gicr(GICR.CTLR, bit, True, 0)
+    guest.set_gicd(BANK.ISPENDR + 4, 1 << 8, True)
+    assert guest.gic.highest_pending(0) is None
+    assert guest.gic.highest_pending(1) == (40, number, 0)
+    # The other PE declines it too, and then the first takes it again.
+    guest.set_gicr(GICR.CTLR, bit, True, 1)
+    assert guest.gic.highest_pending(1) is None
+    guest.set_gicr(GICR.CTLR, DPGS & ~bit, True, 0)
+    assert guest.gic.highest_pending(0) == (40, number, 0)
+    # Nobody that is awake is left, and one that sleeps may be woken.
+    guest.set_gicr(GICR.CTLR, bit, True, 0)
+    guest.set_gicr(GICR.CTLR, 0, True, 1)
+    guest.set_gicr(GICR.WAKER, 0b10, True, 1)
+    assert guest.gic.wake_request(1)
+
+
+@pytest.mark.rule("SEC-20", "SEC-21")
+def test_what_qemu_does_otherwise() -> None:
+    guest = TwoStates(profile=vgic.QEMU)
+    assert guest.gicr(GICR.WAKER, False) == 0b110
+    guest.set_gicr(GICR.WAKER, 0, False)
+    assert guest.gicr(GICR.WAKER, True) == 0
+    guest.set_gicr(NSACR, 0b11_10_01_00, True)
+    assert guest.gicr(NSACR, True) == 0b11_10_01_00
+    assert guest.gicr(NSACR, False) == 0

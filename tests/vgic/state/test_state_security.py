@@ -1,8 +1,11 @@
 """The state of a VM with two Security states: saved, in a file, restored, and refused where it cannot be."""
 
+import random
+
 import pytest
 
 import vgic
+from isolation import CPUS, NONSECURE_EL1, SECURE_EL1, Operations, Scenario, perform
 from offsets import BANK, GICD, GICR
 from two_states import DS, TwoStates
 
@@ -90,6 +93,36 @@ def test_what_cannot_be_is_refused(register: str, value: int, reason: str) -> No
     with pytest.raises(vgic.StateError, match=reason):
         guest.gic.restore(changed)
     assert guest.gic.save() == state
+
+
+@pytest.mark.rule("SEC-11")
+@pytest.mark.parametrize("profile", [vgic.ARCH, vgic.QEMU])
+def test_nobody_can_tell_a_restored_vm_from_one_that_only_ran(profile: vgic.Profile) -> None:
+    signalled = 0
+    for seed in range(2):
+        rng = random.Random(f"{profile.name} {seed}")
+        scenario = Scenario.random(rng, opened=True)
+        runs, moves = scenario.build(profile), scenario.build(profile)
+        states = dict.fromkeys(range(CPUS), SECURE_EL1)
+        for count, operation in enumerate(Operations(scenario, runs, rng).some(400, 0.5, True)):
+            assert perform(runs, operation) == perform(moves, operation), (seed, count, operation)
+            if operation.kind in ("mrs", "msr"):
+                states[operation.cpu] = SECURE_EL1 if operation.secure else NONSECURE_EL1
+            if count == 350:
+                for gic in (runs, moves):
+                    gic.write(gic.config.gicd_base, 4, DS | 0b11, secure=True)
+            if rng.random() < 0.1:
+                moves = vgic.State.from_bytes(vgic.State.of(moves).to_bytes()).build(profile=profile)
+                # What state a PE is in is its own, and saved with it.
+                for cpu in range(CPUS):
+                    for gic in (runs, moves):
+                        gic.set_pe_state(cpu, states[cpu])
+                assert moves.save() == runs.save(), (seed, count)
+            for cpu in range(CPUS):
+                assert runs.outputs(cpu) == moves.outputs(cpu), (seed, count, operation)
+                assert runs.highest_pending(cpu) == moves.highest_pending(cpu), (seed, count, operation)
+                signalled += any(moves.outputs(cpu))
+    assert signalled > 200
 
 
 @pytest.mark.rule("SEC-11")

@@ -41,6 +41,7 @@ WITHOUT_END: Final = 1 << 60
 @click.option("--areas", metavar="AREA,...", help=f"What to be about: {', '.join(AREAS)}; all that can be asked.")
 @click.option("--cpus", type=click.IntRange(1, 8), help="vCPUs of every machine; else 1 to 4.")
 @click.option("--secure", is_flag=True, help="Machines with both Security states, asked at every Exception level.")
+@click.option("--virtualization", is_flag=True, help="Machines with EL2: a hypervisor there, and its guest at EL1.")
 @click.option("--nmi", is_flag=True, help="Machines with NMIs, which QEMU has since 9.1.")
 @click.option("--keep-going", is_flag=True, help="Sort every divergence into kinds.")
 @click.option("--cases", type=click.Path(path_type=Path), default=Path(), help="The folder for case files; here.")
@@ -60,6 +61,7 @@ def compare_command(
     areas: str | None,
     cpus: int | None,
     secure: bool,
+    virtualization: bool,
     nmi: bool,
     keep_going: bool,
     cases: Path,
@@ -76,6 +78,7 @@ def compare_command(
     vgic compare qemu --seed 7 --operations 100000
     vgic compare qemu --areas mmio,lines --seconds 60 --keep-going
     vgic compare qemu --secure
+    vgic compare qemu --virtualization
     vgic compare qemu --nmi
     vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl
@@ -85,17 +88,19 @@ def compare_command(
             raise UsageError("name either a judge or --case FILE")
         if (qemu and judge == "kvm") or (kernel and judge == "qemu"):
             raise UsageError("--qemu is for the judge qemu, and --kernel for kvm")
-        if (secure or nmi) and judge != "qemu":
-            raise UsageError(f"{'--secure' if secure else '--nmi'} is for the judge qemu")
-        if secure and nmi:
-            raise UsageError("--secure and --nmi are asked one after the other")
+        named = {"secure": secure, "virtualization": virtualization, "nmi": nmi}
+        extras = [name for name, wanted in named.items() if wanted]
+        if len(extras) > 1:
+            raise UsageError(f"{' and '.join(f'--{name}' for name in extras)} are asked about one after the other")
+        has = extras[0] if extras else ""
+        if has and judge != "qemu":
+            raise UsageError(f"--{has} is for the judge qemu")
         if case is not None:
             _repeat(case, qemu or kernel, as_data)
         assert judge is not None
         from vgic_tools.compare.run import compare
 
         most = operations or (DEFAULT_OPERATIONS if seconds is None else WITHOUT_END)
-        has = "secure" if secure else "nmi" if nmi else ""
         with _asked(judge, _areas(judge, areas, has), has, qemu or kernel) as asked, _bar(most, seconds) as tick:
             result = compare(
                 asked, seed=seed, most=most, seconds=seconds, cpus=cpus, keep_going=keep_going, tick=tick

@@ -50,12 +50,23 @@ class LateOutputs:
 
     def explains(self, operation: Operation, told: Outcome, got: Outcome) -> bool:
         """Whether nothing but the outputs of a PE that is late differs."""
-        self._watch(operation, got)
-        if told.signals is None or not isinstance(operation, Load | Store | Mrs | Msr):
+        if not isinstance(operation, Load | Store | Mrs | Msr):
+            self._watch(operation, got)
             return False
+        # It goes there before the operation, and comes back after it.
+        goes = operation.cpu if leaves_beginning(operation.place) else _NOBODY
+        self._late.discard(goes)
+        self._watch(operation, got)
+        explained = self._is_late(operation, told, got)
+        self._late.discard(goes)
+        return explained
+
+    def _is_late(self, operation: Load | Store | Mrs | Msr, told: Outcome, got: Outcome) -> bool:
         cpu = operation.cpu
+        if told.signals is None:
+            return False
         masks = isinstance(operation, Msr) and operation.register == icc.ICC_PMR_EL1
-        if masks or leaves_beginning(operation.place) or told.signals == got.signals:
+        if masks or told.signals == got.signals:
             self._late.discard(cpu)
         if told.level != got.level:
             return False

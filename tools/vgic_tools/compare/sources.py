@@ -1,6 +1,6 @@
 """Random operations for the areas that a comparison is about, and the machines that they are performed on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Final
 
@@ -12,7 +12,7 @@ from vgic_tools.compare.its_operations import random_its_operations
 from vgic_tools.compare.its_places import every_its_register, stretches
 from vgic_tools.judges.protocol import Machine, Operation, Peek, SaveRestore
 
-__all__ = ["GUEST_AREAS", "machine_of", "operations_of", "sweep_of"]
+__all__ = ["GUEST_AREAS", "machine_of", "operations_of", "saved_now_and_then", "sweep_of"]
 
 GUEST_AREAS: Final = ("mmio", "cpu-interface", "lines", "sgis", "its", "state")
 """What the operations of a guest can be about."""
@@ -39,7 +39,14 @@ def operations_of(random: Random, machine: Machine, gic: vgic.Gic, areas: frozen
     """
     if ATTRIBUTES in areas:
         yield from random_attributes(random, machine.ids, machine.its)
-    for operation in _source(random, gic, areas):
+    yield from saved_now_and_then(random, _source(random, gic, areas), areas)
+
+
+def saved_now_and_then(
+    random: Random, operations: Iterable[Operation], areas: frozenset[str]
+) -> Iterator[Operation]:
+    """The operations, and where areas name the state, the model saved and restored between some of them."""
+    for operation in operations:
         yield operation
         if "state" in areas and random.random() * SAVE < 1:
             yield SaveRestore()

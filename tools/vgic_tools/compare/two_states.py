@@ -16,8 +16,9 @@ from vgic.layouts import icc
 from vgic_tools.compare.accesses import DISTRIBUTOR, GICD_CTLR, IGROUPR, SGI_BASE, Access, every_register
 from vgic_tools.compare.engine import Life
 from vgic_tools.compare.guest_operations import GuestOperations
-from vgic_tools.judges.pe_places import is_virtual, place_of, places_of
-from vgic_tools.judges.protocol import Load, Machine, Model, Mrs, Msr, Operation, Store
+from vgic_tools.compare.sources import saved_now_and_then
+from vgic_tools.judges.pe_places import is_virtual, place_of, places_of, takes_interrupts
+from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
 __all__ = ["two_state_lives"]
 
@@ -50,10 +51,9 @@ def two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version:
 
 def _operations(name: str, machine: Machine, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
     def drawn(model: Model) -> Iterator[Operation]:
-        source = _Source(Random(f"{name}/operations"), model.gic, areas, places_of(machine))
-        yield from source.preparation()
-        while True:
-            yield from source.operations()
+        random = Random(f"{name}/operations")
+        source = _Source(random, model.gic, areas, places_of(machine))
+        yield from saved_now_and_then(random, source.without_end(), areas)
 
     return drawn
 
@@ -70,8 +70,8 @@ class _Source(GuestOperations):
 
     def __init__(self, random: Random, gic: vgic.Gic, areas: frozenset[str], places: tuple[int, ...]) -> None:
         super().__init__(random, gic, areas)
-        # What EL2 takes for itself has EL1 reach the virtual CPU interface instead.
-        self._places = [place for place in places if not is_virtual(place)]
+        self._places = places
+        self._usual = [place for place in places if takes_interrupts(place) and not is_virtual(place)]
         self._place = EL3
         self._active: list[list[tuple[int, int, int]]] = [[] for _ in range(self._cpus)]
         """What each vCPU has acknowledged and not finished: the register, the INTID and the place."""
@@ -82,26 +82,39 @@ class _Source(GuestOperations):
         if "cpu-interface" in areas:
             self._kinds[self._monitor] = 6
 
+    def without_end(self) -> Iterator[Operation]:
+        """The preparation and whatever follows."""
+        yield from self.preparation()
+        while True:
+            yield from self.operations()
+
     def operations(self) -> Iterator[Operation]:
         """The next few, each at a place."""
         if self._random.random() * STAY < 1:
-            # The first ones are where SCR_EL3 and HCR_EL2 have interrupts go nowhere else.
-            few = self._places[:5] if self._random.random() < 0.6 else self._places
+            few = self._usual if self._random.random() < 0.6 else self._places
             self._place = self._random.choice(few)
         for operation in super().operations():
-            yield self._placed(operation)
+            if not self._is_maintenance(operation):
+                yield self._placed(operation)
 
     def preparation(self) -> Iterator[Operation]:
         """Spread the interrupts over the groups, too, while there are both states."""
         gives_up, self._gives_up = self._gives_up, False
         for operation in super().preparation():
-            yield self._placed(operation, EL3)
+            if not self._is_maintenance(operation):
+                yield self._placed(operation, EL3)
         for _ in range(40):
             for operation in self._membership():
                 yield self._placed(operation, EL3)
         for cpu in range(self._cpus):
             yield Msr(cpu, icc.ICC_IGRPEN1_EL3, 3, EL3)
         self._gives_up = gives_up
+
+    def _is_maintenance(self, operation: Operation) -> bool:
+        """A level on a line that the virtual CPU interface drives, where there is one."""
+        config = self._gic.config
+        is_line = isinstance(operation, Line) and operation.intid == config.maintenance_intid
+        return is_line and config.list_registers > 0
 
     def _placed(self, operation: Operation, place: int = 0) -> Operation:
         if not isinstance(operation, Load | Store | Mrs | Msr):
@@ -157,7 +170,7 @@ class _Source(GuestOperations):
         register = random.choice(tuple(_FINISHES))
         if best is not None and random.random() < 0.8:
             register = _TAKES[best.group]
-            place = random.choice(self._places[:5]) if random.random() < 0.5 else place
+            place = random.choice(self._usual) if random.random() < 0.5 else place
             active.append((register, best.intid, place))
             del active[:-8]
         yield Mrs(cpu, register, place)

@@ -54,7 +54,7 @@ class Way(NamedTuple):
     by_default: bool = True
     """It is asked unless areas are named."""
     has: str = ""
-    """What its machines have that is asked for by name: secure, nmi."""
+    """What its machines have that is asked for by name: secure, virtualization or nmi."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -112,6 +112,12 @@ def _two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version
     from vgic_tools.compare.two_states import two_state_lives
 
     return two_state_lives(seed, areas, cpus, version)
+
+
+def _hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.hypervisors import hypervisor_lives
+
+    return hypervisor_lives(seed, areas, cpus, version)
 
 
 def _renewed(qemu: str) -> Judge:
@@ -187,16 +193,30 @@ WAYS: Final = {
         Way(
             "secure",
             "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis", "state"}),
             frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
-            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
-            (Load, Store, Mrs, Msr, Line),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _running,
+            _beside_placed,
+            (LateOutputs,),
+            QEMU,
+            2500,
+            has="secure",
+            draws=_two_state_lives,
+        ),
+        Way(
+            "hypervisor",
+            "qemu",
+            frozenset({"cpu-interface", "state"}),
+            frozenset({"cpu-interface"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
             _running,
             _beside_placed,
             (LateOutputs,),
             QEMU,
             1000,
-            has="secure",
-            draws=_two_state_lives,
+            has="virtualization",
+            draws=_hypervisor_lives,
         ),
         Way(
             "nmi",

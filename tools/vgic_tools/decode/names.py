@@ -14,6 +14,7 @@ from vgic.layouts.gicd import GICD, GICD_OF_TWO_STATES
 from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES
 from vgic.layouts.gits import CONTROL, TRANSLATION
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
+from vgic.layouts.ich import ICH
 from vgic.layouts.its_tables import TableFormat
 from vgic_tools.errors import UsageError
 from vgic_tools.numbers import number
@@ -28,7 +29,7 @@ __all__ = [
     "value_of",
 ]
 
-_OTHERS: Final = (*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS)
+_OTHERS: Final = (*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS, *ICH)
 _LAYOUTS: Final = {
     False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),
     True: (
@@ -81,17 +82,20 @@ def _titles(two_states: bool) -> dict[str, Found]:
 def find_by_name(name: str, two_states: bool = False) -> Found:
     """The register of this name, in any case: "gicr_typer", "GICD_IROUTER42", "ICC_CTLR" for ICC_CTLR_EL1.
 
-    With `two_states` it is as in a VM of two Security states. A name without its number means any register of the
-    array. Raises UsageError with the nearest names.
+    An ICV register of the virtual CPU interface has the fields of the ICC one. With `two_states` it is as in a VM
+    of two Security states. A name without its number means any register of the array. Raises UsageError with the
+    nearest names.
     """
     wanted = name.upper().replace("<N>", "")
+    if wanted.startswith("ICV_"):
+        wanted = f"ICC_{wanted.removeprefix('ICV_')}"
     titles = _titles(two_states)
-    for candidate in (wanted, f"{wanted}_EL1"):
+    for candidate in (wanted, f"{wanted}_EL1", f"{wanted}_EL2"):
         if candidate in titles:
             return titles[candidate]
     for layout in _LAYOUTS[two_states]:
         plain = layout.name.replace("<n>", "")
-        if wanted in (plain, plain.removesuffix("_EL1")) and layout.first is not None:
+        if wanted in (plain, plain.removesuffix("_EL1"), plain.removesuffix("_EL2")) and layout.first is not None:
             return Found(layout.name if "<n>" in layout.name else f"{layout.name}<n>", layout)
     near = difflib.get_close_matches(wanted, titles, n=4, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ""

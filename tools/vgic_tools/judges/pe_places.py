@@ -7,10 +7,11 @@ never get to the operation: the PE traps them, or takes them elsewhere. That is 
 'EL1 Secure, SCR_EL3.FIQ'
 """
 
+from functools import lru_cache
 from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
-from vgic.layouts import icc
+from vgic.cpu_interface.reach import Reach, face_of, reach_of
 from vgic_tools.judges.protocol import Machine
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "leaves_beginning",
     "place_of",
     "places_of",
+    "shown_at",
     "state_of",
+    "takes_interrupts",
     "trapped_to",
 ]
 
@@ -36,21 +39,7 @@ _SCR_IRQ: Final = 1 << 3
 _SCR_FIQ: Final = 1 << 4
 _HCR_IMO: Final = 1 << 5
 _HCR_FMO: Final = 1 << 6
-
-_GROUP0: Final = frozenset(
-    {
-        *(icc.ICC_BPR0_EL1, icc.ICC_EOIR0_EL1, icc.ICC_HPPIR0_EL1, icc.ICC_IAR0_EL1, icc.ICC_IGRPEN0_EL1),
-        *range(icc.ICC_AP0R0_EL1, icc.ICC_AP0R0_EL1 + 4),
-    }
-)
-_GROUP1: Final = frozenset(
-    {
-        *(icc.ICC_BPR1_EL1, icc.ICC_EOIR1_EL1, icc.ICC_HPPIR1_EL1, icc.ICC_IAR1_EL1, icc.ICC_IGRPEN1_EL1),
-        *range(icc.ICC_AP1R0_EL1, icc.ICC_AP1R0_EL1 + 4),
-    }
-)
-_SENDING: Final = frozenset({icc.ICC_SGI0R_EL1, icc.ICC_SGI1R_EL1, icc.ICC_ASGI1R_EL1})
-_COMMON: Final = frozenset({icc.ICC_CTLR_EL1, icc.ICC_PMR_EL1, icc.ICC_RPR_EL1, icc.ICC_DIR_EL1}) | _SENDING
+_TRAPPED: Final = {Reach.EL2: 2, Reach.EL3: 3}
 
 
 def place_of(state: PeState) -> int:
@@ -65,6 +54,7 @@ def place_of(state: PeState) -> int:
     )
 
 
+@lru_cache(1 << 7)
 def state_of(place: int) -> PeState:
     """The state of a place that is not 0."""
     return PeState(
@@ -110,31 +100,33 @@ def leaves_beginning(place: int) -> bool:
     return place != 0 and place & _EL != _EL
 
 
+def takes_interrupts(place: int) -> bool:
+    """True where SCR_EL3 has no interrupt taken to EL3."""
+    return not place & (_SCR_IRQ | _SCR_FIQ)
+
+
 def is_virtual(place: int) -> bool:
     """True where a PE reaches its virtual CPU interface instead of the physical one, for a group at least."""
     state = state_of(place)
     return state.el == 1 and (state.hcr_imo or state.hcr_fmo)
 
 
-def trapped_to(place: int, register: int) -> int:
+def trapped_to(place: int, register: int, controls: int = 0) -> int:
     """The Exception level that an access of a system register is trapped to, 0 where it is not.
 
-    ICH_HCR_EL2 can have more of them trap. Source: Arm's ICC_* register pages, the access pseudocode.
+    `controls` are those of ICH_HCR_EL2.
     """
     state = state_of(place)
-    if state.el == 3:
-        return 0
-    redirected = {True: state.hcr_imo, False: state.hcr_fmo}
-    if register in _COMMON:
-        if is_virtual(place):
-            return 2 if register in _SENDING else 0
-        return 3 if state.scr_irq and state.scr_fiq else 0
-    if register in _GROUP0 or register in _GROUP1:
-        irq = register in _GROUP1
-        if state.el == 1 and redirected[irq]:
-            return 0
-        return 3 if (state.scr_irq if irq else state.scr_fiq) else 0
-    return 0
+    return _TRAPPED.get(reach_of(state, face_of(state), register, controls), 0)
+
+
+def shown_at(place: int, physical: int, virtual: int) -> int:
+    """ISR_EL1 at a place, of what is signalled physically and virtually."""
+    state = state_of(place)
+    shown = 0
+    for signal, redirected in ((IRQ, state.hcr_imo), (FIQ, state.hcr_fmo)):
+        shown |= (virtual if redirected and state.el == 1 else physical) & signal
+    return shown
 
 
 def interrupted_to(place: int, signals: int) -> int:

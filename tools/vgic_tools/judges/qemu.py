@@ -32,7 +32,7 @@ from vgic_tools.judges.protocol import (
 )
 from vgic_tools.judges.qemus import NEWER, fetch_qemu
 from vgic_tools.judges.qtest import TIMEOUT, Qtest, load, read, set_line, store, write
-from vgic_tools.machines.qemu_cmdline import GICD_BASE, QEMU_SPIS, RAM_BASE, virt_config
+from vgic_tools.machines.qemu_cmdline import GICD_BASE, LIST_REGISTERS, QEMU_SPIS, RAM_BASE, virt_config
 
 __all__ = [
     "MARK",
@@ -121,7 +121,12 @@ def configured(release: str) -> Callable[[Machine], vgic.Config]:
     """What a version of QEMU has of each machine."""
     profile = profile_of(release)
     return lambda machine: virt_config(
-        machine.cpus, profile, its=machine.its, secure=machine.secure, nmi=machine.nmi
+        machine.cpus,
+        profile,
+        its=machine.its,
+        list_registers=LIST_REGISTERS if machine.virtualization else 0,
+        secure=machine.secure,
+        nmi=machine.nmi,
     )
 
 

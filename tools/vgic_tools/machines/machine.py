@@ -122,6 +122,13 @@ def machine_options(command: CommandT) -> CommandT:
             help="A redistributor region with room for COUNT vCPUs; may be given several times.",
         ),
         click.option(
+            "--list-registers",
+            type=int,
+            metavar="N",
+            help="A machine of PEs with EL2, that have N list registers, up to 16. Default: none, unless the QEMU"
+            " command line says virtualization=on.",
+        ),
+        click.option(
             "--its", multiple=True, metavar="ADDRESS", help="An ITS at this address; may be given several times."
         ),
         click.option("--nmi", is_flag=True, help="There are NMIs. Default: as the trace of a QEMU says."),
@@ -153,6 +160,7 @@ def machine_from_options(
     gicd_base: str | None,
     redistributors: tuple[str, ...],
     its: tuple[str, ...] = (),
+    list_registers: int | None = None,
     extended_spis: int | None = None,
     extended_ppis: int | None = None,
     nmi: bool = False,
@@ -224,6 +232,8 @@ def machine_from_options(
             changes["extended_ppis"] = extended_ppis
         if priority_bits is not None:
             changes["priority_bits"] = priority_bits
+        if list_registers is not None:
+            changes["list_registers"] = list_registers
         if gicd_base is not None:
             changes["gicd_base"] = _number("--gicd-base", gicd_base)
         if redistributors:

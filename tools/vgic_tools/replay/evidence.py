@@ -20,6 +20,7 @@ from vgic_tools.replay.counts import LEGALITY
 from vgic_tools.replay.evaluations import OFFERS, OUTPUTS
 from vgic_tools.replay.pe_states import states_are_known
 from vgic_tools.replay.result import Divergence
+from vgic_tools.replay.virtual_outcomes import VIRTUAL_OUTCOMES
 
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
 
@@ -236,15 +237,18 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
             "the machine has two Security states and begins with firmware: no event tells which state a PE is in"
             " when it accesses a system register"
         )
+    if divergence.what in VIRTUAL_OUTCOMES and not gic.config.list_registers:
+        return "the trace shows virtual interrupts, and the machine has no list registers (--list-registers)"
     concerns_interrupts = divergence.what in _INTERRUPT_OUTCOMES
-    if concerns_interrupts or _ACTIVE.fullmatch(divergence.what):
+    touched = concerns_interrupts or _ACTIVE.fullmatch(divergence.what)
+    if touched and not gic.config.list_registers:
         deactivated = _still_active(seen, gic, divergence)
         if deactivated is not None:
             return (
                 f"in line {deactivated.line}, the guest of a hypervisor on vCPU {affinity.text(deactivated.cpu)}"
                 " ends a virtual interrupt whose list register has HW = 1; that deactivates INTID"
-                f" {deactivated.intid}. List registers are not modelled, and touch what is active, offered and"
-                " acknowledged"
+                f" {deactivated.intid}. The machine has no list registers (--list-registers), which touch what is"
+                " active, offered and acknowledged"
             )
     event = divergence.event
     refused_inmir = divergence.what == LEGALITY and isinstance(event, Access) and _is_inmir(event)

@@ -35,7 +35,7 @@ class SystemRegister:
         self.virtual = self.face == "ICV"
         self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1", "ICC_NMIAR1")
         self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
-        self.of_higher_level = name.endswith(("_EL2", "_EL3"))
+        self.of_higher_level = self.face == "ICC" and name.endswith(("_EL2", "_EL3"))
         """Only EL3 reaches all of these."""
         self.begins = name == "ICC_PMR"
         """A PE that comes out of reset writes this one first."""

@@ -12,11 +12,12 @@ from vgic import Gic
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.cpu_interface.virtual_control import VirtualControl
 
-__all__ = ["MAINTENANCE", "VIRTUAL_OFFERS", "VIRTUAL_OUTPUTS", "VirtualOutcomes"]
+__all__ = ["MAINTENANCE", "VIRTUAL_OFFERS", "VIRTUAL_OUTCOMES", "VIRTUAL_OUTPUTS", "VirtualOutcomes"]
 
 VIRTUAL_OFFERS: Final = "highest pending virtual interrupts"
 VIRTUAL_OUTPUTS: Final = "virtual IRQ and FIQ outputs"
 MAINTENANCE: Final = "maintenance interrupts"
+VIRTUAL_OUTCOMES: Final = frozenset((VIRTUAL_OFFERS, VIRTUAL_OUTPUTS, MAINTENANCE))
 
 _NONE: Final = -1
 

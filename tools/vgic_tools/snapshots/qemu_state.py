@@ -6,11 +6,12 @@ private interrupts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import vgic
 from vgic.intids import FIRST_LPI
-from vgic.layouts import gicr, gits
+from vgic.layouts import gicd, gicr, gits
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.madt import SIGNATURE, config_from_madt
 from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS, RAM_BASE
@@ -27,11 +28,13 @@ _TABLES: Final = "/rom@etc/acpi/tables"
 
 _MOST_TABLE_BYTES: Final = 1 << 22
 
-_DS: Final = 1 << 6
-"""Of GICD_CTLR: there is one Security state."""
+_DS: Final = gicd.CTLR_OF_TWO_STATES.mask("DS")
+_ARE: Final = gicd.CTLR_OF_TWO_STATES.mask("ARE_S") | gicd.CTLR_OF_TWO_STATES.mask("ARE_NS")
 
-_GROUP0, _GROUP1 = 0, 2
-"""QEMU has Group 0, Secure Group 1 and Non-secure Group 1; the last is the Group 1 of one Security state."""
+_GROUP0, _SECURE_GROUP1, _GROUP1 = range(3)
+"""QEMU's numbers; the last is Non-secure Group 1, and the Group 1 of one Security state."""
+_SECURE, _NONSECURE = range(2)
+"""QEMU's numbers of the banks of a register."""
 _AP_REGISTERS: Final = 4
 
 
@@ -49,7 +52,7 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     notes: list[str] = []
     config = _config(stream, len(cpus), its is not None, notes)
     if not _number(found, "gicd_ctlr") & _DS:
-        raise SnapshotError("the VM has two Security states (GICD_CTLR.DS = 0), which are not modelled")
+        config = replace(config, security="two")
     if "arm_gicv3_cpu/virt" in (cpus[0] if cpus else {}):
         notes.append("the list registers of the VM's own hypervisor are in the stream, and are left out")
     block = stream.blocks.get(_RAM)
@@ -57,8 +60,11 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     if memory is None:
         notes.append(f"the stream has no block {_RAM}: what the ITS and LPIs keep in RAM is not known")
     registers = dict(_distributor(found, config))
+    if config.two_states:
+        registers.update(_security(found, config))
     for number, cpu in enumerate(cpus):
-        registers.update(_cpu(number, cpu))
+        registers.update(_redistributor(number, cpu))
+        registers.update(_banks(number, cpu) if config.two_states else _interface(number, cpu))
         registers[f"vCPU[{number}].MPIDR_EL1"] = config.topology.mpidr(number)
     if its is not None and config.its:
         registers.update(_its(its))
@@ -130,7 +136,17 @@ def _distributor(gic: Fields, config: vgic.Config) -> Iterator[tuple[str, int]]:
         yield f"GICD_IROUTER{intid}", routes[intid]
 
 
-def _cpu(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
+def _security(gic: Fields, config: vgic.Config) -> Iterator[tuple[str, int]]:
+    """What only a Distributor with two Security states has."""
+    yield "GICD_CTLR", _number(gic, "gicd_ctlr") & ~_ARE
+    modifiers, access = _numbers(gic, "grpmod"), _numbers(gic, "gicd_nsacr")
+    for word in range(1, 1 + config.spis // 32):
+        yield f"GICD_IGRPMODR{word}", modifiers[word]
+        for number in (2 * word, 2 * word + 1):
+            yield f"GICD_NSACR{number}", access[number]
+
+
+def _redistributor(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
     redistributor = {
         "gicr_ctlr": "GICR_CTLR",
         "gicr_waker": "GICR_WAKER",
@@ -149,15 +165,34 @@ def _cpu(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
     for index in range(8):
         yield f"GICR[{number}].GICR_IPRIORITYR{index}", _word(priorities[4 * index : 4 * index + 4])
 
+
+def _interface(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
+    yield f"ICC[{number}].ICC_PMR_EL1", _number(cpu, "icc_pmr_el1")
+    yield from _of_group(number, cpu, _GROUP0, "0")
+    yield from _of_group(number, cpu, _GROUP1, "1")
+    yield f"ICC[{number}].ICC_CTLR_EL1", _numbers(cpu, "icc_ctlr_el1")[_NONSECURE]
+
+
+def _banks(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
+    """A CPU interface with two Security states, and what only its Redistributor has."""
+    yield f"ICC[{number}].ICC_PMR_EL1", _number(cpu, "icc_pmr_el1")
+    yield from _of_group(number, cpu, _GROUP0, "0")
+    controls = _numbers(cpu, "icc_ctlr_el1")
+    for bank, group, control in (("NS", _GROUP1, _NONSECURE), ("S", _SECURE_GROUP1, _SECURE)):
+        yield from _of_group(number, cpu, group, "1", f"_{bank}")
+        yield f"ICC[{number}].ICC_CTLR_EL1_{bank}", controls[control]
+    yield f"ICC[{number}].ICC_CTLR_EL3", _number(cpu, "icc_ctlr_el3")
+    yield f"GICR[{number}].GICR_IGRPMODR0", _number(cpu, "gicr_igrpmodr0")
+    yield f"GICR[{number}].GICR_NSACR", _number(cpu, "gicr_nsacr")
+
+
+def _of_group(number: int, cpu: Fields, group: int, shown: str, bank: str = "") -> Iterator[tuple[str, int]]:
     prefix = f"ICC[{number}].ICC_"
     points, enables, active = (_numbers(cpu, name) for name in ("icc_bpr", "icc_igrpen", "icc_apr"))
-    yield f"{prefix}PMR_EL1", _number(cpu, "icc_pmr_el1")
-    yield f"{prefix}CTLR_EL1", _numbers(cpu, "icc_ctlr_el1")[1]
-    for shown, group in enumerate((_GROUP0, _GROUP1)):
-        yield f"{prefix}BPR{shown}_EL1", points[group]
-        yield f"{prefix}IGRPEN{shown}_EL1", enables[group]
-        for index in range(_AP_REGISTERS):
-            yield f"{prefix}AP{shown}R{index}_EL1", active[_AP_REGISTERS * group + index]
+    yield f"{prefix}BPR{shown}_EL1{bank}", points[group]
+    yield f"{prefix}IGRPEN{shown}_EL1{bank}", enables[group]
+    for index in range(_AP_REGISTERS):
+        yield f"{prefix}AP{shown}R{index}_EL1{bank}", active[_AP_REGISTERS * group + index]
 
 
 def _its(its: Fields) -> Iterator[tuple[str, int]]:
@@ -218,6 +253,7 @@ def _list(fields: Fields, name: str) -> list[object]:
 _AT_LEAST: Final = {
     "gicd_ipriority": 1020,
     "gicd_irouter": 1020,
+    "gicd_nsacr": 64,
     "gicr_ipriorityr": 32,
     "icc_bpr": 3,
     "icc_igrpen": 3,

@@ -1,6 +1,6 @@
-"""PEs of a running QEMU at every Exception level do in both Security states what they do in the model.
+"""PEs of a running QEMU do at every Exception level what they do in the model.
 
-`vgic compare qemu --secure`, in small.
+`vgic compare qemu --secure` and `vgic compare qemu --virtualization`, in small.
 """
 
 import shutil
@@ -16,9 +16,11 @@ from vgic_tools.judges.building import COMPILER
 pytestmark = [NEEDS_QEMU, pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"needs {COMPILER}")]
 
 
+@pytest.mark.rule("PE-20", "PE-21", "PE-22", "PE-23", "PE-25", "VCPU-16", "VCPU-23", "VCPU-24", "VCPU-25")
+@pytest.mark.parametrize("name", ["secure", "hypervisor"])
 @pytest.mark.parametrize(("operations", "seed"), [(6000, 1), pytest.param(50_000, 2, marks=pytest.mark.slow)])
-def test_pes_of_both_states_do_the_same(operations: int, seed: int) -> None:
-    way = WAYS["secure"]
+def test_pes_at_every_level_do_the_same(name: str, operations: int, seed: int) -> None:
+    way = WAYS[name]
     comparison = way.open(QEMU)
     with comparison.judge:
         result = compare([(way, comparison, way.areas)], seed=seed, most=operations)
