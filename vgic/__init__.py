@@ -12,7 +12,6 @@ from typing import Final
 from vgic.config import Config, RedistributorRegion
 from vgic.cpu_interface import interface
 from vgic.cpu_interface.interface import LineSink
-from vgic.cpu_interface.nmi import NmiSink
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.reach import Reach
 from vgic.cpu_interface.virtual_control import VirtualControl
@@ -63,7 +62,7 @@ from vgic.layouts.ich import (
     ICH_VTR_EL2,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, Observer, VirtualLineSink, WakeObserver
+from vgic.observer import IllegalSysReg, ItsObserver, NmiSink, Observer, VirtualLineSink, WakeObserver
 from vgic.profiles import ARCH, KVM, KVM_7_2, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from mmio import IllegalAccess
 from vgic.its.errors import ItsCommandError
 
-__all__ = ["IllegalSysReg", "ItsObserver", "Observer", "VirtualLineSink", "WakeObserver"]
+__all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "VirtualLineSink", "WakeObserver"]
 
 
 class IllegalSysReg(NamedTuple):
@@ -56,3 +56,14 @@ class WakeObserver(Observer, Protocol):
         """An interrupt waits for vCPU `cpu`, whose GICR_WAKER.ProcessorSleep is 1, and will not be signalled before
         that is cleared; told once until then. `Gic.wake` clears it, here or later.
         """
+
+
+@runtime_checkable
+class NmiSink(Protocol):
+    """A `LineSink` that is also told whether what is signalled as IRQ has superpriority."""
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """As that of a LineSink."""
+
+    def set_nmi(self, cpu: int, nmi: bool) -> None:
+        """The IRQ output of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""

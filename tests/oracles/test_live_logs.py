@@ -55,7 +55,7 @@ def test_a_boot(tmp_path: Path, newer: bool, machine: str, cpu: str, profile: st
         outcome = replay(log, "--machine", tmp_path / source)
         assert outcome.exit_code == 0, outcome.output
         assert f"profile {profile} (inferred from GICD_TYPER)" in outcome.stdout
-    assert ("GICD_TYPER.NMI, of NMIs, which are not modelled" in outcome.stdout) == (cpu == "max")
+        assert (" NMIs," in outcome.stdout) == (cpu == "max")
 
 
 def test_a_boot_with_a_gicv4(tmp_path: Path) -> None:

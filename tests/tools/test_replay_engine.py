@@ -194,6 +194,7 @@ def of_nmis(*lines: str) -> Result:
     return replayed([*makes, *lines], profile=vgic.QEMU_10_0, nmi=True)
 
 
+@pytest.mark.rule("NMI-9")
 def test_a_trace_with_nmis_replays() -> None:
     result = of_nmis(
         dist("read", 0xF84, 1 << 10),
@@ -213,6 +214,7 @@ def test_a_trace_with_nmis_replays() -> None:
     assert result.accepted == {"SCTLR_ELx.NMI, which only acknowledgements of NMIs tell": 1}
 
 
+@pytest.mark.rule("NMI-9")
 def test_what_a_pe_acknowledges_tells_how_it_takes_nmis() -> None:
     result = of_nmis(icc("read", "IAR1", 0, 42))
     assert (result.first, result.accepted) == (None, {})

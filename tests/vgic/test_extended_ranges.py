@@ -445,3 +445,84 @@ class Recording:
                 yield self.line(owner, best.intid, False)
                 yield self.sysreg(cpu, f"EOIR{best.group}", best.intid)
             yield self.sysreg(cpu, "IAR1")
+
+
+ARRAYS = {
+    BANK.IGROUPR: 1,
+    BANK.IGRPMODR: 1,
+    BANK.ISENABLER: 1,
+    BANK.ICENABLER: 1,
+    BANK.ISPENDR: 1,
+    BANK.ICPENDR: 1,
+    BANK.ISACTIVER: 1,
+    BANK.ICACTIVER: 1,
+    BANK.IPRIORITYR: 8,
+    BANK.ICFGR: 2,
+}
+"""Bits for each INTID."""
+
+
+def field(gic: vgic.Gic, array: int, intid: int, secure: bool, written: int | None = None) -> int:
+    """The bits of an INTID in an array, after they have been written, if they are to be; no others are."""
+    bits = 64 if array == GICD.IROUTER else {**ARRAYS, BANK.NSACR: 2}[array]
+    size = max(4, bits // 8)
+    private = intid < 32 or 1056 <= intid < 4096
+    base = gic.redistributor_bases[0] + GICR.SGI_BASE if private else gic.config.gicd_base
+    first = 4096 if intid >= 4096 else 1024 if intid >= 1056 else 0
+    place = base + (EXTENDED[array] if first == 4096 else array) + (intid - first) * bits // 8
+    address, lsb = place & ~(size - 1), intid * bits % (8 * size)
+    mask = (1 << bits) - 1 << lsb
+    if written is not None:
+        one_by_one = array in range(BANK.ISENABLER, BANK.IPRIORITYR)
+        before = 0 if one_by_one else gic.read(address, size, secure=secure)
+        gic.write(address, size, before & ~mask | written << lsb & mask, secure=secure)
+    return (gic.read(address, size, secure=secure) & mask) >> lsb
+
+
+@pytest.mark.rule("EXT-9")
+@pytest.mark.parametrize(("usual", "extended"), [(40, 4104), (24, 1080)])
+@pytest.mark.parametrize("access", [0, 1, 3])
+@pytest.mark.parametrize("groups", [(0, 0), (0, 1), (1, 0)])
+def test_two_security_states_see_it_as_they_see_another(
+    usual: int, extended: int, access: int, groups: tuple[int, int]
+) -> None:
+    config = vgic.Config(vgic.Topology.kvm(1), spis=64, security="two", extended_spis=32, extended_ppis=32)
+    shared = usual >= 32
+    for joined in (False, True):
+        for array in [*ARRAYS, *([BANK.NSACR, GICD.IROUTER] if shared else [])]:
+            seen = []
+            for intid in (usual, extended):
+                gic = vgic.Gic(config)
+                field(gic, BANK.IGRPMODR, intid, True, groups[0])
+                field(gic, BANK.IGROUPR, intid, True, groups[1])
+                if shared:
+                    field(gic, BANK.NSACR, intid, True, access)
+                    field(gic, GICD.IROUTER, intid, True, 0x0102_0304_0506_0708)
+                field(gic, BANK.IPRIORITYR, intid, True, 0xA8)
+                for enables in (BANK.ISENABLER, BANK.ISPENDR, BANK.ISACTIVER):
+                    field(gic, enables, intid, True, 1)
+                gic.write(gic.config.gicd_base, 4, joined << 6, secure=True)
+                shown = [field(gic, array, intid, secure) for secure in (False, True)]
+                for secure in (False, True):
+                    shown.append(field(gic, array, intid, secure, (1 << 64) - 1))
+                    shown.append(field(gic, array, intid, True))
+                    shown.append(field(gic, array, intid, secure, 0))
+                    shown.append(field(gic, array, intid, True))
+                gic.check()
+                seen.append((shown, str(gic.interrupt(0, intid)).partition(":")[2]))
+            assert seen[0] == seen[1], hex(array)
+
+
+@pytest.mark.rule("EXT-9")
+@pytest.mark.parametrize(("access", "sets", "clears"), [(0, False, False), (1, True, False), (2, True, True)])
+def test_nonsecure_messages_reach_what_nsacr_lets_them(access: int, sets: bool, clears: bool) -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), security="two", **ALL))  # type: ignore[arg-type]
+    base, spi = gic.config.gicd_base, gic.spi(LAST_SPI)
+    field(gic, BANK.NSACR, LAST_SPI, True, access)
+    gic.write(base + GICD.SETSPI_NSR, 4, LAST_SPI)
+    assert spi.pending == sets
+    gic.write(base + 0x50, 4, LAST_SPI, secure=True)
+    gic.write(base + GICD.CLRSPI_NSR, 4, LAST_SPI)
+    assert spi.pending == (not clears)
+    gic.write(base + 0x58, 4, LAST_SPI, secure=True)
+    assert not spi.pending

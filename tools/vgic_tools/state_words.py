@@ -7,6 +7,7 @@ from typing import Final
 
 from mmio import RegisterLayout
 from vgic import affinity
+from vgic.layouts import nmi
 from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import CTLR_OF_TWO_STATES, GICD
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
@@ -80,8 +81,10 @@ def _layout(register: str, value: int) -> tuple[RegisterLayout, int] | None:
 def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     """Layout and place in the array of every register."""
     known = (
-        *(*GICD, *GICD_EXTENDED, *RD_BASE, *SGI_BASE, *SGI_BASE_EXTENDED, *CONTROL),
-        *(*ICC, *ICC_OF_HIGHER_LEVELS),
+        *(*GICD, *GICD_EXTENDED, *nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *RD_BASE, *CONTROL),
+        *(*SGI_BASE, *SGI_BASE_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED),
+        # That of a VM with NMIs has a bit more than the first of the array.
+        *(*ICC, *ICC_OF_HIGHER_LEVELS, nmi.AP1R0),
     )
     return {layout.title(index): (layout, index) for layout in known for index in range(layout.count)}
 

@@ -5,7 +5,7 @@ decides which interrupt is the highest priority pending one. PMR does not mask i
 for another such.
 """
 
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -14,9 +14,10 @@ from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import NO_GROUP, CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS
 from vgic.intids import NMI_WAITS
+from vgic.observer import NmiSink
 from vgic.profiles import Profile
 
-__all__ = ["NmiGroupState", "NmiInterface", "NmiSink", "is_superior", "superior_key"]
+__all__ = ["NmiGroupState", "NmiInterface", "is_superior", "superior_key"]
 
 _SUPERPRIORITY: Final = bit(INTID_BITS)
 """Half a priority, of which none but NO_KEY has a whole one above the worst."""
@@ -33,15 +34,6 @@ def superior_key(intid: i64) -> i64:
 def is_superior(key: i64) -> bool:
     """True for the key of an interrupt with superpriority."""
     return key & _SUPERPRIORITY != 0
-
-
-# Any sink of lines may have the method; whether it has is asked of the object.
-@runtime_checkable
-class NmiSink(LineSink, Protocol):
-    """A sink of lines that is also told whether what is signalled as IRQ has superpriority."""
-
-    def set_nmi(self, cpu: int, nmi: bool) -> None:
-        """The IRQ output of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""
 
 
 class NmiGroupState(GroupState):

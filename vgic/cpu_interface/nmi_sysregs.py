@@ -75,7 +75,9 @@ class NmiSystemRegisters(SystemRegisters):
 
     def _hold_active(self, group: int, number: int) -> None:
         if group == GROUP1 and number == 0:
-            self._hold("ICC_AP1R0_EL1", _ActivePriorityWord(self._active_bits | 1 << 63, group, number))
+            word = _ActivePriorityWord(self._active_bits, group, number)
+            word.kept |= nmi.AP1R0.mask("NMI")
+            self._hold("ICC_AP1R0_EL1", word)
         else:
             super()._hold_active(group, number)
 

@@ -11,7 +11,16 @@ from vgic.layouts.extended import PPI_WORDS, SPI_WORDS
 from vgic.layouts.gicd import WORDS
 from vgic.layouts.icc import ACKNOWLEDGED, ICC_AP1R0_EL1, ICC_NMIAR1_EL1, ICC_RPR_EL1
 
-__all__ = ["AP1R0", "GICD_NMI", "GICD_NMI_EXTENDED", "ICC_NMI", "RPR", "SGI_BASE_NMI", "SGI_BASE_NMI_EXTENDED"]
+__all__ = [
+    "AP1R0",
+    "GICD_NMI",
+    "GICD_NMI_EXTENDED",
+    "ICC_NMI",
+    "NMIAR1",
+    "RPR",
+    "SGI_BASE_NMI",
+    "SGI_BASE_NMI_EXTENDED",
+]
 
 _SUPERPRIORITY: Final = "has superpriority, where it is not in Group 0"
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from mmio import BitLayout, record, res1, rw
 from vgic import Gic
 from vgic.intids import FIRST_LPI
-from vgic.layouts import extended, its_commands
+from vgic.layouts import extended, its_commands, nmi
 from vgic.layouts.gicd import GICD, GICD_OF_TWO_STATES
 from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES
 from vgic.layouts.gits import CONTROL, TRANSLATION
@@ -29,7 +29,10 @@ __all__ = [
     "value_of",
 ]
 
-_OTHERS: Final = (*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS, *ICH)
+_OTHERS: Final = (
+    *(*nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED, nmi.NMIAR1),
+    *(*RD_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS, *ICH),
+)
 _LAYOUTS: Final = {
     False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),
     True: (

@@ -72,6 +72,8 @@ class _Ram:
 class RunningQemu(QemuJudge):
     """QEMU's virt machine with the resident guest on every vCPU. It sees the signals of the vCPU that performs."""
 
+    traced: Sequence[str] = ()
+    """The events of QEMU's that the next machine traces."""
     _machine: Machine | None = None
     """The one that runs, all of whose vCPUs wait for their turn."""
 
@@ -91,6 +93,10 @@ class RunningQemu(QemuJudge):
     def renew(self) -> None:
         """Have the next machine run in a process of its own."""
         self._machine = None
+
+    def trace(self) -> bytes:
+        """What the machine has traced since it was asked last."""
+        return self._qtest.new_trace()
 
     def _reset(self) -> None:
         """Reset the machine; its RAM stays as it is, but for what the guest begins with and leaves free."""
@@ -141,7 +147,8 @@ class RunningQemu(QemuJudge):
         self._monitor.settimeout(TIMEOUT)
         command += ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=readline"]
         with theirs:
-            self._qtest = self._undo.enter_context(Qtest(command, folder, running=True, sockets=[theirs.fileno()]))
+            started = Qtest(command, folder, self.traced, running=True, sockets=[theirs.fileno()])
+            self._qtest = self._undo.enter_context(started)
         self._prompt()
 
     def perform(self, operations: Sequence[Operation]) -> list[Outcome]:

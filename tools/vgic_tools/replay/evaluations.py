@@ -18,6 +18,7 @@ from mypy_extensions import i64
 from vgic import Gic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.nmi import is_superior
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
 
@@ -120,7 +121,8 @@ class _Pe:
             offer = priority << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
             offer |= interface.best_in.number
         state = offer << 2
-        if interface.irq:
+        # QEMU has another output for what has superpriority, which its traces do not show.
+        if interface.irq and not is_superior(interface.signalled_key):
             state |= 2
         if interface.fiq:
             state |= 1
