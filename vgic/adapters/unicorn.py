@@ -442,6 +442,8 @@ class UnicornVm:
         for number in range(len(config.topology)):
             uc = engines()
             uc.mem_map_ptr(base, len(ram), UC_PROT_ALL, ctypes.addressof(self._held))
+            # Where a guest's accesses differ by that: it is never anywhere else than at Non-secure EL1 and EL0.
+            self.gic.set_pe_state(number, vgic.PeState())
             self.cpus.append(UnicornCpu(number, uc, self.gic, on_exception))
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:

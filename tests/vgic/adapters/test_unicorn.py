@@ -235,3 +235,18 @@ def test_cpus_take_turns_until_none_has_anything_to_do() -> None:
     machine.cpus[1].turn_off()
     machine.set_lines(1, irq=True, fiq=False)
     assert not machine.cpus[1].ready
+
+
+@pytest.mark.rule("API-19", "PE-1")
+def test_a_guest_of_a_gic_with_two_security_states_is_at_non_secure_el1() -> None:
+    ram = mmap.mmap(-1, 0x1000)
+    ram[:8] = struct.pack("<2I", 0xD538_CCE0, HERE)  # mrs x0, icc_igrpen1_el1
+    machine = UnicornVm(vgic.Config(vgic.Topology.kvm(1), security="two", reset_group=1), RAM, ram)
+    gic, [cpu] = machine.gic, machine.cpus
+    assert gic.pe_state(0) == vgic.PeState()
+    cpu.reset(RAM)
+    gic.sysreg_write(0, vgic.ICC_IGRPEN1_EL1, 1)
+    cpu.run(1)
+    assert cpu.read_x(0) == 1
+    gic.set_pe_state(0, vgic.PeState(secure=True))
+    assert gic.sysreg_read(0, vgic.ICC_IGRPEN1_EL1) == 0
