@@ -338,7 +338,9 @@ class Gic:
         """The bank of SPIs that has this INTID. Raises ConfigError where none has."""
         ranges = [bank for bank in (self._shared, self._extended_spis) if bank is not None and bank.count]
         for bank in ranges:
-            if bank.first <= intid < bank.first + bank.count:
+            # Compared as Python's integers, which `intid` may be too large for any other to be.
+            first: int = bank.first
+            if first <= intid < first + int(bank.count):
                 return bank
         there = " and ".join(f"{bank.first} to {bank.first + bank.count - 1}" for bank in ranges)
         raise ConfigError(f"no SPI {intid}: this VM" + (f"'s SPIs are INTIDs {there}" if there else " has no SPIs"))
