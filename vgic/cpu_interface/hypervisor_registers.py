@@ -95,10 +95,12 @@ class _EmptyStatus(HypervisorRegister):
 class _Control(HypervisorRegister):
     def view(self, control: VirtualControl) -> int:
         interface = control.interface
-        return int(interface.unlisted_ends << _EOI_COUNT_LSB | control.conditions | (_EN if interface.on else 0))
+        return int(
+            interface.unlisted_ends << _EOI_COUNT_LSB | control.conditions | (0 if interface.silent else _EN)
+        )
 
     def keep(self, control: VirtualControl, value: int) -> None:
-        control.interface.on = value & _EN != 0
+        control.interface.silent = value & _EN == 0
         control.interface.unlisted_ends = (value & _EOI_COUNT) >> _EOI_COUNT_LSB
         control.conditions = value & ~(_EN | _EOI_COUNT)
 

@@ -129,6 +129,7 @@ class CpuInterface:
         "running_group",
         "several_active",
         "signalled_key",
+        "silent",
         "view",
         "virtual",
         "wake_requested",
@@ -152,6 +153,8 @@ class CpuInterface:
         """How many keys are forwarded to it, of whatever group. Mostly none, and there is nothing to look for."""
         self.asleep = False
         """The Redistributor sends nothing to this PE."""
+        self.silent = False
+        """Nothing is signalled: so a hypervisor can have a virtual CPU interface."""
         self.wake_sink: WakeSink | None = None
         self.wake_requested = False
         """The sink has heard of an interrupt that waits, since the PE went to sleep."""
@@ -347,7 +350,7 @@ class CpuInterface:
 
     def can_preempt(self) -> bool:
         """True where there is a highest priority pending interrupt, and it may interrupt the PE."""
-        if self.best_key == NO_KEY or not self.best_in.enabled:
+        if self.best_key == NO_KEY or self.silent or not self.best_in.enabled:
             return False
         return self._preempts(self.best_in, self.best_key)
 

@@ -20,7 +20,7 @@ __all__ = ["ListRegisterInterface"]
 class ListRegisterInterface(VirtualCpuInterface):
     """A virtual CPU interface; `VirtualControl` settles it."""
 
-    __slots__ = ("counts_every_end", "dir_ignores_lpis", "list_registers", "on", "unlisted_ends")
+    __slots__ = ("counts_every_end", "dir_ignores_lpis", "list_registers", "unlisted_ends")
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class ListRegisterInterface(VirtualCpuInterface):
         self.list_registers = list_registers
         self.counts_every_end = profile.counts_every_end
         self.dir_ignores_lpis = profile.icv_dir_ignores_lpis
-        self.on = False
-        """ICH_HCR_EL2.En: interrupts are signalled."""
+        # Until the hypervisor sets ICH_HCR_EL2.En (rule VCPU-4).
+        self.silent = True
         self.unlisted_ends: i64 = 0
         """ICH_HCR_EL2.EOIcount."""
         # An interrupt of the idle priority is never the best (rule VCPU-5).
@@ -53,10 +53,6 @@ class ListRegisterInterface(VirtualCpuInterface):
         for group in self.groups:
             group.own_head = registers.best(group.number)
         return super().select_best()
-
-    def can_preempt(self) -> bool:
-        """True where there is an interrupt to be signalled: never where the hypervisor has it off (rule VCPU-4)."""
-        return self.on and super().can_preempt()
 
     def highest_pending(self, group: i64) -> i64:
         """The virtual INTID that ICV_HPPIR of `group` shows, SPURIOUS where none."""

@@ -88,7 +88,7 @@ class VirtualControl(Settler):
 
     def asserts(self) -> bool:
         """What the level of the maintenance interrupt has to be (rule VCPU-15)."""
-        return self.interface.on and self.status() != 0
+        return not self.interface.silent and self.status() != 0
 
     def status(self) -> i64:
         """ICH_MISR_EL2: the conditions that are met (rule VCPU-14)."""
@@ -115,7 +115,7 @@ class VirtualControl(Settler):
         self.conditions = 0
         for register in self.list_registers.registers:
             register.set_value(0)
-        self.interface.on = False
+        self.interface.silent = True
         self.interface.unlisted_ends = 0
         self.interface.reset()
 

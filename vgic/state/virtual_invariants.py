@@ -28,11 +28,11 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
     mask = interface.groups[group].mask
     priority = best >> PRIORITY_LSB
     preempts = running == IDLE_PRIORITY or priority & mask < running & mask
-    signals = interface.on and bool(offers) and priority < interface.pmr and preempts
+    signals = not interface.silent and bool(offers) and priority < interface.pmr and preempts
     outputs = signals and group == GROUP1, signals and group == GROUP0
     if (interface.irq, interface.fiq) != outputs:
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
-    asserted = interface.on and control.status() != 0
+    asserted = not interface.silent and control.status() != 0
     line = private.words[0].line >> maintenance_intid & 1 != 0
     if control.maintenance != asserted or line != asserted:
         raise InvariantError(
