@@ -44,6 +44,11 @@ def test_an_offer_tells_the_priority_too() -> None:
     assert (configured.enabled, configured.priorities) == (1, 1)
 
 
+def test_with_two_security_states_an_offer_tells_the_byte_halved() -> None:
+    trace = list(read_qemu(enumerate(evaluation(0, 0x2004, 0xD0, irq=1), 1), "a log"))
+    assert LpiBytes(trace, two_states=True).changes(START) == {0x2004: 0xA0 | 3}
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "assumed"),
     [

@@ -20,7 +20,11 @@ EVERY_KIND = [SGI, PPI, SPI, EXTENDED_PPI, EXTENDED_SPI]
 
 def machine(cpus: int = 1, profile: vgic.Profile = vgic.ARCH, priority_bits: int = 5) -> Guest:
     guest = Guest(cpus, profile, priority_bits=priority_bits, nmi=True, **_extended(profile))
-    return guest.boot()
+    guest.boot()
+    for cpu in guest.cpus:
+        # What PMR has, so that a saved state says what was written.
+        guest.msr(vgic.ICC_PMR_EL1, 0xF8, cpu)
+    return guest
 
 
 def _extended(profile: vgic.Profile) -> dict[str, int]:

@@ -73,7 +73,7 @@ class LpiBytes:
     the registers of SPIs that the guest writes; offers do not.
     """
 
-    def __init__(self, trace: Iterable[Event], two_states: bool) -> None:
+    def __init__(self, trace: Iterable[Event], two_states: bool = False) -> None:
         found = _found(trace, two_states)
         self._stretches = found.stretches
         self._priorities = found.priorities
