@@ -93,8 +93,18 @@ def test_without_firmware_the_state_of_a_pe_is_known() -> None:
     lines = [dist("write", 0, 2), dist("read", 0, 0x13), dist("read", 4, 0x37A_0407)]
     direct = replayed(lines, security="two", reset_group=1)
     assert (direct.diverged, direct.undecided) == (True, "")
-    behind_firmware = replayed(lines, security="two")
-    assert behind_firmware.undecided.startswith("the machine has two Security states and begins with firmware")
+
+
+@pytest.mark.parametrize("line", [icc("read", "PMR", 0, 0x55), dist("read", 0x204, 1), dist("read", 0x304, 1)])
+def test_behind_firmware_the_state_of_a_pe_is_not_known(line: str) -> None:
+    result = replayed([line], security="two")
+    assert result.diverged
+    assert result.undecided.startswith("the machine has two Security states and begins with firmware")
+
+
+def test_what_firmware_cannot_change_is_a_divergence_all_the_same() -> None:
+    lines = [dist("write", 0, 2), dist("read", 0, 0x13)]
+    assert (replayed(lines, security="two").diverged, replayed(lines, security="two").undecided) == (True, "")
 
 
 @pytest.mark.parametrize(
