@@ -25,10 +25,11 @@ from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import ALL_BITS, ExtendedPpis, InterruptBank, PrivateInterrupts
+from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.interrupts.nmis import NmiExtendedPpis, NmiPrivateInterrupts, NmiSharedInterrupts
 from vgic.interrupts.registers import Security
+from vgic.interrupts.words import ALL_BITS
 from vgic.intids import FIRST_EXTENDED_SPI, FIRST_SPI
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames

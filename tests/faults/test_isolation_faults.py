@@ -9,7 +9,7 @@ import vgic
 from isolation_twins import run_beside_a_twin, run_with_other_secrets
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
-from vgic.interrupts.banks import InterruptWord
+from vgic.interrupts.words import InterruptWord
 from vgic.redistributor import frame as redistributor
 
 pytestmark = pytest.mark.skipif(

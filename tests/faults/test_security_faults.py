@@ -16,7 +16,8 @@ from vgic.cpu_interface.registers import ActivePriorityWord, BinaryPoint, OfGrou
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
-from vgic.interrupts.banks import InterruptWord, PrivateInterrupts
+from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.words import InterruptWord
 
 pytestmark = [
     pytest.mark.slow,

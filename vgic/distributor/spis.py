@@ -10,8 +10,9 @@ from vgic.bits import bit
 from vgic.config import Config
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
-from vgic.interrupts.banks import InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.words import InterruptWord
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SharedInterrupts", "move_vcpus"]

@@ -7,7 +7,8 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 from mypy_extensions import i64
 
 from mmio import NOT_THERE, StoredWord
-from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import ALL_BITS, InterruptWord
 
 __all__ = ["BankOwner", "Security", "bank_words", "gather", "nmi_words", "spread"]
 
