@@ -36,7 +36,7 @@ class SharedInterrupts(InterruptBank):
         affinities: AffinityIndex,
         placement: SpiPlacement,
     ) -> None:
-        super().__init__(first, count, priority_mask, config.profile.edge_records_line, forwarder)
+        super().__init__(first, count, config, priority_mask, forwarder)
         self._affinities = affinities
         self.placement = placement
         """Where 1-of-N SPIs wait."""

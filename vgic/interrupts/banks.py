@@ -11,11 +11,12 @@ Unless it says otherwise, a method that changes state ends by bringing the CPU i
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
+from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.interrupts.delivery import Forwarder
-from vgic.interrupts.words import ALL_BITS, InterruptWord
+from vgic.interrupts.words import ALL_BITS, FullWord, InterruptWord, full
 from vgic.intids import FIRST_EXTENDED_PPI
 from vgic.topology import NO_VCPU
 
@@ -30,19 +31,19 @@ class InterruptBank(ActivationBank):
 
     __slots__ = ("forwarder", "idle", "lasting_latch", "priorities", "priority_mask", "records_line", "words")
 
-    def __init__(
-        self, first: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder
-    ) -> None:
+    def __init__(self, first: i64, count: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
         super().__init__(first, count)
         self.priority_mask = priority_mask
-        self.records_line = records_line
+        self.records_line = config.profile.edge_records_line
         self.forwarder = forwarder
         self.idle = False
         """What happens is not noticed."""
         self.lasting_latch: i64 = 0
         """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-16)."""
         beyond = -count % 32
-        self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
+        # What few VMs have takes no memory in the others.
+        kind = FullWord if config.two_states or config.nmi else InterruptWord
+        self.words = [kind(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:
             self.words[-1].implemented >>= beyond
         self.priorities = bytes(count)
@@ -58,7 +59,7 @@ class InterruptBank(ActivationBank):
 
     def is_reached(self, index: i64, level: i64) -> bool:
         """True where Non-secure accesses that need this `level` of GICD_NSACR reach the interrupt."""
-        return self.words[index >> 5].reached(level) >> (index & 31) & 1 != 0
+        return full(self.words[index >> 5]).reached(level) >> (index & 31) & 1 != 0
 
     def is_active(self, index: i64) -> bool:
         """True where the interrupt is active, at whichever PE."""
@@ -167,18 +168,25 @@ class InterruptBank(ActivationBank):
         if target != NO_VCPU:
             self.forwarder.withdraw(target, self.group(index), self.key(index))
 
-    def set_groups(self, number: i64, group1: i64, modifier: i64) -> None:
-        """Give the interrupts of word `number` the groups that these bits of it say (STATE-13, SEC-2)."""
+    def set_groups(self, number: i64, group1: i64) -> None:
+        """Put these interrupts of word `number` into Group 1, and no others (STATE-13)."""
         word = self.words[number]
-        self._withdraw_some(word, word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1)
+        self._withdraw_some(word, word.group1 ^ group1)
         word.group1 = group1
-        word.modifier = modifier
         # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
+        self._update(word, ALL_BITS)
+
+    def set_modifiers(self, number: i64, modifier: i64) -> None:
+        """Put these interrupts of word `number` into Secure Group 1 unless they are in Group 1 (SEC-2)."""
+        word = full(self.words[number])
+        self._withdraw_some(word, (word.modifier ^ modifier) & ~word.group1)
+        word.modifier = modifier
+        # As in `set_groups`.
         self._update(word, ALL_BITS)
 
     def set_nmis(self, number: i64, nmis: i64) -> None:
         """Give those interrupts of word `number` superpriority, and no others (NMI-2)."""
-        word = self.words[number]
+        word = full(self.words[number])
         self._withdraw_some(word, word.nmi ^ nmis)
         word.nmi = nmis
         # As in `set_groups`.
@@ -262,8 +270,8 @@ class PrivateInterrupts(InterruptBank):
 
     __slots__ = ("interface", "nsacr", "word")
 
-    def __init__(self, cpu: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
-        super().__init__(0, 32, priority_mask, records_line, forwarder)
+    def __init__(self, cpu: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
+        super().__init__(0, 32, config, priority_mask, forwarder)
         self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
         self.nsacr: i64 = 0
@@ -320,8 +328,8 @@ class ExtendedPpis(InterruptBank):
 
     __slots__ = ("_cpu",)
 
-    def __init__(self, cpu: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
-        super().__init__(FIRST_EXTENDED_PPI, count, priority_mask, records_line, forwarder)
+    def __init__(self, cpu: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
+        super().__init__(FIRST_EXTENDED_PPI, config.extended_ppis, config, priority_mask, forwarder)
         self._cpu = cpu
 
     def target(self, index: i64) -> i64:
