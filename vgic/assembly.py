@@ -13,7 +13,7 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
-from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
@@ -158,6 +158,7 @@ class Machine:
         if group is None:
             group = profile.reset_group
         for bank in self.banks():
+            bank.best_of_group1 = NONSECURE_BEST if self.config.two_states else 0
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)

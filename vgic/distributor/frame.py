@@ -5,6 +5,7 @@ from typing import Final
 
 from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
+from vgic.cpu_interface.nmi import NONSECURE_BEST
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank
@@ -115,6 +116,7 @@ class Distributor(BankOwner):
             for number, word in enumerate(bank.words):
                 if word.modifier:
                     bank.set_groups(number, word.group1, 0)
+            bank.set_best_of_group1(0)
         for lpis in self._lpis:
             lpis.withdraw_all()
             lpis.priorities.set_lower_half(False)
@@ -127,6 +129,8 @@ class Distributor(BankOwner):
         """Tell the others what `control` says, and leave it to the caller to bring them up to date."""
         if self._two_states:
             self.security.two = not self.control & _DS
+            for bank in self._banks:
+                bank.best_of_group1 = NONSECURE_BEST if self.security.two else 0
             self.spis.forwarder.set_one_state(not self.security.two)
             for lpis in self._lpis:
                 lpis.priorities.set_lower_half(self.security.two)
