@@ -72,7 +72,7 @@ class NmiGroupState(GroupState):
         self.nmi_priority: i64 = _BEST
         """What an interrupt of the group with superpriority counts as."""
         self.nmi_first = False
-        """One that is active comes before whatever else is, even what has preempted it (NMI-15)."""
+        """One that is active comes before whatever else is, even what has preempted it (NMI-16)."""
         super().__init__(number, preemption_bits, hides, irq, split_offset)
 
     def word(self, number: int) -> int:
@@ -85,6 +85,11 @@ class NmiGroupState(GroupState):
         if number == 0:
             self.nmi_active = bits < 0
         super().set_word(number, bits & _WORD_MASK)
+
+    def set_nmi_priority(self, priority: i64) -> None:
+        """An interrupt of the group with superpriority counts as this from now on, an active one, too."""
+        self.nmi_priority = priority
+        self._find_running()
 
     def runs_nmi(self) -> bool:
         """The highest that is active has superpriority."""

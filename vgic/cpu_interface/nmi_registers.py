@@ -6,13 +6,13 @@ Bit 63 is the sign of an integer of the machine: it is so in what these register
 from mypy_extensions import i64
 
 from vgic.bits import bit
-from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.nmi import NmiGroupState, is_superior
 from vgic.cpu_interface.registers import Register
 from vgic.intids import NMI_WAITS, SPURIOUS
 
-__all__ = ["AcknowledgeNmi", "AcknowledgeUnlessNmi", "RunningNmi", "nmi_active", "with_nmis"]
+__all__ = ["AcknowledgeNmi", "AcknowledgeUnlessNmi", "RunningNmi", "RunningNmiOfEither", "nmi_active", "with_nmis"]
 
 
 def nmi_active(interface: CpuInterface, group: i64) -> bool:
@@ -37,6 +37,25 @@ class RunningNmi(Register):
     def view(self, interface: CpuInterface) -> i64:
         active = nmi_active(interface, GROUP1)
         return with_nmis(interface.running, active and not self.as_nonsecure, active and self.as_nonsecure)
+
+
+class RunningNmiOfEither(Register):
+    """ICC_RPR_EL1 with two Security states (NMI-14)."""
+
+    def __init__(self, running: Register, nonsecure: bool, heeds_ds: bool) -> None:
+        self.running = running
+        """The running priority as its reader sees it."""
+        self.nonsecure = nonsecure
+        self.heeds_ds = heeds_ds
+
+    def view(self, interface: CpuInterface) -> i64:
+        priority = self.running.view(interface)
+        of_nonsecure, of_secure = nmi_active(interface, GROUP1), nmi_active(interface, SECURE_GROUP1)
+        if interface.one_state and self.heeds_ds:
+            return with_nmis(priority, of_nonsecure or of_secure, False)
+        if self.nonsecure:
+            return with_nmis(priority, of_nonsecure, False)
+        return with_nmis(priority, of_secure, of_nonsecure)
 
 
 class AcknowledgeUnlessNmi(Register):

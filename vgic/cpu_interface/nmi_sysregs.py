@@ -2,10 +2,10 @@
 
 from vgic.bits import bit, signed
 from vgic.config import Config
-from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.group import GROUP0, GROUP1
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.nmi_registers import AcknowledgeNmi, AcknowledgeUnlessNmi, RunningNmi
-from vgic.cpu_interface.registers import Acknowledge, ActivePriorityWord
+from vgic.cpu_interface.registers import Acknowledge
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.layouts import nmi
 from vgic.redistributor.sgi import SgiGenerator
@@ -24,12 +24,10 @@ class NmiSystemRegisters(SystemRegisters):
         self._add("ICC_IAR1_EL1", AcknowledgeUnlessNmi(taking, bit(GROUP1)))
         self._add("ICC_NMIAR1_EL1", AcknowledgeNmi(taking))
 
-    def _hold_active(self, group: int, number: int) -> None:
-        if group == GROUP1 and number == 0:
-            kept = self._active_bits | nmi.AP1R0.mask("NMI")
-            self._hold("ICC_AP1R0_EL1", ActivePriorityWord(kept, group, number))
-        else:
-            super()._hold_active(group, number)
+    def _active(self, group: int, number: int) -> tuple[str, int, int]:
+        if group == GROUP0 or number:
+            return super()._active(group, number)
+        return nmi.AP1R0.name, 0, self._active_bits | nmi.AP1R0.mask("NMI")
 
     def write(self, interface: CpuInterface, encoding: int, value: int, secure: bool) -> bool:
         """See `SystemRegisters.write`."""

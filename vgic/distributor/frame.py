@@ -276,7 +276,7 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     if config.two_states:
         layouts = gicd.GICD_OF_TWO_STATES
         more = extended.GICD_EXTENDED_OF_TWO_STATES
-        banks = guarded(banks)
+        banks = guarded(banks, profile)
         routes = _RouteGuard(_Route(writable["GICD_IROUTER"], extended=True))
         words.update(
             {

@@ -347,9 +347,9 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         control["GICR_CTLR"] = _ControlGuard(_Control())
         if not profile.nonsecure_reaches_waker:
             control["GICR_WAKER"] = SecureOnly(_Waker())
-        others = guarded(others)
+        others = guarded(others, profile)
         more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
-        banks.update(guarded(words, half))
+        banks.update(guarded(words, profile, half))
         banks["GICR_NSACR"] = OfTwoStates(_SgiAccess(profile.keeps_reserved_nsacr))
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:

@@ -80,9 +80,12 @@ def compare_command(
     vgic compare qemu --secure
     vgic compare qemu --virtualization
     vgic compare qemu --nmi
+    vgic compare qemu --secure --nmi
     vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl
     """
+    from vgic_tools.compare.ways import can_have
+
     try:
         if (judge is None) == (case is None):
             raise UsageError("name either a judge or --case FILE")
@@ -90,9 +93,9 @@ def compare_command(
             raise UsageError("--qemu is for the judge qemu, and --kernel for kvm")
         named = {"secure": secure, "virtualization": virtualization, "nmi": nmi}
         extras = [name for name, wanted in named.items() if wanted]
-        if len(extras) > 1:
+        has = "-".join(extras)
+        if len(extras) > 1 and not can_have(has):
             raise UsageError(f"{' and '.join(f'--{name}' for name in extras)} are asked about one after the other")
-        has = extras[0] if extras else ""
         if has and judge != "qemu":
             raise UsageError(f"--{has} is for the judge qemu")
         if case is not None:

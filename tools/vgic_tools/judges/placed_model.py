@@ -38,7 +38,7 @@ class PlacedModel(ModelJudge):
             return super().perform_one(operation)
         cpu, place = operation.cpu, operation.place or self._beginning
         self._places[cpu] = place
-        self.gic.set_pe_state(cpu, state_of(place))
+        self.gic.set_pe_state(cpu, self._state(cpu, place))
         level = interrupted_to(place, super()._signals(cpu))
         if not level and isinstance(operation, Mrs | Msr) and self._is_defined(operation):
             controls = self.gic.mrs(cpu, ich.ICH_HCR_EL2) if self._has_el2 else None
@@ -47,6 +47,10 @@ class PlacedModel(ModelJudge):
             offers = tuple([self.gic.highest_pending(cpu) for cpu in self._cpus])
             return Outcome(signals=self._signals(cpu), offers=offers, level=level)
         return super().perform_one(operation)
+
+    def _state(self, cpu: int, place: int) -> PeState:
+        """The state of a vCPU at a place."""
+        return state_of(place)
 
     def _signals(self, cpu: int) -> int:
         """What is signalled where the vCPU is: what it is interrupted by, or else ISR_EL1."""
