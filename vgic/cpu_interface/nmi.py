@@ -9,7 +9,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.bits import bit, shifted
+from vgic.bits import bit
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface, LineSink
 from vgic.cpu_interface.pending import INTID_BITS, PRIORITY_LSB
@@ -41,9 +41,9 @@ _SIGN: Final[int] = 1 << 63
 """Bit 63, which is set in an integer of the machine that is less than 0 by this much."""
 
 
-def superior_key(intid: i64, priority: i64) -> i64:
-    """The key of an interrupt with superpriority, which counts as `priority`: better than any of it without."""
-    return shifted(priority, PRIORITY_LSB) + intid - _SUPERPRIORITY
+def superior_key(key: i64) -> i64:
+    """The key of an interrupt with superpriority, given the one that it has by what that counts as."""
+    return key - _SUPERPRIORITY
 
 
 def is_superior(key: i64) -> bool:

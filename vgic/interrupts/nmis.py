@@ -6,7 +6,9 @@ NMI-11 in specs/nmis.md).
 
 from mypy_extensions import i64
 
+from vgic.bits import shifted
 from vgic.cpu_interface.nmi import superior_key
+from vgic.cpu_interface.pending import PRIORITY_LSB
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
 
@@ -20,7 +22,7 @@ def _is_superior(bank: InterruptBank, index: i64) -> bool:
 def _superior_key(bank: InterruptBank, index: i64) -> i64:
     """The key of an interrupt that has superpriority."""
     is_group1 = bank.words[index >> 5].group1 >> (index & 31) & 1
-    return superior_key(bank.first + index, bank.best_of_group1 if is_group1 else 0)
+    return superior_key(shifted(bank.best_of_group1 if is_group1 else 0, PRIORITY_LSB) | bank.first + index)
 
 
 class NmiSharedInterrupts(SharedInterrupts):

@@ -75,6 +75,8 @@ class Profile:
     nmi_preempts_by_group_priority: bool = False
     """With two Security states: a Non-secure NMI preempts what has its group priority by the binary point; else
     nothing that has a priority of Secure."""
+    listed_nmi_has_priority: bool = False
+    """An interrupt with superpriority in a list register has a priority, and comes before others of that only."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False

@@ -119,10 +119,6 @@ class NmiOperations(GuestOperations):
             base = random.choice((gic.config.gicd_base, gic.redistributor_bases[cpu] + SGI_BASE))
             yield Load(cpu, base + INMIR + 4 * random.randrange(12), 4)
 
-    def _any_intid(self) -> int:
-        # To deactivate an LPI has QEMU write beyond the state of its interrupts, which sooner or later ends it.
-        return super()._any_intid() & 0x1FFF
-
     def _finish_nmi(self, cpu: int) -> Iterator[Operation]:
         """End what nothing else may interrupt, or there would be nothing to see for long."""
         intid = self._taken[cpu].pop()[1] if self._taken[cpu] else self._any_intid() % 288

@@ -13,7 +13,7 @@ import vgic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.nmi import is_superior
 from vgic.cpu_interface.nmi_registers import nmi_active
-from vgic.interrupts.banks import InterruptWord
+from vgic.interrupts.words import FullWord, full
 from vgic.layouts import icc
 from vgic_tools.compare.accesses import (
     DISTRIBUTOR,
@@ -30,8 +30,9 @@ from vgic_tools.compare.engine import Life
 from vgic_tools.compare.nmis import INMIR
 from vgic_tools.compare.sources import saved_now_and_then
 from vgic_tools.compare.two_states import DS, EL1, EL3, EL3_NON_SECURE, IGRPMODR, TwoStateOperations
-from vgic_tools.judges.nmi_model import SCTLR_NMI, SCTLR_RESET, SCTLRS
+from vgic_tools.judges.nmi_model import SCTLR_NMI, SCTLR_RESET
 from vgic_tools.judges.pe_places import is_virtual, places_of
+from vgic_tools.judges.placed_nmi_model import SCTLRS
 from vgic_tools.judges.protocol import Load, Machine, Model, Mrs, Msr, Operation, Store
 
 __all__ = ["two_state_nmi_lives"]
@@ -115,9 +116,9 @@ class _Source(TwoStateOperations):
     def _sets_ds(self, operation: Store) -> bool:
         return operation.address == self._gic.config.gicd_base + GICD_CTLR and operation.value & DS != 0
 
-    def _word(self, frame: int, word: int) -> InterruptWord:
+    def _word(self, frame: int, word: int) -> FullWord:
         bank = self._gic.bank(max(0, frame), 32 * word)
-        return bank.words[word - int(bank.first) // 32]
+        return full(bank.words[word - int(bank.first) // 32])
 
     def _store(self, frame: int, array: int, word: int, value: int, place: int) -> Operation:
         """A write of a register with a bit for each interrupt."""

@@ -27,7 +27,7 @@ from vgic_tools.judges.protocol import (
 NEWER: Final = "newer"
 """As in `vgic_tools.judges.qemus`, which is loaded when it is asked."""
 
-__all__ = ["WAYS", "Way", "areas_of", "can_have", "ways_for"]
+__all__ = ["WAYS", "Way", "areas_of", "ways_for"]
 
 
 class Way(NamedTuple):
@@ -54,7 +54,7 @@ class Way(NamedTuple):
     by_default: bool = True
     """It is asked unless areas are named."""
     has: str = ""
-    """What its machines have that is asked for by name: secure, virtualization, nmi, or several."""
+    """What its machines have that is asked for by name: secure, virtualization or nmi, or several of them."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -133,17 +133,23 @@ def _beside_nmis(version: str) -> Model:
     return NmiModel(configured(version))
 
 
+def _beside_placed_nmis(version: str) -> Model:
+    from vgic_tools.judges.placed_nmi_model import PlacedNmiModel
+    from vgic_tools.judges.qemu import configured
+
+    return PlacedNmiModel(configured(version))
+
+
+def _listed_nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.listed_nmis import listed_nmi_lives
+
+    return listed_nmi_lives(seed, areas, cpus, version)
+
+
 def _nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
     from vgic_tools.compare.nmis import nmi_lives
 
     return nmi_lives(seed, areas, cpus, version)
-
-
-def _beside_placed_nmis(version: str) -> Model:
-    from vgic_tools.judges.nmi_model import PlacedNmiModel
-    from vgic_tools.judges.qemu import configured
-
-    return PlacedNmiModel(configured(version))
 
 
 def _two_state_nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
@@ -256,8 +262,22 @@ WAYS: Final = {
             (LateOutputs,),
             NEWER,
             2500,
-            has="secure-nmi",
+            has="secure and nmi",
             draws=_two_state_nmi_lives,
+        ),
+        Way(
+            "listed-nmi",
+            "qemu",
+            frozenset({"cpu-interface", "state"}),
+            frozenset({"cpu-interface"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _renewed,
+            _beside_placed_nmis,
+            (),
+            NEWER,
+            1000,
+            has="virtualization and nmi",
+            draws=_listed_nmi_lives,
         ),
         Way(
             "attributes",
@@ -301,11 +321,6 @@ WAYS: Final = {
     )
 }
 """By name."""
-
-
-def can_have(has: str) -> bool:
-    """True where some judge's machines can have this (`Way.has`)."""
-    return any(way.has == has for way in WAYS.values())
 
 
 def areas_of(judge: str, has: str = "") -> frozenset[str]:

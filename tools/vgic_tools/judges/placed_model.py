@@ -49,16 +49,20 @@ class PlacedModel(ModelJudge):
         return super().perform_one(operation)
 
     def _state(self, cpu: int, place: int) -> PeState:
-        """The state of a vCPU at a place."""
+        """The state of a vCPU that is there."""
         return state_of(place)
 
     def _signals(self, cpu: int) -> int:
         """What is signalled where the vCPU is: what it is interrupted by, or else ISR_EL1."""
         physical, place = super()._signals(cpu), self._places[cpu]
-        if not self._has_el2 or interrupted_to(place, physical):
+        if interrupted_to(place, physical):
+            # As the guest's vector says it.
+            return physical & ~pe_places.IS
+        if not self._has_el2:
             return physical
         irq, fiq = self.gic.virtual_outputs(cpu)
-        return shown_at(place, physical, irq * pe_places.IRQ | fiq * pe_places.FIQ)
+        virtual = irq * pe_places.IRQ | fiq * pe_places.FIQ | self.gic.virtual_nmi(cpu) * pe_places.IS
+        return shown_at(place, physical, virtual)
 
     def _act(self, operation: Operation) -> tuple[int, bool]:
         if not isinstance(operation, Load | Store | Mrs | Msr):
