@@ -24,10 +24,10 @@ from vgic.assembly import Machine
 from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
-from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi import priority_of, signals_nmi
 from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
@@ -449,8 +449,7 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        # One with superpriority is half a priority better than 0.
-        return Pending(key & INTID_MASK, interface.best_in.number, max(0, key >> PRIORITY_LSB))
+        return Pending(key & INTID_MASK, interface.best_in.number, priority_of(key))
 
     def nmi(self, cpu: int) -> bool:
         """True where the IRQ output of a vCPU stands for an interrupt with superpriority (rule NMI-6).
@@ -458,8 +457,7 @@ class Gic:
         Where SCTLR_ELx.NMI is 1 the PE takes it also while PSTATE.I is 1, unless PSTATE.ALLINT is. A sink of lines
         that has the method of `NmiSink` is told of changes. Raises ConfigError.
         """
-        interface = self.interface(cpu)
-        return isinstance(interface, NmiInterface) and interface.nmi
+        return signals_nmi(self.interface(cpu))
 
     def virtual_nmi(self, cpu: int) -> bool:
         """True where the virtual IRQ of a vCPU stands for an interrupt with superpriority (rule VCPU-32).

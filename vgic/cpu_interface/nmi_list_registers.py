@@ -63,14 +63,6 @@ class NmiListRegisterInterface(ListRegisterInterface):
         self._nmi_sink = lines if isinstance(lines, NmiSink) else None
         self.find_masks()
 
-    def nmi_active(self) -> bool:
-        """An interrupt with superpriority is active and not dropped."""
-        return self._nmi_group.nmi_active
-
-    def set_nmi_active(self, active: bool) -> None:
-        """Write ICV_AP1R0_EL1.NMI; what follows is found when the rest of the register is written."""
-        self._nmi_group.nmi_active = active
-
     def _preempts(self, group: GroupState, key: i64) -> bool:
         if not is_superior(key):
             return super()._preempts(group, key)
