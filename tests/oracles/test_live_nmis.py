@@ -1,6 +1,6 @@
 """Guests of a running QEMU with NMIs do what they do in the model.
 
-`vgic compare qemu --nmi` and `vgic compare qemu --virtualization --nmi`, in small.
+`vgic compare qemu --nmi`, and with `--secure` or `--virtualization`, in small.
 """
 
 import shutil
@@ -28,6 +28,19 @@ pytestmark = [
 @pytest.mark.parametrize(("operations", "seed"), [(6000, 1), pytest.param(50_000, 2, marks=pytest.mark.slow)])
 def test_guests_with_nmis_do_the_same(operations: int, seed: int) -> None:
     way = WAYS["nmi"]
+    comparison = way.open(str(QEMU))
+    with comparison.judge:
+        result = compare([(way, comparison, way.areas)], seed=seed, most=operations)
+    assert result.findings == {}
+    assert result.operations == operations
+    assert result.changes > operations // 20
+    assert sum(result.excused.values()) < 10 + operations // 5000
+
+
+@pytest.mark.rule("NMI-10", "NMI-11", "NMI-12", "NMI-13", "NMI-14", "NMI-15", "NMI-16", "NMI-17", "NMI-18")
+@pytest.mark.parametrize(("operations", "seed"), [(5000, 1), pytest.param(12_000, 2, marks=pytest.mark.slow)])
+def test_pes_of_two_security_states_with_nmis_do_the_same(operations: int, seed: int) -> None:
+    way = WAYS["secure-nmi"]
     comparison = way.open(str(QEMU))
     with comparison.judge:
         result = compare([(way, comparison, way.areas)], seed=seed, most=operations)
