@@ -15,6 +15,7 @@ from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
+from vgic.cpu_interface.nmi_virtual_registers import NmiVirtualRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
@@ -140,7 +141,7 @@ class Machine:
         self.virtual_registers: VirtualRegisters | None = None
         if config.list_registers:
             self.hypervisor_registers = HypervisorRegisters(config)
-            self.virtual_registers = VirtualRegisters(config)
+            self.virtual_registers = (NmiVirtualRegisters if config.nmi else VirtualRegisters)(config)
             self.sysregs.add_faces(self.virtual_registers.slots)
             for interface, private in zip(self.interfaces, self.private, strict=True):
                 self.controls.append(VirtualControl(config, interface, private, lines))

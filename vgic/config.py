@@ -10,6 +10,7 @@ from vgic.arguments import check_flag, check_instance, check_integer, listed
 from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.intids import FIRST_PPI, FIRST_SPI
+from vgic.layouts.ich import MAX_LIST_REGISTERS
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
@@ -44,7 +45,6 @@ SPI_ID_BITS: Final = 10
 EXTENDED_ID_BITS: Final = 13
 """Bits of an INTID of the extended ranges."""
 
-MAX_LIST_REGISTERS: Final = 16
 MAINTENANCE_PPI: Final = 25
 """The INTID that Arm's Base System Architecture gives the maintenance interrupt."""
 MIN_VIRTUAL_PRIORITY_BITS: Final = 5

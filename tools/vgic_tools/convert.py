@@ -8,7 +8,8 @@ import click
 from mmio.trace import NativeWriter, PackedWriter, TraceError
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machines.machine import machine_document, machine_files, machine_options
+from vgic_tools.machines.machine import machine_document
+from vgic_tools.machines.options import machine_files, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.versions import recorded_machine
 from vgic_tools.terminal import complain, fail, note

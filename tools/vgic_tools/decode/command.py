@@ -9,7 +9,7 @@ from vgic_tools.decode.meaning import meaning
 from vgic_tools.decode.names import Found, find_by_address, find_by_name, find_record, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
-from vgic_tools.machines.machine import machine_from_options, machine_options
+from vgic_tools.machines.options import machine_from_options, machine_options
 from vgic_tools.numbers import number
 from vgic_tools.terminal import fail
 
@@ -38,7 +38,7 @@ def decode_command(register: str, values: tuple[str, ...], **options: object) ->
     """
     try:
         bits = value_of(values)
-        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]  # click's names
+        machine = machine_from_options(options, default_cpus=4)
         found = _find(register, bits, machine.config)
         if bits << found.shift >> found.layout.width:
             room = found.layout.width - found.shift

@@ -12,7 +12,7 @@ from vgic import VgicError
 from vgic_tools.errors import UsageError
 from vgic_tools.exits.reading import KvmTrace, as_kvm, guessed_machine, read_trace
 from vgic_tools.inputs import is_given_once, kept, shown_name
-from vgic_tools.machines.machine import machine_files, machine_from_options, machine_options
+from vgic_tools.machines.options import machine_files, machine_from_options, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.terminal import DIFFERENT, fail, print_json
 
@@ -61,10 +61,10 @@ def exits_command(trace: str, from_start: bool, as_data: bool, **options: object
 
 def _read(lines: TextLines, from_start: bool, options: dict[str, object]) -> KvmTrace:
     if any(options[name] for name in ("machine", "qemu_cmdline", "dtb", "cpus", "affinities")):
-        machine = machine_from_options(**options)  # type: ignore[arg-type]  # click's names are its parameters
+        machine = machine_from_options(options)
     else:
         guessed = guessed_machine(lines)
-        machine = machine_from_options(**options, default_machine=guessed)  # type: ignore[arg-type]  # likewise
+        machine = machine_from_options(options, default_machine=guessed)
     machine = as_kvm(machine, str(options["profile"]) if options["profile"] else None)
     with progress(Path(lines.path).name, lines.total_bytes, lambda: lines.bytes_read) as advance:
         return read_trace(lines, lines.path, machine, from_start, advance)

@@ -11,7 +11,7 @@ from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts import gicr
 from vgic_tools.console import stdout, table
 from vgic_tools.errors import UsageError
-from vgic_tools.machines.machine import machine_from_options, machine_options
+from vgic_tools.machines.options import machine_from_options, machine_options
 from vgic_tools.memory import measure_memory
 from vgic_tools.terminal import fail
 
@@ -37,7 +37,7 @@ def map_command(file: Path | None, memory: bool, **options: object) -> None:
             if options["machine"] is not None:
                 raise UsageError("FILE and --machine both say which machine it is; give one")
             options["machine"] = file
-        machine = machine_from_options(**options, default_cpus=4)  # type: ignore[arg-type]  # click's names
+        machine = machine_from_options(options, default_cpus=4)
         gic = vgic.Gic(machine.config)
     except (UsageError, MapError, vgic.VgicError) as error:
         fail(error)

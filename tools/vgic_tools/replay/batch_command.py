@@ -10,7 +10,7 @@ from pathlib import Path
 from vgic_tools.console import stdout, styled, table
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import STANDARD_INPUT
-from vgic_tools.machines.machine import machine_files
+from vgic_tools.machines.options import machine_files
 from vgic_tools.progress import progress
 from vgic_tools.replay.batch import Kept, Row, Task, replay_all, task_of
 from vgic_tools.replay.corpus import traces_in

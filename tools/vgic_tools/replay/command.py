@@ -13,7 +13,8 @@ from mmio import MapError
 from mmio.trace import TraceError, TraceReader
 from vgic_tools.errors import UsageError
 from vgic_tools.inputs import is_given_once, opened_trace
-from vgic_tools.machines.machine import Machine, machine_files, machine_options
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.options import machine_files, machine_options
 from vgic_tools.progress import progress
 from vgic_tools.replay.engine import ReplayError, replay
 from vgic_tools.replay.result import Result

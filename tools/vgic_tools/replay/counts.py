@@ -9,16 +9,22 @@ from mypy_extensions import i64
 from mmio.trace.records import DEVICES, Tables
 from vgic import Topology, affinity
 from vgic.host.trap_plan import TrapPlan
-from vgic_tools.replay.evaluations import OFFERS, OUTPUTS, Evaluations
+from vgic_tools.replay.evaluations import Evaluations
+from vgic_tools.replay.outcomes import (
+    LEGALITY,
+    MAINTENANCE,
+    OFFERS,
+    OUTPUTS,
+    SGI_DELIVERIES,
+    VIRTUAL_OFFERS,
+    VIRTUAL_OUTPUTS,
+)
 from vgic_tools.replay.result import Result
 from vgic_tools.replay.sgis import SGI1R_NAME
 from vgic_tools.replay.system_registers import SystemRegister
-from vgic_tools.replay.virtual_outcomes import MAINTENANCE, VIRTUAL_OFFERS, VIRTUAL_OUTPUTS, VirtualOutcomes
+from vgic_tools.replay.virtual_outcomes import VirtualOutcomes
 
-__all__ = ["LEGALITY", "LPI", "PPI", "SGI", "SPI", "Counts"]
-
-LEGALITY: Final = "access taken or refused"
-"""What is compared of an access that shows no value."""
+__all__ = ["LPI", "PPI", "SGI", "SPI", "Counts"]
 
 SGI: Final = 0
 PPI: Final = 1
@@ -111,7 +117,7 @@ class Counts:
             _add(inputs, f"{device.upper()} writes", self._accesses[2 * place + 1].count)
         _add(inputs, "line changes", self.line_changes)
         _add(inputs, f"SGIs by {SGI1R_NAME}", self.sgis)
-        _add(compared, "SGI deliveries", self.deliveries)
+        _add(compared, SGI_DELIVERIES, self.deliveries)
         _add(compared, LEGALITY, self.legality)
         for register in registers:
             _add(inputs, f"{register.face} reads", register.reads)

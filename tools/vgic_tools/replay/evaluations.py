@@ -21,11 +21,9 @@ from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.nmi import is_superior
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.intids import FIRST_LPI
+from vgic_tools.replay.outcomes import OFFERS, OUTPUTS
 
-__all__ = ["OFFERS", "OUTPUTS", "Difference", "Evaluations", "levels_text"]
-
-OFFERS: Final = "highest pending interrupts"
-OUTPUTS: Final = "IRQ and FIQ outputs"
+__all__ = ["Difference", "Evaluations", "levels_text"]
 
 # A state is an offer << 2 | IRQ << 1 | FIQ, an offer priority << 34 | INTID << 2 | group.
 _PRIORITY_SHIFT: Final = 34

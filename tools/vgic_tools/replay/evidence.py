@@ -16,11 +16,9 @@ from mmio.trace import Access, Candidate, Command, CpuReset, Event, Line, Messag
 from vgic import Gic, affinity
 from vgic.intids import FIRST_LPI, kind_of
 from vgic.layouts import gicd, gicr, gits
-from vgic_tools.replay.counts import LEGALITY
-from vgic_tools.replay.evaluations import OFFERS, OUTPUTS
+from vgic_tools.replay.outcomes import LEGALITY, OFFERS, OUTPUTS, VIRTUAL_OUTCOMES
 from vgic_tools.replay.pe_states import states_are_known
 from vgic_tools.replay.result import Divergence
-from vgic_tools.replay.virtual_outcomes import VIRTUAL_OUTCOMES
 
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
 

@@ -18,6 +18,8 @@ class Findings:
         self._gic = gic
         self._history = history
         self._witness = Witness(gic, history)
+        self.diverged = False
+        """The result has a divergence: a flag, since every event asks."""
 
     def follow(self, gic: Gic) -> None:
         """The replay goes on with this GIC."""
@@ -48,7 +50,8 @@ class Findings:
 
     def _first(self, what: str) -> bool:
         """Count a divergence; True for the first, which is described."""
-        first = not self._result.diverged
+        first = not self.diverged
+        self.diverged = True
         self._result.divergences[what] += 1
         return first
 

@@ -1,4 +1,4 @@
-"""The state that each PE of a replay is in, where the machine has two Security states.
+"""The state that each PE of a replay is in, where the machine has two Security states or NMIs.
 
 A recording shows the Security state of an access to a frame, but neither whose it is nor the state in which a PE
 accesses a system register. Where QEMU started a kernel itself that state is Non-secure for good. Where firmware
@@ -11,7 +11,7 @@ from typing import Final
 import vgic
 from vgic.cpu_interface.pe_state import AFTER_RESET
 
-__all__ = ["begin", "carry", "rise", "states_are_known"]
+__all__ = ["begin", "carry", "learn_sctlr_nmi", "rise", "states_are_known"]
 
 _EL3: Final = 3
 
@@ -35,6 +35,15 @@ def rise(gic: vgic.Gic, cpu: int) -> vgic.PeState:
     if before.el != _EL3:
         gic.set_pe_state(cpu, replace(before, el=_EL3))
     return before
+
+
+def learn_sctlr_nmi(gic: vgic.Gic, cpu: int, nmi: bool) -> bool:
+    """Give a PE this SCTLR_ELx.NMI; False where it had it."""
+    state = gic.pe_state(cpu)
+    if state.sctlr_nmi == nmi:
+        return False
+    gic.set_pe_state(cpu, replace(state, sctlr_nmi=nmi))
+    return True
 
 
 def carry(old: vgic.Gic, new: vgic.Gic) -> None:

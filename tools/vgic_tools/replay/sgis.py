@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import vgic
 from mmio.trace import Delivery, Sgi
-from vgic import Gic
+from vgic import Gic, affinity
 
-__all__ = ["SGI1R_NAME", "Generation", "generation", "misdelivered"]
+__all__ = ["SGI1R_NAME", "Generation", "deliveries_text", "generation", "misdelivered"]
 
 SGI1R_NAME: Final = "ICC_SGI1R"
 
@@ -62,3 +62,8 @@ def misdelivered(
         return None
     # One is missing or there twice; recorders go through the PEs in order.
     return next(item or sgi for item, pe in zip_longest(deliveries, reach) if item is None or item.cpu != pe)
+
+
+def deliveries_text(deliveries: list[tuple[int, int]]) -> str:
+    """Which SGIs (INTID) become pending where (packed affinity), for people."""
+    return ", ".join([f"SGI {intid} at {affinity.text(pe)}" for intid, pe in deliveries]) or "nowhere"

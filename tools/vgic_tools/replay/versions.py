@@ -9,7 +9,8 @@ import vgic
 from mmio.trace import Access, Event, TraceReader
 from vgic.layouts import gicd
 from vgic.profiles import QEMU_VERSIONS
-from vgic_tools.machines.machine import Machine, machine_from_document, machine_from_options
+from vgic_tools.machines.machine import Machine, machine_from_document
+from vgic_tools.machines.options import machine_from_options
 
 __all__ = ["as_recorded", "recorded_machine"]
 
@@ -29,7 +30,7 @@ def recorded_machine(reader: TraceReader, options: dict[str, object]) -> Machine
     if "machine" in reader.metadata and not any(options.values()):
         return machine_from_document(reader.metadata["machine"], reader.path)
     usual = vgic.QEMU if reader.format == "qemu" else vgic.ARCH
-    machine = machine_from_options(**options, default_profile=usual)  # type: ignore[arg-type]  # click's names
+    machine = machine_from_options(options, default_profile=usual)
     return machine if options["profile"] else as_recorded(machine, reader)
 
 

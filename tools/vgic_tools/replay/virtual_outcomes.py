@@ -11,23 +11,28 @@ from mypy_extensions import i64
 from vgic import Gic
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.cpu_interface.virtual_control import VirtualControl
+from vgic_tools.replay.evaluations import levels_text
+from vgic_tools.replay.findings import Findings
+from vgic_tools.replay.outcomes import MAINTENANCE, VIRTUAL_OFFERS, VIRTUAL_OUTPUTS
+from vgic_tools.replay.result import Result
 
-__all__ = ["MAINTENANCE", "VIRTUAL_OFFERS", "VIRTUAL_OUTCOMES", "VIRTUAL_OUTPUTS", "VirtualOutcomes"]
-
-VIRTUAL_OFFERS: Final = "highest pending virtual interrupts"
-VIRTUAL_OUTPUTS: Final = "virtual IRQ and FIQ outputs"
-MAINTENANCE: Final = "maintenance interrupts"
-VIRTUAL_OUTCOMES: Final = frozenset((VIRTUAL_OFFERS, VIRTUAL_OUTPUTS, MAINTENANCE))
+__all__ = ["VirtualOutcomes"]
 
 _NONE: Final = -1
+_MOST_LIST_REGISTERS: Final = 16
 
 
 class VirtualOutcomes:
     """What the model shows of each vCPU; where it has no list registers, never anything."""
 
-    def __init__(self, gic: Gic) -> None:
+    def __init__(self, gic: Gic, findings: Findings, result: Result) -> None:
+        self._findings = findings
+        self._result = result
         self._controls: list[VirtualControl] = []
+        self.maintenance_intid: i64 = gic.config.maintenance_intid if gic.config.list_registers else _NONE
+        """The PPI that the model drives itself."""
         self.same_offers: i64 = 0
+        """Offers that are as recorded."""
         self.same_outputs: i64 = 0
         self.same_maintenance: i64 = 0
         self.follow(gic)
@@ -37,20 +42,55 @@ class VirtualOutcomes:
         cpus = range(len(gic.config.topology)) if gic.config.list_registers else range(0)
         self._controls = [gic.virtual_control(cpu) for cpu in cpus]
 
-    def candidate(self, cpu: i64) -> i64:
-        """The list register that has the best virtual interrupt of vCPU `cpu`, -1 where none has."""
+    def offered(self, cpu: i64, place: i64, index: i64) -> None:
+        """Event `index` says which list register of vCPU `cpu` has the best virtual interrupt: one more than its
+        number, 0 where none has.
+        """
+        if place > _MOST_LIST_REGISTERS:
+            self._result.accepted["evaluations that offer a virtual LPI"] += 1
+            return
+        shown = self._candidate(cpu) + 1
+        if place == shown:
+            self.same_offers += 1
+        else:
+            self._differs(VIRTUAL_OFFERS, cpu, _list_register_text(place), _list_register_text(shown), index)
+
+    def put_out(self, cpu: i64, outputs: i64, index: i64) -> None:
+        """Event `index` says the virtual IRQ (bit 1) and FIQ (bit 0) of vCPU `cpu`."""
+        shown = self._outputs(cpu)
+        if outputs == shown:
+            self.same_outputs += 1
+        else:
+            self._differs(VIRTUAL_OUTPUTS, cpu, levels_text(outputs), levels_text(shown), index)
+
+    def maintained(self, cpu: i64, level: bool, index: i64) -> None:
+        """Event `index` says the level of the maintenance interrupt of vCPU `cpu`."""
+        shown = bool(self._controls) and self._controls[cpu].maintenance
+        if level == shown:
+            self.same_maintenance += 1
+        else:
+            self._differs(MAINTENANCE, cpu, _level_text(level), _level_text(shown), index)
+
+    def _candidate(self, cpu: i64) -> i64:
         if not self._controls:
             return _NONE
         key = self._controls[cpu].interface.best_key
         return _NONE if key == NO_KEY else key & INTID_MASK
 
-    def outputs(self, cpu: i64) -> i64:
-        """The virtual IRQ (bit 1) and FIQ (bit 0)."""
+    def _outputs(self, cpu: i64) -> i64:
         if not self._controls:
             return 0
         interface = self._controls[cpu].interface
         return (2 if interface.irq else 0) | (1 if interface.fiq else 0)
 
-    def maintenance(self, cpu: i64) -> bool:
-        """The level of the maintenance interrupt."""
-        return bool(self._controls) and self._controls[cpu].maintenance
+    def _differs(self, what: str, cpu: i64, expected: str, got: str, index: i64) -> None:
+        self._result.compared[what] += 1
+        self._findings.outcome(index, what, cpu, expected, got)
+
+
+def _list_register_text(place: i64) -> str:
+    return f"list register {place - 1}" if place else "no list register"
+
+
+def _level_text(level: bool) -> str:
+    return "high" if level else "low"

@@ -9,31 +9,20 @@ import pytest
 import recorded_guests
 import vgic
 from vgic_tools.errors import UsageError
-from vgic_tools.machines.machine import Machine, machine_from_options
+from vgic_tools.machines.machine import Machine
+from vgic_tools.machines.options import machine_from_options
 
 RECORDING = recorded_guests.TRACES / "linux_smp4_noits"
 
 
-def machine(
-    qemu_cmdline: Path | None = None,
-    dtb: Path | None = None,
-    cpus: int | None = None,
-    affinities: str | None = None,
-    profile: str | None = None,
-    spis: int | None = None,
-    priority_bits: int | None = None,
-    gicd_base: str | None = None,
-    redistributors: tuple[str, ...] = (),
-    its: tuple[str, ...] = (),
-    default_cpus: int | None = None,
-) -> Machine:
+def machine(default_cpus: int | None = None, **options: object) -> Machine:
     """The machine of the options that are given."""
-    return machine_from_options(**locals())
+    return machine_from_options(options, default_cpus=default_cpus)
 
 
 def refusal(**options: object) -> str:
     with pytest.raises(UsageError) as caught:
-        machine(**options)  # type: ignore[arg-type]
+        machine(None, **options)
     return str(caught.value)
 
 
@@ -78,8 +67,15 @@ def test_affinities() -> None:
 @pytest.mark.parametrize("option", ["qemu_cmdline", "dtb"])
 def test_files(option: str) -> None:
     path = RECORDING / {"qemu_cmdline": "cmd.txt", "dtb": "virt.dtb"}[option]
-    built = machine(**{option: path})  # type: ignore[arg-type]
+    built = machine(None, **{option: path})
     assert str(built) == f"4 vCPUs, 256 SPIs, 1 redistributor region, profile qemu, from {path}"
+
+
+def test_a_zero_is_a_value() -> None:
+    cmdline = RECORDING.parent / "kvm_a57_smp1" / "cmd.txt"
+    assert machine(qemu_cmdline=cmdline).config.list_registers == 4
+    assert machine(qemu_cmdline=cmdline, list_registers=0).config.list_registers == 0
+    assert machine(qemu_cmdline=cmdline, spis=0).config.spis == 0
 
 
 def test_an_its_is_counted() -> None:
