@@ -25,7 +25,6 @@ from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import priority_of, signals_nmi
-from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.cpu_interface.reach import Reach, reach_of
@@ -239,7 +238,10 @@ class Gic:
         Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
         """
         check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
-        self.interface(cpu).set_pe_state(state)
+        interface = self.interface(cpu)
+        interface.set_pe_state(state)
+        if interface.virtual is not None:
+            interface.virtual.pe = state
 
     def sysreg_reach(self, cpu: int, register: int) -> Reach:
         """What an access of a system register by vCPU `cpu`, in the state that its PE is in, reaches, or traps to.
@@ -465,8 +467,7 @@ class Gic:
         Of SCTLR_EL1.NMI and PSTATE.ALLINT the same holds as for `nmi`. A sink of lines that has the method of
         `VirtualNmiSink` is told of changes. Raises as `virtual_control` does.
         """
-        interface = self.virtual_control(cpu).interface
-        return isinstance(interface, NmiListRegisterInterface) and interface.nmi
+        return signals_nmi(self.virtual_control(cpu).interface)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.
