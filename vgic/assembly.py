@@ -13,10 +13,12 @@ from vgic import affinity
 from vgic.config import REDISTRIBUTOR_SIZE, Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
-from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
 from vgic.cpu_interface.nmi_virtual_registers import NmiVirtualRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
+from vgic.cpu_interface.two_state_nmi_sysregs import TwoStateNmiSystemRegisters
+from vgic.cpu_interface.two_state_nmis import TwoStateNmiInterface
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.cpu_interface.virtual import VirtualCpuInterface
@@ -56,7 +58,8 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
     """The CPU interface of a vCPU, of the kind that the VM has."""
     profile, bits = config.profile, config.priority_bits
     if config.two_states:
-        return TwoStateInterface(cpu, profile, bits, lines, cpu in config.topology.aarch32)
+        of_two = TwoStateNmiInterface if config.nmi else TwoStateInterface
+        return of_two(cpu, profile, bits, lines, cpu in config.topology.aarch32)
     if config.nmi:
         return NmiInterface(cpu, profile, bits, lines)
     kind = VirtualCpuInterface if profile.virtual_interface else CpuInterface
@@ -66,7 +69,7 @@ def _interface(config: Config, cpu: int, lines: LineSink | None) -> CpuInterface
 def _system_registers(config: Config) -> type[SystemRegisters]:
     """The kind of system registers that the VM has."""
     if config.two_states:
-        return TwoStateSystemRegisters
+        return TwoStateNmiSystemRegisters if config.nmi else TwoStateSystemRegisters
     return NmiSystemRegisters if config.nmi else SystemRegisters
 
 
@@ -157,6 +160,7 @@ class Machine:
         if group is None:
             group = profile.reset_group
         for bank in self.banks():
+            bank.best_of_group1 = NONSECURE_BEST if self.config.two_states else 0
             bank.lasting_latch = ALL_BITS if profile.latch_lasts else 0
             if profile.overlooks:
                 bank.set_idle(True)

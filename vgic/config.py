@@ -159,8 +159,6 @@ class Config:
             raise ConfigError(f"nmi is True or False, not {self.nmi!r}")
         if self.nmi and not self.profile.nmis:
             raise ConfigError(f"the profile {self.profile.name} has no NMIs, and nmi is True")
-        if self.nmi and self.security == "two":
-            raise ConfigError("NMIs with two Security states are not modelled: nmi is True, and security is two")
 
     def _check_extended_ranges(self) -> None:
         for name, most in (("extended_spis", MAX_EXTENDED_SPIS), ("extended_ppis", MAX_EXTENDED_PPIS)):

@@ -24,10 +24,9 @@ from vgic.assembly import Machine
 from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
-from vgic.cpu_interface.nmi import NmiInterface
-from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
+from vgic.cpu_interface.nmi import priority_of, signals_nmi
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.distributor.spis import SharedInterrupts, move_vcpus
@@ -239,7 +238,10 @@ class Gic:
         Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
         """
         check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
-        self.interface(cpu).set_pe_state(state)
+        interface = self.interface(cpu)
+        interface.set_pe_state(state)
+        if interface.virtual is not None:
+            interface.virtual.pe = state
 
     def sysreg_reach(self, cpu: int, register: int) -> Reach:
         """What an access of a system register by vCPU `cpu`, in the state that its PE is in, reaches, or traps to.
@@ -449,8 +451,7 @@ class Gic:
         key = interface.best_key
         if key == NO_KEY:
             return None
-        # One with superpriority is half a priority better than 0.
-        return Pending(key & INTID_MASK, interface.best_in.number, max(0, key >> PRIORITY_LSB))
+        return Pending(key & INTID_MASK, interface.best_in.number, priority_of(key))
 
     def nmi(self, cpu: int) -> bool:
         """True where the IRQ output of a vCPU stands for an interrupt with superpriority (rule NMI-6).
@@ -458,8 +459,7 @@ class Gic:
         Where SCTLR_ELx.NMI is 1 the PE takes it also while PSTATE.I is 1, unless PSTATE.ALLINT is. A sink of lines
         that has the method of `NmiSink` is told of changes. Raises ConfigError.
         """
-        interface = self.interface(cpu)
-        return isinstance(interface, NmiInterface) and interface.nmi
+        return signals_nmi(self.interface(cpu))
 
     def virtual_nmi(self, cpu: int) -> bool:
         """True where the virtual IRQ of a vCPU stands for an interrupt with superpriority (rule VCPU-32).
@@ -467,8 +467,7 @@ class Gic:
         Of SCTLR_EL1.NMI and PSTATE.ALLINT the same holds as for `nmi`. A sink of lines that has the method of
         `VirtualNmiSink` is told of changes. Raises as `virtual_control` does.
         """
-        interface = self.virtual_control(cpu).interface
-        return isinstance(interface, NmiListRegisterInterface) and interface.nmi
+        return signals_nmi(self.virtual_control(cpu).interface)
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

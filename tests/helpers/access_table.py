@@ -75,6 +75,7 @@ ROWS: Final = {
     "ISACTIVER": Row(0x300, 1, (RAZ_WI, RAZ_WI, RO, RO), RW, "active", "set"),
     "ICACTIVER": Row(0x380, 1, (RAZ_WI, RAZ_WI, RO, RO), RW, "active", "clear"),
     "IPRIORITYR": Row(0x400, 8, never(RAZ_WI), LOWER, "priority"),
+    "INMIR": Row(0xF80, 1, never(RAZ_WI), RW, "nmi"),
     "ICFGR": Row(0xC00, 2, never(RAZ_WI), RW, "config"),
     "IROUTER": Row(0x6000, 64, (RAZ_WI, RAZ_WI, RAZ_WI, RW), RW, "route"),
 }
@@ -88,6 +89,7 @@ EXTENDED_OFFSETS: Final = {
     "ISACTIVER": 0x1A00,
     "ICACTIVER": 0x1C00,
     "IPRIORITYR": 0x2000,
+    "INMIR": 0x3B00,
     "ICFGR": 0x3000,
     "IGRPMODR": 0x3400,
     "NSACR": 0x3600,
@@ -111,6 +113,11 @@ class Subject:
 
 def cell(row: Row, subject: Subject, secure: bool, two_states: bool) -> Cell:
     """What the access gets of this interrupt."""
+    group1 = subject.group.bit if not two_states else subject.group is not Group.G0
+    if row.what == "nmi" and not group1:
+        return RAZ_WI
+    if row.what == "priority" and subject.fields.get("nmi"):
+        return RAZ_WI
     if not two_states:
         return RAZ_WI if row.two_states_only else RW
     if secure:

@@ -10,7 +10,7 @@ from typing import Final
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.pe_state import PeState
 
-__all__ = ["DEACTIVATES", "FINISHES", "GROUPS", "READERS", "SENDS", "SIGNALS", "TAKES"]
+__all__ = ["DEACTIVATES", "FINISHES", "GROUPS", "READERS", "SENDS", "SIGNALS", "TAKES", "TAKES_NMIS"]
 
 GROUPS: Final = (GROUP0, SECURE_GROUP1, GROUP1)
 
@@ -34,6 +34,16 @@ TAKES: Final = {
     "Non-secure EL1": ((1023, 1023, 1023), (1023, 1023, ITSELF)),
 }
 """What a reader gets of an interrupt of each group."""
+
+TAKES_NMIS: Final = {
+    # Of Secure Group 1, of Non-secure Group 1; Group 0 has none.
+    "EL3": (ITSELF, ITSELF),
+    "EL3 of Non-secure": (ITSELF, ITSELF),
+    "Secure EL1": (ITSELF, 1023),
+    "Non-secure EL2": (1023, ITSELF),
+    "Non-secure EL1": (1023, ITSELF),
+}
+"""What ICC_NMIAR1_EL1 gets of an interrupt with superpriority; where SCTLR_ELx.NMI is 1 ICC_IAR1_EL1 gets 1022."""
 
 SIGNALS: Final = {
     "EL3": ("FIQ", "FIQ", "FIQ"),

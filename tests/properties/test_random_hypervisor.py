@@ -20,17 +20,19 @@ _IGRPEN = (vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)
 class Pair:
     """Both, and random operations on them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, nmi: bool) -> None:
         self.random = Random(seed)
+        self.has_nmis = nmi
         self.count = self.random.choice((1, 2, 4, 16))
-        config = vgic.Config(vgic.Topology.kvm(1), spis=32, list_registers=self.count)
+        config = vgic.Config(vgic.Topology.kvm(1), spis=32, list_registers=self.count, nmi=nmi)
         self.gic = vgic.Gic(config)
-        self.reference = ReferenceVirtualInterface(self.count)
+        self.reference = ReferenceVirtualInterface(self.count, nmi)
         self.taken: list[tuple[int, int]] = []
 
     def compare(self) -> None:
         gic, reference = self.gic, self.reference
         assert gic.virtual_outputs(0) == reference.outputs()
+        assert gic.virtual_nmi(0) == reference.nmi()
         assert gic.ppi(0, 25).level == reference.maintenance()
         reads = {
             vgic.ICH_HCR_EL2: reference.hcr,
@@ -39,7 +41,7 @@ class Pair:
             vgic.ICH_EISR_EL2: reference.eisr(),
             vgic.ICH_ELRSR_EL2: reference.elrsr(),
             vgic.ICH_AP0R0_EL2: reference.ap[0],
-            vgic.ICH_AP1R0_EL2: reference.ap[1],
+            vgic.ICH_AP1R0_EL2: reference.ap[1] | reference.nmi_active << 63,
             **{vgic.ICH_LR0_EL2 + number: lr for number, lr in enumerate(reference.lr)},
         }
         assert {register: gic.sysreg_read(0, register) for register in reads} == reads
@@ -62,6 +64,7 @@ class Pair:
         value = (
             state << 62 | random.getrandbits(1) << 60 | random.choice((0x10, 0x40, 0x48, 0xA0, 0xF8, 0xFF)) << 48
         )
+        value |= (random.random() < 0.3) << 59
         value |= 1 << 61 | random.choice(SPIS) << 32 if hardware else random.getrandbits(1) << 41
         self.gic.sysreg_write(0, vgic.ICH_LR0_EL2 + number, value | intid)
         self.reference.write_lr(number, value | intid)
@@ -70,9 +73,13 @@ class Pair:
         group = self.random.getrandbits(1)
         # So that it can be seen which is deactivated, all physical interrupts are active.
         self.gic.write(0x0800_0300 + 4, 4, 0xFFFF_FFFF)
-        got = self.gic.icv_read(0, _IAR[group])
-        assert got == self.reference.iar(group)
-        if got != 1023:
+        if self.has_nmis and self.random.random() < 0.3:
+            group, got = 1, self.gic.icv_read(0, vgic.ICC_NMIAR1_EL1)
+            assert got == self.reference.nmiar()
+        else:
+            got = self.gic.icv_read(0, _IAR[group])
+            assert got == self.reference.iar(group)
+        if got < 1022:
             self.taken.append((group, got))
 
     def end(self) -> None:
@@ -111,7 +118,7 @@ class Pair:
     def guest_control(self) -> None:
         random, gic, reference = self.random, self.gic, self.reference
         group, value = random.getrandbits(1), random.getrandbits(8)
-        match random.randrange(4):
+        match random.randrange(5 if self.has_nmis else 4):
             case 0:
                 gic.icv_write(0, vgic.ICC_PMR_EL1, value)
                 reference.pmr = value & 0xF8
@@ -125,6 +132,9 @@ class Pair:
                 enable = value & 3 != 0
                 gic.icv_write(0, _IGRPEN[group], enable)
                 reference.enable[group] = enable
+            case 4:
+                reference.sctlr_nmi = bool(group)
+                gic.set_pe_state(0, vgic.PeState(sctlr_nmi=bool(group)))
 
     def active_priorities(self) -> None:
         """Those of one group; a bit in both is UNPREDICTABLE."""
@@ -132,14 +142,19 @@ class Pair:
         value = 0 if self.random.random() < 0.7 else 1 << self.random.randrange(32)
         value &= ~self.reference.ap[1 - group]
         register = (vgic.ICH_AP0R0_EL2, vgic.ICH_AP1R0_EL2)[group]
-        self.gic.sysreg_write(0, register, value)
+        nmi = self.random.random() < 0.2
+        self.gic.sysreg_write(0, register, value | nmi << 63)
         self.reference.ap[group] = value
+        if group:
+            self.reference.nmi_active = self.has_nmis and nmi
 
 
 @pytest.mark.rule("VCPU-5", "VCPU-7", "VCPU-9", "VCPU-11", "VCPU-12", "VCPU-13", "VCPU-14", "VCPU-15")
+@pytest.mark.rule("VCPU-29", "VCPU-30", "VCPU-31")
+@pytest.mark.parametrize("nmi", [False, True], ids=["plain", "nmi"])
 @pytest.mark.parametrize("seed", range(6))
-def test_random_hypervisors_and_guests(seed: int) -> None:
-    pair = Pair(seed)
+def test_random_hypervisors_and_guests(seed: int, nmi: bool) -> None:
+    pair = Pair(seed, nmi)
     for number in range(OPERATIONS):
         pair.step()
         pair.compare()

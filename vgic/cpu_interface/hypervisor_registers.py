@@ -9,9 +9,9 @@ from typing import Final
 from mypy_extensions import i64
 
 from mmio import ILLEGAL
+from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
-from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.cpu_interface.virtual_registers import constant_fields
 from vgic.layouts import ich, nmi
@@ -157,12 +157,6 @@ class _ActivePriorities(HypervisorRegister):
         control.interface.groups[self.group].set_word(self.number, value)
 
 
-def _of_nmis(control: VirtualControl) -> NmiListRegisterInterface:
-    """The virtual CPU interface, as what those of a VM with NMIs are."""
-    assert isinstance(control.interface, NmiListRegisterInterface)
-    return control.interface
-
-
 class _NmiActivePriorities(_ActivePriorities):
     """ICH_AP1R0_EL2 of a VM with NMIs (rule VCPU-31)."""
 
@@ -170,12 +164,10 @@ class _NmiActivePriorities(_ActivePriorities):
         super().__init__(kept | _NMI_ACTIVE, group, number)
 
     def view(self, control: VirtualControl) -> int:
-        value = super().view(control)
-        return value | _NMI_ACTIVE if _of_nmis(control).nmi_active() else value
+        return unsigned(super().view(control))
 
     def keep(self, control: VirtualControl, value: int) -> None:
-        _of_nmis(control).set_nmi_active(value & _NMI_ACTIVE != 0)
-        super().keep(control, value & ~_NMI_ACTIVE)
+        super().keep(control, signed(value))
 
 
 class _List(HypervisorRegister):

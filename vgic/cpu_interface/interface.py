@@ -375,10 +375,11 @@ class CpuInterface:
             return SPURIOUS
         intid = self.best_key & INTID_MASK
         best.take(self.best_key)
-        if self.running_group != group and self.running_group != NO_GROUP:
-            self.several_active = True
-        self.running = best.running
-        self.running_group = group
+        if self.running_group == group or self.running_group == NO_GROUP:
+            self.running = best.running
+            self.running_group = group
+        else:
+            self.find_running()
         bank = self._bank(intid)
         if bank is not None:
             bank.acknowledge(intid - bank.first)

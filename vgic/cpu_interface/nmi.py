@@ -1,8 +1,8 @@
 """The CPU interface of a VM with NMIs (GICv3.3): interrupts with superpriority (rules NMI-1 to NMI-7).
 
-What has superpriority is half a priority better than what has the best priority, 0x00: one comparison of keys still
-decides which interrupt is the highest priority pending one. PMR does not mask it, and it preempts whatever runs but
-for another such.
+What has superpriority is half a priority better than the priority that it counts as: one comparison of keys still
+decides which interrupt is the highest priority pending one. That priority is the best, 0x00; with two Security
+states it is 0x80, the best that is Non-secure's, for a Non-secure interrupt (two_state_nmis.py).
 """
 
 from typing import Final
@@ -11,24 +11,39 @@ from mypy_extensions import i64
 
 from vgic.bits import bit
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
-from vgic.cpu_interface.interface import NO_GROUP, CpuInterface, LineSink
-from vgic.cpu_interface.pending import INTID_BITS
-from vgic.intids import NMI_WAITS
+from vgic.cpu_interface.interface import CpuInterface, LineSink
+from vgic.cpu_interface.pending import INTID_BITS, PRIORITY_LSB
 from vgic.observer import NmiSink
 from vgic.profiles import Profile
 
-__all__ = ["NmiGroupState", "NmiInterface", "is_superior", "superior_key"]
+__all__ = [
+    "NONSECURE_BEST",
+    "NmiGroupState",
+    "NmiInterface",
+    "NmiOutput",
+    "is_superior",
+    "priority_of",
+    "signals_nmi",
+    "superior_key",
+]
 
 _SUPERPRIORITY: Final = bit(INTID_BITS)
 """Half a priority, of which none but NO_KEY has a whole one above the worst."""
 
 _BEST: Final = 0
-"""The priority of an interrupt with superpriority, and of what runs with it."""
+"""The best priority of all."""
+
+NONSECURE_BEST: Final = 0x80
+"""The best priority that is Non-secure's while there are two Security states."""
+
+_WORD_MASK: Final = 0xFFFF_FFFF
+_SIGN: Final[int] = 1 << 63
+"""Bit 63, which is set in an integer of the machine that is less than 0 by this much."""
 
 
-def superior_key(intid: i64) -> i64:
-    """The key of an interrupt with superpriority: better than any without."""
-    return intid - _SUPERPRIORITY
+def superior_key(key: i64) -> i64:
+    """The key of an interrupt with superpriority, given the one that it has by what that counts as."""
+    return key - _SUPERPRIORITY
 
 
 def is_superior(key: i64) -> bool:
@@ -36,23 +51,57 @@ def is_superior(key: i64) -> bool:
     return key & _SUPERPRIORITY != 0
 
 
+def priority_of(key: i64) -> i64:
+    """The priority that the interrupt of a key has or, with superpriority, counts as."""
+    return key + _SUPERPRIORITY >> PRIORITY_LSB
+
+
+def signals_nmi(interface: CpuInterface) -> bool:
+    """True where the IRQ output stands for an interrupt with superpriority (NMI-6)."""
+    return interface.irq and is_superior(interface.signalled_key)
+
+
 class NmiGroupState(GroupState):
     """Group 1, of which an interrupt with superpriority may be active."""
 
-    __slots__ = ("nmi_active",)
+    __slots__ = ("nmi_active", "nmi_first", "nmi_priority")
 
     def __init__(self, number: i64, preemption_bits: i64, hides: bool, irq: bool, split_offset: i64) -> None:
         self.nmi_active = False
         """ICC_AP1R0_EL1.NMI."""
+        self.nmi_priority: i64 = _BEST
+        """What an interrupt of the group with superpriority counts as."""
+        self.nmi_first = False
+        """One that is active comes before whatever else is, even what has preempted it (NMI-16)."""
         super().__init__(number, preemption_bits, hides, irq, split_offset)
+
+    def word(self, number: int) -> int:
+        """See `ActivePriorities.word`; that of the highest priorities has ICC_AP1R0_EL1.NMI as its sign."""
+        bits = super().word(number)
+        return bits - _SIGN if self.nmi_active and number == 0 else bits
+
+    def set_word(self, number: int, bits: int) -> None:
+        """See `ActivePriorities.set_word` and `word`."""
+        if number == 0:
+            self.nmi_active = bits < 0
+        super().set_word(number, bits & _WORD_MASK)
+
+    def set_nmi_priority(self, priority: i64) -> None:
+        """An interrupt of the group with superpriority counts as this from now on, an active one, too."""
+        self.nmi_priority = priority
+        self._find_running()
+
+    def runs_nmi(self) -> bool:
+        """The highest that is active has superpriority."""
+        return self.nmi_active and self.running == self.nmi_priority
 
     def take(self, key: i64) -> None:
         """See `GroupState.take`."""
         if is_superior(key):
             self.nmi_active = True
-            self.running = _BEST
         else:
             super().take(key)
+        self._let_nmi_run()
 
     def clear(self) -> None:
         """None is active."""
@@ -60,8 +109,8 @@ class NmiGroupState(GroupState):
         super().clear()
 
     def drop(self) -> None:
-        """The highest is active no longer: before all others what has superpriority."""
-        if self.nmi_active:
+        """The highest is active no longer: of the same priority what has superpriority before all others."""
+        if self.runs_nmi():
             self.nmi_active = False
             self._find_running()
         else:
@@ -69,32 +118,46 @@ class NmiGroupState(GroupState):
 
     def _find_running(self) -> None:
         super()._find_running()
-        if self.nmi_active:
-            self.running = _BEST
+        self._let_nmi_run()
+
+    def _let_nmi_run(self) -> None:
+        if self.nmi_active and (self.nmi_first or self.nmi_priority < self.running):
+            self.running = self.nmi_priority
+
+
+class NmiOutput:
+    """What tells whether the IRQ output of a PE stands for an interrupt with superpriority (NMI-6)."""
+
+    __slots__ = ("_sink", "_told")
+
+    def __init__(self, lines: LineSink | None) -> None:
+        self._sink = lines if isinstance(lines, NmiSink) else None
+        self._told = False
+
+    def follow(self, interface: CpuInterface) -> None:
+        """The outputs may have changed, and have been told."""
+        nmi = signals_nmi(interface)
+        if nmi != self._told:
+            self._told = nmi
+            if self._sink is not None:
+                self._sink.set_nmi(interface.cpu, nmi)
 
 
 class NmiInterface(CpuInterface):
-    """A CPU interface that can be signalled interrupts with superpriority."""
+    """A CPU interface that can be signalled interrupts with superpriority. PMR masks none of them.
 
-    __slots__ = ("_nmi_group", "_nmi_sink", "nmi")
+    They preempt whatever runs but for another such.
+    """
+
+    __slots__ = ("_nmi_group", "_nmi_output")
 
     def __init__(self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None) -> None:
         super().__init__(cpu, profile, priority_bits, lines)
         self._nmi_group = NmiGroupState(GROUP1, min(priority_bits, 7), profile.disabled_group_hides, True, 0)
+        self._nmi_output = NmiOutput(lines)
         self.groups = [self.groups[GROUP0], self._nmi_group]
         self.best_in = self._nmi_group
-        self.nmi = False
-        """What the IRQ output stands for has superpriority."""
-        self._nmi_sink = lines if isinstance(lines, NmiSink) else None
         self.find_masks()
-
-    def nmi_active(self) -> bool:
-        """An interrupt with superpriority is active and not dropped."""
-        return self._nmi_group.nmi_active
-
-    def set_nmi_active(self, active: bool) -> None:
-        """Write ICC_AP1R0_EL1.NMI; what follows is found when the rest of the register is written."""
-        self._nmi_group.nmi_active = active
 
     def _preempts(self, group: GroupState, key: i64) -> bool:
         if is_superior(key):
@@ -107,23 +170,8 @@ class NmiInterface(CpuInterface):
         if self._nmi_group.nmi_active:
             self.running_group = GROUP1
 
-    def acknowledge(self, group: i64) -> i64:
-        """See `CpuInterface.acknowledge`; with SCTLR_ELx.NMI it is ICC_NMIAR1_EL1 that takes NMIs (NMI-5)."""
-        if self.pe.sctlr_nmi and is_superior(self.best_key) and self.best_in.number == group and self.can_preempt():
-            return NMI_WAITS
-        return super().acknowledge(group)
-
-    def acknowledge_nmi(self) -> i64:
-        """Read ICC_NMIAR1_EL1: take the best interrupt if it has superpriority (NMI-5)."""
-        # Of what has not, no group: nothing is taken.
-        return super().acknowledge(GROUP1 if is_superior(self.best_key) else NO_GROUP)
-
     def update_outputs(self) -> i64:
         """See `CpuInterface.update_outputs`; whether the IRQ has superpriority is told after the level (NMI-6)."""
         displaced = super().update_outputs()
-        nmi = self.irq and is_superior(self.signalled_key)
-        if nmi != self.nmi:
-            self.nmi = nmi
-            if self._nmi_sink is not None:
-                self._nmi_sink.set_nmi(self.cpu, nmi)
+        self._nmi_output.follow(self)
         return displaced

@@ -9,13 +9,11 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
-from vgic.cpu_interface.interface import NO_GROUP, ActivationBank, CpuInterface, LineSink
+from vgic.cpu_interface.interface import ActivationBank, LineSink
 from vgic.cpu_interface.list_register_interface import ListRegisterInterface
 from vgic.cpu_interface.list_registers import ListRegister, ListRegisters
-from vgic.cpu_interface.nmi import NmiGroupState, is_superior, superior_key
-from vgic.cpu_interface.pending import IDLE_PRIORITY, PRIORITY_LSB
-from vgic.intids import NMI_WAITS
-from vgic.observer import NmiSink
+from vgic.cpu_interface.nmi import NmiGroupState, NmiOutput, is_superior, priority_of, superior_key
+from vgic.cpu_interface.pending import IDLE_PRIORITY
 from vgic.profiles import Profile
 
 __all__ = ["NmiListRegister", "NmiListRegisterInterface"]
@@ -38,7 +36,7 @@ class NmiListRegister(ListRegister):
 class NmiListRegisterInterface(ListRegisterInterface):
     """A virtual CPU interface that can be signalled interrupts with superpriority."""
 
-    __slots__ = ("_drops_nmi", "_nmi_group", "_nmi_sink", "_physical", "nmi")
+    __slots__ = ("_drops_nmi", "_nmi_group", "_nmi_output")
 
     def __init__(
         self,
@@ -47,36 +45,23 @@ class NmiListRegisterInterface(ListRegisterInterface):
         priority_bits: i64,
         lines: LineSink | None,
         list_registers: ListRegisters,
-        physical: CpuInterface,
     ) -> None:
         super().__init__(cpu, profile, priority_bits, lines, list_registers)
-        self._physical = physical
-        """That of the same PE."""
         self._drops_nmi = False
         """What ends now had superpriority."""
         self._nmi_group = NmiGroupState(GROUP1, min(priority_bits, 7), False, True, 0)
         self._nmi_group.forwarded = True
         self.groups = [self.groups[GROUP0], self._nmi_group]
         self.best_in = self._nmi_group
-        self.nmi = False
-        """What the virtual IRQ stands for has superpriority."""
-        self._nmi_sink = lines if isinstance(lines, NmiSink) else None
+        self._nmi_output = NmiOutput(lines)
         self.find_masks()
-
-    def nmi_active(self) -> bool:
-        """An interrupt with superpriority is active and not dropped."""
-        return self._nmi_group.nmi_active
-
-    def set_nmi_active(self, active: bool) -> None:
-        """Write ICV_AP1R0_EL1.NMI; what follows is found when the rest of the register is written."""
-        self._nmi_group.nmi_active = active
 
     def _preempts(self, group: GroupState, key: i64) -> bool:
         if not is_superior(key):
             return super()._preempts(group, key)
         running, mask = self.running, group.mask
-        # Half a priority better than its own, which is 0 unless the profile keeps it (rule VCPU-33).
-        priority = (key >> PRIORITY_LSB) + 1
+        # Mostly 0: it has another where the profile lets it (rule VCPU-33).
+        priority = priority_of(key)
         unblocked = running == IDLE_PRIORITY or priority & mask <= running & mask
         return unblocked and not self._nmi_group.nmi_active
 
@@ -85,18 +70,6 @@ class NmiListRegisterInterface(ListRegisterInterface):
         super().find_running()
         if self._nmi_group.nmi_active:
             self.running_group = GROUP1
-
-    def acknowledge(self, group: i64) -> i64:
-        """Read ICV_IAR of `group`; with SCTLR_EL1.NMI it is ICV_NMIAR1_EL1 that takes NMIs (rule VCPU-30)."""
-        waits = self._physical.pe.sctlr_nmi and is_superior(self.best_key) and self.best_in.number == group
-        if waits and self.can_preempt():
-            return NMI_WAITS
-        return super().acknowledge(group)
-
-    def acknowledge_nmi(self) -> i64:
-        """Read ICV_NMIAR1_EL1: take the best interrupt if it has superpriority (rule VCPU-30)."""
-        # Of what has not, no group: nothing is taken.
-        return super().acknowledge(GROUP1 if is_superior(self.best_key) else NO_GROUP)
 
     def end_of_interrupt(self, group: i64, intid: i64) -> None:
         """Write ICV_EOIR of `group`; superpriority drops before all else (rule VCPU-31)."""
@@ -114,9 +87,5 @@ class NmiListRegisterInterface(ListRegisterInterface):
     def update_outputs(self) -> i64:
         """See `CpuInterface.update_outputs`; whether the virtual IRQ has superpriority is told after the level."""
         displaced = super().update_outputs()
-        nmi = self.irq and is_superior(self.signalled_key)
-        if nmi != self.nmi:
-            self.nmi = nmi
-            if self._nmi_sink is not None:
-                self._nmi_sink.set_nmi(self.cpu, nmi)
+        self._nmi_output.follow(self)
         return displaced

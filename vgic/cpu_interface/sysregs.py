@@ -126,11 +126,12 @@ class SystemRegisters:
             self._add(f"ICC_EOIR{group}_EL1", EndOfInterrupt(group))
             self._add(f"ICC_HPPIR{group}_EL1", HighestPending(group))
             for number in self._active_words:
-                self._hold_active(group, number)
+                name, index, bits = self._active(group, number)
+                self._hold(name, ActivePriorityWord(bits, group, number), index)
 
-    def _hold_active(self, group: int, number: int) -> None:
-        """Name the active priorities of a group, 32 of them."""
-        self._hold(f"ICC_AP{group}R<n>_EL1", ActivePriorityWord(self._active_bits, group, number), number)
+    def _active(self, group: int, number: int) -> tuple[str, int, int]:
+        """Of a register of active priorities the name, which of that name it is, and its bits."""
+        return f"ICC_AP{min(group, GROUP1)}R<n>_EL1", number, self._active_bits
 
     def _add_views(self, count: int) -> None:
         """Have as many tables, in which nothing is defined."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from vgic.bits import signed
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.registers import (
@@ -42,11 +43,12 @@ from vgic.layouts import icc
 from vgic.profiles import Profile
 from vgic.redistributor.sgi import SgiGenerator
 
-__all__ = ["TwoStateSystemRegisters"]
+__all__ = ["EL3_VIEWS", "TwoStateSystemRegisters"]
 
 _EL3_NONSECURE: Final = AT_EL3 + GROUP1
 _EL3_SECURE: Final = AT_EL3 + SECURE_GROUP1
-_EVERY_VIEW: Final = (SECURE, NONSECURE, SHIFTED, _EL3_NONSECURE, _EL3_SECURE)
+EL3_VIEWS: Final = (_EL3_NONSECURE, _EL3_SECURE)
+_EVERY_VIEW: Final = (SECURE, NONSECURE, SHIFTED, *EL3_VIEWS)
 _OF_BANK: Final = {GROUP1: (NONSECURE, SHIFTED, _EL3_NONSECURE), SECURE_GROUP1: (SECURE, _EL3_SECURE)}
 """By the group of a bank, the views in which its registers are; at EL3 SCR_EL3.NS chooses."""
 _NAME_OF_BANK: Final = {GROUP1: "_NS", SECURE_GROUP1: "_S"}
@@ -93,9 +95,10 @@ class TwoStateSystemRegisters(SystemRegisters):
         self._store("ICC_IGRPEN0_EL1", enable)
         self._add_to(_EVERY_VIEW, "ICC_IGRPEN0_EL1", enable)
         for number in self._active_words:
-            word = ActivePriorityWord(self._active_bits, GROUP0, number)
-            self._store("ICC_AP0R<n>_EL1", word, number)
-            self._add_to(_EVERY_VIEW, "ICC_AP0R<n>_EL1", word, number)
+            name, index, bits = self._active(GROUP0, number)
+            word = ActivePriorityWord(bits, GROUP0, number)
+            self._store(name, word, index)
+            self._add_to(_EVERY_VIEW, name, word, index)
         self._add_to(_EVERY_VIEW, "ICC_SRE_EL1", Register())
         self._add_to(_EVERY_VIEW, "ICC_DIR_EL1", Deactivate())
         for view in _EVERY_VIEW:
@@ -116,23 +119,26 @@ class TwoStateSystemRegisters(SystemRegisters):
         self._store("ICC_IGRPEN1_EL1", enable, bank=name)
         self._add_to(views, "ICC_IGRPEN1_EL1", enable)
         for number in self._active_words:
-            word = ActivePriorityWord(self._active_bits, bank, number)
-            self._store("ICC_AP1R<n>_EL1", word, number, bank=name)
-            self._add_to(views, "ICC_AP1R<n>_EL1", word, number)
+            active, index, bits = self._active(bank, number)
+            word = ActivePriorityWord(bits, bank, number)
+            self._store(active, word, index, bank=name)
+            self._add_to(views, active, word, index)
             if bank == GROUP1:
                 self._restrict(number, profile)
 
     def _restrict(self, number: int, profile: Profile) -> None:
         """Let Non-secure writes reach only the active priorities that are Non-secure's (PE-10)."""
-        every = self._active_bits
+        name, index, every = self._active(GROUP1, number)
         if profile.nonsecure_ap1r_ignores_writes and number < _IGNORED_WORDS:
             ignoring = NonsecureActivePriorityWord(every, number, 0, 0)
-            self._add_to(_OF_BANK[GROUP1], "ICC_AP1R<n>_EL1", ignoring, number)
+            self._add_to(_OF_BANK[GROUP1], name, ignoring, index)
             return
         levels = 32 * len(self._active_words)
         upper_half = (1 << levels) - (1 << levels // 2)
-        restricted = NonsecureActivePriorityWord(every, number, upper_half >> 32 * number & every, every)
-        self._add_to((NONSECURE, SHIFTED), "ICC_AP1R<n>_EL1", restricted, number)
+        # Superpriority is of the bank, and no priority of the lower half.
+        own = upper_half >> 32 * number & self._active_bits | every & ~self._active_bits
+        restricted = NonsecureActivePriorityWord(every, number, signed(own), signed(every))
+        self._add_to((NONSECURE, SHIFTED), name, restricted, index)
 
     def _fill_actions(self) -> None:
         self._add_to((SECURE,), "ICC_IAR0_EL1", Acknowledge(GROUP0))
@@ -148,13 +154,12 @@ class TwoStateSystemRegisters(SystemRegisters):
         self._add_to(nonsecure, "ICC_HPPIR1_EL1", HighestPending(GROUP1))
         self._add_to(nonsecure, "ICC_EOIR0_EL1", OfOneState(EndOfInterrupt(GROUP0)))
         self._add_to(nonsecure, "ICC_EOIR1_EL1", EndOfInterrupt(GROUP1))
-        at_el3 = (_EL3_NONSECURE, _EL3_SECURE)
-        self._add_to(at_el3, "ICC_IAR0_EL1", AcknowledgeAtEl3())
-        self._add_to(at_el3, "ICC_HPPIR0_EL1", HighestPendingAtEl3())
-        self._add_to(at_el3, "ICC_IAR1_EL1", AcknowledgeEither())
-        self._add_to(at_el3, "ICC_HPPIR1_EL1", HighestPendingOfEither())
-        self._add_to(at_el3, "ICC_EOIR0_EL1", EndOfInterrupt(GROUP0))
-        self._add_to(at_el3, "ICC_EOIR1_EL1", EitherEndOfInterrupt())
+        self._add_to(EL3_VIEWS, "ICC_IAR0_EL1", AcknowledgeAtEl3())
+        self._add_to(EL3_VIEWS, "ICC_HPPIR0_EL1", HighestPendingAtEl3())
+        self._add_to(EL3_VIEWS, "ICC_IAR1_EL1", AcknowledgeEither())
+        self._add_to(EL3_VIEWS, "ICC_HPPIR1_EL1", HighestPendingOfEither())
+        self._add_to(EL3_VIEWS, "ICC_EOIR0_EL1", EndOfInterrupt(GROUP0))
+        self._add_to(EL3_VIEWS, "ICC_EOIR1_EL1", EitherEndOfInterrupt())
 
     def _fill_higher(self, config: Config) -> None:
         """The registers of EL2 and EL3 (PE-14)."""

@@ -81,16 +81,6 @@ def _list_registers(config: Config, physical: CpuInterface) -> ListRegisters:
     return ListRegisters([kind(number) for number in range(config.list_registers)], physical)
 
 
-def _interface(
-    config: Config, lines: LineSink | None, registers: ListRegisters, physical: CpuInterface
-) -> ListRegisterInterface:
-    """The virtual CPU interface behind them."""
-    cpu, profile, bits = physical.cpu, config.profile, config.priority_bits
-    if config.nmi:
-        return NmiListRegisterInterface(cpu, profile, bits, lines, registers, physical)
-    return ListRegisterInterface(cpu, profile, bits, lines, registers)
-
-
 class VirtualControl(Settler):
     """The list registers of one PE, the virtual CPU interface behind them, and the maintenance interrupt."""
 
@@ -98,7 +88,10 @@ class VirtualControl(Settler):
         self, config: Config, physical: CpuInterface, private: PrivateInterrupts, lines: LineSink | None
     ) -> None:
         self.list_registers = _list_registers(config, physical)
-        self.interface = _interface(config, _virtual_lines(lines), self.list_registers, physical)
+        kind = NmiListRegisterInterface if config.nmi else ListRegisterInterface
+        self.interface = kind(
+            physical.cpu, config.profile, config.priority_bits, _virtual_lines(lines), self.list_registers
+        )
         self.interface.connect([self.list_registers], self)
         physical.virtual = self.interface
         self.conditions: i64 = 0

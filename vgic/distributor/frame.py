@@ -5,6 +5,7 @@ from typing import Final
 
 from mmio import NOT_THERE, Frame, StoredWord, Word
 from vgic.config import Config
+from vgic.cpu_interface.nmi import NONSECURE_BEST
 from vgic.distributor.spis import SharedInterrupts
 from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank
@@ -116,6 +117,7 @@ class Distributor(BankOwner):
             for number, word in enumerate(bank.words):
                 if full(word).modifier:
                     bank.set_modifiers(number, 0)
+            bank.set_best_of_group1(0)
         for lpis in self._lpis:
             lpis.withdraw_all()
             lpis.priorities.set_lower_half(False)
@@ -128,6 +130,8 @@ class Distributor(BankOwner):
         """Tell the others what `control` says, and leave it to the caller to bring them up to date."""
         if self._two_states:
             self.security.two = not self.control & _DS
+            for bank in self._banks:
+                bank.best_of_group1 = NONSECURE_BEST if self.security.two else 0
             self.spis.forwarder.set_one_state(not self.security.two)
             for lpis in self._lpis:
                 lpis.priorities.set_lower_half(self.security.two)
@@ -273,7 +277,7 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     if config.two_states:
         layouts = gicd.GICD_OF_TWO_STATES
         more = extended.GICD_EXTENDED_OF_TWO_STATES
-        banks = guarded({**banks, **two_state_words("GICD")})
+        banks = guarded({**banks, **two_state_words("GICD")}, profile)
         routes = _RouteGuard(_Route(writable["GICD_IROUTER"], extended=True))
         words.update(
             {

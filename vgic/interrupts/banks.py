@@ -29,7 +29,16 @@ class InterruptBank(ActivationBank):
     Bit n of word w stands for index 32 * w + n. Subclasses say where an interrupt goes (`target`).
     """
 
-    __slots__ = ("forwarder", "idle", "lasting_latch", "priorities", "priority_mask", "records_line", "words")
+    __slots__ = (
+        "best_of_group1",
+        "forwarder",
+        "idle",
+        "lasting_latch",
+        "priorities",
+        "priority_mask",
+        "records_line",
+        "words",
+    )
 
     def __init__(self, first: i64, count: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
         super().__init__(first, count)
@@ -40,6 +49,8 @@ class InterruptBank(ActivationBank):
         """What happens is not noticed."""
         self.lasting_latch: i64 = 0
         """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-16)."""
+        self.best_of_group1: i64 = 0
+        """The priority as which superpriority counts in Group 1: the best, or the best of Non-secure (NMI-11)."""
         beyond = -count % 32
         # What few VMs have takes no memory in the others.
         kind = FullWord if config.two_states or config.nmi else InterruptWord
@@ -191,6 +202,15 @@ class InterruptBank(ActivationBank):
         word.nmi = nmis
         # As in `set_groups`.
         self._update(word, ALL_BITS)
+
+    def set_best_of_group1(self, best: i64) -> None:
+        """Change what superpriority counts as in Group 1. Settles nothing."""
+        concerned = [word.superior() & word.group1 & word.queued for word in self.words]
+        for word, bits in zip(self.words, concerned, strict=True):
+            self._withdraw_some(word, bits)
+        self.best_of_group1 = best
+        for word, bits in zip(self.words, concerned, strict=True):
+            self._requeue(word, bits)
 
     def _withdraw_some(self, word: InterruptWord, bits: i64) -> None:
         """`withdraw` those of some interrupts that are queued, and queue them no longer."""

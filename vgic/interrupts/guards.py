@@ -13,6 +13,7 @@ from mmio import StoredWord
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.registers import BankOwner, spread
 from vgic.interrupts.words import full
+from vgic.profiles import Profile
 
 __all__ = ["EVERYTHING", "NOTHING", "Guard", "OfTwoStates", "SecureOnly", "guarded"]
 
@@ -120,6 +121,13 @@ class _Bits(_OfInterrupts):
         return _reached(owner.interrupts, index, level)
 
 
+class _ClearingBits(_Bits):
+    """The same, but a write that does not reach a bit clears it (NMI-18)."""
+
+    def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+        self.word.put(owner, index, value & self.changed(owner, index, secure), mask, secure)
+
+
 class _Pairs(_OfInterrupts):
     """Two bits for each of 16, the first of which are half `half` of the bank's first 32."""
 
@@ -168,12 +176,16 @@ _REACH: Final[Mapping[str, _Reach]] = {
 """Registers with a bit for each interrupt (SEC-4, SEC-5)."""
 
 
-def guarded(words: Mapping[str, StoredWord[BankOwner]], first_half: int = 0) -> dict[str, StoredWord[BankOwner]]:
+def guarded(
+    words: Mapping[str, StoredWord[BankOwner]], profile: Profile, first_half: int = 0
+) -> dict[str, StoredWord[BankOwner]]:
     """These words, each behind its guard; `first_half` as in `bank_words`."""
     found: dict[str, StoredWord[BankOwner]] = {}
     for name, word in words.items():
         register = name.partition("_")[2]
-        if register in _REACH:
+        if register == "INMIR" and profile.nonsecure_inmir_clears:
+            found[name] = _ClearingBits(word, _REACH[register])
+        elif register in _REACH:
             found[name] = _Bits(word, _REACH[register])
         elif register == "IGROUPR":
             found[name] = SecureOnly(word)

@@ -68,6 +68,13 @@ class Profile:
     """The field of IPRIORITYR of an interrupt with superpriority is as that of any other, else RES0."""
     nmi_runs_as_nonsecure: bool = False
     """ICC_RPR_EL1 shows with one Security state, too, that what runs with superpriority is Non-secure."""
+    nonsecure_inmir_clears: bool = False
+    """With two Security states: a Non-secure write of INMIR takes superpriority from the Secure interrupts."""
+    active_nmi_is_first: bool = False
+    """With two Security states: an active NMI comes before whatever has preempted it; else what is better does."""
+    nmi_preempts_by_group_priority: bool = False
+    """With two Security states: a Non-secure NMI preempts what has its group priority by the binary point; else
+    nothing that has a priority of Secure."""
     listed_nmi_has_priority: bool = False
     """An interrupt with superpriority in a list register has a priority, and comes before others of that only."""
     extended_ranges: bool = True

@@ -108,6 +108,9 @@ QEMU_10_0: Final = replace(
     nmis=True,
     nmi_keeps_priority=True,
     nmi_runs_as_nonsecure=True,
+    nonsecure_inmir_clears=True,
+    active_nmi_is_first=True,
+    nmi_preempts_by_group_priority=True,
     listed_nmi_has_priority=True,
     unreported_spi_words=0,
 )

@@ -348,9 +348,9 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         if not profile.nonsecure_reaches_waker:
             control["GICR_WAKER"] = SecureOnly(_Waker())
         ours = two_state_words("GICR")
-        others = guarded({**others, **ours})
+        others = guarded({**others, **ours}, profile)
         more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
-        banks.update(guarded({**words, **ours}, half))
+        banks.update(guarded({**words, **ours}, profile, half))
         banks["GICR_NSACR"] = OfTwoStates(_SgiAccess(profile.keeps_reserved_nsacr))
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:

@@ -10,7 +10,7 @@ from typing import Final
 from vgic.assembly import Machine
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import NmiGroupState
+from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiGroupState
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY
 from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
@@ -67,6 +67,14 @@ def _check_security(machine: Machine) -> None:
     for lpis in machine.lpis:
         if lpis is not None and lpis.priorities.lower_half != machine.security.two:
             raise InvariantError(f"LPIs have the lower half of priorities: {lpis.priorities.lower_half}")
+    best = NONSECURE_BEST if machine.security.two else 0
+    for bank in machine.banks():
+        if bank.best_of_group1 != best:
+            raise InvariantError(f"INTIDs {bank.first}..: superpriority of Group 1 is {bank.best_of_group1:#x}")
+    for interface in machine.interfaces:
+        group = interface.groups[GROUP1]
+        if isinstance(group, NmiGroupState) and group.nmi_priority != best:
+            raise InvariantError(f"vCPU {interface.cpu}: an NMI of Group 1 runs at {group.nmi_priority:#x}")
     if not machine.security.two:
         for bank in machine.banks():
             if any(isinstance(word, FullWord) and word.modifier for word in bank.words):
@@ -212,12 +220,12 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
         raise InvariantError(f"{name}: signals IRQ and FIQ at once")
     if interface.pmr & ~interface.priority_mask:
         raise InvariantError(f"{name}: PMR {interface.pmr:#x} has unimplemented bits")
-    # Of equal ones Group 0 is first, then Secure Group 1.
-    lowest = min(
-        (held.running, not _has_active_nmi(held), held.number == GROUP1, held.number) for held in interface.groups
-    )
-    if interface.running != lowest[0] or (lowest[0] != IDLE_PRIORITY and interface.running_group != lowest[3]):
-        raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest[0]:#x}")
+    highest_active = min(interface.groups, key=_rank_of_active)
+    lowest = highest_active.running
+    if interface.running != lowest or (
+        lowest != IDLE_PRIORITY and interface.running_group != highest_active.number
+    ):
+        raise InvariantError(f"{name}: runs at {interface.running:#x}, should at {lowest:#x}")
     for group, held in enumerate(interface.groups):
         if held.number != group:
             raise InvariantError(f"{name}: Group {group} is numbered {held.number}")
@@ -227,16 +235,23 @@ def _check_interface(interface: CpuInterface, groups: list[set[int]]) -> None:
             raise InvariantError(f"{name}: active priorities {active:#x}")
         highest = (active & -active).bit_length() - 1
         running = highest * (256 // held.levels) if active else IDLE_PRIORITY
-        if _has_active_nmi(held):
-            running = 0
+        if isinstance(held, NmiGroupState) and held.nmi_active and (held.nmi_first or held.nmi_priority < running):
+            running = held.nmi_priority
         if held.running != running:
             raise InvariantError(
                 f"{name}: Group {group} runs at {held.running:#x}, active priorities are {active:#x}"
             )
 
 
-def _has_active_nmi(group: GroupState) -> bool:
-    return isinstance(group, NmiGroupState) and group.nmi_active
+def _rank_of_active(group: GroupState) -> tuple[bool, int, bool, bool]:
+    """What active priorities of several groups are sorted by.
+
+    Of equal ones those with superpriority come first, then Group 0, then Secure Group 1.
+    """
+    first = runs_nmi = False
+    if isinstance(group, NmiGroupState):
+        first, runs_nmi = group.nmi_active and group.nmi_first, group.runs_nmi()
+    return not first, group.running, not runs_nmi, group.number == GROUP1
 
 
 def _check_preemption(name: str, group: GroupState, first: GroupState) -> None:

@@ -1,7 +1,7 @@
 """What must hold of virtual CPU interfaces between any two operations, from their list registers alone."""
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
-from vgic.cpu_interface.nmi import NmiGroupState
+from vgic.cpu_interface.nmi import NmiGroupState, signals_nmi
 from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, NO_KEY
 from vgic.cpu_interface.virtual_control import VirtualControl
@@ -42,8 +42,8 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
     outputs = signals and group == GROUP1, signals and group == GROUP0
     if (interface.irq, interface.fiq) != outputs:
         raise InvariantError(f"{name}: IRQ and FIQ are {interface.irq, interface.fiq}, not {outputs}")
-    if isinstance(interface, NmiListRegisterInterface) and interface.nmi != (signals and superior):
-        raise InvariantError(f"{name}: its IRQ has superpriority: {interface.nmi}, not {signals and superior}")
+    if signals_nmi(interface) != (signals and superior):
+        raise InvariantError(f"{name}: its IRQ has superpriority: {not (signals and superior)}")
     asserted = not interface.silent and control.status() != 0
     line = private.words[0].line >> maintenance_intid & 1 != 0
     if control.maintenance != asserted or line != asserted:

@@ -65,7 +65,6 @@ def test_a_vm_has_nmis_where_it_is_asked_for_them() -> None:
     [
         ({"profile": vgic.KVM, "a3v": False}, "the profile kvm has no NMIs, and nmi is True"),
         ({"profile": vgic.QEMU}, "the profile qemu has no NMIs, and nmi is True"),
-        ({"security": "two"}, "NMIs with two Security states are not modelled: nmi is True, and security is two"),
         ({"nmi": 1}, "nmi is True or False, not 1"),
     ],
 )

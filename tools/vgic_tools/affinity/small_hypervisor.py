@@ -2,21 +2,25 @@
 
 The best pending interrupt is always in a list register, then what is active, then what else is pending. What has no
 place waits here: a maintenance interrupt asks for it when no list register is pending any more (NPIE), and EOIcount
-tells which active one without a place has ended (LRENPIE).
+tells which active one without a place has ended (LRENPIE). So it is with EOImode 0, where they end in the order of
+priorities; with EOImode 1 they end in any, and meanwhile the guest's writes of ICV_DIR_EL1 are trapped (TDIR).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import vgic
-from vgic.layouts.ich import HCR, LR, VMCR
+from vgic.layouts.ich import HCR, VMCR
+from vgic.layouts.nmi import LR
 
 __all__ = ["Counts", "SmallHypervisor"]
 
 _EN: Final = HCR.mask("En")
 _NPIE: Final = HCR.mask("NPIE")
 _LRENPIE: Final = HCR.mask("LRENPIE")
+_TDIR: Final = HCR.mask("TDIR")
 _EOI_COUNT_LSB: Final = 27
+_VEOIM: Final = VMCR.mask("VEOIM")
 _OPEN: Final = VMCR.encode({"VPMR": 0xF8, "VENG0": 1, "VENG1": 1})
 _STATE_LSB: Final = 62
 _ASKS: Final = 1 << 9
@@ -30,7 +34,7 @@ class Counts:
     """What the hypervisor did."""
 
     exits: int = 0
-    """The guest was stopped: an interrupt arrived for it, or maintenance was asked for."""
+    """The guest was stopped: an interrupt arrived for it, maintenance was asked for, or it was trapped."""
     maintenance: int = 0
     """Those of them that were maintenance interrupts."""
     reads: int = 0
@@ -47,6 +51,8 @@ class _Virtual:
     intid: int
     priority: int
     group: int
+    nmi: bool = False
+    """It has superpriority."""
     pending: bool = False
     active: bool = False
     held_back: bool = False
@@ -59,16 +65,26 @@ class _Virtual:
 
 
 class SmallHypervisor:
-    """It runs on a machine of one PE. Its guest is given the interrupts of `priorities`: by INTID, 8 bits each."""
+    """It runs on a machine of one PE. Its guest is given the interrupts of `priorities`: by INTID, 8 bits each.
+
+    Those of `nmis`, which are in Group 1, have superpriority.
+    """
 
     def __init__(
-        self, list_registers: int, priorities: dict[int, int], groups: dict[int, int] | None = None
+        self,
+        list_registers: int,
+        priorities: dict[int, int],
+        groups: dict[int, int] | None = None,
+        nmis: frozenset[int] = frozenset(),
     ) -> None:
-        self.gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), spis=32, list_registers=list_registers))
+        topology = vgic.Topology.kvm(1)
+        self.gic = vgic.Gic(vgic.Config(topology, spis=32, list_registers=list_registers, nmi=bool(nmis)))
+        self.tell_sctlr(False)
         self.counts = Counts()
         groups = groups or {}
         self._virtual = {
-            intid: _Virtual(intid, priority, groups.get(intid, 1)) for intid, priority in priorities.items()
+            intid: _Virtual(intid, priority, groups.get(intid, 1), intid in nmis)
+            for intid, priority in priorities.items()
         }
         self._listed: list[_Virtual] = []
         """What is in each list register, from the first on."""
@@ -85,8 +101,15 @@ class SmallHypervisor:
 
     def write(self, register: int, value: int) -> None:
         """An MSR of the guest."""
-        self.gic.icv_write(0, register, value)
+        if register == vgic.ICC_DIR_EL1 and self.gic.sysreg_reach(0, register) is vgic.Reach.EL2:
+            self._deactivate(value)
+        else:
+            self.gic.icv_write(0, register, value)
         self._maintain()
+
+    def tell_sctlr(self, nmi: bool) -> None:
+        """The guest has this in SCTLR_EL1.NMI."""
+        self.gic.set_pe_state(0, vgic.PeState(1, hcr_imo=True, hcr_fmo=True, sctlr_nmi=nmi))
 
     @property
     def outputs(self) -> tuple[bool, bool]:
@@ -103,6 +126,14 @@ class SmallHypervisor:
         self._flush()
         self._maintain()
         return not merged
+
+    def _deactivate(self, intid: int) -> None:
+        """What the guest wants of ICV_DIR_EL1, wherever the interrupt is."""
+        self._fold()
+        virtual = self._virtual.get(intid)
+        if virtual is not None and self._read(vgic.ICH_VMCR_EL2) & _VEOIM:
+            virtual.active = False
+        self._flush()
 
     def _maintain(self) -> None:
         """Take maintenance interrupts, until there is nothing to do."""
@@ -143,7 +174,8 @@ class SmallHypervisor:
             fields = {
                 "State": _ACTIVE if virtual.held_back else virtual.state,
                 "Group": virtual.group,
-                "Priority": virtual.priority,
+                "NMI": int(virtual.nmi),
+                "Priority": 0 if virtual.nmi else virtual.priority,
                 "pINTID": _ASKS if virtual.held_back else 0,
                 "vINTID": virtual.intid,
             }
@@ -156,7 +188,7 @@ class SmallHypervisor:
         if waits:
             control |= _NPIE
         if any(virtual.active for virtual in left_out):
-            control |= _LRENPIE
+            control |= _LRENPIE | _TDIR
         self._write(vgic.ICH_HCR_EL2, control)
 
     def _read(self, register: int) -> int:
@@ -166,6 +198,6 @@ class SmallHypervisor:
         self.gic.sysreg_write(0, register, value)
 
 
-def _order(virtual: _Virtual) -> tuple[int, int]:
+def _order(virtual: _Virtual) -> tuple[bool, int, int]:
     """Which is taken first."""
-    return virtual.priority, virtual.intid
+    return not virtual.nmi, 0 if virtual.nmi else virtual.priority, virtual.intid

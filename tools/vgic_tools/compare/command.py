@@ -80,6 +80,7 @@ def compare_command(
     vgic compare qemu --secure
     vgic compare qemu --virtualization
     vgic compare qemu --nmi
+    vgic compare qemu --secure --nmi
     vgic compare qemu --virtualization --nmi
     vgic compare kvm --kernel 6.1
     vgic compare --case vgic-case-7.jsonl

@@ -101,6 +101,9 @@ def sweep(model: Model) -> list[Operation]:
 class HypervisorOperations:
     """Draws operations."""
 
+    _kept_out = BELOW_THE_LOWEST
+    """What is never set of ICH_VMCR_EL2."""
+
     def __init__(self, random: Random, gic: vgic.Gic) -> None:
         self._random = random
         self._gic = gic
@@ -199,7 +202,7 @@ class HypervisorOperations:
             value = random.getrandbits(64)
             if random.random() < 0.7:
                 value |= 0xFF << 24 | BOTH_GROUPS
-            yield Msr(cpu, ich.ICH_VMCR_EL2, value & ~BELOW_THE_LOWEST, EL2)
+            yield Msr(cpu, ich.ICH_VMCR_EL2, value & ~self._kept_out, EL2)
         elif kind == 5:
             yield Msr(cpu, ich.ICH_HCR_EL2, ENABLED, EL2)
         elif kind == 6:

@@ -1,6 +1,7 @@
 """Seeded random operations of machines with EL2 and NMIs: a hypervisor's, and its guest's, which takes NMIs.
 
-As in hypervisors.py; and no interrupt of Group 0 has superpriority, which QEMU half has (rules NMI-2, VCPU-29).
+As in hypervisors.py, but that VPMR may let the lowest priority through; and no interrupt of Group 0 has
+superpriority, which QEMU half has (rules NMI-2, VCPU-29).
 """
 
 from collections.abc import Iterator
@@ -45,6 +46,9 @@ def _sweep(model: Model) -> list[Operation]:
 
 class ListedNmiOperations(HypervisorOperations):
     """Draws operations."""
+
+    # A QEMU that has NMIs keeps the active bit of the lowest priority (rule VCPU-27).
+    _kept_out = 0
 
     def __init__(self, random: Random, gic: vgic.Gic) -> None:
         super().__init__(random, gic)

@@ -9,7 +9,8 @@ from random import Random
 from typing import Final
 
 import vgic
-from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.nmi_registers import nmi_active
 from vgic.layouts import icc
 from vgic_tools.compare.accesses import DISTRIBUTOR, ICACTIVER, IGROUPR, ISENABLER, ISPENDR, SGI_BASE, Access
 from vgic_tools.compare.engine import Life
@@ -102,7 +103,7 @@ class NmiOperations(GuestOperations):
                 self._taken[cpu].append((best.group, best.intid))
                 del self._taken[cpu][:-8]
             yield Mrs(cpu, vgic.ICC_NMIAR1_EL1)
-        elif self._runs_nmi(cpu) and kind < 10:
+        elif nmi_active(gic.interface(cpu), GROUP1) and kind < 10:
             yield from self._finish_nmi(cpu)
         elif kind < 7:
             yield self._pend(random.choice((0, random.randrange(1 + gic.config.spis // 32))))
@@ -117,10 +118,6 @@ class NmiOperations(GuestOperations):
         else:
             base = random.choice((gic.config.gicd_base, gic.redistributor_bases[cpu] + SGI_BASE))
             yield Load(cpu, base + INMIR + 4 * random.randrange(12), 4)
-
-    def _runs_nmi(self, cpu: int) -> bool:
-        interface = self._gic.interface(cpu)
-        return isinstance(interface, NmiInterface) and interface.nmi_active()
 
     def _finish_nmi(self, cpu: int) -> Iterator[Operation]:
         """End what nothing else may interrupt, or there would be nothing to see for long."""

@@ -20,7 +20,7 @@ from vgic_tools.compare.sources import saved_now_and_then
 from vgic_tools.judges.pe_places import is_virtual, leaves_irqs, place_of, places_of
 from vgic_tools.judges.protocol import Line, Load, Machine, Model, Mrs, Msr, Operation, Store
 
-__all__ = ["two_state_lives"]
+__all__ = ["DS", "EL1", "EL3", "EL3_NON_SECURE", "IGRPMODR", "TwoStateOperations", "two_state_lives"]
 
 STAY: Final = 4
 """Operations, on average, before a PE goes somewhere else."""
@@ -52,7 +52,7 @@ def two_state_lives(seed: int, areas: frozenset[str], cpus: int | None, version:
 def _operations(name: str, machine: Machine, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
     def drawn(model: Model) -> Iterator[Operation]:
         random = Random(f"{name}/operations")
-        source = _Source(random, model.gic, areas, places_of(machine))
+        source = TwoStateOperations(random, model.gic, areas, places_of(machine))
         yield from saved_now_and_then(random, source.without_end(), areas)
 
     return drawn
@@ -65,7 +65,7 @@ def _sweep(model: Model) -> list[Operation]:
     return [read._replace(place=place) for place in (EL3, EL1) for read in reads]
 
 
-class _Source(GuestOperations):
+class TwoStateOperations(GuestOperations):
     """Draws operations."""
 
     def __init__(self, random: Random, gic: vgic.Gic, areas: frozenset[str], places: tuple[int, ...]) -> None:

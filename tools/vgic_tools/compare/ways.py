@@ -152,6 +152,12 @@ def _nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str)
     return nmi_lives(seed, areas, cpus, version)
 
 
+def _two_state_nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.two_state_nmis import two_state_nmi_lives
+
+    return two_state_nmi_lives(seed, areas, cpus, version)
+
+
 def _attributes(kernel: str) -> Judge:
     from vgic_tools.judges.kvm import AttributesOfKvm
 
@@ -244,6 +250,20 @@ WAYS: Final = {
             1000,
             has="nmi",
             draws=_nmi_lives,
+        ),
+        Way(
+            "secure-nmi",
+            "qemu",
+            frozenset({"mmio", "cpu-interface", "lines", "sgis", "state"}),
+            frozenset({"mmio", "cpu-interface", "lines", "sgis"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _renewed,
+            _beside_placed_nmis,
+            (LateOutputs,),
+            NEWER,
+            2500,
+            has="secure and nmi",
+            draws=_two_state_nmi_lives,
         ),
         Way(
             "listed-nmi",

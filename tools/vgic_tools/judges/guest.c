@@ -14,6 +14,7 @@
 enum {
 	RAM = 0x40200000, /* where the image begins */
 	MOST_VCPUS = 16,
+	MASKED = 0x23c1, /* of SPSR_ELx: ALLINT, DAIF, and SP_ELx */
 };
 
 enum kind { PAUSE, READ, WRITE, MRS, MSR, WAIT };
@@ -67,7 +68,7 @@ static volatile struct header {
  * comes back by SMC or HVC. An interrupt that is not masked there comes back at once.
  *
  * Each routine is an instruction and a return: loads and stores of X0 at X2, an MRS and an MSR of X0 for each of the
- * 2048 registers with op0 3 and op1 0, and the 128 with op1 4 or 6 and CRn 12.
+ * 2048 registers with op0 3 and op1 0, and with op1 4 or 6 the 128 of CRn 1 and, next to them, the 128 of CRn 12.
  */
 asm(".text\n"
     ".macro step_over el\n"
@@ -168,11 +169,15 @@ asm(".text\n"
     ".endm\n"
     "	.balign 2048\n"
     "routines mrs_el1, 0xd5380000, 0, 2048\n"
-    "routines mrs_el2, 0xd5380000, 0x2600, 128\n"
-    "routines mrs_el3, 0xd5380000, 0x3600, 128\n"
+    "routines mrs_el2, 0xd5380000, 0x2080, 128\n"
+    "routines mrs_gic2, 0xd5380000, 0x2600, 128\n"
+    "routines mrs_el3, 0xd5380000, 0x3080, 128\n"
+    "routines mrs_gic3, 0xd5380000, 0x3600, 128\n"
     "routines msr_el1, 0xd5180000, 0, 2048\n"
-    "routines msr_el2, 0xd5180000, 0x2600, 128\n"
-    "routines msr_el3, 0xd5180000, 0x3600, 128\n"
+    "routines msr_el2, 0xd5180000, 0x2080, 128\n"
+    "routines msr_gic2, 0xd5180000, 0x2600, 128\n"
+    "routines msr_el3, 0xd5180000, 0x3080, 128\n"
+    "routines msr_gic3, 0xd5180000, 0x3600, 128\n"
     "loads:	ldrb	w0, [x2]\n"
     "	ret\n"
     "	ldrh	w0, [x2]\n"
@@ -196,11 +201,13 @@ extern routine mrs_el1[], mrs_el2[], mrs_el3[], msr_el1[], msr_el2[], msr_el3[],
 
 static routine *of_register(unsigned encoding, routine *el1, routine *el2, routine *el3)
 {
+	const unsigned of_gic = encoding >> 10 & 1, place = of_gic << 7 | (encoding & 127);
+
 	switch (encoding >> 11 & 7) {
 	case 4:
-		return el2 + (encoding & 127);
+		return el2 + place;
 	case 6:
-		return el3 + (encoding & 127);
+		return el3 + place;
 	default:
 		return el1 + (encoding & 2047);
 	}
@@ -257,7 +264,7 @@ static uint64_t call(routine *called, unsigned place, uint64_t address, uint64_t
 	register uint64_t x0 asm("x0") = value;
 	register routine *x1 asm("x1") = called;
 	register uint64_t x2 asm("x2") = address;
-	register uint64_t x3 asm("x3") = 0x23c1 | (place & EL) << 2; /* ALLINT, too, where there is FEAT_NMI */
+	register uint64_t x3 asm("x3") = MASKED | (place & EL) << 2;
 
 	if (here)
 		asm volatile("blr %1\n\tdsb sy\n\tisb\n\tmrs %3, isr_el1"

@@ -124,8 +124,8 @@ def wait(address: int, value: int) -> Operation:
 
 
 def _checked(encoding: int) -> int:
-    """The guest has instructions for registers with op0 3 and op1 0, and for those of a GIC at EL2 and EL3."""
-    if encoding & ~0x7FF != 0xC000 and encoding & ~0x7F not in (0xE600, 0xF600):
+    """The guest has instructions for registers of op0 3 and op1 0, and those of EL2 and EL3 with CRn 1 or 12."""
+    if encoding & ~0x7FF != 0xC000 and encoding & ~0x7F not in (0xE080, 0xE600, 0xF080, 0xF600):
         raise ValueError(f"system register {encoding:#x}: the guest has no instruction for it")
     return encoding
 

@@ -18,8 +18,8 @@ from mypy_extensions import i64
 from vgic import Gic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import is_superior
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.nmi import priority_of, signals_nmi
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
 from vgic.intids import FIRST_LPI
 from vgic_tools.replay.outcomes import OFFERS, OUTPUTS
 
@@ -114,13 +114,11 @@ class _Pe:
         key = interface.best_key
         offer: i64 = _NO_OFFER
         if key != NO_KEY:
-            # Superpriority is half a priority better than 0.
-            priority = key >> PRIORITY_LSB if key > 0 else 0
-            offer = priority << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
+            offer = priority_of(key) << _PRIORITY_SHIFT | (key & INTID_MASK) << _INTID_SHIFT
             offer |= interface.best_in.number
         state = offer << 2
         # QEMU has another output for what has superpriority, which its traces do not show.
-        if interface.irq and not is_superior(interface.signalled_key):
+        if interface.irq and not signals_nmi(interface):
             state |= 2
         if interface.fiq:
             state |= 1

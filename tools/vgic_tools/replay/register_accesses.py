@@ -81,6 +81,8 @@ class RegisterAccesses:
         else:
             # Reads of other registers change nothing, so it does not matter on which side they are logged.
             self._operations.logged_first(index)
+            if self._takes_virtual_nmi(register, cpu):
+                self._learn_sctlr(cpu, value == NMI_WAITS)
             self._compare(register, cpu, value, index)
 
     def _acknowledge(self, register: SystemRegister, cpu: i64, value: int, index: i64) -> None:
@@ -95,8 +97,13 @@ class RegisterAccesses:
         if not _SPECIAL_FIRST <= value <= _SPECIAL_LAST:
             self._counts.taken(cpu, _kind(value))
 
+    def _takes_virtual_nmi(self, register: SystemRegister, cpu: i64) -> bool:
+        """True where a guest would take an NMI, unless its SCTLR_EL1.NMI is 1."""
+        takes = self._has_nmis and register.virtual and register.encoding == vgic.ICC_IAR1_EL1
+        return takes and self._gic.virtual_nmi(cpu)
+
     def _learn_sctlr(self, cpu: i64, nmi: bool) -> None:
-        """Tell the model SCTLR_ELx.NMI, which no event does but what ICC_IAR1_EL1 returns of an NMI (NMI-5)."""
+        """Tell the model SCTLR_ELx.NMI, which no event does but what IAR1 returns of an NMI (NMI-5, VCPU-30)."""
         if pe_states.learn_sctlr_nmi(self._gic, cpu, nmi):
             self._result.accepted["SCTLR_ELx.NMI, which only acknowledgements of NMIs tell"] += 1
 
