@@ -1,6 +1,6 @@
 """What a CPU interface has to know of its PE, which its embedder tells (rule PE-1 in specs/pe_states.md).
 
-With one Security state and no virtualisation nothing depends on it, and nobody needs to tell it.
+With one Security state and no virtual CPU interface nothing depends on it, and nobody needs to tell it.
 """
 
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from typing import Final
 from vgic.arguments import check_integer
 from vgic.errors import ConfigError
 
-__all__ = ["AFTER_RESET", "PeState"]
+__all__ = ["AFTER_RESET", "AT_EL2_AFTER_RESET", "PeState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,5 @@ class PeState:
 
 AFTER_RESET: Final = PeState(el=3, secure=True)
 """Where a PE with EL3 begins."""
+AT_EL2_AFTER_RESET: Final = PeState(el=2)
+"""Where one begins that has EL2 and no EL3."""
