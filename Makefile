@@ -41,8 +41,9 @@ boots: $(VENV)/dev ## Boot Debian's kernels on many topologies, replay what is r
 host-pairs: $(VENV)/dev ## Restore VMs on live KVM hosts, every ordered pair of them, and count the verdicts.
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_pairs
 
-judged: $(VENV)/dev ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu secure newer isolation.
-	PYTHONPATH=tests/helpers $(BIN)/python -m live_figures $(PARTS)
+# On the compiled core, which -P lets be found before the source here.
+judged: $(COMPILED)/installed ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu secure newer isolation.
+	PYTHONPATH=tests/helpers $(COMPILED)/bin/python -P -m live_figures $(PARTS)
 
 lint: $(VENV)/dev ## Check format, style and types.
 	$(BIN)/ruff format --check .

@@ -9,7 +9,10 @@ import vgic
 from isolation_twins import run_beside_a_twin, run_with_other_secrets
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
+from vgic.interrupts.extended import _Extended
+from vgic.interrupts.registers import BankOwner
 from vgic.interrupts.words import FullWord
+from vgic.lpis.priorities import LpiPriorities
 from vgic.redistributor import frame as redistributor
 
 pytestmark = pytest.mark.skipif(
@@ -19,6 +22,10 @@ pytestmark = pytest.mark.skipif(
 
 def everything(self: object, *arguments: object) -> int:
     return guards.EVERYTHING
+
+
+def as_secure(self: _Extended, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
+    self.word.put(self.bank_of(owner), index, value, mask, True)
 
 
 FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any]]]] = {
@@ -47,6 +54,10 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any]]]] = {
     "control-shown": (distributor._ControlOfTwoStates, "view", distributor._Control.view),
     # A PE can be made to decline Secure interrupts.
     "declining-reached": (redistributor._ControlGuard, "seen", everything),
+    # Extended interrupts are not guarded.
+    "extended-reached": (_Extended, "put", as_secure),
+    # LPIs have all priorities, those of Secure interrupts too.
+    "lpis-first": (LpiPriorities, "set_lower_half", lambda self, lower: None),
     # Whatever its group, an interrupt is everybody's.
     "groups-ignored": (FullWord, "reached", lambda self, level: self.implemented),
 }

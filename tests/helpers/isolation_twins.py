@@ -8,30 +8,25 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import vgic
+from isolated_vm import BITS, CPUS, FIRSTS, LPIS, SHARED, address, isolated_vm, registers
 from isolation import (
-    ACKNOWLEDGING,
-    BITS,
     CONTROLS,
-    CPUS,
     DS,
-    FIRST_SPI,
     MESSAGES,
     NONSECURE_ALONE,
     SENDING,
-    SPIS,
     USUALLY_ALL,
     Operation,
     Operations,
     Scenario,
-    frame,
     perform,
     secure_state,
 )
-from offsets import BANK, GICR
+from offsets import GICR
 
 __all__ = ["Lived", "run_beside_a_twin", "run_beside_one_state", "run_with_other_secrets"]
 
-ROUND: Final = 200
+ROUND: Final = 500
 """Operations between two comparisons of everything."""
 
 
@@ -42,6 +37,8 @@ class Lived(NamedTuple):
     """Operations of the Non-secure state."""
     taken: int
     """Interrupts that it took."""
+    lpis: int
+    """Those of them that were LPIs."""
     secure_taken: int
     """Those that Secure software took."""
 
@@ -54,10 +51,12 @@ def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
     source = Operations(scenario, gic, rng)
     read = nonsecure = 0
     taken = {True: 0, False: 0}
+    lpis = 0
     for count, operation in enumerate(source.some(operations, 0.35, not opened), 1):
         got = perform(gic, operation)
-        if operation.kind == "mrs" and operation.place in ACKNOWLEDGING:
-            taken[operation.secure] += got < vgic.SPURIOUS
+        if source.took(operation, got):
+            taken[operation.secure] += 1
+            lpis += got >= LPIS.start
         if not operation.secure:
             nonsecure += 1
         else:
@@ -71,7 +70,7 @@ def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
     # There was something to be changed, and what is Non-secure was.
     assert secure_state(gic, scenario)
     assert gic.save() != twin.save()
-    return Lived(nonsecure, taken[False], taken[True])
+    return Lived(nonsecure, taken[False], lpis, taken[True])
 
 
 def with_other_secrets(operation: Operation, scenario: Scenario, rng: random.Random) -> Operation:
@@ -81,17 +80,17 @@ def with_other_secrets(operation: Operation, scenario: Scenario, rng: random.Ran
     if operation.place in (*SENDING, vgic.ICC_DIR_EL1):
         return operation  # It may be about Non-secure interrupts.
     if operation.place & 0xFFFF in MESSAGES and operation.kind == "write":
-        secure = [i for i in range(FIRST_SPI, FIRST_SPI + SPIS) if scenario.groups[0, i].secure]
+        secure = [i for i in SHARED if scenario.groups[0, i].secure]
         return operation._replace(value=rng.choice(secure)) if operation.value in secure else operation
     return operation._replace(value=operation.value ^ rng.getrandbits(64) & operation.compared)
 
 
 def nonsecure_view(gic: vgic.Gic) -> Iterator[int]:
     """All that Non-secure reads of memory show."""
-    for offset, bits in BITS.values():
+    for name, (_, bits) in BITS.items():
         for cpu in range(CPUS):
-            for first in range(FIRST_SPI if bits == 64 else 0, FIRST_SPI + SPIS, max(1, 32 // bits)):
-                yield gic.read(frame(gic, cpu, first) + offset + first * bits // 8, max(4, bits // 8))
+            for first in FIRSTS[name]:
+                yield gic.read(address(gic, cpu, name, first), max(4, bits // 8))
     for device, offset in CONTROLS:
         for base in [gic.config.gicd_base] if device == "GICD" else gic.redistributor_bases:
             yield gic.read(base + offset, 4)
@@ -113,20 +112,20 @@ def run_with_other_secrets(seed: str, operations: int) -> None:
             other.check()
             assert list(nonsecure_view(gic)) == list(nonsecure_view(other)), count
     assert secure_state(gic, scenario) != secure_state(other, scenario)
-    assert sum(value != 0 for value in nonsecure_view(gic)) > SPIS
+    assert sum(value != 0 for value in nonsecure_view(gic)) > len(SHARED)
 
 
 def run_beside_one_state(seed: str, operations: int) -> None:
     """A VM in which GICD_CTLR.DS was set does what one of one Security state does."""
     rng = random.Random(seed)
-    joined = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), SPIS, security="two"))
+    joined, one = isolated_vm(True), isolated_vm(False)
     joined.write(joined.config.gicd_base, 4, DS, secure=True)
-    one = vgic.Gic(vgic.Config(vgic.Topology.kvm(CPUS), SPIS))
     for cpu in range(CPUS):
         joined.set_pe_state(cpu, vgic.PeState(el=1))
         for gic in (joined, one):
             gic.write(gic.redistributor_bases[cpu] + GICR.WAKER, 4, 0)
-            gic.write(gic.config.gicd_base + BANK.ISENABLER + 4, 4, 0xFFFF_FFFF)
+            for first in registers(cpu, "ISENABLER"):
+                gic.write(address(gic, cpu, "ISENABLER", first), 4, 0xFFFF_FFFF)
             for register in USUALLY_ALL:
                 gic.sysreg_write(cpu, register, 0xFF)
     taken = 0
@@ -135,6 +134,7 @@ def run_beside_one_state(seed: str, operations: int) -> None:
         secure = rng.random() < 0.5
         got, expected = (perform_on_pes_of_one_state(gic, operation, secure) for gic in (joined, one))
         assert got == expected, (count, operation, hex(got), hex(expected))
+        source.took(operation, got)
         for cpu in range(CPUS):
             assert joined.outputs(cpu) == one.outputs(cpu), (count, operation)
             taken += any(one.outputs(cpu))

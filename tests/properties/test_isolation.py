@@ -20,6 +20,7 @@ def test_the_secure_state_is_that_of_a_twin_at_length(opened: bool) -> None:
     lives = [run_beside_a_twin(f"long {seed} {opened}", 4_000, opened) for seed in range(50)]
     assert opened or sum(life.taken for life in lives) > 500
     assert opened or sum(life.secure_taken for life in lives) > 500
+    assert opened or sum(life.lpis for life in lives) > 50
 
 
 @pytest.mark.rule("SEC-14")
