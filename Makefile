@@ -67,18 +67,16 @@ $(COMPILED)/installed: $(BUILT_FROM)
 	VGIC_COMPILE=1 $(COMPILED)/bin/pip install --quiet --disable-pip-version-check '.[dev]'
 	@touch $@
 
-# Tests of what is never compiled, or of what is put around it: on the compiled core they would show nothing new.
-NEVER_COMPILED := tests/faults tests/vgic/identity tests/vgic/host $(wildcard tests/tools/test_host_*.py \
-	tests/tools/test_mutants*.py tests/tools/test_affinity_*.py) tests/tools/machines tests/tools/snapshots tests/tools/exits \
-	$(addprefix tests/tools/test_,console.py pages.py perfetto.py replay_cluster.py report.py terminal.py timeline.py waveform.py) \
-	$(filter-out %/test_programs.py,$(wildcard tests/tools/guests/test_*.py)) \
-	$(addprefix tests/oracles/test_live_,caches.py capture.py common.py debug.py debugfs.py errata.py guest.py hypercalls.py \
-		identity.py logs.py pairs.py stream.py)
+# Tests of what is compiled, and of what works with it at close hand; on the compiled core the others would show nothing new.
+COMPILED_TOO := tests/mmio $(filter-out tests/vgic/identity tests/vgic/host,$(wildcard tests/vgic/*)) tests/properties tests/recordings \
+	tests/test_compiled.py tests/test_documentation.py $(filter-out %_batch.py %_cluster.py,$(wildcard tests/tools/test_replay_*.py)) \
+	$(wildcard tests/tools/test_bench*.py tests/tools/test_compare*.py) tests/tools/guests/test_programs.py \
+	$(addprefix tests/tools/test_,cli.py evaluations.py evidence.py places.py) \
+	tests/oracles/test_cases.py $(addprefix tests/oracles/test_live_,nmis.py qemu.py qemu_its.py two_states.py)
 
 test-compiled: $(COMPILED)/installed ## Run the default test suite, and what is heavy, on the compiled core.
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) \
-		$(addprefix --ignore=,$(NEVER_COMPILED))
-	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m heavy -o pythonpath=tests/helpers $(BESIDE)
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m 'not slow' -o pythonpath=tests/helpers $(TOGETHER) $(COMPILED_TOO)
+	VGIC_COMPILE=1 $(COMPILED)/bin/pytest -m heavy -o pythonpath=tests/helpers $(BESIDE) tests/properties
 
 test-pythons: ## Run the tests of the library on the other Pythons that are supported, where they are installed.
 	.ci/pythons

@@ -62,7 +62,15 @@ from vgic.layouts.ich import (
     ICH_VTR_EL2,
 )
 from vgic.memory import GuestMemory, NoMemory, Ram, RamRegions
-from vgic.observer import IllegalSysReg, ItsObserver, NmiSink, Observer, VirtualLineSink, WakeObserver
+from vgic.observer import (
+    IllegalSysReg,
+    ItsObserver,
+    NmiSink,
+    Observer,
+    VirtualLineSink,
+    VirtualNmiSink,
+    WakeObserver,
+)
 from vgic.profiles import ARCH, KVM, KVM_7_2, PROFILES, QEMU, QEMU_10_0, Profile, profile_named
 from vgic.state.file import State
 from vgic.state.saving import SavedState
@@ -154,6 +162,7 @@ __all__ = [
     "VgicWarning",
     "VirtualControl",
     "VirtualLineSink",
+    "VirtualNmiSink",
     "WakeObserver",
     "profile_named",
     "sysreg",

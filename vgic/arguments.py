@@ -57,6 +57,7 @@ def check_protocols(lines: object, observer: object, memory: object) -> None:
     _check_methods("lines", lines, _LINES, "LineSink")
     _check_methods("lines", lines, _present(lines, _OPTIONAL_LINES), "VirtualLineSink")
     _check_methods("lines", lines, _present(lines, {"set_nmi": 2}), "NmiSink")
+    _check_methods("lines", lines, _present(lines, {"set_virtual_nmi": 2}), "VirtualNmiSink")
     _check_methods("observer", observer, _OBSERVER, "Observer")
     _check_methods("observer", observer, _present(observer, _OPTIONAL), "Observer")
     _check_methods("memory", memory, _MEMORY, "GuestMemory")

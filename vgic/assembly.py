@@ -15,6 +15,7 @@ from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
+from vgic.cpu_interface.nmi_virtual_registers import NmiVirtualRegisters
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_sysregs import TwoStateSystemRegisters
 from vgic.cpu_interface.two_states import TwoStateInterface
@@ -25,10 +26,11 @@ from vgic.distributor.frame import Distributor, distributor_frame
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import ALL_BITS, ExtendedPpis, InterruptBank, PrivateInterrupts
+from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
 from vgic.interrupts.nmis import NmiExtendedPpis, NmiPrivateInterrupts, NmiSharedInterrupts
 from vgic.interrupts.registers import Security
+from vgic.interrupts.words import ALL_BITS
 from vgic.intids import FIRST_EXTENDED_SPI, FIRST_SPI
 from vgic.its.commands import Targets
 from vgic.its.device import Its, its_frames
@@ -83,17 +85,14 @@ class Machine:
         self.forwarder = Forwarder(self.interfaces)
         bits = config.priority_bits if profile.stored_priority_bits is None else profile.stored_priority_bits
         priority_mask = 0xFF00 >> bits & 0xFF
-        records_line = profile.edge_records_line
         own, spis, ppis = PrivateInterrupts, SharedInterrupts, ExtendedPpis
         if config.nmi:
             own, spis, ppis = NmiPrivateInterrupts, NmiSharedInterrupts, NmiExtendedPpis
-        self.private = [own(cpu, priority_mask, records_line, self.forwarder) for cpu in cpus]
+        self.private = [own(cpu, config, priority_mask, self.forwarder) for cpu in cpus]
         self.extended_ppis: list[ExtendedPpis | None] = [None] * len(cpus)
         """Those of each vCPU, None where the VM has none."""
         if config.extended_ppis:
-            self.extended_ppis = [
-                ppis(cpu, config.extended_ppis, priority_mask, records_line, self.forwarder) for cpu in cpus
-            ]
+            self.extended_ppis = [ppis(cpu, config, priority_mask, self.forwarder) for cpu in cpus]
         one_of_n = OneOfN(self.interfaces, config.one_of_n_choice == "rotate")
         placement = SpiPlacement(one_of_n, self.forwarder)
         self.forwarder.placement = placement
@@ -143,7 +142,7 @@ class Machine:
         self.virtual_registers: VirtualRegisters | None = None
         if config.list_registers:
             self.hypervisor_registers = HypervisorRegisters(config)
-            self.virtual_registers = VirtualRegisters(config)
+            self.virtual_registers = (NmiVirtualRegisters if config.nmi else VirtualRegisters)(config)
             self.sysregs.add_faces(self.virtual_registers.slots)
             for interface, private in zip(self.interfaces, self.private, strict=True):
                 self.controls.append(VirtualControl(config, interface, private, lines))

@@ -11,6 +11,7 @@ from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.intids import FIRST_PPI, FIRST_SPI
 from vgic.layouts.gicd import PIDR2
+from vgic.layouts.ich import MAX_LIST_REGISTERS
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
@@ -46,7 +47,6 @@ SPI_ID_BITS: Final = 10
 EXTENDED_ID_BITS: Final = 13
 """Bits of an INTID of the extended ranges."""
 
-MAX_LIST_REGISTERS: Final = 16
 MAINTENANCE_PPI: Final = 25
 """The INTID that Arm's Base System Architecture gives the maintenance interrupt."""
 MIN_VIRTUAL_PRIORITY_BITS: Final = 5

@@ -25,6 +25,7 @@ from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NmiInterface
+from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, PRIORITY_LSB
 from vgic.cpu_interface.reach import Reach, reach_of
@@ -216,7 +217,7 @@ class Gic:
         control, registers = self.virtual_control(cpu), self._machine.virtual_registers
         value: int = ILLEGAL if registers is None else registers.read(control.interface, register)
         if value != ILLEGAL:
-            return value
+            return unsigned(value)
         if self._observer is not None:
             self._observer.illegal_sysreg(IllegalSysReg(cpu, register, None))
         return 0
@@ -459,6 +460,15 @@ class Gic:
         """
         interface = self.interface(cpu)
         return isinstance(interface, NmiInterface) and interface.nmi
+
+    def virtual_nmi(self, cpu: int) -> bool:
+        """True where the virtual IRQ of a vCPU stands for an interrupt with superpriority (rule VCPU-32).
+
+        Of SCTLR_EL1.NMI and PSTATE.ALLINT the same holds as for `nmi`. A sink of lines that has the method of
+        `VirtualNmiSink` is told of changes. Raises as `virtual_control` does.
+        """
+        interface = self.virtual_control(cpu).interface
+        return isinstance(interface, NmiListRegisterInterface) and interface.nmi
 
     def sgi_targets(self, cpu: int, register: int, value: int, secure: bool = False) -> list[int]:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.

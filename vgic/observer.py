@@ -5,7 +5,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from mmio import IllegalAccess
 from vgic.its.errors import ItsCommandError
 
-__all__ = ["IllegalSysReg", "ItsObserver", "NmiSink", "Observer", "VirtualLineSink", "WakeObserver"]
+__all__ = [
+    "IllegalSysReg",
+    "ItsObserver",
+    "NmiSink",
+    "Observer",
+    "VirtualLineSink",
+    "VirtualNmiSink",
+    "WakeObserver",
+]
 
 
 class IllegalSysReg(NamedTuple):
@@ -67,3 +75,11 @@ class NmiSink(Protocol):
 
     def set_nmi(self, cpu: int, nmi: bool) -> None:
         """The IRQ output of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""
+
+
+@runtime_checkable
+class VirtualNmiSink(VirtualLineSink, Protocol):
+    """A `VirtualLineSink` that is also told whether what is signalled as virtual IRQ has superpriority."""
+
+    def set_virtual_nmi(self, cpu: int, nmi: bool) -> None:
+        """The virtual IRQ of vCPU `cpu` stands for an interrupt with superpriority from now on, or no longer."""

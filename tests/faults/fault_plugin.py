@@ -18,7 +18,8 @@ from vgic.cpu_interface.interface import PREEMPTION, CpuInterface
 from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.distributor import frame as distributor
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import InterruptBank, InterruptWord, PrivateInterrupts
+from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
+from vgic.interrupts.words import InterruptWord
 from vgic.layouts import gicr
 from vgic.redistributor.frame import Redistributor
 from vgic.redistributor.sgi import SgiGenerator

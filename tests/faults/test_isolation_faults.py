@@ -9,7 +9,7 @@ import vgic
 from isolation_twins import run_beside_a_twin, run_with_other_secrets
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
-from vgic.interrupts.banks import InterruptWord
+from vgic.interrupts.words import FullWord
 from vgic.redistributor import frame as redistributor
 
 pytestmark = pytest.mark.skipif(
@@ -48,7 +48,7 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any]]]] = {
     # A PE can be made to decline Secure interrupts.
     "declining-reached": (redistributor._ControlGuard, "seen", everything),
     # Whatever its group, an interrupt is everybody's.
-    "groups-ignored": (InterruptWord, "reached", lambda self, level: self.implemented),
+    "groups-ignored": (FullWord, "reached", lambda self, level: self.implemented),
 }
 
 SEEDS: Final = 40

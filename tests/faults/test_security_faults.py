@@ -16,7 +16,8 @@ from vgic.cpu_interface.registers import ActivePriorityWord, BinaryPoint, OfGrou
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
-from vgic.interrupts.banks import InterruptWord, PrivateInterrupts
+from vgic.interrupts.banks import PrivateInterrupts
+from vgic.interrupts.words import FullWord
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,7 +62,7 @@ def everything(self: Any, owner: Any, index: int, *_: object) -> int:
     return guards.EVERYTHING
 
 
-def one_less(self: InterruptWord, level: int) -> int:
+def one_less(self: FullWord, level: int) -> int:
     opened = {1: -1, 2: self.access_low | self.access_high, 3: self.access_high}
     return self.group1 | opened.get(level, 0)
 
@@ -103,7 +104,7 @@ FAULTS: Final[dict[str, tuple[Any, str, Callable[..., Any]]]] = {
     # Every field of an interrupt is open to it.
     "fields-for-all": (guards._Bits, "fields", everything),
     # GICD_NSACR opens more than it says.
-    "nsacr-opens-more": (InterruptWord, "reached", one_less),
+    "nsacr-opens-more": (FullWord, "reached", one_less),
     # GICR_WAKER, GICD_IGROUPR and the like are.
     "secure-registers-for-all": (guards.SecureOnly, "seen", everything),
     # Priorities are shown as they are.

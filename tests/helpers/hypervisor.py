@@ -2,7 +2,8 @@
 
 import vgic
 from guest import Guest
-from vgic.layouts.ich import ICH, LR
+from vgic.layouts.ich import ICH
+from vgic.layouts.nmi import LR
 
 INVALID, PENDING, ACTIVE, BOTH = range(4)
 EN, UIE, LRENPIE, NPIE = (1 << bit for bit in range(4))
@@ -32,8 +33,9 @@ class Hypervisor(Guest):
         list_registers: int = 4,
         priority_bits: int = 5,
         vmcr: int = OPEN,
+        nmi: bool = False,
     ) -> None:
-        super().__init__(cpus, profile, priority_bits=priority_bits, list_registers=list_registers)
+        super().__init__(cpus, profile, priority_bits=priority_bits, list_registers=list_registers, nmi=nmi)
         for cpu in self.cpus:
             self.set_ich("ICH_HCR", EN, cpu)
             self.set_ich("ICH_VMCR", vmcr, cpu)
@@ -58,12 +60,14 @@ class Hypervisor(Guest):
         hw: int = 0,
         physical: int = 0,
         cpu: int = 0,
+        nmi: int = 0,
     ) -> None:
-        """Write a list register."""
+        """Write a list register; `nmi` is a bit that only a machine with NMIs has."""
         fields = {
             "State": state,
             "HW": hw,
             "Group": group,
+            "NMI": nmi,
             "Priority": priority,
             "pINTID": physical,
             "vINTID": intid,
@@ -85,6 +89,9 @@ class Hypervisor(Guest):
 
     def iar(self, group: int = 1) -> int:
         return self.icv((vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)[group])
+
+    def nmiar(self) -> int:
+        return self.icv(vgic.ICC_NMIAR1_EL1)
 
     def hppir(self, group: int = 1) -> int:
         return self.icv((vgic.ICC_HPPIR0_EL1, vgic.ICC_HPPIR1_EL1)[group])

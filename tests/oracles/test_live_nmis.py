@@ -1,4 +1,7 @@
-"""Guests of a running QEMU with NMIs do what they do in the model: `vgic compare qemu --nmi`, in small."""
+"""Guests of a running QEMU with NMIs do what they do in the model.
+
+`vgic compare qemu --nmi` and `vgic compare qemu --virtualization --nmi`, in small.
+"""
 
 import shutil
 
@@ -33,6 +36,19 @@ def test_guests_with_nmis_do_the_same(operations: int, seed: int) -> None:
     assert result.operations == operations
     assert result.changes > operations // 20
     assert sum(result.excused.values()) < 10 + operations // 5000
+
+
+@pytest.mark.rule("VCPU-29", "VCPU-30", "VCPU-31", "VCPU-32", "VCPU-33")
+@pytest.mark.parametrize(("operations", "seed"), [(6000, 1), pytest.param(50_000, 2, marks=pytest.mark.slow)])
+def test_guests_of_hypervisors_with_nmis_do_the_same(operations: int, seed: int) -> None:
+    way = WAYS["listed-nmi"]
+    comparison = way.open(str(QEMU))
+    with comparison.judge:
+        result = compare([(way, comparison, way.areas)], seed=seed, most=operations)
+    assert result.findings == {}
+    assert result.excused == {}
+    assert result.operations == operations
+    assert result.changes > operations // 20
 
 
 @pytest.mark.rule("NMI-9")

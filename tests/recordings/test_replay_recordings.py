@@ -35,6 +35,8 @@ RECORDINGS = [
     ("kvm_a57_smp1", "core"),
     pytest.param("kvm_a57_smp1", "full", marks=pytest.mark.slow),
     ("xen_smp2_its", "core"),
+    ("xen_smp2_quiet", "core"),
+    pytest.param("xen_smp2_quiet", "full", marks=pytest.mark.slow),
     ("fuzz_ds1_smp4", "core"),
     ("fuzz_ds1_smp4", "full"),
 ]
@@ -276,6 +278,17 @@ def test_the_command_says_so(machine: str) -> None:
             "xen_smp2_its",
             "core",
             {"ICC_IAR1": 11_373, "ICV_IAR1": 3_951, "ICH_VMCR_EL2": 3_334, "ICH_HCR_EL2": 7_407},
+        ),
+        pytest.param(
+            "xen_smp2_quiet",
+            "full",
+            {
+                "highest pending virtual interrupts": 26_038,
+                "virtual IRQ and FIQ outputs": 26_038,
+                "maintenance interrupts": 9_390,
+                "ICV_IAR1": 1_403,
+            },
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -469,6 +469,7 @@ def test_a_judge_that_breaks_is_no_divergence_for_the_shrinker() -> None:
         (["qemu", "--qemu", "/no/such"], "there is no /no/such that says its version"),
         (["kvm", "--secure"], "--secure is for the judge qemu"),
         (["kvm", "--virtualization"], "--virtualization is for the judge qemu"),
+        (["kvm", "--virtualization", "--nmi"], "--virtualization and --nmi are for the judge qemu"),
         (["qemu", "--secure", "--virtualization"], "are asked about one after the other"),
         (["kvm", "--kernel", "2.4"], "2.4"),
         (["--case", "none.jsonl"], "none.jsonl cannot be read"),

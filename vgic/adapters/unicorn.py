@@ -140,6 +140,9 @@ class GicAccess(Protocol):
     def reset_cpu(self, cpu: int) -> None:
         """PSCI CPU_ON."""
 
+    def set_pe_state(self, cpu: int, state: vgic.PeState) -> None:
+        """Where the PE is, which counts with two Security states."""
+
 
 class UnicornCpu:
     """A PE: an engine, and the state of its waiting for interrupts. `UnicornVm` makes them."""
@@ -178,6 +181,8 @@ class UnicornCpu:
             uc,
             [SPSR_EL1, UC_ARM64_REG_ELR_EL1, UC_ARM64_REG_PSTATE, UC_ARM64_REG_SP, SP_EL1, UC_ARM64_REG_PC],
         )
+        # Where a guest's accesses differ by that: it is never anywhere else than at Non-secure EL1 and EL0.
+        gic.set_pe_state(number, vgic.PeState())
         uc.hook_add(UC_HOOK_INTR, self._exception)
         for region in gic.map:
             self._map_frames(region.base, region.size)
@@ -442,8 +447,6 @@ class UnicornVm:
         for number in range(len(config.topology)):
             uc = engines()
             uc.mem_map_ptr(base, len(ram), UC_PROT_ALL, ctypes.addressof(self._held))
-            # Where a guest's accesses differ by that: it is never anywhere else than at Non-secure EL1 and EL0.
-            self.gic.set_pe_state(number, vgic.PeState())
             self.cpus.append(UnicornCpu(number, uc, self.gic, on_exception))
 
     def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:

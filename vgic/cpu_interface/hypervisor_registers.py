@@ -11,9 +11,10 @@ from mypy_extensions import i64
 from mmio import ILLEGAL
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.cpu_interface.virtual_registers import constant_fields
-from vgic.layouts import ich
+from vgic.layouts import ich, nmi
 
 __all__ = ["HypervisorRegister", "HypervisorRegisters"]
 
@@ -37,6 +38,10 @@ _VCBPR: Final = ich.VMCR.mask("VCBPR")
 _VENG0: Final = ich.VMCR.mask("VENG0")
 _VENG1: Final = ich.VMCR.mask("VENG1")
 
+_NMI_ACTIVE: Final = nmi.ICH_AP1R0.mask("NMI")
+
+_NMI: Final = nmi.LR.mask("NMI")
+_NMI_OF_GROUP_1: Final = _NMI | nmi.LR.mask("Group")
 _LR_PRIORITY_LSB: Final = 48
 _NARROW_INTIDS: Final = 0xFFFF
 _WIDE_INTIDS: Final = 0xFF_FFFF
@@ -152,6 +157,27 @@ class _ActivePriorities(HypervisorRegister):
         control.interface.groups[self.group].set_word(self.number, value)
 
 
+def _of_nmis(control: VirtualControl) -> NmiListRegisterInterface:
+    """The virtual CPU interface, as what those of a VM with NMIs are."""
+    assert isinstance(control.interface, NmiListRegisterInterface)
+    return control.interface
+
+
+class _NmiActivePriorities(_ActivePriorities):
+    """ICH_AP1R0_EL2 of a VM with NMIs (rule VCPU-31)."""
+
+    def __init__(self, kept: int, group: int, number: int) -> None:
+        super().__init__(kept | _NMI_ACTIVE, group, number)
+
+    def view(self, control: VirtualControl) -> int:
+        value = super().view(control)
+        return value | _NMI_ACTIVE if _of_nmis(control).nmi_active() else value
+
+    def keep(self, control: VirtualControl, value: int) -> None:
+        _of_nmis(control).set_nmi_active(value & _NMI_ACTIVE != 0)
+        super().keep(control, value & ~_NMI_ACTIVE)
+
+
 class _List(HypervisorRegister):
     def __init__(self, kept: int, number: int) -> None:
         super().__init__(kept)
@@ -164,6 +190,15 @@ class _List(HypervisorRegister):
         control.list_registers.registers[self.number].set_value(value)
 
 
+class _NmiList(_List):
+    """One whose field of the priority is RES0 where it has superpriority (rule VCPU-29)."""
+
+    def keep(self, control: VirtualControl, value: int) -> None:
+        if value & _NMI_OF_GROUP_1 == _NMI_OF_GROUP_1:
+            value &= ~(_PRIORITY_MASK << _LR_PRIORITY_LSB)
+        super().keep(control, value)
+
+
 class HypervisorRegisters:
     """The ICH_*_EL2 registers of a VM, shared by its vCPUs."""
 
@@ -172,6 +207,8 @@ class HypervisorRegisters:
         """Those that are state."""
         self._registers: dict[int, HypervisorRegister] = {}
         self._layouts = {layout.name: layout for layout in ich.ICH}
+        if config.nmi:
+            self._layouts.update({layout.name: layout for layout in nmi.ICH_NMI})
         self._writable = config.profile.writable
         fields = constant_fields(config)
         preemption_bits = min(config.priority_bits, _MAX_PREEMPTION_BITS)
@@ -193,11 +230,16 @@ class HypervisorRegisters:
         levels = 1 << preemption_bits
         for number in range(max(1, levels // _LEVELS_OF_A_WORD)):
             for group in (GROUP0, GROUP1):
-                self._add(f"ICH_AP{group}R<n>_EL2", _ActivePriorities(_WORD_MASK, group, number), number)
+                with_nmi = config.nmi and group == GROUP1 and number == 0
+                kind = _NmiActivePriorities if with_nmi else _ActivePriorities
+                self._add(f"ICH_AP{group}R<n>_EL2", kind(_WORD_MASK, group, number), number)
         absent = _WORD_MASK & ~(_WIDE_INTIDS if fields["IDbits"] else _NARROW_INTIDS)
         kept = self._kept("ICH_LR<n>_EL2", absent) & ~(reserved << _LR_PRIORITY_LSB)
+        if config.nmi:
+            kept |= _NMI
+        list_register = _NmiList if config.nmi and not config.profile.listed_nmi_has_priority else _List
         for number in range(config.list_registers):
-            self._add("ICH_LR<n>_EL2", _List(kept, number), number)
+            self._add("ICH_LR<n>_EL2", list_register(kept, number), number)
 
     def _kept(self, name: str, absent: int) -> int:
         """The bits of a register that are state: all but the absent ones, where the profile says nothing else."""

@@ -36,6 +36,7 @@ class ListRegister:
         "group",
         "hardware",
         "intid",
+        "key",
         "number",
         "pending",
         "physical",
@@ -64,6 +65,8 @@ class ListRegister:
         self.priority: i64 = value >> _PRIORITY_LSB & 0xFF
         self.physical: i64 = value >> _PHYSICAL_LSB & _PHYSICAL_MASK
         self.intid: i64 = value & _VIRTUAL_MASK
+        self.key: i64 = self.priority << PRIORITY_LSB | self.number
+        """How it is sorted among the pending ones (rule VCPU-5)."""
 
 
 class ListRegisters(ActivationBank):
@@ -71,9 +74,9 @@ class ListRegisters(ActivationBank):
 
     __slots__ = ("_physical", "registers")
 
-    def __init__(self, count: int, physical: CpuInterface) -> None:
-        super().__init__(0, count)
-        self.registers = [ListRegister(number) for number in range(count)]
+    def __init__(self, registers: list[ListRegister], physical: CpuInterface) -> None:
+        super().__init__(0, len(registers))
+        self.registers = registers
         self._physical = physical
         """The CPU interface of the PE."""
 
@@ -111,10 +114,8 @@ class ListRegisters(ActivationBank):
         """The lowest key, `priority << 25 | number`, of what is pending in a group and not active (rule VCPU-5)."""
         best: i64 = NO_KEY
         for register in self.registers:
-            if register.pending and not register.active and register.group == group:
-                key = register.priority << PRIORITY_LSB | register.number
-                if key < best:
-                    best = key
+            if register.pending and not register.active and register.group == group and register.key < best:
+                best = register.key
         return best
 
     def pending(self) -> i64:

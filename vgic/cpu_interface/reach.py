@@ -28,7 +28,7 @@ _GROUP0: Final = frozenset(
 _GROUP1: Final = frozenset(
     {
         *(icc.ICC_BPR1_EL1, icc.ICC_EOIR1_EL1, icc.ICC_HPPIR1_EL1, icc.ICC_IAR1_EL1, icc.ICC_IGRPEN1_EL1),
-        *range(icc.ICC_AP1R0_EL1, icc.ICC_AP1R0_EL1 + 4),
+        *(icc.ICC_NMIAR1_EL1, *range(icc.ICC_AP1R0_EL1, icc.ICC_AP1R0_EL1 + 4)),
     }
 )
 _SENDING: Final = frozenset({icc.ICC_SGI0R_EL1, icc.ICC_SGI1R_EL1, icc.ICC_ASGI1R_EL1})

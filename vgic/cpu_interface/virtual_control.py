@@ -12,10 +12,11 @@ from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1
 from vgic.cpu_interface.interface import CpuInterface, LineSink, Settler
 from vgic.cpu_interface.list_register_interface import ListRegisterInterface
-from vgic.cpu_interface.list_registers import ListRegisters
+from vgic.cpu_interface.list_registers import ListRegister, ListRegisters
+from vgic.cpu_interface.nmi_list_registers import NmiListRegister, NmiListRegisterInterface
 from vgic.interrupts.banks import PrivateInterrupts
 from vgic.layouts.ich import HCR, MISR
-from vgic.observer import VirtualLineSink
+from vgic.observer import VirtualLineSink, VirtualNmiSink
 from vgic.profiles import Profile
 
 __all__ = ["VirtualControl"]
@@ -52,17 +53,52 @@ class _VirtualLines:
         self._sink.set_virtual_lines(cpu, irq, fiq)
 
 
+class _VirtualNmiLines:
+    """The same, with whether the virtual IRQ has superpriority."""
+
+    def __init__(self, sink: VirtualNmiSink) -> None:
+        self._sink = sink
+
+    def set_lines(self, cpu: int, irq: bool, fiq: bool) -> None:
+        """Pass them on."""
+        self._sink.set_virtual_lines(cpu, irq, fiq)
+
+    def set_nmi(self, cpu: int, nmi: bool) -> None:
+        """Pass it on."""
+        self._sink.set_virtual_nmi(cpu, nmi)
+
+
+def _virtual_lines(sink: LineSink | None) -> LineSink | None:
+    """What hears of virtual interrupts, where the sink does."""
+    if isinstance(sink, VirtualNmiSink):
+        return _VirtualNmiLines(sink)
+    return _VirtualLines(sink) if isinstance(sink, VirtualLineSink) else None
+
+
+def _list_registers(config: Config, physical: CpuInterface) -> ListRegisters:
+    """Those of one PE, of the kind that the VM has."""
+    kind = NmiListRegister if config.nmi else ListRegister
+    return ListRegisters([kind(number) for number in range(config.list_registers)], physical)
+
+
+def _interface(
+    config: Config, lines: LineSink | None, registers: ListRegisters, physical: CpuInterface
+) -> ListRegisterInterface:
+    """The virtual CPU interface behind them."""
+    cpu, profile, bits = physical.cpu, config.profile, config.priority_bits
+    if config.nmi:
+        return NmiListRegisterInterface(cpu, profile, bits, lines, registers, physical)
+    return ListRegisterInterface(cpu, profile, bits, lines, registers)
+
+
 class VirtualControl(Settler):
     """The list registers of one PE, the virtual CPU interface behind them, and the maintenance interrupt."""
 
     def __init__(
         self, config: Config, physical: CpuInterface, private: PrivateInterrupts, lines: LineSink | None
     ) -> None:
-        self.list_registers = ListRegisters(config.list_registers, physical)
-        virtual_lines = _VirtualLines(lines) if isinstance(lines, VirtualLineSink) else None
-        self.interface = ListRegisterInterface(
-            physical.cpu, config.profile, config.priority_bits, virtual_lines, self.list_registers
-        )
+        self.list_registers = _list_registers(config, physical)
+        self.interface = _interface(config, _virtual_lines(lines), self.list_registers, physical)
         self.interface.connect([self.list_registers], self)
         physical.virtual = self.interface
         self.conditions: i64 = 0

@@ -10,7 +10,8 @@ from vgic.features import E1NWF, writable_bits
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, NOTHING, Guard, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words, two_state_words
+from vgic.interrupts.words import full
 from vgic.layouts import extended, gicd, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.overlooking import OverlookingLpiBank
@@ -114,8 +115,8 @@ class Distributor(BankOwner):
         self.security.two = False
         for bank in self._banks:
             for number, word in enumerate(bank.words):
-                if word.modifier:
-                    bank.set_groups(number, word.group1, 0)
+                if full(word).modifier:
+                    bank.set_modifiers(number, 0)
         for lpis in self._lpis:
             lpis.withdraw_all()
             lpis.priorities.set_lower_half(False)
@@ -273,7 +274,7 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
     if config.two_states:
         layouts = gicd.GICD_OF_TWO_STATES
         more = extended.GICD_EXTENDED_OF_TWO_STATES
-        banks = guarded(banks)
+        banks = guarded({**banks, **two_state_words("GICD")})
         routes = _RouteGuard(_Route(writable["GICD_IROUTER"], extended=True))
         words.update(
             {

@@ -10,8 +10,9 @@ from vgic.bits import bit
 from vgic.config import Config
 from vgic.distributor.placement import SpiPlacement
 from vgic.features import IRM
-from vgic.interrupts.banks import InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.words import InterruptWord
 from vgic.topology import NO_VCPU, AffinityIndex
 
 __all__ = ["SharedInterrupts", "move_vcpus"]
@@ -35,7 +36,7 @@ class SharedInterrupts(InterruptBank):
         affinities: AffinityIndex,
         placement: SpiPlacement,
     ) -> None:
-        super().__init__(first, count, priority_mask, config.profile.edge_records_line, forwarder)
+        super().__init__(first, count, config, priority_mask, forwarder)
         self._affinities = affinities
         self.placement = placement
         """Where 1-of-N SPIs wait."""

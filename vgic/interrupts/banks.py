@@ -8,107 +8,19 @@ pending, enabled and not active (rules STATE-1 to STATE-6 in specs/distributor.m
 Unless it says otherwise, a method that changes state ends by bringing the CPU interfaces up to date.
 """
 
-from typing import Final
-
 from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
-from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
+from vgic.config import Config
+from vgic.cpu_interface.group import GROUP0
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.words import ALL_BITS, FullWord, InterruptWord, full
 from vgic.intids import FIRST_EXTENDED_PPI
 from vgic.topology import NO_VCPU
 
-__all__ = ["ALL_BITS", "ExtendedPpis", "InterruptBank", "InterruptWord", "PrivateInterrupts"]
-
-ALL_BITS: Final = 0xFFFF_FFFF
-
-
-class InterruptWord:
-    """The state of 32 interrupts, a bit for each."""
-
-    __slots__ = (
-        "access_high",
-        "access_low",
-        "active",
-        "any_pe",
-        "edge",
-        "enabled",
-        "group1",
-        "implemented",
-        "latch",
-        "line",
-        "message",
-        "modifier",
-        "nmi",
-        "overlooked",
-        "queued",
-        "start",
-    )
-
-    def __init__(self, start: i64, implemented: i64) -> None:
-        self.start = start
-        """The index of the first."""
-        self.implemented = implemented
-        """The bits that stand for interrupts of the bank."""
-        self.enabled: i64 = 0
-        self.latch: i64 = 0
-        """Set by an edge, ISPENDR or an SGI, cleared by acknowledgement or ICPENDR."""
-        self.line: i64 = 0
-        """The levels of the input lines."""
-        self.message: i64 = 0
-        """Levels raised by GICD_SETSPI and lowered by GICD_CLRSPI."""
-        self.active: i64 = 0
-        self.group1: i64 = 0
-        """With two Security states, Non-secure Group 1."""
-        self.modifier: i64 = 0
-        """GICD_IGRPMODR: 1 in Secure Group 1, where `group1` is 0; always 0 with one Security state (SEC-2)."""
-        self.access_low: i64 = 0
-        self.access_high: i64 = 0
-        """GICD_NSACR: bit 0 and bit 1 of how much of a Secure interrupt Non-secure accesses reach."""
-        self.nmi: i64 = 0
-        """1: has superpriority, unless it is in Group 0 (NMI-2)."""
-        self.edge: i64 = 0
-        """1: edge-triggered, 0: level-sensitive."""
-        self.any_pe: i64 = 0
-        """1: routed to any one of the participating PEs; always 0 for private interrupts."""
-        self.overlooked: i64 = 0
-        """1: not forwarded until something happens to the interrupt, where the profile has it so (STATE-17)."""
-        self.queued: i64 = 0
-        """1: forwarded, with the group, priority and target that the interrupt has."""
-
-    def group(self, place: i64) -> i64:
-        """The group of one of them, by its number in a CPU interface."""
-        return self.group1 >> place & 1 or (self.modifier >> place & 1) * SECURE_GROUP1
-
-    def members(self, group: i64) -> i64:
-        """The interrupts of a group."""
-        if group == GROUP1:
-            return self.group1
-        return ~self.group1 & (self.modifier if group else ~self.modifier)
-
-    def superior(self) -> i64:
-        """Those that have superpriority."""
-        return self.nmi & (self.group1 | self.modifier)
-
-    def reached(self, level: i64) -> i64:
-        """What Non-secure accesses that need `level` reach: their own, and Secure ones of that GICD_NSACR or up."""
-        if level == 1:
-            return self.group1 | self.access_low | self.access_high
-        if level == 2:
-            return self.group1 | self.access_high
-        if level == 3:
-            return self.group1 | self.access_low & self.access_high
-        return self.group1
-
-    def pending(self) -> i64:
-        """The latches, and the levels of level-sensitive interrupts (STATE-1)."""
-        return self.latch | (self.line | self.message) & ~self.edge
-
-    def due(self) -> i64:
-        """The interrupts that should be forwarded: pending, enabled and not active (STATE-2), nor overlooked."""
-        return self.pending() & self.enabled & ~(self.active | self.overlooked)
+__all__ = ["ExtendedPpis", "InterruptBank", "PrivateInterrupts"]
 
 
 class InterruptBank(ActivationBank):
@@ -119,19 +31,19 @@ class InterruptBank(ActivationBank):
 
     __slots__ = ("forwarder", "idle", "lasting_latch", "priorities", "priority_mask", "records_line", "words")
 
-    def __init__(
-        self, first: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder
-    ) -> None:
+    def __init__(self, first: i64, count: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
         super().__init__(first, count)
         self.priority_mask = priority_mask
-        self.records_line = records_line
+        self.records_line = config.profile.edge_records_line
         self.forwarder = forwarder
         self.idle = False
         """What happens is not noticed."""
         self.lasting_latch: i64 = 0
         """All ones where the latch of a level-sensitive interrupt lasts until it is deactivated (STATE-16)."""
         beyond = -count % 32
-        self.words = [InterruptWord(start, ALL_BITS) for start in range(0, count, 32)]
+        # What few VMs have takes no memory in the others.
+        kind = FullWord if config.two_states or config.nmi else InterruptWord
+        self.words = [kind(start, ALL_BITS) for start in range(0, count, 32)]
         if beyond:
             self.words[-1].implemented >>= beyond
         self.priorities = bytes(count)
@@ -147,7 +59,7 @@ class InterruptBank(ActivationBank):
 
     def is_reached(self, index: i64, level: i64) -> bool:
         """True where Non-secure accesses that need this `level` of GICD_NSACR reach the interrupt."""
-        return self.words[index >> 5].reached(level) >> (index & 31) & 1 != 0
+        return full(self.words[index >> 5]).reached(level) >> (index & 31) & 1 != 0
 
     def is_active(self, index: i64) -> bool:
         """True where the interrupt is active, at whichever PE."""
@@ -256,18 +168,25 @@ class InterruptBank(ActivationBank):
         if target != NO_VCPU:
             self.forwarder.withdraw(target, self.group(index), self.key(index))
 
-    def set_groups(self, number: i64, group1: i64, modifier: i64) -> None:
-        """Give the interrupts of word `number` the groups that these bits of it say (STATE-13, SEC-2)."""
+    def set_groups(self, number: i64, group1: i64) -> None:
+        """Put these interrupts of word `number` into Group 1, and no others (STATE-13)."""
         word = self.words[number]
-        self._withdraw_some(word, word.group1 ^ group1 | (word.modifier ^ modifier) & ~group1)
+        self._withdraw_some(word, word.group1 ^ group1)
         word.group1 = group1
-        word.modifier = modifier
         # Evaluated before it is forwarded: what is due no longer must not be the best for a moment (STATE-8).
+        self._update(word, ALL_BITS)
+
+    def set_modifiers(self, number: i64, modifier: i64) -> None:
+        """Put these interrupts of word `number` into Secure Group 1 unless they are in Group 1 (SEC-2)."""
+        word = full(self.words[number])
+        self._withdraw_some(word, (word.modifier ^ modifier) & ~word.group1)
+        word.modifier = modifier
+        # As in `set_groups`.
         self._update(word, ALL_BITS)
 
     def set_nmis(self, number: i64, nmis: i64) -> None:
         """Give those interrupts of word `number` superpriority, and no others (NMI-2)."""
-        word = self.words[number]
+        word = full(self.words[number])
         self._withdraw_some(word, word.nmi ^ nmis)
         word.nmi = nmis
         # As in `set_groups`.
@@ -351,8 +270,8 @@ class PrivateInterrupts(InterruptBank):
 
     __slots__ = ("interface", "nsacr", "word")
 
-    def __init__(self, cpu: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
-        super().__init__(0, 32, priority_mask, records_line, forwarder)
+    def __init__(self, cpu: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
+        super().__init__(0, 32, config, priority_mask, forwarder)
         self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
         self.nsacr: i64 = 0
@@ -409,8 +328,8 @@ class ExtendedPpis(InterruptBank):
 
     __slots__ = ("_cpu",)
 
-    def __init__(self, cpu: i64, count: i64, priority_mask: i64, records_line: bool, forwarder: Forwarder) -> None:
-        super().__init__(FIRST_EXTENDED_PPI, count, priority_mask, records_line, forwarder)
+    def __init__(self, cpu: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
+        super().__init__(FIRST_EXTENDED_PPI, config.extended_ppis, config, priority_mask, forwarder)
         self._cpu = cpu
 
     def target(self, index: i64) -> i64:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 from mmio import StoredWord
 from vgic.interrupts.banks import InterruptBank
 from vgic.interrupts.registers import BankOwner, spread
+from vgic.interrupts.words import full
 
 __all__ = ["EVERYTHING", "NOTHING", "Guard", "OfTwoStates", "SecureOnly", "guarded"]
 
@@ -108,7 +109,7 @@ class _OfInterrupts(Guard[BankOwner]):
         return EVERYTHING if secure or not owner.security.two else self.fields(owner, index, self.reach.write)
 
     def fields(self, owner: BankOwner, index: int, level: int) -> int:
-        """The bits of register `index` whose interrupts are reached by `level` (see `InterruptWord.reached`)."""
+        """The bits of register `index` whose interrupts are reached by `level` (see `FullWord.reached`)."""
         raise NotImplementedError
 
 
@@ -152,7 +153,7 @@ class _Priorities(_OfInterrupts):
 
 def _reached(bank: InterruptBank, number: int, level: int) -> int:
     """The interrupts of word `number` that a Non-secure access reaches, as bits; none beyond the bank."""
-    return int(bank.words[number].reached(level)) if number < len(bank.words) else 0
+    return int(full(bank.words[number]).reached(level)) if number < len(bank.words) else 0
 
 
 _REACH: Final[Mapping[str, _Reach]] = {
@@ -168,7 +169,7 @@ _REACH: Final[Mapping[str, _Reach]] = {
 
 
 def guarded(words: Mapping[str, StoredWord[BankOwner]], first_half: int = 0) -> dict[str, StoredWord[BankOwner]]:
-    """The words of `bank_words`, each behind its guard; `first_half` as there."""
+    """These words, each behind its guard; `first_half` as in `bank_words`."""
     found: dict[str, StoredWord[BankOwner]] = {}
     for name, word in words.items():
         register = name.partition("_")[2]

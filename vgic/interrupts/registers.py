@@ -7,9 +7,10 @@ their bank in `owner.interrupts`. Registers beyond the bank's last INTID are RAZ
 from mypy_extensions import i64
 
 from mmio import NOT_THERE, StoredWord
-from vgic.interrupts.banks import ALL_BITS, InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import ALL_BITS, InterruptWord, full
 
-__all__ = ["BankOwner", "Security", "bank_words", "gather", "nmi_words", "spread"]
+__all__ = ["BankOwner", "Security", "bank_words", "gather", "nmi_words", "spread", "two_state_words"]
 
 
 class Security:
@@ -112,21 +113,21 @@ class _Group(_BitWord):
         if index < len(bank.words):
             bank.notice(index, ALL_BITS)
             word = bank.words[index]
-            bank.set_groups(index, value & word.implemented, word.modifier)
+            bank.set_groups(index, value & word.implemented)
 
 
 class _GroupModifier(_BitWord):
     def stored(self, word: InterruptWord) -> i64:
-        return word.modifier
+        return full(word).modifier
 
     def store(self, word: InterruptWord, bits: i64) -> None:
-        word.modifier = bits
+        full(word).modifier = bits
 
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
         if index < len(bank.words):
             word = bank.words[index]
-            bank.set_groups(index, word.group1, value & word.implemented)
+            bank.set_modifiers(index, value & word.implemented)
 
 
 class _Priority(StoredWord[BankOwner]):
@@ -171,10 +172,10 @@ class _Nmi(_BitWord):
     """The bit of an interrupt in Group 0 is RES0 (NMI-2)."""
 
     def stored(self, word: InterruptWord) -> i64:
-        return word.nmi
+        return full(word).nmi
 
     def store(self, word: InterruptWord, bits: i64) -> None:
-        word.nmi = bits
+        full(word).nmi = bits
 
     def view(self, owner: BankOwner, index: int, secure: bool) -> int:
         words = owner.interrupts.words
@@ -183,7 +184,7 @@ class _Nmi(_BitWord):
     def put(self, owner: BankOwner, index: int, value: int, mask: int, secure: bool) -> None:
         bank = owner.interrupts
         if index < len(bank.words):
-            word = bank.words[index]
+            word = full(bank.words[index])
             reached = word.implemented & (word.group1 | word.modifier)
             bank.set_nmis(index, word.nmi & ~reached | value & reached)
 
@@ -241,7 +242,7 @@ class _NonsecureAccess(StoredWord[BankOwner]):
         number, half = divmod(index, 2)
         if number >= len(words):
             return 0
-        word, lsb = words[number], 16 * half
+        word, lsb = full(words[number]), 16 * half
         return spread(word.access_low >> lsb & 0xFFFF) | spread(word.access_high >> lsb & 0xFFFF) << 1
 
     def kept(self, owner: BankOwner, index: int, writable: int) -> int:
@@ -253,7 +254,7 @@ class _NonsecureAccess(StoredWord[BankOwner]):
 
     def keep(self, owner: BankOwner, index: int, value: int) -> None:
         number, half = divmod(index, 2)
-        word, lsb = owner.interrupts.words[number], 16 * half
+        word, lsb = full(owner.interrupts.words[number]), 16 * half
         there = word.implemented & 0xFFFF << lsb
         word.access_low = word.access_low & ~there | gather(value) << lsb & there
         word.access_high = word.access_high & ~there | gather(value >> 1) << lsb & there
@@ -291,8 +292,6 @@ def bank_words(
     active: StoredWord[BankOwner] = _Active()
     return {
         f"{prefix}_IGROUPR": _Group(),
-        f"{prefix}_IGRPMODR": _GroupModifier(),
-        f"{prefix}_NSACR": _NonsecureAccess(),
         f"{prefix}_ISENABLER": enabled,
         f"{prefix}_ICENABLER": enabled,
         f"{prefix}_ISPENDR": pending,
@@ -302,6 +301,11 @@ def bank_words(
         f"{prefix}_IPRIORITYR": _Priority(),
         config: _Config(first_half, deferred, overlooked),
     }
+
+
+def two_state_words(prefix: str) -> dict[str, StoredWord[BankOwner]]:
+    """The words of a VM with two Security states, beside those of `bank_words`."""
+    return {f"{prefix}_IGRPMODR": _GroupModifier(), f"{prefix}_NSACR": _NonsecureAccess()}
 
 
 def nmi_words(prefix: str, keeps_priority: bool) -> dict[str, StoredWord[BankOwner]]:

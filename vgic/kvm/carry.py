@@ -5,7 +5,7 @@ Both are GICs of one VM with the same guest RAM.
 
 from vgic.distributor.spis import SharedInterrupts
 from vgic.gic import Gic
-from vgic.interrupts.banks import ALL_BITS
+from vgic.interrupts.words import ALL_BITS
 from vgic.intids import FIRST_SPI
 
 __all__ = ["carry_itses", "carry_lines", "carry_lpis", "carry_routes"]

@@ -17,7 +17,8 @@ from typing import Final
 from mmio import ILLEGAL, AccessKind
 from mmio.address_map import Region
 from vgic.gic import Gic
-from vgic.interrupts.banks import ALL_BITS, InterruptBank
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import ALL_BITS
 from vgic.kvm.errors import KvmError
 from vgic.kvm.uapi import SYSREGS, Group, describe, level_info, register_at, register_attr
 from vgic.layouts.icc import ICC_SRE_EL1

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from mmio import FRAME_SIZE, AccessKind, RegisterLayout
 from vgic.gic import Gic
-from vgic.interrupts.banks import ALL_BITS
+from vgic.interrupts.words import ALL_BITS
 from vgic.kvm.uapi import SYSREGS, Group, level_attr
 from vgic.layouts import gicd, gicr, icc
 from vgic.layouts.intids import intids_in

@@ -8,7 +8,7 @@ from typing import Final
 from mmio import AccessKind, RegisterLayout, layout, res0, res1, ro, rw
 from vgic.layouts.icc import ACTIVE, sysreg
 
-__all__ = ["HCR", "ICH", "LR", "MISR", "VMCR", "VTR"]
+__all__ = ["HCR", "ICH", "INTERRUPT", "LR", "MAX_LIST_REGISTERS", "MISR", "STATE", "VMCR", "VTR"]
 
 ICH_AP0R0_EL2: Final = sysreg(3, 4, 12, 8, 0)
 ICH_AP1R0_EL2: Final = sysreg(3, 4, 12, 9, 0)
@@ -100,20 +100,32 @@ VMCR: Final[RegisterLayout] = layout(
     rw("VENG0", 1, "ICV_IGRPEN0_EL1.Enable"),
 )
 
+MAX_LIST_REGISTERS: Final = 16
+
+STATE: Final = (
+    rw("State", 2, "0: invalid, 1: pending, 2: active, 3: pending and active"),
+    rw("HW", 1, "1: deactivating it deactivates the physical interrupt pINTID"),
+    rw("Group", 1, "its group"),
+)
+"""The upper fields of a list register."""
+
+INTERRUPT: Final = (
+    rw("Priority", 8, "its priority"),
+    res0(3),
+    rw("pINTID", 13, "the physical interrupt; where HW is 0, bit 9 asks for a maintenance interrupt at its end"),
+    rw("vINTID", 32, "the interrupt, as the guest knows it"),
+)
+"""The lower ones."""
+
 LR: Final[RegisterLayout] = layout(
     "ICH_LR<n>_EL2",
     ICH_LR0_EL2,
     64,
     AccessKind.RW,
-    rw("State", 2, "0: invalid, 1: pending, 2: active, 3: pending and active"),
-    rw("HW", 1, "1: deactivating it deactivates the physical interrupt pINTID"),
-    rw("Group", 1, "its group"),
+    *STATE,
     res0(4),
-    rw("Priority", 8, "its priority"),
-    res0(3),
-    rw("pINTID", 13, "the physical interrupt; where HW is 0, bit 9 asks for a maintenance interrupt at its end"),
-    rw("vINTID", 32, "the interrupt, as the guest knows it"),
-    count=16,
+    *INTERRUPT,
+    count=MAX_LIST_REGISTERS,
 )
 
 _OF_LIST_REGISTERS: Final = "bit n: list register n is empty, and"

@@ -10,12 +10,16 @@ from vgic.layouts.banks import bit_per_intid, raz_wi
 from vgic.layouts.extended import PPI_WORDS, SPI_WORDS
 from vgic.layouts.gicd import WORDS
 from vgic.layouts.icc import ACKNOWLEDGED, ICC_AP1R0_EL1, ICC_NMIAR1_EL1, ICC_RPR_EL1
+from vgic.layouts.ich import ICH_AP1R0_EL2, ICH_LR0_EL2, INTERRUPT, MAX_LIST_REGISTERS, STATE
 
 __all__ = [
     "AP1R0",
     "GICD_NMI",
     "GICD_NMI_EXTENDED",
     "ICC_NMI",
+    "ICH_AP1R0",
+    "ICH_NMI",
+    "LR",
     "NMIAR1",
     "RPR",
     "SGI_BASE_NMI",
@@ -43,15 +47,13 @@ SGI_BASE_NMI_EXTENDED: Final[list[RegisterLayout]] = [
 ]
 """In that of a Redistributor with extended PPIs."""
 
-AP1R0: Final[RegisterLayout] = layout(
-    "ICC_AP1R0_EL1",
-    ICC_AP1R0_EL1,
-    64,
-    AccessKind.RW,
+_ACTIVE: Final = (
     rw("NMI", 1, "an interrupt with superpriority is active"),
     res0(31),
     rw("P", 32, "bit n: an interrupt of the n-th group priority is active"),
 )
+
+AP1R0: Final[RegisterLayout] = layout("ICC_AP1R0_EL1", ICC_AP1R0_EL1, 64, AccessKind.RW, *_ACTIVE)
 
 RPR: Final[RegisterLayout] = layout(
     "ICC_RPR_EL1",
@@ -68,3 +70,20 @@ NMIAR1: Final[RegisterLayout] = layout("ICC_NMIAR1_EL1", ICC_NMIAR1_EL1, 64, Acc
 
 ICC_NMI: Final[list[RegisterLayout]] = [AP1R0, RPR, NMIAR1]
 """Of the CPU interface."""
+
+ICH_AP1R0: Final[RegisterLayout] = layout("ICH_AP1R0_EL2", ICH_AP1R0_EL2, 64, AccessKind.RW, *_ACTIVE)
+
+LR: Final[RegisterLayout] = layout(
+    "ICH_LR<n>_EL2",
+    ICH_LR0_EL2,
+    64,
+    AccessKind.RW,
+    *STATE,
+    rw("NMI", 1, "it has superpriority, where it is in Group 1"),
+    res0(3),
+    *INTERRUPT,
+    count=MAX_LIST_REGISTERS,
+)
+
+ICH_NMI: Final[list[RegisterLayout]] = [ICH_AP1R0, LR]
+"""Of the virtual CPU interface at EL2."""

@@ -68,6 +68,8 @@ class Profile:
     """The field of IPRIORITYR of an interrupt with superpriority is as that of any other, else RES0."""
     nmi_runs_as_nonsecure: bool = False
     """ICC_RPR_EL1 shows with one Security state, too, that what runs with superpriority is Non-secure."""
+    listed_nmi_has_priority: bool = False
+    """An interrupt with superpriority in a list register has a priority, and comes before others of that only."""
     vlpi_frames: bool = False
     """A VM may have the frames of a GICv4, and say that it is one, although it has no virtual LPIs."""
     extended_ranges: bool = True

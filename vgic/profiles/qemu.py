@@ -9,7 +9,7 @@ from typing import Final
 
 from vgic.features import Features
 from vgic.its.errors import OUT_OF_RAM, ItsError
-from vgic.layouts import ich, its_tables
+from vgic.layouts import ich, its_tables, nmi
 from vgic.profiles.arch import ARCH
 from vgic.profiles.choices import GROUP0_BIT, GROUP1_BIT, SECURE_GROUP1_BIT, ItsChoices, LpiChoices, Profile
 from vgic.profiles.common import ALL_64
@@ -106,9 +106,11 @@ QEMU: Final = Profile(
 QEMU_10_0: Final = replace(
     QEMU,
     name="qemu-10.0",
+    writable={**QEMU.writable, "ICH_LR<n>_EL2": ALL_64 & ~nmi.LR.mask("NMI")},
     nmis=True,
     nmi_keeps_priority=True,
     nmi_runs_as_nonsecure=True,
+    listed_nmi_has_priority=True,
     unreported_spi_words=0,
 )
 

@@ -12,7 +12,7 @@ from vgic.features import DPG0, DPG1NS, DPG1S, ENABLE_LPIS, writable_bits
 from vgic.interrupts.banks import ExtendedPpis, PrivateInterrupts
 from vgic.interrupts.extended import extended_words
 from vgic.interrupts.guards import EVERYTHING, Guard, OfTwoStates, SecureOnly, guarded
-from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words, spread
+from vgic.interrupts.registers import BankOwner, Security, bank_words, nmi_words, spread, two_state_words
 from vgic.layouts import extended, gicr, nmi
 from vgic.lpis.bank import LpiBank
 from vgic.lpis.base_registers import Substitutes
@@ -354,9 +354,10 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
         control["GICR_CTLR"] = _ControlGuard(_Control())
         if not profile.nonsecure_reaches_waker:
             control["GICR_WAKER"] = SecureOnly(_Waker())
-        others = guarded(others)
+        ours = two_state_words("GICR")
+        others = guarded({**others, **ours})
         more = extended.SGI_BASE_EXTENDED_OF_TWO_STATES
-        banks.update(guarded(words, half))
+        banks.update(guarded({**words, **ours}, half))
         banks["GICR_NSACR"] = OfTwoStates(_SgiAccess(profile.keeps_reserved_nsacr))
         banks["GICR_ICFGR0"] = _SgiTriggers()
     else:

@@ -17,6 +17,7 @@ from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import InvariantError
 from vgic.interrupts.banks import InterruptBank, PrivateInterrupts
 from vgic.interrupts.delivery import Forwarder
+from vgic.interrupts.words import FullWord
 from vgic.intids import FIRST_LPI
 from vgic.its.state import check_its
 from vgic.layouts import gicd
@@ -68,27 +69,25 @@ def _check_security(machine: Machine) -> None:
             raise InvariantError(f"LPIs have the lower half of priorities: {lpis.priorities.lower_half}")
     if not machine.security.two:
         for bank in machine.banks():
-            if any(word.modifier for word in bank.words):
+            if any(isinstance(word, FullWord) and word.modifier for word in bank.words):
                 raise InvariantError(f"INTIDs {bank.first}..: there is no Secure Group 1, and some are in it")
 
 
 def _check_bank(bank: InterruptBank, forwarder: Forwarder) -> None:
     for number, word in enumerate(bank.words):
-        words = (
+        words = [
             word.enabled,
             word.latch,
             word.line,
             word.message,
             word.active,
             word.group1,
-            word.modifier,
-            word.nmi,
-            word.access_low,
-            word.access_high,
             word.edge,
             word.any_pe,
             word.queued,
-        )
+        ]
+        if isinstance(word, FullWord):
+            words += [word.modifier, word.nmi, word.access_low, word.access_high]
         if any(bits & ~word.implemented for bits in words):
             raise InvariantError(f"word {number} of INTIDs {bank.first}.. has bits beyond its last interrupt")
         difference = word.queued ^ word.pending() & word.enabled & ~word.active & ~word.overlooked

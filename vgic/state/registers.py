@@ -43,7 +43,8 @@ from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.distributor.one_of_n import OneOfN
 from vgic.distributor.placement import SpiPlacement
 from vgic.distributor.spis import SharedInterrupts
-from vgic.interrupts.banks import InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import InterruptWord
 from vgic.intids import FIRST_EXTENDED_SPI, FIRST_LPI
 from vgic.its.state import its_registers
 from vgic.lpis.bank import LpiBank

@@ -18,7 +18,8 @@ from vgic import affinity
 from vgic.assembly import Machine
 from vgic.config import Config, OneOfNChoice, SecurityStates
 from vgic.errors import AffinityError, InvariantError, StateError
-from vgic.interrupts.banks import ALL_BITS, InterruptBank
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import ALL_BITS
 from vgic.state.invariants import check
 from vgic.state.registers import mpidr_name, saved_registers
 from vgic.state.saved_register import SavedRegister

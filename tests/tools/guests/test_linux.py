@@ -13,7 +13,9 @@ PATIENCE = 600
 CPUS = {
     "one": "0.0.0.0",
     "sparse": "0.0.0.0,1.1.2.3,128.0.7.15,255.255.255.15",
+    "two Security states": "0.0.0.0,0.0.0.1",
 }
+OPTIONS = {"two Security states": ("--security", "two")}
 
 
 def vgic(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +46,7 @@ def test_linux_boots_to_a_shell_and_powers_off(layout: str, tmp_path: Path) -> N
     ]
     done = vgic(
         *("boot", "--debian", "--affinities", CPUS[layout], "--its", "--append", "cryptomgr.notests"),
+        *OPTIONS.get(layout, ()),
         *(*script, "--expect", "reboot: Power down", "--record", trace),
     )
     if done.returncode == 2:

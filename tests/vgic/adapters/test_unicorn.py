@@ -73,6 +73,9 @@ class Gic:
     def reset_cpu(self, cpu: int) -> None:
         pass
 
+    def set_pe_state(self, cpu: int, state: vgic.PeState) -> None:
+        pass
+
 
 def started(instruction: int) -> tuple[UnicornCpu, Gic]:
     """A CPU that unmasks interrupts, executes it with X1 at the device, adds 1 to X2, and stays there."""

@@ -169,7 +169,7 @@ class _Counts:
                     counts.sgi_writes += 1
                     counts.sgi_targets += len(list(self._gic.sgi_targets(cpu, register, value)))
 
-            def access(self, address: int, size: int, value: int, write: bool) -> None:
+            def access(self, address: int, size: int, value: int, write: bool, secure: bool = False) -> None:
                 counts.access(address, write)
 
         return Counting()

@@ -153,6 +153,5 @@ class GuestOperations:
 
     def _any_intid(self) -> int:
         random = self._random
-        return random.choice(
-            (random.randrange(32), random.randrange(32, 288), 1020, 1023, 8192, random.getrandbits(24))
-        )
+        # None of an LPI: deactivating one has QEMU write beyond the state of its interrupts, which ends it at last.
+        return random.choice((random.randrange(32), random.randrange(32, 288), 1020, 1023, random.randrange(8192)))

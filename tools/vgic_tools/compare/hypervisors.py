@@ -21,7 +21,7 @@ from vgic_tools.judges.pe_places import place_of
 from vgic_tools.judges.protocol import Line, Machine, Model, Mrs, Msr, Operation, Store
 from vgic_tools.machines.qemu_cmdline import LIST_REGISTERS
 
-__all__ = ["hypervisor_lives"]
+__all__ = ["EL2", "GUEST", "HypervisorOperations", "hypervisor_lives", "operations_of", "sweep"]
 
 STAY: Final = 8
 """Operations, on average, before another vCPU has its turn."""
@@ -72,18 +72,22 @@ def hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, version
         name = f"{seed}/{number}"
         random = Random(name)
         machine = Machine(cpus or random.choice((1, 2, 3)), virtualization=True)
-        yield Life(machine, _operations(name, areas), _sweep)
+        yield Life(machine, operations_of(HypervisorOperations, name, areas), sweep)
 
 
-def _operations(name: str, areas: frozenset[str]) -> Callable[[Model], Iterator[Operation]]:
+def operations_of(
+    source: "type[HypervisorOperations]", name: str, areas: frozenset[str]
+) -> Callable[[Model], Iterator[Operation]]:
+    """What a source draws for a machine that goes by a name."""
+
     def drawn(model: Model) -> Iterator[Operation]:
         random = Random(f"{name}/operations")
-        yield from saved_now_and_then(random, _Source(random, model.gic).without_end(), areas)
+        yield from saved_now_and_then(random, source(random, model.gic).without_end(), areas)
 
     return drawn
 
 
-def _sweep(model: Model) -> list[Operation]:
+def sweep(model: Model) -> list[Operation]:
     """A read of every register, and of those of each vCPU's virtual interface."""
     cpus = len(model.gic.config.topology)
     reads = [access.on(model.gic, max(0, access.frame)) for access in every_register(cpus)]
@@ -94,7 +98,7 @@ def _sweep(model: Model) -> list[Operation]:
     ]
 
 
-class _Source:
+class HypervisorOperations:
     """Draws operations."""
 
     def __init__(self, random: Random, gic: vgic.Gic) -> None:
@@ -174,7 +178,11 @@ class _Source:
                 value &= ~(ACTIVE << 62)
         elif kind == 1:
             value |= TELLS_ITS_END
-        yield Msr(cpu, ich.ICH_LR0_EL2 + number, value, EL2)
+        yield Msr(cpu, ich.ICH_LR0_EL2 + number, self._property(value), EL2)
+
+    def _property(self, value: int) -> int:
+        """What a list register is filled with, with what else its interrupt has."""
+        return value
 
     def _control(self) -> Iterator[Operation]:
         """The other registers of the virtual interface."""

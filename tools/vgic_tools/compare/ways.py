@@ -54,7 +54,7 @@ class Way(NamedTuple):
     by_default: bool = True
     """It is asked unless areas are named."""
     has: str = ""
-    """What its machines have that is asked for by name: secure, virtualization or nmi."""
+    """What its machines have that is asked for by name: secure, virtualization or nmi, or several of them."""
     compares: Callable[[Judge, Model], Comparison] | None = None
     """What compares where the model has to follow the judge."""
     draws: Callable[[int, frozenset[str], int | None, str], Iterator[Life]] | None = None
@@ -131,6 +131,19 @@ def _beside_nmis(version: str) -> Model:
     from vgic_tools.judges.qemu import configured
 
     return NmiModel(configured(version))
+
+
+def _beside_placed_nmis(version: str) -> Model:
+    from vgic_tools.judges.placed_nmi_model import PlacedNmiModel
+    from vgic_tools.judges.qemu import configured
+
+    return PlacedNmiModel(configured(version))
+
+
+def _listed_nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
+    from vgic_tools.compare.listed_nmis import listed_nmi_lives
+
+    return listed_nmi_lives(seed, areas, cpus, version)
 
 
 def _nmi_lives(seed: int, areas: frozenset[str], cpus: int | None, version: str) -> Iterator[Life]:
@@ -231,6 +244,20 @@ WAYS: Final = {
             1000,
             has="nmi",
             draws=_nmi_lives,
+        ),
+        Way(
+            "listed-nmi",
+            "qemu",
+            frozenset({"cpu-interface", "state"}),
+            frozenset({"cpu-interface"}),
+            (Load, Store, Mrs, Msr, Line, SaveRestore),
+            _renewed,
+            _beside_placed_nmis,
+            (),
+            NEWER,
+            1000,
+            has="virtualization and nmi",
+            draws=_listed_nmi_lives,
         ),
         Way(
             "attributes",

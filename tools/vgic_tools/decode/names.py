@@ -29,9 +29,13 @@ __all__ = [
     "value_of",
 ]
 
+_SYSTEM_REGISTERS: Final = {
+    layout.name: layout for layout in (*ICC, *ICC_OF_HIGHER_LEVELS, *ICH, *nmi.ICC_NMI, *nmi.ICH_NMI)
+}
+"""By name; with what they have where there are NMIs."""
 _OTHERS: Final = (
-    *(*nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED, nmi.NMIAR1),
-    *(*RD_BASE, *VLPI_BASE, *CONTROL, *TRANSLATION, *ICC, *ICC_OF_HIGHER_LEVELS, *ICH),
+    *(*nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED),
+    *(*RD_BASE, *VLPI_BASE, *CONTROL, *TRANSLATION, *_SYSTEM_REGISTERS.values()),
 )
 _LAYOUTS: Final = {
     False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),

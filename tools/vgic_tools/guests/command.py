@@ -43,6 +43,13 @@ __all__ = ["boot_command"]
 @click.option("--ram", default="256M", show_default=True, metavar="SIZE", help="RAM, such as 256M or 1G.")
 @click.option("--its", is_flag=True, help="An ITS.")
 @click.option(
+    "--security",
+    type=click.Choice(["one", "two"]),
+    default="one",
+    show_default=True,
+    help="Security states; with two the guest is Non-secure, and all interrupts are in its Group 1.",
+)
+@click.option(
     "--expect", multiple=True, metavar="TEXT", help="Wait until the console shows it; all, in this order."
 )
 @click.option("--send", multiple=True, metavar="LINE", help="What to type after the first, second... --expect.")

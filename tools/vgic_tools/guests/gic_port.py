@@ -58,13 +58,13 @@ class GicPort:
         self.tape.access(address, size, value, False)
         return value
 
-    def write(self, address: int, size: int, value: int, cpu: int) -> None:
-        """A guest's store."""
+    def write(self, address: int, size: int, value: int, cpu: int, secure: bool = False) -> None:
+        """A guest's store, or one of its firmware's, which is Secure."""
         start = thread_time_ns()
-        self.gic.write(address, size, value, cpu)
+        self.gic.write(address, size, value, cpu, secure)
         self.nanoseconds += thread_time_ns() - start
         self.accesses += 1
-        self.tape.access(address, size, value, True)
+        self.tape.access(address, size, value, True, secure)
 
     def mrs(self, cpu: int, register: int) -> int | None:
         """A guest's MRS; None where it is UNDEFINED."""
@@ -94,6 +94,10 @@ class GicPort:
         """PSCI CPU_ON."""
         self.tape.reset(cpu)
         self.gic.reset_cpu(cpu)
+
+    def set_pe_state(self, cpu: int, state: vgic.PeState) -> None:
+        """Where the PE is."""
+        self.gic.set_pe_state(cpu, state)
 
     def msi(self, device_id: int, event_id: int) -> None:
         """A device writes to GITS_TRANSLATER."""

@@ -100,7 +100,7 @@ class GuestMachine:
     def play_firmware(self, entry: int, context: int = 0) -> None:
         """Do what firmware does before an OS runs: wake the Redistributors, and start the first CPU."""
         for number, base in enumerate(self.gic.gic.redistributor_bases):
-            self.gic.write(base + gicr.WAKER.offset, 4, 0, number)
+            self.gic.write(base + gicr.WAKER.offset, 4, 0, number, secure=self.gic.gic.config.two_states)
         self.turn_on(0, entry, context)
 
     def add_device(self, name: str, base: int, size: int, device: Device) -> None:

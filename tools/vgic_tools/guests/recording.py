@@ -54,11 +54,11 @@ class Recording(Tape):
         self._gic = gic
         self._owners = {base: cpu for cpu, base in enumerate(gic.redistributor_bases)}
 
-    def access(self, address: int, size: int, value: int, write: bool) -> None:
+    def access(self, address: int, size: int, value: int, write: bool, secure: bool = False) -> None:
         """A load or store of a frame."""
         refused, self._refused = self._refused, False
         device, owner, offset = self._place(address)
-        self._writer.write(Access(0, self.now(), None, device, owner, offset, size, value, write, False, refused))
+        self._writer.write(Access(0, self.now(), None, device, owner, offset, size, value, write, secure, refused))
 
     def _place(self, address: int) -> tuple[str, int | None, int]:
         """Kind of frame, whose, and the offset in it."""

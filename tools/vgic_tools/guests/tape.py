@@ -12,7 +12,7 @@ class Tape:
     def follow(self, gic: Gic) -> None:
         """The GIC that will be told of; before anything happens to it."""
 
-    def access(self, address: int, size: int, value: int, write: bool) -> None:
+    def access(self, address: int, size: int, value: int, write: bool, secure: bool = False) -> None:
         """A load or store of a frame has been done."""
 
     def sysreg(self, cpu: int, register: int, value: int, write: bool) -> None:

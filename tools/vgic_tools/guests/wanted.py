@@ -7,6 +7,7 @@ from typing import Final
 
 import vgic
 from vgic import affinity
+from vgic.config import SecurityStates
 from vgic_tools.errors import UsageError
 from vgic_tools.machines.qemu_cmdline import GITS_BASE
 from vgic_tools.terminal import complain
@@ -69,6 +70,7 @@ class Wanted:
         profile: str,
         ram: str,
         its: bool,
+        security: SecurityStates,
         expect: tuple[str, ...],
         send: tuple[str, ...],
         patience: float | None,
@@ -94,10 +96,12 @@ class Wanted:
             for option, given in (("--initrd", initrd), ("--append", append), ("--save-at", save_at)):
                 if given:
                     raise UsageError(f"{option} does not go with --firmware, which is all in flash memory")
+        if firmware is not None and security == "two":
+            raise UsageError("--security two does not go with --firmware: CPUs are Non-secure, and it would not be")
         if through_kvm and resume is None:
             raise UsageError("--through-kvm is for the GIC of --resume")
         packed = _topology(cpus, topology, affinities, aff3)
-        config = _config(packed, profile, rss, its)
+        config = _config(packed, profile, rss, its, security)
         if patience is None and (expect or as_data):
             patience = _PATIENCE
         return cls(
@@ -149,7 +153,9 @@ def _topology(cpus: int | None, name: str | None, affinities: str | None, aff3: 
     return vgic.Topology(packed)
 
 
-def _config(topology: vgic.Topology, profile: str, rss: bool | None, its: bool) -> vgic.Config:
+def _config(
+    topology: vgic.Topology, profile: str, rss: bool | None, its: bool, security: SecurityStates
+) -> vgic.Config:
     cpus = len(topology)
     regions: tuple[vgic.RedistributorRegion, ...] = (vgic.RedistributorRegion(_FIRST_REGION.base, cpus),)
     if cpus > _FIRST_REGION.count:
@@ -162,6 +168,9 @@ def _config(topology: vgic.Topology, profile: str, rss: bool | None, its: bool) 
             redistributor_regions=regions,
             rss=rss,
             its=(GITS_BASE,) if its else (),
+            security=security,
+            # What Secure firmware does for an OS that is started Non-secure.
+            reset_group=1 if security == "two" else None,
         )
     for warning in told:
         complain(str(warning.message))

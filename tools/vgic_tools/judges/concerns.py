@@ -10,7 +10,8 @@ from typing import Final
 import vgic
 from vgic.cpu_interface.group import GROUP1
 from vgic.cpu_interface.interface import NO_GROUP
-from vgic.interrupts.banks import InterruptBank, InterruptWord
+from vgic.interrupts.banks import InterruptBank
+from vgic.interrupts.words import InterruptWord
 from vgic.intids import FIRST_LPI
 from vgic.lpis.overlooking import OverlookingLpiBank
 from vgic.lpis.tables import ENABLED

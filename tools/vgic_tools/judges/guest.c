@@ -257,7 +257,7 @@ static uint64_t call(routine *called, unsigned place, uint64_t address, uint64_t
 	register uint64_t x0 asm("x0") = value;
 	register routine *x1 asm("x1") = called;
 	register uint64_t x2 asm("x2") = address;
-	register uint64_t x3 asm("x3") = 0x3c1 | (place & EL) << 2;
+	register uint64_t x3 asm("x3") = 0x23c1 | (place & EL) << 2; /* ALLINT, too, where there is FEAT_NMI */
 
 	if (here)
 		asm volatile("blr %1\n\tdsb sy\n\tisb\n\tmrs %3, isr_el1"

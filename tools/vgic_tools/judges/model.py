@@ -24,11 +24,13 @@ from vgic_tools.judges.protocol import (
     may_change,
 )
 
-__all__ = ["FIQ", "IRQ", "ISR_EL1", "ModelJudge"]
+__all__ = ["FIQ", "IRQ", "IS", "ISR_EL1", "ModelJudge"]
 
 ISR_EL1: Final = sysreg(3, 0, 12, 1, 0)
 IRQ: Final = 0x80
 FIQ: Final = 0x40
+IS: Final = 1 << 10
+"""The IRQ has superpriority."""
 
 
 class ModelJudge(Model):
@@ -119,4 +121,4 @@ class ModelJudge(Model):
 
     def _signals(self, cpu: int) -> int:
         irq, fiq = self.gic.outputs(cpu)
-        return irq * IRQ | fiq * FIQ
+        return irq * IRQ | fiq * FIQ | self.gic.nmi(cpu) * IS

@@ -17,12 +17,9 @@ ALLINT: Final = sysreg(3, 0, 4, 3, 0)
 ALL_MASKED: Final = 1 << 13
 """PSTATE.ALLINT: not even NMIs are taken."""
 
-_IS: Final = 1 << 10
-"""ISR_EL1.IS: the IRQ has superpriority."""
-
 
 class NmiModel(ModelJudge):
-    """A model that is told SCTLR_EL1.NMI of its PEs, and tells of superpriority in their signals."""
+    """A model that is told SCTLR_EL1.NMI of its PEs."""
 
     def start(self, machine: Machine) -> None:
         """Build this machine, just reset."""
@@ -39,6 +36,3 @@ class NmiModel(ModelJudge):
                     self.gic.set_pe_state(cpu, PeState(sctlr_nmi=value & SCTLR_NMI != 0))
                 return 0, False
         return super()._act(operation)
-
-    def _signals(self, cpu: int) -> int:
-        return super()._signals(cpu) | self.gic.nmi(cpu) * _IS

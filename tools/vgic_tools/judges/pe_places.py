@@ -12,11 +12,13 @@ from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
 from vgic.cpu_interface.reach import Reach, face_of, reach_of
+from vgic_tools.judges.model import FIQ, IRQ, IS
 from vgic_tools.judges.protocol import Machine
 
 __all__ = [
     "FIQ",
     "IRQ",
+    "IS",
     "describe",
     "interrupted_to",
     "is_virtual",
@@ -28,10 +30,6 @@ __all__ = [
     "state_of",
     "trapped_to",
 ]
-
-IRQ: Final = 0x80
-"""Of ISR_EL1."""
-FIQ: Final = 0x40
 
 _EL: Final = 3
 _NS: Final = 1 << 2
@@ -124,7 +122,7 @@ def shown_at(place: int, physical: int, virtual: int) -> int:
     """ISR_EL1 at a place, of what is signalled physically and virtually."""
     state = state_of(place)
     shown = 0
-    for signal, redirected in ((IRQ, state.hcr_imo), (FIQ, state.hcr_fmo)):
+    for signal, redirected in ((IRQ | IS, state.hcr_imo), (FIQ, state.hcr_fmo)):
         shown |= (virtual if redirected and state.el == 1 else physical) & signal
     return shown
 

@@ -38,7 +38,7 @@ class PlacedModel(ModelJudge):
             return super().perform_one(operation)
         cpu, place = operation.cpu, operation.place or self._beginning
         self._places[cpu] = place
-        self.gic.set_pe_state(cpu, state_of(place))
+        self.gic.set_pe_state(cpu, self._state(cpu, place))
         level = interrupted_to(place, super()._signals(cpu))
         if not level and isinstance(operation, Mrs | Msr) and self._is_defined(operation):
             controls = self.gic.mrs(cpu, ich.ICH_HCR_EL2) if self._has_el2 else None
@@ -48,13 +48,21 @@ class PlacedModel(ModelJudge):
             return Outcome(signals=self._signals(cpu), offers=offers, level=level)
         return super().perform_one(operation)
 
+    def _state(self, cpu: int, place: int) -> PeState:
+        """The state of a vCPU that is there."""
+        return state_of(place)
+
     def _signals(self, cpu: int) -> int:
         """What is signalled where the vCPU is: what it is interrupted by, or else ISR_EL1."""
         physical, place = super()._signals(cpu), self._places[cpu]
-        if not self._has_el2 or interrupted_to(place, physical):
+        if interrupted_to(place, physical):
+            # As the guest's vector says it.
+            return physical & ~pe_places.IS
+        if not self._has_el2:
             return physical
         irq, fiq = self.gic.virtual_outputs(cpu)
-        return shown_at(place, physical, irq * pe_places.IRQ | fiq * pe_places.FIQ)
+        virtual = irq * pe_places.IRQ | fiq * pe_places.FIQ | self.gic.virtual_nmi(cpu) * pe_places.IS
+        return shown_at(place, physical, virtual)
 
     def _act(self, operation: Operation) -> tuple[int, bool]:
         if not isinstance(operation, Load | Store | Mrs | Msr):
