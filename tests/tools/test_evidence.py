@@ -220,6 +220,18 @@ def test_a_file_without_events_is_refused(tmp_path: Path, text: str) -> None:
     assert (outcome.exit_code, outcome.stdout) == (2, "")
 
 
+def test_a_register_that_is_as_after_reset_misses_the_reset() -> None:
+    """One that is not zero then: EOImode of ICC_CTLR_EL1 is gone, the rest is there."""
+    before = [*awake(), icc("write", "CTLR", 0, 0b10)]
+    told = (
+        "what ICC_CTLR shows has a cause that is not recorded: there are no CPU resets (guest_cpu_reset, cpu_reset)"
+    )
+    assert replayed([*before, icc("read", "CTLR", 0, 0x8C00)]).undecided == told
+    # Another value is none of a reset; and where resets are recorded, one that is missing is a divergence.
+    assert replayed([*before, icc("read", "CTLR", 0, 0x8400)]).undecided == ""
+    assert replayed([*before, "cpu_reset 1", icc("read", "CTLR", 0, 0x8C00)], cpus=2).undecided == ""
+
+
 @pytest.mark.parametrize(
     ("left_out", "status", "verdict"),
     [

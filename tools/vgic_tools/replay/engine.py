@@ -355,6 +355,8 @@ class _Replay(RecordSink):
         self._operations.logged_first(index)
         cpu = self._resets.reset(self._places.token(data, at, index), thread)
         if cpu is not None:
+            if cpu >= len(self._topology):
+                raise self._places.error(index, f"vCPU {cpu} is reset; the machine has {len(self._topology)}")
             self._reset(cpu)
         self.result.inputs["CPU resets"] += 1
 

@@ -19,6 +19,7 @@ from vgic.layouts import gicd, gicr, gits
 from vgic_tools.replay.outcomes import LEGALITY, OFFERS, OUTPUTS, VIRTUAL_OUTCOMES
 from vgic_tools.replay.pe_states import states_are_known
 from vgic_tools.replay.result import Divergence
+from vgic_tools.replay.system_registers import system_register
 
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
 
@@ -189,8 +190,8 @@ class _Seen:
         if self.secure is None:
             self.secure = line
 
-    def missing(self, divergence: Divergence) -> list[str]:
-        """What the recorded outcome needs, and no event shows."""
+    def missing(self, divergence: Divergence, as_after_reset: bool) -> list[str]:
+        """What the recorded outcome needs, and no event shows; `as_after_reset`: a PE that was reset shows it."""
         intid = _recorded_interrupt(divergence)
         if intid is not None:
             return self._missing_for_interrupt(intid)
@@ -202,7 +203,7 @@ class _Seen:
         if not self.register_writes:
             return [_REGISTER_WRITES]
         # A PE that is started again finds its registers as after reset.
-        return ["CPU resets (guest_cpu_reset)"] if divergence.expected_value == 0 and not self.resets else []
+        return ["CPU resets (guest_cpu_reset, cpu_reset)"] if as_after_reset and not self.resets else []
 
     def _missing_for_interrupt(self, intid: int) -> list[str]:
         """What it takes that a PE is offered an interrupt, or takes it."""
@@ -271,7 +272,8 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
             " gic-version=4, makes it another"
         )
     # What is missing so far may come; then it was recorded, and is missing where it should be.
-    while (missing := seen.missing(divergence)) and (later := next(following, None)) is not None:
+    as_after_reset = _is_as_after_reset(gic, divergence)
+    while (missing := seen.missing(divergence, as_after_reset)) and (later := next(following, None)) is not None:
         seen.input(later)
     if missing:
         return (
@@ -297,6 +299,19 @@ def _still_active(seen: _Seen, gic: Gic, divergence: Divergence) -> _Deactivated
         if there and cpu is not None and not acknowledged and gic.interrupt(cpu, deactivated.intid).active:
             return deactivated
     return None
+
+
+def _is_as_after_reset(gic: Gic, divergence: Divergence) -> bool:
+    """The recorded value of a system register is that after reset."""
+    event = divergence.event
+    if not isinstance(event, SysReg):
+        return False
+    register = system_register(event.register, gic.config.list_registers)
+    if register.layout is None:
+        return False
+    fresh = Gic(gic.config)
+    read = fresh.icv_read if register.virtual else fresh.sysreg_read
+    return read(0, register.encoding) == divergence.expected_value
 
 
 def _is_inmir(event: Access) -> bool:
