@@ -9,6 +9,7 @@ from mmio import MapError
 from offsets import GICD, GICR
 from vgic import ARCH, KVM, QEMU, Config, ConfigError, RedistributorRegion, Topology
 from vgic.its.errors import ItsError
+from vgic.kvm import KvmError, VgicV3Device
 from vgic.layouts import gicd, gicr, gits, ich
 
 VPROPBASER, VPENDBASER = 0x20070, 0x20078
@@ -146,3 +147,10 @@ def test_they_are_saved() -> None:
     # A VM without them is another one.
     with pytest.raises(vgic.StateError, match="vlpi_frames"):
         vgic.Gic(config(frames=False, its=True)).restore(state)
+
+
+@pytest.mark.rule("VLPI-5")
+def test_kvm_cannot_carry_them() -> None:
+    assert VgicV3Device.over(vgic.Gic(config(frames=False))).vcpus == (0, 1)
+    with pytest.raises(KvmError, match="the VM's Redistributors have the frames of a GICv4, and KVM's do not"):
+        VgicV3Device.over(vgic.Gic(config()))
