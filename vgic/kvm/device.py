@@ -113,10 +113,13 @@ class VgicV3Device:
     def over(cls, gic: Gic) -> "VgicV3Device":
         """The device of a VM that has run: `gic`, of any profile, its vCPUs stopped.
 
-        Raises KvmError where KVM could not have placed its frames so, or the VM has two Security states (SEC-10).
+        Raises KvmError where KVM could not have placed its frames so, or the VM has two Security states (SEC-10) or
+        the frames of a GICv4 (VLPI-5).
         """
         if gic.config.two_states:
             raise KvmError(errno.EINVAL, "the VM has two Security states, and KVM's have one")
+        if gic.config.vlpi_frames:
+            raise KvmError(errno.EINVAL, "the VM's Redistributors have the frames of a GICv4, and KVM's do not")
         device = cls()
         machine = device._machine = Machine.of(gic, Placement(IPA_BITS))
         device._access = Access(machine)
