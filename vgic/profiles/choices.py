@@ -132,6 +132,8 @@ class Profile:
     """ICH_MISR_EL2.VGrp0D says that virtual Group 1 is disabled."""
     counts_every_end: bool = False
     """EOIcount counts every EOIR and DIR of what is in no list register; else those that would deactivate."""
+    listed_ends_reach_every_group: bool = False
+    """With two Security states: the end of a virtual interrupt deactivates the physical one whatever its group."""
     dir_reaches_other_pes: bool = False
     """A virtual CPU interface deactivates an SPI by DIR also where it is active at another PE."""
     overlooks: bool = False

@@ -72,6 +72,7 @@ QEMU: Final = Profile(
     icv_dir_ignores_lpis=True,
     vgrp0d_looks_at_group_1=True,
     counts_every_end=True,
+    listed_ends_reach_every_group=True,
     sgi1r_groups=GROUP1_BIT,
     secure_sgi1r_groups=GROUP0_BIT | SECURE_GROUP1_BIT,
     sgi1r_heeds_nsacr=False,
