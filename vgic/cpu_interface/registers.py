@@ -55,7 +55,7 @@ class Register:
 class StoredRegister(Register):
     """A register that is state of the CPU interface: saved with it, and stored again where it is restored."""
 
-    def __init__(self, kept: i64) -> None:
+    def __init__(self, kept: int) -> None:
         self.kept: int = kept
         """The bits that may differ from one state to another."""
         self.name = ""
@@ -112,7 +112,7 @@ class Pmr(StoredRegister):
 class OfGroup(StoredRegister):
     """A register that is state of one group."""
 
-    def __init__(self, kept: i64, group: i64) -> None:
+    def __init__(self, kept: int, group: i64) -> None:
         super().__init__(kept)
         self.group = group
 
@@ -177,7 +177,7 @@ class GroupEnable(OfGroup):
 class ActivePriorityWord(OfGroup):
     """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
 
-    def __init__(self, kept: i64, group: i64, number: int) -> None:
+    def __init__(self, kept: int, group: i64, number: int) -> None:
         super().__init__(kept, group)
         self.number = number
 
