@@ -75,7 +75,7 @@ def _shifted_up(priority: i64, keeps_idle: bool) -> i64:
 class NonsecurePmr(Pmr):
     """ICC_PMR_EL1 in the Non-secure view; while it masks Secure priorities Non-secure cannot change it (PE-5)."""
 
-    def __init__(self, kept: i64, keeps_idle: bool) -> None:
+    def __init__(self, kept: int, keeps_idle: bool) -> None:
         super().__init__(kept)
         self.keeps_idle = keeps_idle
 
