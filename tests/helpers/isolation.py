@@ -83,10 +83,16 @@ SECURE_REGISTERS: Final = (
     vgic.ICC_IGRPEN0_EL1,
 )
 TAKING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1, vgic.ICC_HPPIR0_EL1, vgic.ICC_HPPIR1_EL1)
+READ_ONLY: Final = (*TAKING, vgic.ICC_NMIAR1_EL1)
 FINISHING: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1)
 USUALLY_ALL: Final = (vgic.ICC_PMR_EL1, vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)
 """Else hardly anything would ever be taken."""
-ACKNOWLEDGING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
+ACKNOWLEDGING: Final = {
+    vgic.ICC_IAR0_EL1: vgic.ICC_EOIR0_EL1,
+    vgic.ICC_IAR1_EL1: vgic.ICC_EOIR1_EL1,
+    vgic.ICC_NMIAR1_EL1: vgic.ICC_EOIR1_EL1,
+}
+"""And what finishes what is taken by that."""
 SENDING: Final = (vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1, vgic.ICC_SGI0R_EL1)
 NONSECURE_ALONE: Final = (
     vgic.ICC_BPR1_EL1,
@@ -361,6 +367,8 @@ class Operations:
         register = rng.choice(registers)
         if share < 0.8:
             register = rng.choice((TAKING if share < 0.4 else FINISHING)[0 if secure else 1 :: 1 if secure else 2])
+        if self.scenario.nmi and register == vgic.ICC_IAR1_EL1 and rng.random() < 0.3:
+            register = vgic.ICC_NMIAR1_EL1
         cpu = rng.randrange(CPUS)
         value = rng.choice((rng.getrandbits(32), rng.choice(ANY_INTID), 1, 0xFF, 0xF0))
         if register in FINISHING:
@@ -373,16 +381,15 @@ class Operations:
             value = rng.randrange(7)
         elif register in USUALLY_ALL and rng.random() < 0.9:
             value = 0xFF
-        kind = "mrs" if register in TAKING or (register not in FINISHING and rng.random() < 0.5) else "msr"
+        reads = register in READ_ONLY or (register not in FINISHING and rng.random() < 0.5)
         compared = 0 if register in SHOW_BOTH_STATES else -1
-        return Operation(kind, secure, cpu, register, 0, value, compared)
+        return Operation("mrs" if reads else "msr", secure, cpu, register, 0, value, compared)
 
     def took(self, operation: Operation, intid: int) -> bool:
         """Know what a PE read; True where it took an interrupt by that."""
         if operation.kind != "mrs" or operation.place not in ACKNOWLEDGING or 1020 <= intid < 1024:
             return False
-        finishing = FINISHING[ACKNOWLEDGING.index(operation.place)]
-        self.taken[operation.cpu, operation.secure] = finishing, intid
+        self.taken[operation.cpu, operation.secure] = ACKNOWLEDGING[operation.place], intid
         return True
 
 

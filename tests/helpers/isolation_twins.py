@@ -43,10 +43,10 @@ class Lived(NamedTuple):
     """Those that Secure software took."""
 
 
-def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
-    """A VM does the operations of both states, its twin only the Secure ones."""
+def run_beside_a_twin(seed: str, operations: int, opened: bool, nmi: bool = False) -> Lived:
+    """A VM does the operations of both states, its twin only the Secure ones; with `nmi` it has NMIs."""
     rng = random.Random(seed)
-    scenario = Scenario.random(rng, opened)
+    scenario = Scenario.random(rng, opened, nmi)
     gic, twin = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
     read = nonsecure = 0
@@ -96,10 +96,10 @@ def nonsecure_view(gic: vgic.Gic) -> Iterator[int]:
             yield gic.read(base + offset, 4)
 
 
-def run_with_other_secrets(seed: str, operations: int) -> None:
+def run_with_other_secrets(seed: str, operations: int, nmi: bool = False) -> None:
     """Two VMs do the same Non-secure operations, and Secure ones that differ in what is Secure."""
     rng = random.Random(seed)
-    scenario = Scenario.random(rng, opened=False)
+    scenario = Scenario.random(rng, False, nmi)
     gic, other = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
     for count, operation in enumerate(source.some(operations, 0.5, True), 1):

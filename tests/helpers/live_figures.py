@@ -121,7 +121,7 @@ def _isolation() -> Told:
 
 
 def _isolated(number: int) -> Lived:
-    return run_beside_a_twin(f"{FIRST} {number}", 20_000, opened=number % 4 == 0)
+    return run_beside_a_twin(f"{FIRST} {number}", 20_000, opened=number % 4 == 0, nmi=number % 3 == 0)
 
 
 def _compared(way: Way, which: str, most: int) -> tuple[str, str]:
