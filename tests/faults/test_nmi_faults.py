@@ -39,7 +39,7 @@ def never_blocked(self: NmiInterface, group: GroupState, key: int) -> bool:
     return is_superior(key) or CpuInterface._preempts(self, group, key)
 
 
-def takes_any(self: AcknowledgeUnlessNmi | AcknowledgeNmi, interface: CpuInterface) -> int:
+def takes_any(self: AcknowledgeNmi | AcknowledgeUnlessNmi, interface: CpuInterface) -> int:
     return self.taking.view(interface)
 
 
