@@ -152,5 +152,5 @@ def test_they_are_saved() -> None:
 @pytest.mark.rule("VLPI-5")
 def test_kvm_cannot_carry_them() -> None:
     assert VgicV3Device.over(vgic.Gic(config(frames=False))).vcpus == (0, 1)
-    with pytest.raises(KvmError, match="the VM's Redistributors have the frames of a GICv4, and KVM's do not"):
+    with pytest.raises(KvmError, match="the VM has the frames of a GICv4, which KVM's attributes do not carry"):
         VgicV3Device.over(vgic.Gic(config()))
