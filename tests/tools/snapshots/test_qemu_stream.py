@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import vgic
 from damage import survivors
 from vgic import State
 from vgic_tools.cli import main
@@ -145,6 +146,62 @@ def test_a_gic_whose_ds_is_0_has_two_security_states(stream: bytes, tmp_path: Pa
     assert (one.config().security, state.config().security) == ("one", "two")
     assert registers["GICD_CTLR"] == 0b111
     assert registers["ICC[0].ICC_BPR1_EL1_NS"] == one.data["registers"]["ICC[0].ICC_BPR1_EL1"]
+
+
+def put(stream: bytearray, part: str, cpu: int, offset: int, value: int, size: int) -> None:
+    """Change what a part of a CPU, or of the Distributor, holds."""
+    name = bytes([len(part)]) + part.encode()
+    at = 0
+    for _ in range(cpu + 1):
+        at = stream.index(name, at) + len(name)
+    at += 4 + offset
+    stream[at : at + size] = value.to_bytes(size, "big")
+
+
+def test_the_registers_of_a_hypervisor_are_in_the_state() -> None:
+    stream = bytearray(lzma.decompress((HERE / "qemu100_smp2_max.mig.xz").read_bytes()))
+    active, listed = 1 << 63 | 1 << 60 | 0xA0 << 48 | 42, 1 << 62 | 1 << 61 | 0x88 << 48 | 27 << 32 | 27
+    hcr, lr, vmcr = 12 * 8, 13 * 8, 29 * 8
+    for offset, value in {
+        0: 1 << 20,
+        8 * 8: 1 << 63 | 1 << 4,
+        hcr: 3 << 27 | 1,
+        lr: active,
+        lr + 3 * 8: listed,
+        vmcr: 0xF0 << 24 | 2 << 21 | 3 << 18 | 0b1011,
+    }.items():
+        put(stream, "arm_gicv3_cpu/virt", 1, offset, value, 8)
+    snapshot = snapshot_of_stream(bytes(stream))
+    gic = snapshot.state.build()
+    assert snapshot.notes == ()
+    assert (gic.config.list_registers, gic.config.nmi, gic.config.profile) == (4, True, vgic.QEMU_10_0)
+    registers = snapshot.state.data["registers"]
+    assert {name: value for name, value in registers.items() if name.startswith("ICH[1]")} == {
+        "ICH[1].ICH_HCR_EL2": 3 << 27 | 1,
+        "ICH[1].ICH_VMCR_EL2": 0xF0 << 24 | 2 << 21 | 3 << 18 | 0b1011,
+        "ICH[1].ICH_AP0R0_EL2": 1 << 20,
+        "ICH[1].ICH_AP1R0_EL2": 1 << 63 | 1 << 4,
+        "ICH[1].ICH_LR0_EL2": active,
+        "ICH[1].ICH_LR3_EL2": listed,
+    }
+    # There are four.
+    put(stream, "arm_gicv3_cpu/virt", 0, lr + 4 * 8, listed, 8)
+    with pytest.raises(SnapshotError, match=r"ICH_LR4_EL2 = .*: this VM has no such register"):
+        snapshot_of_stream(bytes(stream))
+
+
+def test_what_has_superpriority_is_in_the_state() -> None:
+    stream = bytearray(lzma.decompress((HERE / "qemu100_smp2_max.mig.xz").read_bytes()))
+    put(stream, "arm_gicv3_cpu/nmi", 1, 0, 1 << 27, 4)
+    put(stream, "arm_gicv3/gicd_nmi", 0, 4 * 1, 1 << 10, 4)
+    put(stream, "arm_gicv3/gicd_nmi", 0, 4 * 8, 1 << 31, 4)
+    gic = snapshot_of_stream(bytes(stream)).state.build()
+    registers = gic.save()["registers"]
+    assert {name: value for name, value in registers.items() if "INMIR" in name} == {
+        "GICR[1].GICR_INMIR0": 1 << 27,
+        "GICD_INMIR1": 1 << 10,
+        "GICD_INMIR8": 1 << 31,
+    }
 
 
 def changes(stream: bytes) -> Iterator[tuple[str, bytes, str]]:
