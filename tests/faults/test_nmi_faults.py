@@ -9,9 +9,10 @@ import vgic
 from mmio import NOT_THERE
 from named_tests import run_named
 from vgic.bits import bit
-from vgic.cpu_interface.group import GROUP1, GroupState
+from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.nmi import NmiGroupState, NmiInterface, is_superior
+from vgic.cpu_interface.nmi_registers import AcknowledgeNmi, AcknowledgeUnlessNmi
 from vgic.interrupts import registers
 from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
 from vgic.interrupts.nmis import NmiExtendedPpis, NmiPrivateInterrupts, NmiSharedInterrupts
@@ -38,8 +39,8 @@ def never_blocked(self: NmiInterface, group: GroupState, key: int) -> bool:
     return is_superior(key) or CpuInterface._preempts(self, group, key)
 
 
-def takes_any(self: NmiInterface) -> int:
-    return CpuInterface.acknowledge(self, GROUP1)
+def takes_any(self: AcknowledgeNmi | AcknowledgeUnlessNmi, interface: CpuInterface) -> int:
+    return self.taking.view(interface)
 
 
 def left_queued(self: InterruptBank, number: int, nmis: int) -> None:
@@ -84,8 +85,8 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any], str]]] = {
     # A reset leaves it active.
     "reset-keeps-nmi": (NmiGroupState, "clear", GroupState.clear, "test_a_reset_of_the_pe_forgets_what_was_active"),
     # 1022 is never read; or ICC_NMIAR1_EL1 takes what is no NMI.
-    "no-1022": (NmiInterface, "acknowledge", CpuInterface.acknowledge, BY_SCTLR),
-    "nmiar-takes-all": (NmiInterface, "acknowledge_nmi", takes_any, BY_SCTLR),
+    "no-1022": (AcknowledgeUnlessNmi, "view", takes_any, BY_SCTLR),
+    "nmiar-takes-all": (AcknowledgeNmi, "view", takes_any, BY_SCTLR),
     # In Group 0 the bit of INMIR counts; or can be written.
     "group-0-has-nmis": (FullWord, "superior", lambda self: self.nmi, INMIR),
     "inmir-of-group-0": (registers._Nmi, "put", whole_word, INMIR),

@@ -115,10 +115,10 @@ def run_with_other_secrets(seed: str, operations: int, nmi: bool = False) -> Non
     assert sum(value != 0 for value in nonsecure_view(gic)) > len(SHARED)
 
 
-def run_beside_one_state(seed: str, operations: int) -> None:
+def run_beside_one_state(seed: str, operations: int, nmi: bool = False) -> None:
     """A VM in which GICD_CTLR.DS was set does what one of one Security state does."""
     rng = random.Random(seed)
-    joined, one = isolated_vm(True), isolated_vm(False)
+    joined, one = isolated_vm(True, nmi=nmi), isolated_vm(False, nmi=nmi)
     joined.write(joined.config.gicd_base, 4, DS, secure=True)
     for cpu in range(CPUS):
         joined.set_pe_state(cpu, vgic.PeState(el=1))
@@ -129,7 +129,7 @@ def run_beside_one_state(seed: str, operations: int) -> None:
             for register in USUALLY_ALL:
                 gic.sysreg_write(cpu, register, 0xFF)
     taken = 0
-    source = Operations(Scenario.random(rng, opened=True), one, rng)
+    source = Operations(Scenario.random(rng, True, nmi), one, rng)
     for count, operation in enumerate(source.some(operations, 0.5, True)):
         secure = rng.random() < 0.5
         got, expected = (perform_on_pes_of_one_state(gic, operation, secure) for gic in (joined, one))

@@ -20,8 +20,12 @@ pytestmark = pytest.mark.slow
 QEMU = "qemu-system-aarch64"
 KERNEL = "6.12"
 TIMEOUT = 240
-STATES = {"one": "virt,gic-version=3", "two": "virt,gic-version=3,secure=on"}
-"""Machines by how many Security states they have."""
+STATES = {
+    "one": "virt,gic-version=3",
+    "two": "virt,gic-version=3,secure=on",
+    "hypervisor": "virt,gic-version=3,virtualization=on",
+}
+"""Machines by how many Security states they have, and one whose guest is a hypervisor."""
 REST = ["-cpu", "cortex-a76", "-smp", "3", "-m", "256"]
 OPTIONS = ["-nic", "none", "-display", "none", "-monitor", "stdio"]
 TRACE = ["-msg", "timestamp=on", "-trace", "gicv3_*", "-trace", "guest_cpu_reset"]

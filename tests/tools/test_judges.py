@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from vgic_tools.cli import main
 from vgic_tools.judges import agent, apt, building, fetch, guest, kvm_abi
 from vgic_tools.judges.errors import MissingJudgeError
 from vgic_tools.judges.kernels import cache_folder, cached_kernel, fetch_kernel
@@ -85,3 +87,13 @@ def test_structures_are_those_of_the_kernel() -> None:
         + b"\4\0\0\0\1"
     )
     assert kvm_abi.exit_of(head.ljust(72, b"\0")) == (6, 0x0900_0000, 4, True, 0x1234)
+
+
+@pytest.mark.parametrize("options", [("--nmi",), ("--secure", "--nmi"), ("--virtualization", "--nmi")])
+def test_a_qemu_without_nmis_cannot_be_asked_of_them(options: tuple[str, ...], tmp_path: Path) -> None:
+    qemu = tmp_path / "qemu"
+    qemu.write_text("#!/bin/sh\necho QEMU emulator version 7.2.22\n")
+    qemu.chmod(0o755)
+    result = CliRunner().invoke(main, ["compare", "qemu", *options, "--qemu", str(qemu)])
+    assert result.exit_code == 2
+    assert "QEMU 7.2.22 has no NMIs to compare: QEMU has them since 9.1" in result.stderr

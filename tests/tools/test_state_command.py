@@ -182,6 +182,27 @@ def test_check_of_a_host_that_cannot(bits: int, stops: str, tmp_path: Path) -> N
     assert f"does not run: {stops} stops it" in result.stdout
 
 
+@pytest.mark.rule("SAVE-14", "KVM-66")
+@pytest.mark.parametrize("options", [(), ("--host-a3v",), ("--host-vtr", "0x90380003")])
+@pytest.mark.parametrize(
+    ("config", "lost"),
+    [
+        (replace(CONFIG, security="two"), "two Security states"),
+        (replace(CONFIG, extended_spis=32, extended_ppis=64), "32 SPIs of the extended range, 64 PPIs of the"),
+        (replace(CONFIG, nmi=True), "NMIs"),
+        (replace(CONFIG, list_registers=4), "4 list registers"),
+    ],
+)
+def test_check_of_a_vm_that_has_what_kvm_does_not_carry(
+    config: vgic.Config, lost: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "b.state"
+    vgic.State.of(vgic.Gic(config)).to_file(path)
+    result = run("check", path, *options)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.startswith(f"does not run: the VM has {lost}")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -12,6 +12,7 @@ import click
 from vgic import VgicError
 from vgic.host.capabilities import CpuInterfaceView, HostCapabilities
 from vgic.host.trap_plan import TrapPlan, trap_plan
+from vgic.kvm.beyond import beyond_kvm
 from vgic.state.saving import VmDescription
 from vgic_tools.console import Output, Styled, Table, stdout, styled, table
 from vgic_tools.errors import UsageError
@@ -222,7 +223,6 @@ def check_command(
         return
     assert file is not None
     snapshot, console = _read(file), stdout()
-    state = snapshot.state
     findings = [*snapshot.findings, *_missing_tables(snapshot, images)]
     for finding in findings:
         console.print(styled("finding:", "yellow"), finding)
@@ -230,13 +230,21 @@ def check_command(
         option is not None
         for option in (host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
     )
+    try:
+        # A state that no VM can have is not worth asking about.
+        gic = snapshot.state.build()
+    except VgicError as error:
+        fail(error)
+    lost = beyond_kvm(gic.config)
+    if lost:
+        what = f": the VM has {', '.join(lost)}, which Linux's KVM does not carry"
+        console.print(styled("does not run", "bold red"), what, sep="")
+        sys.exit(DIFFERENT)
     if (findings or images) and not asked:
         sys.exit(DIFFERENT if findings else 0)
     try:
         host = _host(host_vtr, host_a3v, host_priority_bits, host_preemption_bits, host_id_bits, host_seis)
-        # A state that no VM can have is not worth asking about.
-        registers = state.build().save()["registers"]
-        plan = trap_plan(CpuInterfaceView.from_ctlr(registers[_CTLR]), host)
+        plan = trap_plan(CpuInterfaceView.from_ctlr(gic.save()["registers"][_CTLR]), host)
     except (UsageError, VgicError) as error:
         fail(error)
     _print_plan(console, plan)

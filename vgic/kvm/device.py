@@ -18,6 +18,7 @@ from vgic.features import Features
 from vgic.gic import Gic, Observer
 from vgic.host.capabilities import HostCapabilities
 from vgic.kvm.access import Access
+from vgic.kvm.beyond import beyond_kvm
 from vgic.kvm.errors import KvmError
 from vgic.kvm.its import VgicItsDevice, signal_msi
 from vgic.kvm.machine import DEFAULT_SPIS, Machine, profile_on
@@ -113,10 +114,13 @@ class VgicV3Device:
     def over(cls, gic: Gic) -> "VgicV3Device":
         """The device of a VM that has run: `gic`, of any profile, its vCPUs stopped.
 
-        Raises KvmError where KVM could not have placed its frames so, or the VM has two Security states (SEC-10).
+        Raises KvmError where KVM could not have placed its frames so, or where the VM has what no attribute
+        carries: two Security states, interrupts of the extended ranges, NMIs, list registers, the frames of a GICv4
+        (KVM-66, VLPI-5).
         """
-        if gic.config.two_states:
-            raise KvmError(errno.EINVAL, "the VM has two Security states, and KVM's have one")
+        lost = beyond_kvm(gic.config)
+        if lost:
+            raise KvmError(errno.EINVAL, f"the VM has {', '.join(lost)}, which KVM's attributes do not carry")
         device = cls()
         machine = device._machine = Machine.of(gic, Placement(IPA_BITS))
         device._access = Access(machine)

@@ -77,6 +77,8 @@ class Profile:
     nothing that has a priority of Secure."""
     listed_nmi_has_priority: bool = False
     """An interrupt with superpriority in a list register has a priority, and comes before others of that only."""
+    vlpi_frames: bool = False
+    """A VM may have the frames of a GICv4, and say that it is one, although it has no virtual LPIs."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False

@@ -21,6 +21,7 @@ QEMU: Final = Profile(
     features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
     nmis=False,
     extended_ranges=False,
+    vlpi_frames=True,
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
@@ -32,6 +33,7 @@ QEMU: Final = Profile(
         "GICD_IROUTER": ALL_64,
         "GICR_PROPBASER": ALL_64,
         "GICR_PENDBASER": ALL_64,
+        "GICR_VPROPBASER": ALL_64,
         "GICR_CTLR": 1,
         "GITS_CBASER": ALL_64,
         "GITS_CWRITER": ALL_64,

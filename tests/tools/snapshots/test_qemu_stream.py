@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import vgic
 from damage import survivors
 from vgic import State
 from vgic_tools.cli import main
@@ -21,6 +22,7 @@ from vgic_tools.snapshots.qemu_ram import PAGE, read_blocks, read_pages
 from vgic_tools.snapshots.qemu_state import snapshot_of_stream
 from vgic_tools.snapshots.qemu_stream import Stream
 from vgic_tools.snapshots.reader import Reader
+from vgic_tools.state_words import describe
 
 HERE = Path(__file__).parents[2] / "snapshots"
 STREAM = HERE / "qemu72_smp4.mig.xz"
@@ -146,6 +148,62 @@ def test_a_gic_whose_ds_is_0_has_two_security_states(stream: bytes, tmp_path: Pa
     assert registers["ICC[0].ICC_BPR1_EL1_NS"] == one.data["registers"]["ICC[0].ICC_BPR1_EL1"]
 
 
+def put(stream: bytearray, part: str, cpu: int, offset: int, value: int, size: int) -> None:
+    """Change what a part of a CPU, or of the Distributor, holds."""
+    name = bytes([len(part)]) + part.encode()
+    at = 0
+    for _ in range(cpu + 1):
+        at = stream.index(name, at) + len(name)
+    at += 4 + offset
+    stream[at : at + size] = value.to_bytes(size, "big")
+
+
+def test_the_registers_of_a_hypervisor_are_in_the_state() -> None:
+    stream = bytearray(lzma.decompress((HERE / "qemu100_smp2_max.mig.xz").read_bytes()))
+    active, listed = 1 << 63 | 1 << 60 | 0xA0 << 48 | 42, 1 << 62 | 1 << 61 | 0x88 << 48 | 27 << 32 | 27
+    hcr, lr, vmcr = 12 * 8, 13 * 8, 29 * 8
+    for offset, value in {
+        0: 1 << 20,
+        8 * 8: 1 << 63 | 1 << 4,
+        hcr: 3 << 27 | 1,
+        lr: active,
+        lr + 3 * 8: listed,
+        vmcr: 0xF0 << 24 | 2 << 21 | 3 << 18 | 0b1011,
+    }.items():
+        put(stream, "arm_gicv3_cpu/virt", 1, offset, value, 8)
+    snapshot = snapshot_of_stream(bytes(stream))
+    gic = snapshot.state.build()
+    assert snapshot.notes == ()
+    assert (gic.config.list_registers, gic.config.nmi, gic.config.profile) == (4, True, vgic.QEMU_10_0)
+    registers = snapshot.state.data["registers"]
+    assert {name: value for name, value in registers.items() if name.startswith("ICH[1]")} == {
+        "ICH[1].ICH_HCR_EL2": 3 << 27 | 1,
+        "ICH[1].ICH_VMCR_EL2": 0xF0 << 24 | 2 << 21 | 3 << 18 | 0b1011,
+        "ICH[1].ICH_AP0R0_EL2": 1 << 20,
+        "ICH[1].ICH_AP1R0_EL2": 1 << 63 | 1 << 4,
+        "ICH[1].ICH_LR0_EL2": active,
+        "ICH[1].ICH_LR3_EL2": listed,
+    }
+    # There are four.
+    put(stream, "arm_gicv3_cpu/virt", 0, lr + 4 * 8, listed, 8)
+    with pytest.raises(SnapshotError, match=r"ICH_LR4_EL2 = .*: this VM has no such register"):
+        snapshot_of_stream(bytes(stream))
+
+
+def test_what_has_superpriority_is_in_the_state() -> None:
+    stream = bytearray(lzma.decompress((HERE / "qemu100_smp2_max.mig.xz").read_bytes()))
+    put(stream, "arm_gicv3_cpu/nmi", 1, 0, 1 << 27, 4)
+    put(stream, "arm_gicv3/gicd_nmi", 0, 4 * 1, 1 << 10, 4)
+    put(stream, "arm_gicv3/gicd_nmi", 0, 4 * 8, 1 << 31, 4)
+    gic = snapshot_of_stream(bytes(stream)).state.build()
+    registers = gic.save()["registers"]
+    assert {name: value for name, value in registers.items() if "INMIR" in name} == {
+        "GICR[1].GICR_INMIR0": 1 << 27,
+        "GICD_INMIR1": 1 << 10,
+        "GICD_INMIR8": 1 << 31,
+    }
+
+
 def changes(stream: bytes) -> Iterator[tuple[str, bytes, str]]:
     """What somebody may bring, and why it is not read."""
     gic = stream.index(b"\x09arm_gicv3") + 10 + 8
@@ -232,6 +290,26 @@ def test_streams_of_other_qemus_and_of_one_cpu() -> None:
     assert [len(each.state.config().topology) for each in (newer, single)] == [2, 1]
     assert [each.state.data["registers"]["GICR[0].GICR_CTLR"] for each in (newer, single)] == [2, 2]
     assert newer.state.data["registers"]["GICR[1].GICR_CTLR"] == 2
+
+
+def test_a_stream_of_a_gicv4() -> None:
+    found = read_snapshot(HERE / "qemu72_gicv4_smp2.mig.xz")
+    config, registers = found.state.config(), found.state.data["registers"]
+    assert config.vlpi_frames
+    assert found.notes[-2:] == (
+        "the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out",
+        "the list registers of the VM's own hypervisor are in the stream, and are left out",
+    )
+    # As they were written, and read in the machine.
+    assert {name: value for name, value in registers.items() if "GICR_VP" in name} == {
+        "GICR[0].GICR_VPROPBASER": 0x4000_000F,
+        "GICR[0].GICR_VPENDBASER": 0xA000_0000_4400_0000,
+        "GICR[1].GICR_VPROPBASER": 0x4001_000F,
+        "GICR[1].GICR_VPENDBASER": 0x4500_0000,
+    }
+    assert registers["GITS[0].GITS_BASER2"] == 0x8207_0000_4300_0001
+    assert registers["GICR[1].GICR_ISENABLER0"] == 0x1_0000
+    assert describe("GICR[0].GICR_VPENDBASER", 0xA000_0000_4400_0000).startswith("Valid 1, PendingLast 1, ")
 
 
 def as_mapped(stream: bytes, most: int = 1 << 30) -> bytes:

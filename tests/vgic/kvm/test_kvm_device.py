@@ -14,6 +14,7 @@ from vgic.kvm import (
     Address,
     Control,
     Group,
+    KvmError,
     RegionAttr,
     VgicV3Device,
     level_attr,
@@ -373,7 +374,16 @@ def test_without_lpis_there_are_no_pending_tables_to_save() -> None:
         refused(errno.EBUSY, setting(device, Group.CTRL, Control.SAVE_PENDING_TABLES))
 
 
-@pytest.mark.rule("SEC-10")
-def test_a_vm_of_two_security_states_is_none_of_kvms() -> None:
-    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), security="two"))
-    refused(errno.EINVAL, lambda: VgicV3Device.over(gic))
+@pytest.mark.rule("SEC-10", "KVM-66")
+@pytest.mark.parametrize(
+    ("config", "lost"),
+    [
+        (vgic.Config(vgic.Topology.kvm(1), security="two"), "two Security states"),
+        (vgic.Config(vgic.Topology.kvm(1), extended_spis=64), "64 SPIs of the extended range"),
+        (vgic.Config(vgic.Topology.kvm(1), extended_ppis=32), "32 PPIs of the extended range"),
+        (vgic.Config(vgic.Topology.kvm(1), nmi=True, list_registers=2), "NMIs, 2 list registers"),
+    ],
+)
+def test_what_no_attribute_carries_is_refused_by_name(config: vgic.Config, lost: str) -> None:
+    with pytest.raises(KvmError, match=f"EINVAL: the VM has {lost}, which KVM's attributes do not carry"):
+        VgicV3Device.over(vgic.Gic(config))

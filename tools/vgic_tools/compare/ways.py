@@ -121,9 +121,13 @@ def _hypervisor_lives(seed: int, areas: frozenset[str], cpus: int | None, versio
 
 
 def _renewed(qemu: str) -> Judge:
+    from vgic_tools.judges.qemu import FIRST_WITH_NMIS, profile_of
     from vgic_tools.judges.qemu_guest import RenewedQemu
 
-    return RenewedQemu(qemu)
+    judge = RenewedQemu(qemu)
+    if not profile_of(judge.version).nmis:
+        raise MissingJudgeError(f"QEMU {judge.version} has no NMIs to compare: {FIRST_WITH_NMIS}")
+    return judge
 
 
 def _beside_nmis(version: str) -> Model:

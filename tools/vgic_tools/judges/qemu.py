@@ -76,6 +76,8 @@ NOTHING: Final = 255
 MEASURED: Final = {"7.2": vgic.QEMU, "10.0": vgic.QEMU_10_0}
 """The profiles of the versions that were measured."""
 
+FIRST_WITH_NMIS: Final = "QEMU has them since 9.1, and the model since 10.0; --qemu newer fetches one"
+
 
 def version(qemu: str = QEMU) -> str | None:
     """The version of a QEMU, a path or a program on PATH: "7.2.22"; None where there is none that says."""

@@ -11,10 +11,10 @@ from typing import Final
 
 import vgic
 from vgic.intids import FIRST_LPI
-from vgic.layouts import gicd, gicr, gits
+from vgic.layouts import gicd, gicr, gits, ich
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.madt import SIGNATURE, config_from_madt
-from vgic_tools.machines.qemu_cmdline import GITS_BASE, QEMU_SPIS, RAM_BASE
+from vgic_tools.machines.qemu_cmdline import GITS_BASE, LIST_REGISTERS, QEMU_SPIS, RAM_BASE
 from vgic_tools.snapshots.errors import SnapshotError
 from vgic_tools.snapshots.qemu_ram import StreamRam
 from vgic_tools.snapshots.qemu_stream import Fields, Stream
@@ -37,6 +37,14 @@ _SECURE, _NONSECURE = range(2)
 """QEMU's numbers of the banks of a register."""
 _AP_REGISTERS: Final = 4
 
+_GICV4: Final = "arm_gicv3_cpu/gicv4"
+"""The subsection of each CPU of a GICv4."""
+_VIRTUAL: Final = "arm_gicv3_cpu/virt"
+"""The virtual CPU interface of a CPU that has EL2."""
+_NMIS: Final = "arm_gicv3/gicd_nmi"
+_NMIS_OF_CPU: Final = "arm_gicv3_cpu/nmi"
+"""What is there where the machine has NMIs, in QEMU 9.1 and newer."""
+
 
 def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at: None) -> Snapshot:
     """The VM in a migration stream. Raises SnapshotError where it is damaged, or its GIC cannot be modelled.
@@ -53,8 +61,13 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     config = _config(stream, len(cpus), its is not None, notes)
     if not _number(found, "gicd_ctlr") & _DS:
         config = replace(config, security="two")
-    if "arm_gicv3_cpu/virt" in (cpus[0] if cpus else {}):
-        notes.append("the list registers of the VM's own hypervisor are in the stream, and are left out")
+    if _GICV4 in (cpus[0] if cpus else {}):
+        config = replace(config, vlpi_frames=True)
+        notes.append("the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out")
+    if _NMIS in found:
+        config = replace(config, profile=vgic.QEMU_10_0, nmi=True)
+    if any(_VIRTUAL in cpu for cpu in cpus):
+        config = replace(config, list_registers=LIST_REGISTERS)
     block = stream.blocks.get(_RAM)
     memory = None if block is None else StreamRam(data, block, RAM_BASE)
     if memory is None:
@@ -62,9 +75,18 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     registers = dict(_distributor(found, config))
     if config.two_states:
         registers.update(_security(found, config))
+    if config.nmi:
+        words = _numbers(_part(found, _NMIS), "nmi")
+        registers.update((f"GICD_INMIR{word}", words[word]) for word in range(1, 1 + config.spis // 32))
     for number, cpu in enumerate(cpus):
         registers.update(_redistributor(number, cpu))
         registers.update(_banks(number, cpu) if config.two_states else _interface(number, cpu))
+        if config.vlpi_frames:
+            registers.update(_vlpi_frame(number, cpu))
+        if config.nmi:
+            registers[f"GICR[{number}].GICR_INMIR0"] = _number(_part(cpu, _NMIS_OF_CPU), "gicr_inmir0")
+        if config.list_registers:
+            registers.update(_virtual_interface(number, _part(cpu, _VIRTUAL)))
         registers[f"vCPU[{number}].MPIDR_EL1"] = config.topology.mpidr(number)
     if its is not None and config.its:
         registers.update(_its(its))
@@ -166,6 +188,14 @@ def _redistributor(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
         yield f"GICR[{number}].GICR_IPRIORITYR{index}", _word(priorities[4 * index : 4 * index + 4])
 
 
+def _vlpi_frame(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
+    fields = cpu.get(_GICV4)
+    if not isinstance(fields, dict):
+        raise SnapshotError(f"the GIC in the stream is a GICv4, but CPU {number} has no {_GICV4}")
+    for register in ("vpropbaser", "vpendbaser"):
+        yield f"GICR[{number}].GICR_{register.upper()}", _number(fields, f"gicr_{register}")
+
+
 def _interface(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
     yield f"ICC[{number}].ICC_PMR_EL1", _number(cpu, "icc_pmr_el1")
     yield from _of_group(number, cpu, _GROUP0, "0")
@@ -193,6 +223,19 @@ def _of_group(number: int, cpu: Fields, group: int, shown: str, bank: str = "") 
     yield f"{prefix}IGRPEN{shown}_EL1{bank}", enables[group]
     for index in range(_AP_REGISTERS):
         yield f"{prefix}AP{shown}R{index}_EL1{bank}", active[_AP_REGISTERS * group + index]
+
+
+def _virtual_interface(number: int, virtual: Fields) -> Iterator[tuple[str, int]]:
+    """The ICH registers of a CPU; those of list registers that it does not have are zero."""
+    prefix = f"ICH[{number}].ICH_"
+    yield f"{prefix}HCR_EL2", _number(virtual, "ich_hcr_el2")
+    yield f"{prefix}VMCR_EL2", _number(virtual, "ich_vmcr_el2")
+    active = _numbers(virtual, "ich_apr")
+    for shown, group in enumerate((_GROUP0, _GROUP1)):
+        for index in range(_AP_REGISTERS):
+            yield f"{prefix}AP{shown}R{index}_EL2", active[_AP_REGISTERS * group + index]
+    for index, value in enumerate(_numbers(virtual, "ich_lr_el2")):
+        yield f"{prefix}LR{index}_EL2", value
 
 
 def _its(its: Fields) -> Iterator[tuple[str, int]]:
@@ -240,6 +283,13 @@ def _number(fields: Fields, name: str) -> int:
     return value
 
 
+def _part(fields: Fields, name: str) -> Fields:
+    value = fields.get(name)
+    if not isinstance(value, dict):
+        raise SnapshotError(f"the GIC in the stream has no part {name}, though another of its parts needs it")
+    return value
+
+
 def _list(fields: Fields, name: str) -> list[object]:
     value = fields.get(name)
     if isinstance(value, dict):
@@ -259,6 +309,8 @@ _AT_LEAST: Final = {
     "icc_igrpen": 3,
     "icc_apr": 12,
     "icc_ctlr_el1": 2,
+    "ich_apr": 12,
+    "ich_lr_el2": ich.MAX_LIST_REGISTERS,
     "baser": 8,
 }
 """Elements of arrays; the others are bitmaps of 32 words."""
