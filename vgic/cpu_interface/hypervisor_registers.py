@@ -12,8 +12,8 @@ from mmio import ILLEGAL
 from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.sysregs import constant_fields
 from vgic.cpu_interface.virtual_control import VirtualControl
-from vgic.cpu_interface.virtual_registers import constant_fields
 from vgic.layouts import ich, nmi
 
 __all__ = ["HypervisorRegister", "HypervisorRegisters"]
