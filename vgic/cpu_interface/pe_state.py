@@ -32,7 +32,7 @@ class PeState:
     hcr_imo: bool = False
     """HCR_EL2.IMO, where EL2 is enabled in the PE's Security state: IRQs are EL2's, EL1 has virtual ones."""
     hcr_fmo: bool = False
-    """HCR_EL2.FMO, likewise of FIQs."""
+    """HCR_EL2.FMO, likewise of FIQs. Where neither is, Secure EL1 counts as without an EL2 (rule VCPU-20)."""
     sctlr_nmi: bool = False
     """SCTLR_ELx.NMI of the Exception level: an IRQ with superpriority is an NMI, which PSTATE.I does not mask and
     PSTATE.ALLINT does. The GIC sees neither: its outputs are the same, and `Gic.nmi` says whether it is one."""

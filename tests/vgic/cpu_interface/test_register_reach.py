@@ -45,24 +45,27 @@ def reach(hypervisor: Hypervisor, register: int, state: PeState) -> vgic.Reach:
 
 
 @pytest.mark.rule("VCPU-19", "VCPU-20")
-def test_what_el1_reaches() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_el1_reaches(secure: bool) -> None:
     hypervisor = Hypervisor()
     for (registers, traps, redirected, el3), (imo, fmo), (irq, fiq) in product(TABLE, FLAGS, FLAGS):
-        state = PeState(1, False, irq, fiq, imo, fmo)
+        state = PeState(1, secure, irq, fiq, imo, fmo)
+        has_el2 = not secure or imo or fmo
         expected = VIRTUAL if redirected(imo, fmo) else EL3 if el3(irq, fiq) else PHYSICAL
         for controls in (0, TC, TALL0, TALL1, TDIR):
             hypervisor.set_ich("ICH_HCR", EN | controls)
             for register in registers:
-                assert reach(hypervisor, register, state) is (EL2 if controls & traps else expected)
+                assert reach(hypervisor, register, state) is (EL2 if controls & traps and has_el2 else expected)
 
 
 @pytest.mark.rule("VCPU-20")
 def test_sgis_of_a_guest_trap() -> None:
     hypervisor = Hypervisor()
     for register, (imo, fmo) in product(SENDING, FLAGS):
-        assert reach(hypervisor, register, PeState(1, hcr_imo=imo, hcr_fmo=fmo)) is (
-            EL2 if imo or fmo else PHYSICAL
-        )
+        for secure in (False, True):
+            assert reach(hypervisor, register, PeState(1, secure, hcr_imo=imo, hcr_fmo=fmo)) is (
+                EL2 if imo or fmo else PHYSICAL
+            )
         hypervisor.set_ich("ICH_HCR", EN | TC)
         assert reach(hypervisor, register, PeState(1)) is EL2
         hypervisor.set_ich("ICH_HCR", EN | TALL0 | TALL1 | TDIR)
@@ -146,10 +149,11 @@ def test_until_it_is_told_a_pe_with_a_virtual_interface_is_where_a_hypervisor_is
 
 
 @pytest.mark.rule("VCPU-20")
-def test_secure_el1_is_not_trapped_by_the_hypervisor() -> None:
+def test_secure_el1_without_an_el2_is_not_trapped() -> None:
     hypervisor = Hypervisor()
     hypervisor.set_ich("ICH_HCR", EN | TC | TALL0 | TALL1 | TDIR)
-    assert reach(hypervisor, vgic.ICC_IAR1_EL1, PeState(1, True)) is PHYSICAL
+    for register in (*GROUP0, *GROUP1, *COMMON, *SENDING, vgic.ICC_DIR_EL1):
+        assert reach(hypervisor, register, PeState(1, True)) is PHYSICAL
 
 
 @pytest.mark.rule("VCPU-19")
