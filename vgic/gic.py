@@ -47,6 +47,7 @@ from vgic.topology import NO_VCPU
 __all__ = ["Gic", "IllegalSysReg", "Observer", "Pending"]
 
 _EL2: Final = 2
+_EL3: Final = 3
 
 
 class Pending(NamedTuple):
@@ -482,9 +483,14 @@ class Gic:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.
 
         `register` is `vgic.ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`. Raises ConfigError for another
-        one, or a vCPU that the VM does not have.
+        one, or a vCPU that the VM does not have. With two Security states the PE's state counts, and `secure` does
+        not, as in `sysreg_write`.
         """
-        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value, secure)
+        interface = self.interface(cpu)
+        if self.config.two_states:
+            secure = interface.pe.secure or interface.el == _EL3
+        targets = self._machine.sgis.targets(interface.cpu, register, value, secure)
+        return targets if self._sysregs.defined(interface, register, True) else []
 
     def interface(self, cpu: int) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""
