@@ -296,10 +296,8 @@ def test_a_stream_of_a_gicv4() -> None:
     found = read_snapshot(HERE / "qemu72_gicv4_smp2.mig.xz")
     config, registers = found.state.config(), found.state.data["registers"]
     assert config.vlpi_frames
-    assert found.notes[-2:] == (
-        "the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out",
-        "the list registers of the VM's own hypervisor are in the stream, and are left out",
-    )
+    assert config.list_registers == 4
+    assert found.notes[-1] == "the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out"
     # As they were written, and read in the machine.
     assert {name: value for name, value in registers.items() if "GICR_VP" in name} == {
         "GICR[0].GICR_VPROPBASER": 0x4000_000F,
