@@ -42,7 +42,7 @@ host-pairs: $(VENV)/dev ## Restore VMs on live KVM hosts, every ordered pair of 
 	PYTHONPATH=tests/helpers $(BIN)/python -m live_pairs
 
 # On the compiled core, which -P lets be found before the source here.
-judged: $(COMPILED)/installed ## Ask every live judge at length, some hours; PARTS names some: attributes its trips guests qemu secure newer isolation.
+judged: $(COMPILED)/installed ## Ask every live judge at length, some hours; PARTS names some, as in tests/helpers/live_figures.py.
 	PYTHONPATH=tests/helpers $(COMPILED)/bin/python -P -m live_figures $(PARTS)
 
 lint: $(VENV)/dev ## Check format, style and types.

@@ -10,7 +10,7 @@ from typing import Final
 
 from mmio import AddressMap, FrameArray
 from vgic import affinity
-from vgic.config import REDISTRIBUTOR_SIZE, Config
+from vgic.config import Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiInterface
@@ -46,6 +46,7 @@ from vgic.memory import GuestMemory
 from vgic.observer import ItsObserver, Observer, WakeObserver
 from vgic.redistributor.frame import Redistributor, redistributor_frames
 from vgic.redistributor.sgi import SgiGenerator
+from vgic.redistributor.vlpi_frames import vlpi_frames
 from vgic.topology import AffinityIndex
 
 __all__ = ["Machine"]
@@ -131,7 +132,7 @@ class Machine:
         self.redistributor_bases: list[int] = []
         """The address of each vCPU's RD_base frame."""
         self.redistributors: list[Redistributor] = []
-        self.redistributor_frames = redistributor_frames(config)
+        self.redistributor_frames = redistributor_frames(config) + vlpi_frames(config)
         self._place_redistributors()
         self.itses: list[Its] = []
         self.its_frames = its_frames(config)
@@ -202,11 +203,11 @@ class Machine:
         for region in config.redistributor_regions:
             # A region may have room for more than any machine has.
             for slot in range(min(region.count, len(topology) - len(self.redistributor_bases))):
-                self.redistributor_bases.append(region.base + slot * REDISTRIBUTOR_SIZE)
+                self.redistributor_bases.append(region.base + slot * config.redistributor_size)
         # The last one of a contiguous run is the one that no other follows, whatever region either is in.
         taken = set(self.redistributor_bases)
         for cpu, base in enumerate(self.redistributor_bases):
-            last = base + REDISTRIBUTOR_SIZE not in taken
+            last = base + config.redistributor_size not in taken
             parts = self.private[cpu], self.extended_ppis[cpu], self.interfaces[cpu], self.lpis[cpu]
             self.redistributors.append(Redistributor(*parts, self.affinities, config, self.security, last))
         placed = 0

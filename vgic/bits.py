@@ -46,12 +46,13 @@ def lowest(bits: i64) -> i64:
 
 
 def signed(value: int) -> int:
-    """A number of 64 bits as an integer of the machine has it: bit 63 is its sign.
+    """The low 64 bits of a number as an integer of the machine has them: bit 63 is its sign.
 
-    >>> signed(1 << 63 | 5) == 5 - (1 << 63), signed(5)
+    >>> signed(1 << 63 | 5) == 5 - (1 << 63), signed(1 << 64 | 5)
     (True, 5)
     """
-    return value - _ALL_BITS - 1 if value >> 63 else value
+    low = value & _ALL_BITS
+    return low - _ALL_BITS - 1 if low >> 63 else low
 
 
 def unsigned(value: int) -> int:

@@ -1,7 +1,7 @@
 """What a VM's interrupt controller consists of."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -10,12 +10,14 @@ from vgic.arguments import check_flag, check_instance, check_integer, listed
 from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.intids import FIRST_PPI, FIRST_SPI
+from vgic.layouts.gicd import PIDR2
 from vgic.layouts.ich import MAX_LIST_REGISTERS
 from vgic.profiles import ARCH, Profile
 from vgic.topology import MAX_VCPUS, Topology
 
 __all__ = [
     "DEFAULT_SPIS",
+    "GICV4_REDISTRIBUTOR_SIZE",
     "MAINTENANCE_PPI",
     "MAX_EXTENDED_PPIS",
     "MAX_EXTENDED_SPIS",
@@ -51,6 +53,10 @@ MIN_VIRTUAL_PRIORITY_BITS: Final = 5
 
 REDISTRIBUTOR_SIZE: Final = 0x20000
 """Bytes of a Redistributor: RD_base and SGI_base."""
+GICV4_REDISTRIBUTOR_SIZE: Final = 0x40000
+"""Bytes of a Redistributor that has VLPI_base and a reserved frame, too."""
+
+_GICV4_PIDR2: Final = PIDR2.encode({"ArchRev": 4})
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,18 @@ class Config:
     maintenance_intid: int = MAINTENANCE_PPI
     """The PPI that is the maintenance interrupt, where there are list registers."""
 
+    vlpi_frames: bool = False
+    """Redistributors have the further frames of a GICv4, 256 KiB in all, and registers say that it is one. For what
+    such a machine has done otherwise: there are no virtual LPIs, and the ITS does not know the commands of vPEs.
+    """
+
     def __post_init__(self) -> None:
         self._check_types()
         if not 0 <= self.spis <= MAX_SPIS or (self.spis % 32 and self.spis != MAX_SPIS):
             raise ConfigError(f"spis is a multiple of 32 up to 960, or {MAX_SPIS}; {self.spis} is not")
         self._check_extended_ranges()
         self._check_nmi()
+        self._check_vlpi_frames()
         if not 4 <= self.priority_bits <= 8:
             raise ConfigError(f"priority_bits is 4 to 8, not {self.priority_bits}")
         if self.two_states and self.priority_bits < 5:
@@ -159,6 +171,14 @@ class Config:
             raise ConfigError(f"nmi is True or False, not {self.nmi!r}")
         if self.nmi and not self.profile.nmis:
             raise ConfigError(f"the profile {self.profile.name} has no NMIs, and nmi is True")
+
+    def _check_vlpi_frames(self) -> None:
+        if not isinstance(self.vlpi_frames, bool):
+            raise ConfigError(f"vlpi_frames is True or False, not {self.vlpi_frames!r}")
+        if self.vlpi_frames and not self.profile.vlpi_frames:
+            raise ConfigError(f"the profile {self.profile.name} has no frames of a GICv4, and vlpi_frames is True")
+        if self.vlpi_frames and not self.features.lpis:
+            raise ConfigError("vlpi_frames needs LPIs, but lpis is False")
 
     def _check_extended_ranges(self) -> None:
         for name, most in (("extended_spis", MAX_EXTENDED_SPIS), ("extended_ppis", MAX_EXTENDED_PPIS)):
@@ -248,6 +268,20 @@ class Config:
     def two_states(self) -> bool:
         """There are two Security states."""
         return self.security == "two"
+
+    @property
+    def redistributor_size(self) -> int:
+        """Bytes from one Redistributor to the next in a region."""
+        return GICV4_REDISTRIBUTOR_SIZE if self.vlpi_frames else REDISTRIBUTOR_SIZE
+
+    @property
+    def fixed(self) -> Mapping[str, int]:
+        """Registers that are constants, by name: the profile's, but for the revision of a GICv4 (VLPI-2)."""
+        if not self.vlpi_frames:
+            return self.profile.fixed
+        names = [f"{frame}_PIDR2" for frame in ("GICD", "GICR", "GITS")]
+        of_gicv4 = {name: self.profile.fixed[name] & ~PIDR2.mask("ArchRev") | _GICV4_PIDR2 for name in names}
+        return {**self.profile.fixed, **of_gicv4}
 
     @property
     def has_extended_ranges(self) -> bool:

@@ -122,7 +122,7 @@ class CpuReset(NamedTuple):
     time: int | None
     thread: int | None
     token: str
-    """Names the PE in the recorder's own way: the same token is always the same PE."""
+    """Names the PE in the recorder's own way: the same token is always the same PE. A number counts vCPUs."""
 
 
 class Candidate(NamedTuple):

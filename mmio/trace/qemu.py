@@ -135,6 +135,8 @@ _VIRTUAL_CANDIDATE = re.compile(
 _VIRTUAL_OUTPUTS = re.compile(rf"{_VIRTUAL}: setting FIQ {_BIT} IRQ {_BIT}")
 _MAINTENANCE = re.compile(rf"{_VIRTUAL}: setting maintenance-irq {_BIT}")
 _CPU_RESET = re.compile(r"cpu=(\S+)\s*")
+_NUMBERED_CPU_RESET = re.compile(r"([0-9]{1,5})\s*")
+"""As newer versions write it, 10.0 among them."""
 
 _Parser: TypeAlias = Callable[[int, int | None, int | None, str], Event | None]
 """From line, time, thread and text to the event; None when the text is malformed."""
@@ -217,6 +219,12 @@ def _cpu_reset(line: int, time: int | None, thread: int | None, text: str) -> Ev
     return CpuReset(line, time, thread, match[1])
 
 
+def _numbered_cpu_reset(line: int, time: int | None, thread: int | None, text: str) -> Event | None:
+    if (match := _NUMBERED_CPU_RESET.fullmatch(text)) is None:
+        return None
+    return CpuReset(line, time, thread, match[1])
+
+
 def _candidate(line: int, time: int | None, thread: int | None, text: str) -> Event | None:
     if (match := _CANDIDATE.fullmatch(text)) is None:
         return None
@@ -265,6 +273,7 @@ _EVENTS: dict[str, _Parser] = {
     "gicv3_dist_set_irq": _shared_line,
     "gicv3_redist_set_irq": _private_line,
     "guest_cpu_reset": _cpu_reset,
+    "cpu_reset": _numbered_cpu_reset,
     "gicv3_cpuif_update": _candidate,
     "gicv3_cpuif_set_irqs": _outputs,
     "gicv3_cpuif_virt_update": _virtual_candidate,

@@ -6,10 +6,10 @@ On an idle machine one takes three to thirty seconds.
 import shutil
 
 import pytest
-from test_security_faults import FAULTS
 
 import vgic
 from beside_qemu import NEEDS_QEMU
+from security_faults import FAULTS
 from vgic_tools.compare.run import compare
 from vgic_tools.compare.ways import WAYS
 from vgic_tools.judges.building import COMPILER

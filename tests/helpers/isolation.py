@@ -86,7 +86,12 @@ TAKING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1, vgic.ICC_HPPIR0_EL1, vgic
 FINISHING: Final = (vgic.ICC_EOIR0_EL1, vgic.ICC_EOIR1_EL1)
 USUALLY_ALL: Final = (vgic.ICC_PMR_EL1, vgic.ICC_IGRPEN0_EL1, vgic.ICC_IGRPEN1_EL1)
 """Else hardly anything would ever be taken."""
-ACKNOWLEDGING: Final = (vgic.ICC_IAR0_EL1, vgic.ICC_IAR1_EL1)
+ACKNOWLEDGING: Final = {
+    vgic.ICC_IAR0_EL1: vgic.ICC_EOIR0_EL1,
+    vgic.ICC_IAR1_EL1: vgic.ICC_EOIR1_EL1,
+    vgic.ICC_NMIAR1_EL1: vgic.ICC_EOIR1_EL1,
+}
+"""By what a PE takes interrupts, and by what it finishes them."""
 SENDING: Final = (vgic.ICC_SGI1R_EL1, vgic.ICC_ASGI1R_EL1, vgic.ICC_SGI0R_EL1)
 NONSECURE_ALONE: Final = (
     vgic.ICC_BPR1_EL1,
@@ -361,6 +366,8 @@ class Operations:
         register = rng.choice(registers)
         if share < 0.8:
             register = rng.choice((TAKING if share < 0.4 else FINISHING)[0 if secure else 1 :: 1 if secure else 2])
+        if register == vgic.ICC_IAR1_EL1 and self.scenario.nmi and rng.random() < 0.4:
+            register = vgic.ICC_NMIAR1_EL1
         cpu = rng.randrange(CPUS)
         value = rng.choice((rng.getrandbits(32), rng.choice(ANY_INTID), 1, 0xFF, 0xF0))
         if register in FINISHING:
@@ -373,7 +380,8 @@ class Operations:
             value = rng.randrange(7)
         elif register in USUALLY_ALL and rng.random() < 0.9:
             value = 0xFF
-        kind = "mrs" if register in TAKING or (register not in FINISHING and rng.random() < 0.5) else "msr"
+        takes = register in TAKING or register == vgic.ICC_NMIAR1_EL1
+        kind = "mrs" if takes or (register not in FINISHING and rng.random() < 0.5) else "msr"
         compared = 0 if register in SHOW_BOTH_STATES else -1
         return Operation(kind, secure, cpu, register, 0, value, compared)
 
@@ -381,8 +389,7 @@ class Operations:
         """Know what a PE read; True where it took an interrupt by that."""
         if operation.kind != "mrs" or operation.place not in ACKNOWLEDGING or 1020 <= intid < 1024:
             return False
-        finishing = FINISHING[ACKNOWLEDGING.index(operation.place)]
-        self.taken[operation.cpu, operation.secure] = finishing, intid
+        self.taken[operation.cpu, operation.secure] = ACKNOWLEDGING[operation.place], intid
         return True
 
 

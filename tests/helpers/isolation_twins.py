@@ -43,10 +43,10 @@ class Lived(NamedTuple):
     """Those that Secure software took."""
 
 
-def run_beside_a_twin(seed: str, operations: int, opened: bool) -> Lived:
+def run_beside_a_twin(seed: str, operations: int, opened: bool, nmi: bool = False) -> Lived:
     """A VM does the operations of both states, its twin only the Secure ones."""
     rng = random.Random(seed)
-    scenario = Scenario.random(rng, opened)
+    scenario = Scenario.random(rng, opened, nmi)
     gic, twin = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
     read = nonsecure = 0
@@ -96,10 +96,10 @@ def nonsecure_view(gic: vgic.Gic) -> Iterator[int]:
             yield gic.read(base + offset, 4)
 
 
-def run_with_other_secrets(seed: str, operations: int) -> None:
+def run_with_other_secrets(seed: str, operations: int, nmi: bool = False) -> None:
     """Two VMs do the same Non-secure operations, and Secure ones that differ in what is Secure."""
     rng = random.Random(seed)
-    scenario = Scenario.random(rng, opened=False)
+    scenario = Scenario.random(rng, False, nmi)
     gic, other = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
     for count, operation in enumerate(source.some(operations, 0.5, True), 1):
@@ -115,10 +115,10 @@ def run_with_other_secrets(seed: str, operations: int) -> None:
     assert sum(value != 0 for value in nonsecure_view(gic)) > len(SHARED)
 
 
-def run_beside_one_state(seed: str, operations: int) -> None:
+def run_beside_one_state(seed: str, operations: int, nmi: bool = False) -> None:
     """A VM in which GICD_CTLR.DS was set does what one of one Security state does."""
     rng = random.Random(seed)
-    joined, one = isolated_vm(True), isolated_vm(False)
+    joined, one = isolated_vm(True, nmi=nmi), isolated_vm(False, nmi=nmi)
     joined.write(joined.config.gicd_base, 4, DS, secure=True)
     for cpu in range(CPUS):
         joined.set_pe_state(cpu, vgic.PeState(el=1))
@@ -129,7 +129,7 @@ def run_beside_one_state(seed: str, operations: int) -> None:
             for register in USUALLY_ALL:
                 gic.sysreg_write(cpu, register, 0xFF)
     taken = 0
-    source = Operations(Scenario.random(rng, opened=True), one, rng)
+    source = Operations(Scenario.random(rng, True, nmi), one, rng)
     for count, operation in enumerate(source.some(operations, 0.5, True)):
         secure = rng.random() < 0.5
         got, expected = (perform_on_pes_of_one_state(gic, operation, secure) for gic in (joined, one))

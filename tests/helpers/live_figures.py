@@ -35,6 +35,8 @@ HYPERVISOR_OPERATIONS = 1_000_000
 """Of hypervisors at EL2 and their guests."""
 NEWER_OPERATIONS = 200_000
 """Of a newer one."""
+NMI_OPERATIONS = 300_000
+"""Of machines with NMIs, on a newer QEMU: each of one Security state, of two, and with list registers."""
 ISOLATED_OPERATIONS = 10_000_000
 """Of the Non-secure state, beside a twin in which it does nothing."""
 ISOLATED_TOGETHER = 64
@@ -101,10 +103,19 @@ def _hypervisor() -> Told:
 
 
 def _newer() -> Told:
+    yield _compared(WAYS["running"], _newer_qemu(), NEWER_OPERATIONS)
+
+
+def _nmis() -> Told:
+    for name in ("nmi", "secure-nmi", "listed-nmi"):
+        yield _compared(WAYS[name], _newer_qemu(), NMI_OPERATIONS)
+
+
+def _newer_qemu() -> str:
     newer = cached_qemu()
     if newer is None:
         sys.exit("there is no newer QEMU; `python -m vgic_tools.judges.fetch qemu` fetches it")
-    yield _compared(WAYS["running"], str(newer), NEWER_OPERATIONS)
+    return str(newer)
 
 
 def _isolation() -> Told:
@@ -121,7 +132,7 @@ def _isolation() -> Told:
 
 
 def _isolated(number: int) -> Lived:
-    return run_beside_a_twin(f"{FIRST} {number}", 20_000, opened=number % 4 == 0)
+    return run_beside_a_twin(f"{FIRST} {number}", 20_000, opened=number % 4 == 0, nmi=number % 3 == 0)
 
 
 def _compared(way: Way, which: str, most: int) -> tuple[str, str]:
@@ -145,6 +156,7 @@ PARTS: dict[str, Callable[[], Told]] = {
     "secure": _secure,
     "hypervisor": _hypervisor,
     "newer": _newer,
+    "nmis": _nmis,
     "isolation": _isolation,
 }
 

@@ -74,6 +74,11 @@ class Pes(TwoStates):
         self.put(intid, group, priority, cpu)
         self._set(BANK.ISPENDR + intid // 32 * 4, 1 << intid % 32, intid, cpu)
 
+    def activate(self, intid: int, group: int, cpu: int = 0) -> None:
+        """`put` it, and make it active, as nothing that a PE has taken."""
+        self.put(intid, group, cpu=cpu)
+        self._set(BANK.ISACTIVER + intid // 32 * 4, 1 << intid % 32, intid, cpu)
+
     def _set(self, register: int, value: int, intid: int, cpu: int, size: int = 4) -> None:
         if intid < 32:
             self.set_gicr(GICR.SGI_BASE + register, value, True, cpu, size)

@@ -10,7 +10,7 @@ from beside_qemu import NEEDS_QEMU
 from security_tables import DEACTIVATES, FINISHES, GROUPS, READERS, SENDS, SIGNALS, TAKES
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.pe_state import PeState
-from vgic.layouts import icc
+from vgic.layouts import icc, ich
 from vgic.layouts.icc import sysreg
 from vgic_tools.judges.building import COMPILER
 from vgic_tools.judges.pe_places import FIQ, IRQ, place_of
@@ -113,6 +113,25 @@ def test_who_deactivates_what(qemu: RunningQemu, reader: str) -> None:
             before = [Msr(0, ICC_CTLR_EL3, EOI_MODES, EL3), *active(group)]
             _, outcome = asked(qemu, before, Msr(0, icc.ICC_DIR_EL1, SGI, place), look)
             assert (not is_active(outcome)) == DEACTIVATES[reader][number][at], (group, irq, fiq)
+
+
+@pytest.mark.rule("VCPU-35")
+@pytest.mark.parametrize("veoim", [False, True])
+def test_what_ends_with_a_virtual_interrupt(qemu: RunningQemu, veoim: bool) -> None:
+    hypervisor, look = place_of(PeState(2)), Load(0, SGI_FRAMES[0] + ISACTIVER0, 4, EL3)
+    guest = place_of(PeState(1, hcr_imo=True, hcr_fmo=True))
+    for group in GROUPS:
+        before: list[Operation] = [
+            *of_group(0, group),
+            Store(0, SGI_FRAMES[0] + ISACTIVER0, 4, BIT),
+            Msr(0, ich.ICH_VMCR_EL2, 0xF0 << 24 | veoim << 9 | 0b11, hypervisor),
+            Msr(0, ich.ICH_HCR_EL2, 1, hypervisor),
+            Msr(0, ich.ICH_LR0_EL2, 1 << 62 | 0b11 << 60 | 0x80 << 48 | SGI << 32 | 60, hypervisor),
+            Mrs(0, icc.ICC_IAR1_EL1, guest),
+        ]
+        ends = [Msr(0, register, 60, guest) for register in (icc.ICC_EOIR1_EL1, icc.ICC_DIR_EL1)]
+        _, early, _, late = asked(qemu, before, ends[0], look, ends[1], look)
+        assert (is_active(early), is_active(late)) == (veoim, False), group
 
 
 DEVIATING = {

@@ -220,6 +220,18 @@ def test_a_file_without_events_is_refused(tmp_path: Path, text: str) -> None:
     assert (outcome.exit_code, outcome.stdout) == (2, "")
 
 
+def test_a_register_that_is_as_after_reset_misses_the_reset() -> None:
+    """One that is not zero then: EOImode of ICC_CTLR_EL1 is gone, the rest is there."""
+    before = [*awake(), icc("write", "CTLR", 0, 0b10)]
+    told = (
+        "what ICC_CTLR shows has a cause that is not recorded: there are no CPU resets (guest_cpu_reset, cpu_reset)"
+    )
+    assert replayed([*before, icc("read", "CTLR", 0, 0x8C00)]).undecided == told
+    # Another value is none of a reset; and where resets are recorded, one that is missing is a divergence.
+    assert replayed([*before, icc("read", "CTLR", 0, 0x8400)]).undecided == ""
+    assert replayed([*before, "cpu_reset 1", icc("read", "CTLR", 0, 0x8C00)], cpus=2).undecided == ""
+
+
 @pytest.mark.parametrize(
     ("left_out", "status", "verdict"),
     [
@@ -253,6 +265,35 @@ def test_the_machine_is_asked_for_where_its_description_differs() -> None:
     assert not replayed([*awake(), redist("read", 0, 0x14, 0b110)]).notes
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_there_is_no_verdict_on_virtual_interrupts_once_a_vpe_is_resident(wide: bool) -> None:
+    resident = redist("write", 0, 0x20078, 1 << 63, 8) if wide else redist("write", 0, 0x2007C, 1 << 31)
+    taken = [resident, ich("read", "ICV_IAR1", 0, 8192)]
+    gicv4: dict[str, object] = {"list_registers": 4, "vlpi_frames": True}
+    assert replayed([*awake(), *taken], **gicv4).undecided == (
+        f"line {len(awake()) + 1} makes a vPE resident (GICR_VPENDBASER.Valid), whose virtual LPIs reach a virtual"
+        " CPU interface; they are not modelled"
+    )
+    # What else differs is a divergence, and so is this while none is resident, or where nothing can be.
+    for before in (redist("write", 0, 0x20078, 1 << 62, 8), redist("write", 0, 0x20070, 1 << 63, 8)):
+        result = replayed([*awake(), before, taken[1]], **gicv4)
+        assert (result.divergences, result.undecided) == ({"ICV_IAR1": 1}, "")
+    result = replayed([*awake(), resident, icc("read", "IAR1", 0, 40)], **gicv4)
+    assert result.divergences == {"ICC_IAR1": 1}
+    assert "vPE" not in result.undecided
+
+
+def test_what_was_pending_for_a_vpe_is_accepted() -> None:
+    """GICR_VPENDBASER.PendingLast, after a vPE was resident that had a virtual LPI pending."""
+    lines = [redist("write", 0, 0x20078, 1 << 63, 8), redist("write", 0, 0x20078, 0, 8)]
+    result = replayed([*lines, redist("read", 0, 0x20078, 1 << 61, 8)], vlpi_frames=True)
+    assert result.first is None
+    assert result.accepted == {
+        "GICR_VPENDBASER.PendingLast, of the virtual LPIs of GICv4, which are not modelled": 1
+    }
+    assert replayed([*lines, redist("read", 0, 0x20078, 1 << 62, 8)], vlpi_frames=True).first is not None
+
+
 def test_a_gicv4_is_named() -> None:
     """As QEMU's, with gic-version=4."""
     shown = [dist("read", 0xFFE8, 0x4B), gits("read", 0xFFE8, 0x4B)]
@@ -260,10 +301,13 @@ def test_a_gicv4_is_named() -> None:
     assert result.divergences == {"GITS_BASER": 1}
     assert result.accepted["GICD_PIDR2.ArchRev, of the virtual LPIs of GICv4, which are not modelled"] == 1
     told = (
-        "line 1 shows a GICv4, which is not modelled: its ITS has more registers and tables, and its redistributors"
-        " are further apart"
+        "line 1 shows a GICv4, and the machine is a GICv3: --vlpi-frames, or a command line with gic-version=4,"
+        " makes it another"
     )
     assert result.undecided == told
+    # On the machine that is told, the same is what the model says.
+    result = replayed([*shown, gits("read", 0x110, 0x0207_0000_0000_0200, 8)], its=(0x0808_0000,), vlpi_frames=True)
+    assert (result.first, result.accepted) == (None, {})
     # GICR_TYPER.Last.
     assert replayed([*shown, redist("read", 0, 8, 0x100_0003, 8)]).undecided == told
     # Without it, the register is what differs; and another revision is no GICv4.

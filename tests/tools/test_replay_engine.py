@@ -156,7 +156,11 @@ def test_events_that_share_a_thread_or_have_none() -> None:
         (spi(288, 1), "no SPI 288: this VM's SPIs are INTIDs 32 to 287"),
         (spi(31, 1), "no SPI 31: this VM's SPIs are INTIDs 32 to 287"),
         (ppi(0, 15, 1), "no PPI 15: PPIs are INTIDs 16 to 31"),
-        (redist("read", 0, 0x20000, 0), "offset 0x20000 is beyond a GICv3 redistributor; GICv4 is not modelled"),
+        (
+            redist("read", 0, 0x20000, 0),
+            "offset 0x20000 is beyond a GICv3 redistributor; --vlpi-frames makes it one of a GICv4",
+        ),
+        (redist("read", 0, 0x40000, 0), "offset 0x40000 is beyond a redistributor"),
         (dist("read", 0x10000, 0), "offset 0x10000 is beyond the distributor"),
     ],
 )

@@ -52,6 +52,17 @@ def test_what_they_do_is_replayed_and_compared() -> None:
     assert result.compared["ICV_IAR1"] == 1
 
 
+def test_what_a_virtual_lpi_does_is_accepted() -> None:
+    """QEMU numbers it as the list register beyond the last."""
+    pair = virtual(0, -1, irq=1, maintenance=0)
+    offered = [line.replace("LR index -1 HPPVLPI 0", "LR index 16 HPPVLPI 8192") for line in pair]
+    result = replayed([*awake(), *offered], list_registers=4)
+    assert not result.divergences
+    assert result.accepted == {"evaluations that offer a virtual LPI": 1}
+    # The next evaluation is compared again.
+    assert replayed([*awake(), *offered, *pair], list_registers=4).divergences == {"virtual IRQ and FIQ outputs": 1}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "what", "expected", "got"),
     [

@@ -1,6 +1,9 @@
 """Which PE a recorded CPU reset means."""
 
+import pytest
+
 from qemu_log import awake, dist, icc, on, replayed, reset
+from vgic_tools.replay import ReplayError
 from vgic_tools.replay.resets import ResetAttribution
 
 NO_THREAD = 0
@@ -70,3 +73,15 @@ def test_the_start_of_the_machine_is_no_reset() -> None:
 def test_unresolved_resets_are_noted() -> None:
     result = replayed([dist("read", 0xFFE8, 0x3B), reset("0xb"), reset("0xc")], cpus=2)
     assert result.notes == ["CPU resets whose vCPU the trace does not tell, left out: 2"]
+
+
+def test_a_reset_names_its_vcpu() -> None:
+    """As QEMU 10.0 does."""
+    boot = ["cpu_reset 1", icc("read", "PMR", 1, 0), icc("write", "PMR", 1, 0xF0), icc("read", "PMR", 1, 0xF0)]
+    result = replayed([*awake(), *boot * 3], cpus=2)
+    assert result.first is None
+    assert (result.inputs["CPU resets"], result.notes) == (3, [])
+    # Of no thread's, and of one that never said whose it is.
+    assert ResetAttribution().reset("7", NO_THREAD) == 7
+    with pytest.raises(ReplayError, match="vCPU 2 is reset; the machine has 2"):
+        replayed([*awake(), "cpu_reset 2"], cpus=2)

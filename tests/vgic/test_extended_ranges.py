@@ -22,6 +22,8 @@ from vgic_tools.replay.versions import recorded_machine
 ALL = {"extended_spis": 1024, "extended_ppis": 64}
 ANY_PE = 1 << 31
 FIRST_SPI, LAST_SPI, FIRST_PPI, LAST_PPI = 4096, 5119, 1056, 1119
+EDGES = FIRST_PPI - 1, LAST_PPI + 1, FIRST_SPI - 1, LAST_SPI + 1
+"""INTIDs that are none."""
 OF_EACH_RANGE = [16, 31, 32, 95, FIRST_PPI, 1087, 1088, LAST_PPI, FIRST_SPI, 4127, 4128, LAST_SPI]
 
 
@@ -139,6 +141,11 @@ def test_an_interrupt_is_taken_and_finished_like_any_other(intid: int, splits: b
     assert guest.gic.interrupt(0, intid).active
     assert guest.mrs(vgic.ICC_RPR_EL1) == 0xA0
     guest.line(intid, False)
+    for nobody in EDGES:
+        guest.eoi(nobody)
+        guest.msr(vgic.ICC_DIR_EL1, nobody)
+    assert guest.gic.interrupt(0, intid).active
+    assert guest.mrs(vgic.ICC_RPR_EL1) == 0xA0
     guest.eoi(intid)
     assert guest.gic.interrupt(0, intid).active == splits
     if splits:
@@ -206,7 +213,7 @@ def test_a_message_names_any_spi(register: int, size: int, intid: int) -> None:
     assert guest.gic.spi(intid).pending
     guest.set_gicd(GICD.CLRSPI_NSR, intid, size)
     assert not guest.gic.spi(intid).pending
-    for nobody in (FIRST_PPI, 3000, LAST_SPI + 1, 8191):
+    for nobody in (FIRST_PPI, 3000, 8191, *EDGES):
         guest.set_gicd(register, nobody, size)
     assert not guest.irq()
 
@@ -311,6 +318,9 @@ def test_the_views_of_an_interrupt_name_it() -> None:
     for ask, intid, there in (
         (asks[0], 4096, "PPIs are INTIDs 16 to 31 and 1056 to 1119"),
         (asks[0], 15, "PPIs are INTIDs 16 to 31 and 1056 to 1119"),
+        (asks[0], 1055, "PPIs are INTIDs 16 to 31 and 1056 to 1119"),
+        (asks[0], 1120, "PPIs are INTIDs 16 to 31 and 1056 to 1119"),
+        (asks[1], 4095, "this VM's SPIs are INTIDs 32 to 95 and 4096 to 5119"),
         (asks[1], 5120, "this VM's SPIs are INTIDs 32 to 95 and 4096 to 5119"),
         (asks[1], 1 << 80, "this VM's SPIs are INTIDs 32 to 95 and 4096 to 5119"),
         (asks[1], 1056, "this VM's SPIs are INTIDs 32 to 95 and 4096 to 5119"),

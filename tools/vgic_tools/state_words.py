@@ -10,7 +10,7 @@ from vgic import affinity
 from vgic.layouts import nmi
 from vgic.layouts.extended import GICD_EXTENDED, SGI_BASE_EXTENDED
 from vgic.layouts.gicd import CTLR_OF_TWO_STATES, GICD
-from vgic.layouts.gicr import RD_BASE, SGI_BASE
+from vgic.layouts.gicr import RD_BASE, SGI_BASE, VLPI_BASE
 from vgic.layouts.gits import CONTROL
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.ich import ICH
@@ -86,7 +86,7 @@ def _layout(register: str, values: Sequence[int]) -> tuple[RegisterLayout, int] 
 def _layouts() -> dict[str, tuple[RegisterLayout, int]]:
     """Layout and place in the array of every register."""
     known = (
-        *(*GICD, *GICD_EXTENDED, *nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *RD_BASE, *CONTROL),
+        *(*GICD, *GICD_EXTENDED, *nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *RD_BASE, *VLPI_BASE, *CONTROL),
         *(*SGI_BASE, *SGI_BASE_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED),
         # Those of a VM with NMIs have a bit more than the others of their names.
         *(*ICC, *ICC_OF_HIGHER_LEVELS, nmi.AP1R0, *ICH, *nmi.ICH_NMI),

@@ -73,13 +73,15 @@ class ActivePriorities:
         self.running = IDLE_PRIORITY
 
     def activate(self, priority: i64) -> None:
-        """An interrupt of this group priority, higher than all that are active, becomes active."""
+        """An interrupt of this group priority becomes active."""
         level = priority >> self._shift
         if level < _WORD:
             self._first |= bit(level)
         else:
             self._others |= 1 << int(level - _WORD)
-        self.running = priority
+        # Mostly it is, but not where something else than the highest decided what preempts (NMI-16).
+        if priority < self.running:
+            self.running = priority
 
     def drop(self) -> None:
         """The highest is active no longer."""
@@ -168,7 +170,7 @@ class GroupState(ActivePriorities):
         self.mask = shifted(0xFF, lowest_bit) & 0xFF
 
     def take(self, key: i64) -> None:
-        """The interrupt of this key, better than all that are active, becomes active."""
+        """The interrupt of this key becomes active."""
         self.activate(key >> PRIORITY_LSB & self.mask)
 
     def forward(self, key: i64) -> None:

@@ -207,7 +207,7 @@ class HypervisorRegisters:
         vtr = {
             "ListRegs": config.list_registers - 1,
             "TDS": 1,
-            "nV4": 1,
+            "nV4": int(not config.vlpi_frames),
             "PREbits": preemption_bits - 1,
             **{name: fields[name] for name in ("A3V", "IDbits", "PRIbits")},
         }

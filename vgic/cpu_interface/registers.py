@@ -55,8 +55,9 @@ class Register:
 class StoredRegister(Register):
     """A register that is state of the CPU interface: saved with it, and stored again where it is restored."""
 
-    def __init__(self, kept: i64) -> None:
-        self.kept: int = kept
+    def __init__(self, kept: int) -> None:
+        # Bit 63, which some have, is in no integer of the machine that is not negative.
+        self.kept = kept
         """The bits that may differ from one state to another."""
         self.name = ""
         self.ones: i64 = 0
@@ -112,7 +113,7 @@ class Pmr(StoredRegister):
 class OfGroup(StoredRegister):
     """A register that is state of one group."""
 
-    def __init__(self, kept: i64, group: i64) -> None:
+    def __init__(self, kept: int, group: i64) -> None:
         super().__init__(kept)
         self.group = group
 
@@ -177,7 +178,7 @@ class GroupEnable(OfGroup):
 class ActivePriorityWord(OfGroup):
     """ICC_AP0R<n> or ICC_AP1R<n>: 32 group priorities a register, the highest in bit 0 of register 0 (CPU-8)."""
 
-    def __init__(self, kept: i64, group: i64, number: int) -> None:
+    def __init__(self, kept: int, group: i64, number: int) -> None:
         super().__init__(kept, group)
         self.number = number
 

@@ -75,7 +75,7 @@ def _shifted_up(priority: i64, keeps_idle: bool) -> i64:
 class NonsecurePmr(Pmr):
     """ICC_PMR_EL1 in the Non-secure view; while it masks Secure priorities Non-secure cannot change it (PE-5)."""
 
-    def __init__(self, kept: i64, keeps_idle: bool) -> None:
+    def __init__(self, kept: int, keeps_idle: bool) -> None:
         super().__init__(kept)
         self.keeps_idle = keeps_idle
 
@@ -205,7 +205,7 @@ class GroupEnables(Register):
 class NonsecureActivePriorityWord(ActivePriorityWord):
     """ICC_AP1R<n>_EL1 of the Non-secure bank, of which a write reaches only some bits (PE-10, PE-20)."""
 
-    def __init__(self, kept: i64, number: int, reach: int, reach_of_one_state: int) -> None:
+    def __init__(self, kept: int, number: int, reach: int, reach_of_one_state: int) -> None:
         super().__init__(kept, GROUP1, number)
         self.reach: i64 = reach
         self.reach_of_one_state: i64 = reach_of_one_state

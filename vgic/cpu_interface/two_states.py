@@ -41,7 +41,7 @@ _EL3: Final = 3
 class TwoStateInterface(CpuInterface):
     """A CPU interface that differs by the state of its PE."""
 
-    __slots__ = ("_aarch32", "_deactivates", "_profile_heeds_ds", "eoi_modes")
+    __slots__ = ("_aarch32", "_deactivates", "_finishes", "_finishes_all", "_profile_heeds_ds", "eoi_modes")
 
     def __init__(
         self, cpu: i64, profile: Profile, priority_bits: i64, lines: LineSink | None, aarch32: bool
@@ -55,6 +55,9 @@ class TwoStateInterface(CpuInterface):
         """EOImode of EL3, of the Non-secure bank, of the Secure bank: by the number of the bank's group."""
         self._deactivates: i64 = _ALL_GROUPS
         """Bit n: DIR may deactivate interrupts of Group n."""
+        self._finishes: i64 = _ALL_GROUPS
+        """Bit n: so may the end of a virtual interrupt."""
+        self._finishes_all = profile.listed_ends_reach_every_group
         self.one_state = False
         self.pe = AFTER_RESET
         self.find_masks()
@@ -114,7 +117,9 @@ class TwoStateInterface(CpuInterface):
         for group in self.groups:
             group.irq = group.number == irq
         self.view = self._view() + VIEWS * self.face()
-        self._deactivates = self._dir_reaches()
+        self._deactivates = self._dir_reaches(self.pe.el)
+        # What stands for a physical interrupt in a list register was put there by EL2.
+        self._finishes = _ALL_GROUPS if self._finishes_all else self._dir_reaches(max(self.pe.el, _EL2))
         self.find_eoi_mode()
 
     def _view(self) -> i64:
@@ -126,14 +131,14 @@ class TwoStateInterface(CpuInterface):
             return SECURE
         return SHIFTED if self.shifts_priorities() else NONSECURE
 
-    def _dir_reaches(self) -> i64:
-        """Bit n: DIR deactivates interrupts of Group n (rule PE-11)."""
+    def _dir_reaches(self, el: i64) -> i64:
+        """Bit n: DIR deactivates interrupts of Group n at this Exception level (rule PE-11)."""
         pe = self.pe
-        if pe.el == _EL3:
+        if el == _EL3:
             return _ALL_GROUPS
         groups: i64 = 0
         # What EL2 takes for itself is not for EL1 to end.
-        below = pe.el < _EL2
+        below = el < _EL2
         if not pe.scr_fiq and not (below and pe.hcr_fmo) and (self.one_state or pe.secure):
             groups |= bit(GROUP0)
         if not pe.scr_irq and not (below and pe.hcr_imo):
@@ -147,3 +152,9 @@ class TwoStateInterface(CpuInterface):
         bank = self._bank(intid)
         if bank is not None and self._deactivates >> bank.group(intid - bank.first) & 1:
             super().deactivate(intid)
+
+    def finish(self, intid: i64) -> None:
+        """See `CpuInterface.finish`: only what is for a hypervisor to end in the PE's state (rule VCPU-34)."""
+        bank = self._bank(intid)
+        if bank is not None and self._finishes >> bank.group(intid - bank.first) & 1:
+            super().finish(intid)

@@ -64,6 +64,7 @@ class Distributor(BankOwner):
                 "NMI": int(config.nmi),
                 "ESPI": int(config.extended_spis > 0),
                 "ESPI_range": max(0, config.extended_spis // 32 - 1),
+                "DVIS": int(config.vlpi_frames),
                 **profile.distributor_typer,
             }
         )
@@ -309,4 +310,4 @@ def distributor_frame(config: Config) -> Frame[Distributor]:
         words[extended.IROUTER.name] = routes
         words.update(extended_words(banks, more))
         writable[extended.IROUTER.name] = writable["GICD_IROUTER"]
-    return Frame("GICD", layouts, words, profile.fixed, writable, profile.absent)
+    return Frame("GICD", layouts, words, config.fixed, writable, profile.absent)

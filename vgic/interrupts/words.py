@@ -7,7 +7,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
+from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
 
 __all__ = ["ALL_BITS", "FullWord", "InterruptWord", "full"]
 
@@ -58,11 +58,21 @@ class InterruptWord:
 
     def group(self, place: i64) -> i64:
         """The group of one of them, by its number in a CPU interface."""
-        return self.group1 >> place & 1
+        return self.group1 >> place & 1 or self.other_group(place)
 
     def members(self, group: i64) -> i64:
         """The interrupts of a group."""
-        return self.group1 if group else ~self.group1
+        return self.group1 if group == GROUP1 else self.other_members(group)
+
+    # `FullWord` has other answers to these; what is in Group 1 is found without asking.
+
+    def other_group(self, place: i64) -> i64:
+        """The group of one that is not in Group 1."""
+        return GROUP0
+
+    def other_members(self, group: i64) -> i64:
+        """The interrupts of a group that is not Group 1."""
+        return ~self.group1
 
     def superior(self) -> i64:
         """Those that have superpriority."""
@@ -92,14 +102,12 @@ class FullWord(InterruptWord):
         self.nmi: i64 = 0
         """1: has superpriority, unless it is in Group 0 (NMI-2)."""
 
-    def group(self, place: i64) -> i64:
-        """See `InterruptWord.group`."""
-        return self.group1 >> place & 1 or (self.modifier >> place & 1) * SECURE_GROUP1
+    def other_group(self, place: i64) -> i64:
+        """See `InterruptWord.other_group`."""
+        return (self.modifier >> place & 1) * SECURE_GROUP1
 
-    def members(self, group: i64) -> i64:
-        """See `InterruptWord.members`."""
-        if group == GROUP1:
-            return self.group1
+    def other_members(self, group: i64) -> i64:
+        """See `InterruptWord.other_members`."""
         return ~self.group1 & (self.modifier if group else ~self.modifier)
 
     def superior(self) -> i64:

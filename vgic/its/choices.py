@@ -1,17 +1,20 @@
 """What an ITS leaves to the implementation: part of a `Profile`, plain data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from vgic.its.errors import EVERY_ERROR, ItsError
 from vgic.layouts import gits
 from vgic.layouts.its_tables import ARCH, TableFormat
 
-__all__ = ["COLLECTIONS", "DEVICES", "PAGES_OF_64K", "STALLING", "ItsChoices", "TableRegister"]
+__all__ = ["COLLECTIONS", "DEVICES", "PAGES_OF_64K", "STALLING", "VPES", "ItsChoices", "TableRegister"]
 
 DEVICES: Final = 1
 """GITS_BASER<n>.Type of the device table."""
+
+VPES: Final = 2
+"""GITS_BASER<n>.Type of the vPE table of a GICv4."""
 
 COLLECTIONS: Final = 4
 """GITS_BASER<n>.Type of the collection table."""
@@ -24,7 +27,7 @@ class TableRegister:
     """A GITS_BASER<n> that an ITS has."""
 
     type: int
-    """DEVICES or COLLECTIONS."""
+    """DEVICES, VPES or COLLECTIONS."""
     writable: int = gits.BASER.writable
     """The bits that a guest can write."""
     constant: int = 0
@@ -86,6 +89,14 @@ class ItsChoices:
     """INVALL of a collection that is not mapped is an error, and affects its target only; else it affects all."""
     translater_device: int | None = None
     """The DeviceID of a vCPU's store to GITS_TRANSLATER; None: it is ignored."""
+
+    def with_vpes(self) -> "ItsChoices":
+        """The choices of an ITS of a GICv4: it has a vPE table, and one VMOVP serves every ITS (VLPI-3)."""
+        return replace(
+            self,
+            typer={**self.typer, "Virtual": 1, "VMOVP": 1},
+            tables=(*self.tables, TableRegister(VPES, reset=PAGES_OF_64K)),
+        )
 
     def numbers(self, processors: Sequence[int]) -> Sequence[int]:
         """What RDbase names the vCPUs by, whose GICR_TYPER.Processor_Numbers are these."""

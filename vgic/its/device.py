@@ -82,6 +82,8 @@ class Its:
     ) -> None:
         self.number = number
         self.choices: ItsChoices = config.profile.its
+        if config.vlpi_frames:
+            self.choices = self.choices.with_vpes()
         entry_size = self.choices.entries.translation.width // 8
         self.typer = gits.TYPER.encode({**self.choices.typer, "ITT_entry_size": entry_size - 1})
         """GITS_TYPER (64 bits)."""
@@ -305,7 +307,7 @@ def its_frames(config: Config) -> list[Frame[Its]]:
         "GITS_CREADR": _QueueReader(),
         "GITS_BASER": _TableBase(),
     }
-    choices = (profile.fixed, profile.writable, profile.absent)
+    choices = (config.fixed, profile.writable, profile.absent)
     return [
         Frame("GITS control", gits.CONTROL, control, *choices),
         Frame("GITS translation", gits.TRANSLATION, {"GITS_TRANSLATER": _Translater()}, *choices),

@@ -6,7 +6,7 @@ cannot be found or read ends it with a `Fault`.
 
 from typing import Final, NamedTuple
 
-from vgic.its.choices import COLLECTIONS, DEVICES, ItsChoices
+from vgic.its.choices import COLLECTIONS, DEVICES, VPES, ItsChoices
 from vgic.its.entries import LEVEL1_SIZE, NO_PAGE, Device, Entries, Event
 from vgic.its.errors import Fault, ItsError
 from vgic.its.named import NamedCollections
@@ -26,6 +26,9 @@ _LARGE_PAGE: Final = 0x1_0000
 
 ICID_BITS: Final = 16
 """Bits of an ICID."""
+
+_VPE_SIZE: Final = 8
+"""Bytes of an entry of the vPE table."""
 
 CHUNK: Final = 4096
 """Bytes that are written at once."""
@@ -79,6 +82,8 @@ class Tables:
                 ItsError.COLLECTION_OUT_OF_RANGE,
                 ItsError.COLLECTION_UNREADABLE,
             ),
+            # No command reads or writes this one.
+            VPES: Kind(_VPE_SIZE, ICID_BITS, ItsError.UNKNOWN_COMMAND, ItsError.UNREADABLE),
         }
         """By GITS_BASER<n>.Type."""
         self.devices = Table(self.kinds[DEVICES], 0)
@@ -90,6 +95,8 @@ class Tables:
 
     def describe(self, kind: int, register: int) -> None:
         """GITS_BASER<n> of the table of this kind has been written (ITS-4, ITS-29)."""
+        if kind == VPES:
+            return
         table = Table(self.kinds[kind], register)
         if kind == DEVICES:
             self.devices = table

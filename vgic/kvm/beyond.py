@@ -18,5 +18,6 @@ def beyond_kvm(config: Config) -> tuple[str, ...]:
         (config.extended_ppis, f"{config.extended_ppis} PPIs of the extended range"),
         (config.nmi, "NMIs"),
         (config.list_registers, f"{config.list_registers} list registers"),
+        (config.vlpi_frames, "the frames of a GICv4"),
     )
     return tuple(what for there, what in present if there)

@@ -115,7 +115,8 @@ class VgicV3Device:
         """The device of a VM that has run: `gic`, of any profile, its vCPUs stopped.
 
         Raises KvmError where KVM could not have placed its frames so, or where the VM has what no attribute
-        carries: two Security states, interrupts of the extended ranges, NMIs, list registers (KVM-66).
+        carries: two Security states, interrupts of the extended ranges, NMIs, list registers, the frames of a GICv4
+        (KVM-66, VLPI-5).
         """
         lost = beyond_kvm(gic.config)
         if lost:

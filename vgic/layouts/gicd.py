@@ -214,6 +214,9 @@ GICD: Final[list[RegisterLayout]] = [
 ]
 """Every register of the Distributor, with one Security state."""
 
+PIDR2: Final[RegisterLayout] = next(register for register in GICD if register.name == "GICD_PIDR2")
+"""Every frame has one at this offset."""
+
 _REPLACED: Final = {layout.name for layout in OF_TWO_STATES}
 GICD_OF_TWO_STATES: Final[list[RegisterLayout]] = [
     *(layout for layout in GICD if layout.name not in _REPLACED),

@@ -1,8 +1,8 @@
-"""A Redistributor's two frames, GICv3.0: RD_base and SGI_base, 64 KiB each, for one Security state and for two.
+"""A Redistributor's frames, 64 KiB each: RD_base and SGI_base, for one Security state and for two, and VLPI_base.
 
 IHI 0069 sections 12.10 and 12.11. LPI registers are declared as they are in a VM with LPIs; in one without
 they are RES0, or not there. With two Security states a register is as Secure accesses see it. Not there either:
-GICv3.1 extended PPIs, GICv3.3 NMIs, GICv4 VLPI frames.
+GICv3.1 extended PPIs, GICv3.3 NMIs.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ from vgic.layouts.banks import (
     two_bits_per_intid,
 )
 
-__all__ = ["OF_LPIS", "RD_BASE", "SGI_BASE", "SGI_BASE_OF_TWO_STATES"]
+__all__ = ["OF_LPIS", "RD_BASE", "SGI_BASE", "SGI_BASE_OF_TWO_STATES", "VLPI_BASE"]
 
 CTLR: Final[RegisterLayout] = layout(
     "GICR_CTLR",
@@ -142,6 +142,43 @@ RD_BASE: Final[list[RegisterLayout]] = [
     *identification("GICR"),
 ]
 """Every register of the RD_base frame."""
+
+VPROPBASER: Final[RegisterLayout] = layout(
+    "GICR_VPROPBASER",
+    0x0070,
+    64,
+    AccessKind.RW,
+    res0(5),
+    rw("OuterCache", 3, TABLE_ATTRIBUTES),
+    res0(4),
+    rw("Physical_Address", 40, "bits [51:12] of the address of the configuration table of virtual LPIs"),
+    rw("Shareability", 2, TABLE_ATTRIBUTES),
+    rw("InnerCache", 3, TABLE_ATTRIBUTES),
+    res0(2),
+    rw("IDbits", 5, "virtual INTID bits covered by the table, minus one"),
+)
+
+VPENDBASER: Final[RegisterLayout] = layout(
+    "GICR_VPENDBASER",
+    0x0078,
+    64,
+    AccessKind.RW,
+    rw("Valid", 1, "a vPE is resident: its virtual LPIs are those of the PE"),
+    rw("IDAI", 1, "the table may hold more than its first 8192 bits say"),
+    rw("PendingLast", 1, "a virtual LPI was pending when the vPE was made not resident"),
+    ro("Dirty", 1, "the table of the last vPE is still being written"),
+    res0(1),
+    rw("OuterCache", 3, TABLE_ATTRIBUTES),
+    res0(4),
+    rw("Physical_Address", 36, "bits [51:16] of the address of the pending table of virtual LPIs"),
+    res0(4),
+    rw("Shareability", 2, TABLE_ATTRIBUTES),
+    rw("InnerCache", 3, TABLE_ATTRIBUTES),
+    res0(7),
+)
+
+VLPI_BASE: Final[list[RegisterLayout]] = [VPROPBASER, VPENDBASER]
+"""Every register of the VLPI_base frame, which a Redistributor of a GICv4 has; a reserved frame follows it."""
 
 ICFGR0: Final[RegisterLayout] = two_bits_per_intid(
     "GICR_ICFGR0", 0x0C00, AccessKind.RO, "SGIs: edge-triggered", reset=0xAAAA_AAAA

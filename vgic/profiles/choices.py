@@ -77,6 +77,8 @@ class Profile:
     nothing that has a priority of Secure."""
     listed_nmi_has_priority: bool = False
     """An interrupt with superpriority in a list register has a priority, and comes before others of that only."""
+    vlpi_frames: bool = False
+    """A VM may have the frames of a GICv4, and say that it is one, although it has no virtual LPIs."""
     extended_ranges: bool = True
     """A VM may have the extended ranges of SPIs and PPIs."""
     hidden_aff3: bool = False
@@ -130,6 +132,8 @@ class Profile:
     """ICH_MISR_EL2.VGrp0D says that virtual Group 1 is disabled."""
     counts_every_end: bool = False
     """EOIcount counts every EOIR and DIR of what is in no list register; else those that would deactivate."""
+    listed_ends_reach_every_group: bool = False
+    """With two Security states: the end of a virtual interrupt deactivates the physical one whatever its group."""
     dir_reaches_other_pes: bool = False
     """A virtual CPU interface deactivates an SPI by DIR also where it is active at another PE."""
     overlooks: bool = False

@@ -21,6 +21,7 @@ QEMU: Final = Profile(
     features=Features(a3v=True, rss=False, one_of_n=False, lpis=True),
     nmis=False,
     extended_ranges=False,
+    vlpi_frames=True,
     fixed={
         **ARCH.fixed,
         "GICD_IIDR": 0x0000_043B,
@@ -32,6 +33,7 @@ QEMU: Final = Profile(
         "GICD_IROUTER": ALL_64,
         "GICR_PROPBASER": ALL_64,
         "GICR_PENDBASER": ALL_64,
+        "GICR_VPROPBASER": ALL_64,
         "GICR_CTLR": 1,
         "GITS_CBASER": ALL_64,
         "GITS_CWRITER": ALL_64,
@@ -70,6 +72,7 @@ QEMU: Final = Profile(
     icv_dir_ignores_lpis=True,
     vgrp0d_looks_at_group_1=True,
     counts_every_end=True,
+    listed_ends_reach_every_group=True,
     sgi1r_groups=GROUP1_BIT,
     secure_sgi1r_groups=GROUP0_BIT | SECURE_GROUP1_BIT,
     sgi1r_heeds_nsacr=False,

@@ -53,6 +53,8 @@ class Redistributor(BankOwner):
         "lpis",
         "private",
         "processor_sleep",
+        "vpendbaser",
+        "vpropbaser",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class Redistributor(BankOwner):
             "Last": int(last),
             "DPGS": int(features.one_of_n),
             "PPInum": config.extended_ppis // 32,
+            "VLPIS": int(config.vlpi_frames),
         }
         if not features.a3v and fields.get("CommonLPIAff") == _SAME_AFF3:
             fields["CommonLPIAff"] = 0  # Without Aff3, all PEs have the same.
@@ -91,6 +94,10 @@ class Redistributor(BankOwner):
         self.ctlr = 0
         """The writable bits of GICR_CTLR."""
         self.processor_sleep = profile.asleep_at_reset
+        self.vpropbaser = 0
+        """GICR_VPROPBASER (64 bits), in a VM that has the frames of a GICv4."""
+        self.vpendbaser = 0
+        """GICR_VPENDBASER, likewise."""
         self._typer = 0
         self._typer_moves: i64 = -1
         """`AffinityIndex.moves` when GICR_TYPER was last put together."""
@@ -372,6 +379,6 @@ def redistributor_frames(config: Config) -> list[Frame[Redistributor]]:
     ones = {"GICR_CTLR": gicr.CTLR.encode(constants)}
     writable = writable_bits(config.features, config.two_states, profile.writable)
     return [
-        Frame("GICR RD_base", gicr.RD_BASE, control, profile.fixed, writable, absent, ones),
-        Frame("GICR SGI_base", layouts, banks, profile.fixed, writable, absent, ones),
+        Frame("GICR RD_base", gicr.RD_BASE, control, config.fixed, writable, absent, ones),
+        Frame("GICR SGI_base", layouts, banks, config.fixed, writable, absent, ones),
     ]

@@ -80,6 +80,7 @@ def config_of(vm: VmDescription, profile: Profile | None = None) -> Config:
         list_registers=vm.get("list_registers", 0),
         maintenance_intid=vm.get("maintenance_intid", MAINTENANCE_PPI),
         security=vm.get("security", "one"),
+        vlpi_frames=vm.get("vlpi_frames", False),
         reset_group=vm.get("reset_group"),
     )
 
@@ -108,6 +109,8 @@ def _vm(vm: Document) -> VmDescription:
         described["extended_spis"] = _take(vm, "extended_spis", int)
     if "extended_ppis" in vm:
         described["extended_ppis"] = _take(vm, "extended_ppis", int)
+    if "vlpi_frames" in vm:
+        described["vlpi_frames"] = _take(vm, "vlpi_frames", bool)
     if "nmi" in vm:
         described["nmi"] = _take(vm, "nmi", bool)
     if "list_registers" in vm:

@@ -66,6 +66,8 @@ class VmDescription(TypedDict):
     """Where there are any."""
     maintenance_intid: NotRequired[int]
     """Where there are list registers."""
+    vlpi_frames: NotRequired[bool]
+    """The Redistributors have the frames of a GICv4."""
     reset_group: NotRequired[int]
     """The group of interrupts at reset, where it is not as the profile has it."""
 
@@ -112,6 +114,8 @@ def describe(config: Config) -> VmDescription:
     if config.list_registers:
         vm["list_registers"] = config.list_registers
         vm["maintenance_intid"] = config.maintenance_intid
+    if config.vlpi_frames:
+        vm["vlpi_frames"] = True
     if config.reset_group is not None:
         vm["reset_group"] = config.reset_group
     return vm

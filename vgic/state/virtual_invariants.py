@@ -1,6 +1,7 @@
 """What must hold of virtual CPU interfaces between any two operations, from their list registers alone."""
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.list_registers import ListRegister
 from vgic.cpu_interface.nmi import NmiGroupState, signals_nmi
 from vgic.cpu_interface.nmi_list_registers import NmiListRegisterInterface
 from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_BITS, NO_KEY
@@ -17,14 +18,17 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
     name = f"virtual CPU interface {interface.cpu}"
     with_nmis = isinstance(interface, NmiListRegisterInterface)
     keys = [
-        (_key(number, register.value(), with_nmis), register.group)
-        for number, register in enumerate(control.list_registers.registers)
+        (_key(register, with_nmis), register.group)
+        for register in control.list_registers.registers
         if register.pending and not register.active
     ]
     offers = [(key, group) for key, group in keys if interface.groups[group].enabled and key < IDLE_KEY]
     best, group = min(offers, default=(NO_KEY, GROUP1))
     if interface.best_key != best or (offers and interface.best_in.number != group):
         raise InvariantError(f"{name}: chose {interface.best_key:#x}, should have {best:#x}")
+    for register in control.list_registers.registers:
+        if register.key != _key(register, with_nmis):
+            raise InvariantError(f"{name}: list register {register.number} is sorted by {register.key:#x}")
     # Of equal ones Group 0 is first, but what has superpriority is before all others.
     running, _, running_group = min(
         (_running(state), not _has_active_nmi(state), number) for number, state in enumerate(interface.groups)
@@ -52,10 +56,10 @@ def check_virtual_interface(control: VirtualControl, private: PrivateInterrupts,
         )
 
 
-def _key(number: int, value: int, with_nmis: bool) -> int:
+def _key(register: ListRegister, with_nmis: bool) -> int:
     """How a list register is sorted: superpriority is half a priority."""
-    superior = with_nmis and value >> 59 & 0b11 == 0b11
-    return (2 * (value >> 48 & 0xFF) - superior << INTID_BITS) + number
+    superior = with_nmis and register.value() >> 59 & 0b11 == 0b11
+    return (2 * register.priority - superior << INTID_BITS) + register.number
 
 
 def _has_active_nmi(group: GroupState) -> bool:

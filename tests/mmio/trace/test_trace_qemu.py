@@ -131,6 +131,7 @@ SAMPLES: list[tuple[str, type[Event], tuple[object, ...]]] = [
     ("gicv3_dist_set_irq GICv3 distributor interrupt 36 level changed to 4", Line, (None, 36, True)),
     ("gicv3_redist_set_irq GICv3 redistributor 0x10 interrupt 27 level changed to 0", Line, (0x10, 27, False)),
     ("guest_cpu_reset cpu=0x55e30a100b80 ", CpuReset, ("0x55e30a100b80",)),
+    ("cpu_reset 3", CpuReset, ("3",)),
     ("gicv3_cpuif_update GICv3 CPU i/f 0x1 HPPI update: irq 27 group 2 prio 160", Candidate, (1, 27, 2, 160)),
     ("gicv3_cpuif_update GICv3 CPU i/f 0x0 HPPI update: irq 0 group 0 prio 255", Candidate, (0, 0, 0, 255)),
     ("gicv3_cpuif_set_irqs GICv3 CPU i/f 0x0 HPPI update: setting FIQ 0 IRQ 1", Outputs, (0, False, True)),

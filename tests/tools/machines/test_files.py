@@ -110,6 +110,14 @@ def test_redistributors_of_a_gicv4_are_twice_as_far_apart(path: Path) -> None:
     windows = gicr(0x4000_0000, 0x8_0000), gicr(0x5000_0000, 0x4_0000)
     config = described(path, madt(gicd(version=4), gicc(0), gicc(1), gicc(0x100), *windows))
     assert vgic.Gic(config).redistributor_bases == [0x4000_0000, 0x4004_0000, 0x5000_0000]
+    assert not config.vlpi_frames
+    # QEMU's is modelled with all its frames.
+    table = bytearray(madt(gicd(version=4), gicc(0), gicc(1), gicc(0x100), *windows))
+    table[10:16] = b"BOCHS "
+    config = described(path, bytes(table))
+    assert vgic.Gic(config).redistributor_bases == [0x4000_0000, 0x4004_0000, 0x5000_0000]
+    assert config.vlpi_frames
+    assert [region.count for region in config.redistributor_regions] == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,19 @@ def test_regions_as_needed(path: Path) -> None:
     assert config(path, "-M virt,gic-version=3 -smp 124").redistributor_regions == (LOW, HIGH)
 
 
+def test_a_gicv4(path: Path) -> None:
+    gicv4 = "-M virt,gic-version=4,virtualization=on -smp"
+    small, large = config(path, f"{gicv4} 61"), config(path, f"{gicv4} 317")
+    assert small.vlpi_frames
+    assert (small.list_registers, small.its) == (4, (0x0808_0000,))
+    assert small.redistributor_regions == (vgic.RedistributorRegion(0x080A_0000, 61),)
+    regions = (vgic.RedistributorRegion(0x080A_0000, 61), vgic.RedistributorRegion(0x40_0000_0000, 256))
+    assert large.redistributor_regions == regions
+    bases = vgic.Gic(large).redistributor_bases
+    assert (bases[1], bases[60], bases[61]) == (0x080E_0000, 0x080A_0000 + 60 * 0x4_0000, 0x40_0000_0000)
+    assert not config(path, "-M virt,gic-version=3,virtualization=on").vlpi_frames
+
+
 @pytest.mark.parametrize("continued", ["\\\n", " \\\n", " \\ \n    ", "\n", " \\\r\n", " \\\n# a comment\n"])
 def test_several_lines(path: Path, continued: str) -> None:
     arguments = continued.join(["-M virt,gic-version=3", "-smp 4", "-append 'a -smp 2'"])
@@ -156,6 +169,7 @@ def test_several_lines(path: Path, continued: str) -> None:
         ("-M virt,gic-version=3,its=t", "-machine its=t: expected on or off"),
         ("-M virt,gic-version=3 -smp 0", "-smp 0: QEMU's virt machine has 1 to 512 CPUs"),
         ("-M virt,gic-version=3 -smp 513", "-smp 513: QEMU's virt machine has 1 to 512 CPUs"),
+        ("-M virt,gic-version=4 -smp 318", "-smp 318: QEMU's virt machine has 1 to 317 CPUs"),
         ("-M virt,gic-version=3 -smp four", "-smp four: QEMU's virt machine has 1 to 512 CPUs"),
         ("-M virt,gic-version=3 -smp cores=-1", "-smp cores=-1: QEMU's virt machine has 1 to 512 CPUs"),
         ("-append 'no end", "not a command line: No closing quotation"),

@@ -22,6 +22,7 @@ from vgic_tools.snapshots.qemu_ram import PAGE, read_blocks, read_pages
 from vgic_tools.snapshots.qemu_state import snapshot_of_stream
 from vgic_tools.snapshots.qemu_stream import Stream
 from vgic_tools.snapshots.reader import Reader
+from vgic_tools.state_words import describe
 
 HERE = Path(__file__).parents[2] / "snapshots"
 STREAM = HERE / "qemu72_smp4.mig.xz"
@@ -289,6 +290,24 @@ def test_streams_of_other_qemus_and_of_one_cpu() -> None:
     assert [len(each.state.config().topology) for each in (newer, single)] == [2, 1]
     assert [each.state.data["registers"]["GICR[0].GICR_CTLR"] for each in (newer, single)] == [2, 2]
     assert newer.state.data["registers"]["GICR[1].GICR_CTLR"] == 2
+
+
+def test_a_stream_of_a_gicv4() -> None:
+    found = read_snapshot(HERE / "qemu72_gicv4_smp2.mig.xz")
+    config, registers = found.state.config(), found.state.data["registers"]
+    assert config.vlpi_frames
+    assert config.list_registers == 4
+    assert found.notes[-1] == "the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out"
+    # As they were written, and read in the machine.
+    assert {name: value for name, value in registers.items() if "GICR_VP" in name} == {
+        "GICR[0].GICR_VPROPBASER": 0x4000_000F,
+        "GICR[0].GICR_VPENDBASER": 0xA000_0000_4400_0000,
+        "GICR[1].GICR_VPROPBASER": 0x4001_000F,
+        "GICR[1].GICR_VPENDBASER": 0x4500_0000,
+    }
+    assert registers["GITS[0].GITS_BASER2"] == 0x8207_0000_4300_0001
+    assert registers["GICR[1].GICR_ISENABLER0"] == 0x1_0000
+    assert describe("GICR[0].GICR_VPENDBASER", 0xA000_0000_4400_0000).startswith("Valid 1, PendingLast 1, ")
 
 
 def as_mapped(stream: bytes, most: int = 1 << 30) -> bytes:

@@ -192,6 +192,9 @@ def test_active_priorities_can_be_written_with_superpriority() -> None:
     guest.msr(vgic.ICC_AP0R0_EL1, NMI | 1)
     assert guest.mrs(vgic.ICC_AP0R0_EL1) == 1
     assert guest.mrs(ICC_RPR_EL1) == NMI
+    # What was written ends before Group 0 of the best priority, too.
+    guest.eoi(SPI)
+    assert guest.mrs(ICC_AP1R0_EL1) == 0x10
     guest.msr(ICC_AP1R0_EL1, 0)
     assert guest.mrs(ICC_RPR_EL1) == 0
     assert guest.gic.stored_sysreg(0, ICC_AP1R0_EL1) == 0

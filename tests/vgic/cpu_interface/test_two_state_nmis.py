@@ -297,6 +297,11 @@ def test_qemu_has_an_active_one_before_what_has_preempted_it() -> None:
         assert guest.running() == NMI_NS | running
         guest.pend(34, SECURE_GROUP1, 0x50)
         assert (guest.signal() == "") == blocked
+        if not blocked:
+            # The better of the two is the first again once the NMI has ended.
+            guest.take(34)
+            guest.end(SPI, state=NS_EL1)
+            assert guest.running() == 0x40
 
 
 @pytest.mark.rule("NMI-17")

@@ -201,6 +201,52 @@ def test_what_nonsecure_deactivates(ds: bool, el: int, fmo: bool, imo: bool, scr
         assert not guest.is_active(INTID)
 
 
+LISTED: Final = [
+    # Whether the guest is Secure, SCR_EL3.IRQ and FIQ, GICD_CTLR.DS, and of which groups its hypervisor ends.
+    (False, False, False, False, {GROUP1}),
+    (False, False, True, False, {GROUP1}),
+    (False, True, True, False, set()),
+    (False, False, False, True, {GROUP0, GROUP1}),
+    (False, False, True, True, {GROUP1}),
+    (True, False, False, False, {GROUP0, SECURE_GROUP1, GROUP1}),
+    (True, False, True, False, {SECURE_GROUP1, GROUP1}),
+    (True, True, False, False, {GROUP0}),
+]
+
+
+@pytest.mark.rule("VCPU-34", "VCPU-35")
+@pytest.mark.parametrize("profile", [ARCH, QEMU], ids=repr)
+@pytest.mark.parametrize("veoim", [False, True])
+@pytest.mark.parametrize("intid", [27, 42])
+@pytest.mark.parametrize(("secure", "scr_irq", "scr_fiq", "ds", "ended"), LISTED)
+def test_what_ends_with_a_virtual_interrupt(
+    secure: bool,
+    scr_irq: bool,
+    scr_fiq: bool,
+    ds: bool,
+    ended: set[int],
+    intid: int,
+    veoim: bool,
+    profile: vgic.Profile,
+) -> None:
+    guest = Pes(1, profile, list_registers=4)
+    if ds:
+        guest.join_states()
+    for group in ONE_STATE_GROUPS if ds else GROUPS:
+        guest.at(EL3)
+        guest.activate(intid, group)
+        guest.msr(vgic.ICH_VMCR_EL2, 0xF0 << 24 | veoim << 9 | 0b11)
+        guest.msr(vgic.ICH_HCR_EL2, 1)
+        guest.msr(vgic.ICH_LR0_EL2, 1 << 63 | 0b11 << 60 | 0x80 << 48 | intid << 32 | 60)
+        guest.msr(vgic.ICH_AP1R0_EL2, 1 << (0x80 >> 3))
+        guest.at(PeState(1, secure, scr_irq, scr_fiq, True, True))
+        guest.msr(vgic.ICC_EOIR1_EL1, 60)
+        assert guest.is_active(intid) or not veoim
+        guest.msr(vgic.ICC_DIR_EL1, 60)
+        assert guest.is_active(intid) is not (group in ended or profile is QEMU), group
+        assert guest.mrs(vgic.ICH_LR0_EL2, state=EL3) >> 62 == 0
+
+
 @pytest.mark.rule("PE-9", "PE-11", "PE-15")
 @pytest.mark.parametrize("reader", ["EL3", "Secure EL1", "Non-secure EL1"])
 @pytest.mark.parametrize("mode", [0b00100, 0b01000, 0b10000])

@@ -124,7 +124,7 @@ def test_affinity_level_3_is_advertised_alike_everywhere(profile: vgic.Profile) 
 @pytest.mark.rule("API-9")
 @EVERY
 def test_a_profile_names_registers_and_fields_that_exist(profile: vgic.Profile) -> None:
-    frames = (gicd.GICD, gicr.RD_BASE, gicr.SGI_BASE, gits.CONTROL, gits.TRANSLATION, ich.ICH)
+    frames = (gicd.GICD, gicr.RD_BASE, gicr.SGI_BASE, gicr.VLPI_BASE, gits.CONTROL, gits.TRANSLATION, ich.ICH)
     names = {layout.name for frame in frames for layout in frame}
     for mentioned in (profile.fixed, profile.writable, profile.absent):
         assert set(mentioned) <= names

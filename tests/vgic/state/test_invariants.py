@@ -10,6 +10,7 @@ from hypervisor import Hypervisor
 from its_driver import vm
 from lpi_guest import LpiGuest
 from vgic import InvariantError
+from vgic.cpu_interface.nmi import NmiGroupState
 from vgic.cpu_interface.pending import NO_KEY
 from vgic.its.device import Its
 
@@ -289,6 +290,20 @@ def raise_maintenance(control: vgic.VirtualControl) -> None:
     control.maintenance = True
 
 
+def sort_otherwise(control: vgic.VirtualControl) -> None:
+    control.list_registers.registers[1].key = 1
+
+
+def forget_superpriority(control: vgic.VirtualControl) -> None:
+    control.interface.signalled_key = 0
+
+
+def activate_superpriority(control: vgic.VirtualControl) -> None:
+    group = control.interface.groups[1]
+    assert isinstance(group, NmiGroupState)
+    group.nmi_active = True
+
+
 def activate_without_running(control: vgic.VirtualControl) -> None:
     control.interface.running = 0x40
 
@@ -302,14 +317,18 @@ def activate_without_running(control: vgic.VirtualControl) -> None:
         (lower_an_output, r"virtual CPU interface 1: IRQ and FIQ are \(False, False\), not \(True, False\)"),
         (raise_maintenance, "maintenance interrupt is True, its line False; should be False"),
         (activate_without_running, "virtual CPU interface 1: runs at 0x40, should at 0xff"),
+        (sort_otherwise, "virtual CPU interface 1: list register 1 is sorted by 0x1"),
+        (forget_superpriority, "virtual CPU interface 1: its IRQ has superpriority: False"),
+        (activate_superpriority, "virtual CPU interface 1: runs at 0xff, should at 0x0"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
 def test_a_contradiction_of_a_virtual_interface_is_found(
     corrupt: Callable[[vgic.VirtualControl], None], message: str
 ) -> None:
-    hypervisor = Hypervisor(2)
-    hypervisor.fill(0, 27, cpu=1)
+    hypervisor = Hypervisor(2, nmi=corrupt in (forget_superpriority, activate_superpriority))
+    # Without NMIs the bit is reserved.
+    hypervisor.fill(0, 27, cpu=1, nmi=1)
     hypervisor.fill(1, 28, cpu=1)
     corrupt(hypervisor.gic.virtual_control(1))
     with pytest.raises(InvariantError, match=message):

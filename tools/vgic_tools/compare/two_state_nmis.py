@@ -20,6 +20,7 @@ from vgic_tools.compare.accesses import (
     GICD_CTLR,
     ICACTIVER,
     IGROUPR,
+    IPRIORITYR,
     ISENABLER,
     ISPENDR,
     SGI_BASE,
@@ -165,8 +166,10 @@ class _Source(TwoStateOperations):
         random, gic, cpu = self._random, self._gic, self._cpu
         interface = gic.interface(cpu)
         place = self._place if not is_virtual(self._place) else random.choice(self._physical)
-        kind = random.randrange(22)
-        if kind < 8 and is_superior(interface.best_key):
+        kind = random.randrange(21)
+        if kind < 4 and nmi_active(interface, GROUP1):
+            yield from self._preempt()
+        elif kind < 8 and is_superior(interface.best_key):
             yield from self._take_nmi(place)
         elif kind < 12 and (nmi_active(interface, GROUP1) or nmi_active(interface, SECURE_GROUP1)):
             yield from self._finish_nmi(place)
@@ -191,10 +194,6 @@ class _Source(TwoStateOperations):
             # Where nothing of a priority decides preemption.
             yield Msr(cpu, icc.ICC_CTLR_EL3, random.choice((0, 0, _COMMON_BINARY_POINTS)), EL3)
             yield Msr(cpu, icc.ICC_BPR0_EL1, random.choice((0, 7)), EL3)
-        elif kind == 20:
-            # Something Secure that can preempt a Non-secure NMI, but for its binary point.
-            yield from self._membership()
-            yield self._store(self._cpu, ISPENDR, 0, random.getrandbits(32), EL3)
         else:
             frame, word = self._some_word()
             base = 0 if frame == DISTRIBUTOR else SGI_BASE
@@ -211,6 +210,22 @@ class _Source(TwoStateOperations):
         self._active[cpu].append((icc.ICC_IAR1_EL1, best.intid, place))
         del self._active[cpu][:-8]
         yield Mrs(cpu, icc.ICC_IAR1_EL1 if random.random() < 0.3 else icc.ICC_NMIAR1_EL1, place)
+        if best.group == GROUP1 and random.random() < 0.3:
+            yield from self._preempt()
+
+    def _preempt(self) -> Iterator[Operation]:
+        """Have something Secure preempt a Non-secure NMI, and something else try that is worse."""
+        random, cpu, word = self._random, self._cpu, self._word(self._cpu, 0)
+        secure = [intid for intid in range(32) if not (word.group1 | word.nmi) >> intid & 1]
+        for intid, priority in zip(random.sample(secure, min(2, len(secure))), (0x40, 0x50), strict=False):
+            access = Access(cpu, SGI_BASE + IPRIORITYR + intid, 1, priority)
+            yield access.on(self._gic, cpu)._replace(place=EL3)
+            for array in (ISENABLER, ICACTIVER, ISPENDR):
+                yield self._store(cpu, array, 0, 1 << intid, EL3)
+            register = icc.ICC_IAR1_EL1 if word.group(intid) else icc.ICC_IAR0_EL1
+            self._active[cpu].append((register, intid, EL3))
+            yield Mrs(cpu, register, EL3)
+        yield Mrs(cpu, icc.ICC_RPR_EL1, random.choice(self._physical))
 
     def _finish_nmi(self, place: int) -> Iterator[Operation]:
         """End what little else may interrupt, or there would be nothing to see for long."""

@@ -11,7 +11,7 @@ from vgic import Gic
 from vgic.intids import FIRST_LPI
 from vgic.layouts import extended, its_commands, nmi
 from vgic.layouts.gicd import CTLR_OF_NONSECURE, GICD, GICD_OF_TWO_STATES
-from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES
+from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES, VLPI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
 from vgic.layouts.ich import ICH
@@ -36,7 +36,7 @@ _SYSTEM_REGISTERS: Final = {
 """By name; with what they have where there are NMIs."""
 _OTHERS: Final = (
     *(*nmi.GICD_NMI, *nmi.GICD_NMI_EXTENDED, *nmi.SGI_BASE_NMI, *nmi.SGI_BASE_NMI_EXTENDED),
-    *(*RD_BASE, *CONTROL, *TRANSLATION, *_SYSTEM_REGISTERS.values()),
+    *(*RD_BASE, *VLPI_BASE, *CONTROL, *TRANSLATION, *_SYSTEM_REGISTERS.values()),
 )
 _LAYOUTS: Final = {
     False: (*GICD, *extended.GICD_EXTENDED, *SGI_BASE, *extended.SGI_BASE_EXTENDED, *_OTHERS),

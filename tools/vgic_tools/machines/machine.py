@@ -30,6 +30,7 @@ class Machine:
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,{extended}"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
             f"{' two Security states,' if config.two_states else ''}{' NMIs,' if config.nmi else ''}"
+            f"{' frames of a GICv4,' if config.vlpi_frames else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )
 

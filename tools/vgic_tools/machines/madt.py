@@ -10,7 +10,7 @@ from typing import Final
 
 import vgic
 from vgic import affinity
-from vgic.config import DEFAULT_SPIS, REDISTRIBUTOR_SIZE
+from vgic.config import DEFAULT_SPIS, GICV4_REDISTRIBUTOR_SIZE, REDISTRIBUTOR_SIZE
 from vgic_tools.machines.errors import MachineFileError
 from vgic_tools.machines.frames import regions_of_frames, regions_of_stride
 
@@ -44,8 +44,6 @@ _IS_THERE: Final = 0b1001
 _GICV3: Final = 3
 _GICV4: Final = 4
 _VERSIONS: Final = {0: "of an unknown version", _GICV3: "a GICv3", _GICV4: "a GICv4"}
-_GICV4_STRIDE: Final = 2 * REDISTRIBUTOR_SIZE
-"""Bytes from one redistributor of a GICv4 to the next."""
 
 
 def config_from_madt(table: bytes, profile: vgic.Profile, qemu_spis: int) -> vgic.Config:
@@ -67,23 +65,29 @@ def config_from_madt(table: bytes, profile: vgic.Profile, qemu_spis: int) -> vgi
     gicd_base, version = distributors[0]
     if version not in _VERSIONS:
         raise MachineFileError(f"the MADT's distributor is of a GICv{version}: the model is a GICv3")
+    by_qemu = table[_OEM] == _QEMU_OEM
+    # Others' Redistributors are where they are, without the frames of a GICv4.
+    vlpi_frames = by_qemu and version == _GICV4
     windows = [_fields(_GICR_FIELDS, "GICR", item) for item in _of(entries, _GICR)]
     if windows:
-        stride = _GICV4_STRIDE if version == _GICV4 else REDISTRIBUTOR_SIZE
-        regions = tuple(
-            region for base, size in windows for region in regions_of_stride(base, size, stride, len(cpus))
-        )
+        stride = GICV4_REDISTRIBUTOR_SIZE if version == _GICV4 else REDISTRIBUTOR_SIZE
+        if vlpi_frames:
+            regions = tuple(vgic.RedistributorRegion(base, size // stride) for base, size in windows)
+        else:
+            regions = tuple(
+                region for base, size in windows for region in regions_of_stride(base, size, stride, len(cpus))
+            )
     elif all(frame for frame, _ in cpus):
         regions = regions_of_frames(frame for frame, _ in cpus)
     else:
         raise MachineFileError("the MADT has no address of the redistributors, neither a GICR nor one in each GICC")
-    by_qemu = table[_OEM] == _QEMU_OEM
     return vgic.Config(
         topology=vgic.Topology(affinity.from_mpidr(mpidr) for _, mpidr in cpus),
         spis=qemu_spis if by_qemu else DEFAULT_SPIS,
         profile=vgic.QEMU if by_qemu else profile,
         gicd_base=gicd_base,
         redistributor_regions=regions,
+        vlpi_frames=vlpi_frames,
         its=tuple(base for item in _of(entries, _ITS) for (base,) in [_fields(_ITS_FIELDS, "ITS", item)]),
     )
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 
 import vgic
-from mmio import MapError
+from mmio import FRAME_SIZE, MapError
 from vgic import affinity
-from vgic.config import REDISTRIBUTOR_SIZE
 from vgic.layouts import gicr
 from vgic_tools.console import stdout, table
 from vgic_tools.errors import UsageError
@@ -54,7 +53,7 @@ def map_command(file: Path | None, memory: bool, **options: object) -> None:
     placed = zip(gic.redistributor_bases, machine.config.topology.affinities, strict=True)
     for cpu, (base, packed) in enumerate(placed):
         last = str(gicr.TYPER.decode(gic.read(base + gicr.TYPER.offset, 8))["Last"])
-        frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + REDISTRIBUTOR_SIZE // 2:#x}", last)
+        frames.add_row(str(cpu), affinity.text(packed), f"{base:#x}", f"{base + FRAME_SIZE:#x}", last)
     console.print(frames)
     if memory:
         taken = measure_memory(machine.config)

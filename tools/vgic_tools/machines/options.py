@@ -124,6 +124,12 @@ _FIELDS: Final = (
     ),
     _Option("--nmi", "There are NMIs. Default: as the trace of a QEMU says.", {"is_flag": True}),
     _Option(
+        "--vlpi-frames",
+        "Redistributors have the frames of a GICv4, without its virtual LPIs. Default: as the command line or the"
+        " trace of a QEMU says.",
+        {"is_flag": True},
+    ),
+    _Option(
         "--security",
         "How many Security states there are. Default: one, or as the command line says.",
         {"type": click.Choice(["one", "two"])},

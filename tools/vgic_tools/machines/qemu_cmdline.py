@@ -31,6 +31,12 @@ RAM_BASE: Final = 0x4000_0000
 # The frames below 4 GiB hold 123 redistributors; more need the region above RAM, which moves up with RAM beyond it.
 LOW_REGION: Final = vgic.RedistributorRegion(0x080A_0000, 123)
 HIGH_REGION: Final = vgic.RedistributorRegion(0x40_0000_0000, 512)
+GICV3_REGIONS: Final = LOW_REGION, HIGH_REGION
+# Those of a GICv4 have room for half as many, which are twice as large.
+GICV4_REGIONS: Final = (
+    vgic.RedistributorRegion(LOW_REGION.base, LOW_REGION.count // 2),
+    vgic.RedistributorRegion(HIGH_REGION.base, HIGH_REGION.count // 2),
+)
 
 MOST_CPUS: Final = 512
 
@@ -80,13 +86,15 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
     if not kind.startswith("virt"):
         raise UsageError(f"{path}: -machine {kind or 'is not given'}: only QEMU's virt machine is known")
     version = machine.get("gic-version", "2")
-    if version != "3":
+    if version not in ("3", "4"):
         raise UsageError(f"{path}: -machine gic-version={version}: the model is a GICv3")
     secure = _flag(machine, "secure", "off", path)
     smp = options.get("smp", "1")
     cpus = _cpus(_properties(smp, "cpus"))
-    if not 1 <= cpus <= MOST_CPUS:
-        raise UsageError(f"{path}: -smp {smp}: QEMU's virt machine has 1 to {MOST_CPUS} CPUs")
+    regions = GICV4_REGIONS if version == "4" else GICV3_REGIONS
+    most = min(MOST_CPUS, sum(region.count for region in regions))
+    if not 1 <= cpus <= most:
+        raise UsageError(f"{path}: -smp {smp}: QEMU's virt machine has 1 to {most} CPUs")
     its = _flag(machine, "its", "on", path)
     # What a machine of an older version has does not depend on the version of QEMU; that is at least the machine's.
     named = _VERSION.fullmatch(kind)
@@ -103,6 +111,7 @@ def config_of_words(words: list[str], path: str) -> vgic.Config:
         lpis=None if has_lpis else False,
         list_registers=LIST_REGISTERS if _flag(machine, "virtualization", "off", path) else 0,
         secure=secure,
+        vlpi_frames=version == "4",
         # Without firmware QEMU starts a kernel in Non-secure state, and lets it have the interrupts.
         reset_group=1 if secure and "kernel" in options and not _has_firmware(options, machine) else None,
     )
@@ -133,6 +142,7 @@ def virt_config(
     secure: bool = False,
     reset_group: int | None = None,
     nmi: bool = False,
+    vlpi_frames: bool = False,
 ) -> vgic.Config:
     """The GIC of a virt machine."""
     return vgic.Config(
@@ -141,21 +151,25 @@ def virt_config(
         profile=profile,
         priority_bits=priority_bits,
         gicd_base=GICD_BASE,
-        redistributor_regions=virt_regions(cpus),
+        redistributor_regions=virt_regions(cpus, GICV4_REGIONS if vlpi_frames else GICV3_REGIONS),
         lpis=lpis,
         list_registers=list_registers,
         its=(GITS_BASE,) if its else (),
         security="two" if secure else "one",
         nmi=nmi,
+        vlpi_frames=vlpi_frames,
         reset_group=reset_group,
     )
 
 
-def virt_regions(cpus: int) -> tuple[vgic.RedistributorRegion, ...]:
+def virt_regions(
+    cpus: int, regions: tuple[vgic.RedistributorRegion, vgic.RedistributorRegion] = GICV3_REGIONS
+) -> tuple[vgic.RedistributorRegion, ...]:
     """The redistributor regions of a virt machine; none where it cannot have so many CPUs."""
-    if cpus > MOST_CPUS:
+    low, high = regions
+    if cpus > low.count + high.count or cpus > MOST_CPUS:
         return ()
-    return (LOW_REGION,) if cpus <= LOW_REGION.count else (LOW_REGION, HIGH_REGION)
+    return (low,) if cpus <= low.count else regions
 
 
 def words_of(text: str) -> list[str]:

@@ -71,6 +71,10 @@ from vgic_tools.replay.watcher import Watcher
 __all__ = ["ReplayError", "replay"]
 
 _NOTHING_PENDING: Final = 255
+_LEFT_OUT_OF_GICV4: Final = (
+    "left out of a GICv4: virtual LPIs, the ITS commands and tables of vPEs (VMAPP, VMAPTI, ...), and what a"
+    " resident vPE (GICR_VPENDBASER.Valid) has pending"
+)
 
 
 def replay(
@@ -267,6 +271,8 @@ class _Replay(RecordSink):
             self._operations.finish()
             if self._its is not None:
                 self._its.finish()
+            if self._gic.config.vlpi_frames:
+                result.notes.append(_LEFT_OUT_OF_GICV4)
             if self._resets.held:
                 result.notes.append(f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}")
             if self._evaluations.lpis:
@@ -349,6 +355,8 @@ class _Replay(RecordSink):
         self._operations.logged_first(index)
         cpu = self._resets.reset(self._places.token(data, at, index), thread)
         if cpu is not None:
+            if cpu >= len(self._topology):
+                raise self._places.error(index, f"vCPU {cpu} is reset; the machine has {len(self._topology)}")
             self._reset(cpu)
         self.result.inputs["CPU resets"] += 1
 

@@ -19,6 +19,7 @@ from vgic.layouts import gicd, gicr, gits
 from vgic_tools.replay.outcomes import LEGALITY, OFFERS, OUTPUTS, VIRTUAL_OUTCOMES
 from vgic_tools.replay.pe_states import states_are_known
 from vgic_tools.replay.result import Divergence
+from vgic_tools.replay.system_registers import system_register
 
 __all__ = ["fields_not_modelled", "machine_hint", "nothing_compared", "why_undecided"]
 
@@ -32,6 +33,7 @@ _FIELDS: Final = {
     ("GICD_TYPER", "DVIS"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "VLPIS"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "Dirty"): _VIRTUAL_LPIS,
+    ("GICR_VPENDBASER", "PendingLast"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "RVPEID"): _VIRTUAL_LPIS,
     ("GICR_TYPER", "VSGI"): _VIRTUAL_LPIS,
     **{(f"{frame}_PIDR2", "ArchRev"): _VIRTUAL_LPIS for frame in ("GICD", "GICR", "GITS")},
@@ -61,10 +63,9 @@ _LR_PHYSICAL: Final = 32
 _INTID: Final = 0x1FFF
 _SECURITY_EXTN: Final = gicd.TYPER.mask("SecurityExtn")
 _SECURE_GROUP1: Final = 1
-_PIDR2: Final = next(layout for layout in gicd.GICD if layout.name == "GICD_PIDR2")
-"""Where every frame has it."""
 _ISPENDR: Final = range(0x200, 0x280)
 _SGI_BASE: Final = 0x1_0000
+_VPENDBASER: Final = 2 * _SGI_BASE + gicr.VPENDBASER.offset
 _INMIR: Final = {"gicd": range(0xF80, 0x1000), "gicr": range(_SGI_BASE + 0xF80, _SGI_BASE + 0x1000)}
 
 
@@ -121,6 +122,8 @@ class _Seen:
         """The first line that makes an interrupt an NMI."""
         self.gicv4: int | None = None
         """The first line that tells of a GICv4."""
+        self.resident: int | None = None
+        """The first line that makes a vPE of a GICv4 resident."""
         self.frame_writes = self.register_writes = self.lines = self.sgis = self.messages = self.resets = False
         self.made_pending = False
         """By a register."""
@@ -165,6 +168,8 @@ class _Seen:
             self.nmi = event.line
         if self.gicv4 is None and not event.write and _tells_gicv4(event, value):
             self.gicv4 = event.line
+        if self.resident is None and event.write and _makes_resident(event, value):
+            self.resident = event.line
 
     def _register(self, event: SysReg) -> None:
         if event.register.endswith("_EL3"):
@@ -185,8 +190,8 @@ class _Seen:
         if self.secure is None:
             self.secure = line
 
-    def missing(self, divergence: Divergence) -> list[str]:
-        """What the recorded outcome needs, and no event shows."""
+    def missing(self, divergence: Divergence, as_after_reset: bool) -> list[str]:
+        """What the recorded outcome needs, and no event shows; `as_after_reset`: a PE that was reset shows it."""
         intid = _recorded_interrupt(divergence)
         if intid is not None:
             return self._missing_for_interrupt(intid)
@@ -198,7 +203,7 @@ class _Seen:
         if not self.register_writes:
             return [_REGISTER_WRITES]
         # A PE that is started again finds its registers as after reset.
-        return ["CPU resets (guest_cpu_reset)"] if divergence.expected_value == 0 and not self.resets else []
+        return ["CPU resets (guest_cpu_reset, cpu_reset)"] if as_after_reset and not self.resets else []
 
     def _missing_for_interrupt(self, intid: int) -> list[str]:
         """What it takes that a PE is offered an interrupt, or takes it."""
@@ -255,13 +260,20 @@ def why_undecided(events: Iterable[Event], count: int, gic: Gic, divergence: Div
     refused_inmir = divergence.what == LEGALITY and isinstance(event, Access) and _is_inmir(event)
     if seen.nmi is not None and not gic.config.nmi and (concerns_interrupts or refused_inmir):
         return f"line {seen.nmi} makes interrupts NMIs, and the machine has none: --nmi makes it another"
-    if seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
+    if gic.config.vlpi_frames:
+        if seen.resident is not None and _of_virtual_lpis(divergence):
+            return (
+                f"line {seen.resident} makes a vPE resident (GICR_VPENDBASER.Valid), whose virtual LPIs reach a"
+                " virtual CPU interface; they are not modelled"
+            )
+    elif seen.gicv4 is not None and isinstance(event, Access) and _differs_in_gicv4(event):
         return (
-            f"line {seen.gicv4} shows a GICv4, which is not modelled: its ITS has more registers and tables, and"
-            " its redistributors are further apart"
+            f"line {seen.gicv4} shows a GICv4, and the machine is a GICv3: --vlpi-frames, or a command line with"
+            " gic-version=4, makes it another"
         )
     # What is missing so far may come; then it was recorded, and is missing where it should be.
-    while (missing := seen.missing(divergence)) and (later := next(following, None)) is not None:
+    as_after_reset = _is_as_after_reset(gic, divergence)
+    while (missing := seen.missing(divergence, as_after_reset)) and (later := next(following, None)) is not None:
         seen.input(later)
     if missing:
         return (
@@ -289,6 +301,19 @@ def _still_active(seen: _Seen, gic: Gic, divergence: Divergence) -> _Deactivated
     return None
 
 
+def _is_as_after_reset(gic: Gic, divergence: Divergence) -> bool:
+    """The recorded value of a system register is that after reset."""
+    event = divergence.event
+    if not isinstance(event, SysReg):
+        return False
+    register = system_register(event.register, gic.config.list_registers)
+    if register.layout is None:
+        return False
+    fresh = Gic(gic.config)
+    read = fresh.icv_read if register.virtual else fresh.sysreg_read
+    return read(0, register.encoding) == divergence.expected_value
+
+
 def _is_inmir(event: Access) -> bool:
     """The access is to a register that says which interrupts are NMIs."""
     return event.offset in _INMIR.get(event.device, ())
@@ -297,13 +322,26 @@ def _is_inmir(event: Access) -> bool:
 def _tells_gicv4(event: Access, value: int) -> bool:
     """A read shows that the GIC has virtual LPIs."""
     match event.device, event.offset:
-        case _, _PIDR2.offset:
-            return bool(_PIDR2.decode(value)["ArchRev"] == _GICV4)
+        case _, gicd.PIDR2.offset:
+            return bool(gicd.PIDR2.decode(value)["ArchRev"] == _GICV4)
         case "gicr", gicr.TYPER.offset:
             return bool(value & gicr.TYPER.mask("VLPIS"))
         case "gits", gits.TYPER.offset:
             return bool(value & gits.TYPER.mask("Virtual"))
     return False
+
+
+def _makes_resident(event: Access, value: int) -> bool:
+    """A write sets GICR_VPENDBASER.Valid."""
+    upper = value >> 32 if event.size == 8 else value
+    whole = event.size == 8 and event.offset == _VPENDBASER
+    half = event.size == 4 and event.offset == _VPENDBASER + 4
+    return event.device == "gicr" and (whole or half) and upper >> 31 == 1
+
+
+def _of_virtual_lpis(divergence: Divergence) -> bool:
+    """What differs is what a PE shows of its virtual interrupts."""
+    return divergence.what in VIRTUAL_OUTCOMES or divergence.what.startswith("ICV_")
 
 
 def _differs_in_gicv4(event: Access) -> bool:

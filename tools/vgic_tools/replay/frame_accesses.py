@@ -21,7 +21,7 @@ from mmio.trace.records import (
 )
 from vgic import Gic
 from vgic.bits import bit
-from vgic.config import REDISTRIBUTOR_SIZE
+from vgic.config import GICV4_REDISTRIBUTOR_SIZE
 from vgic.its.device import ITS_SIZE
 from vgic_tools.replay.counts import Counts
 from vgic_tools.replay.findings import Findings
@@ -59,6 +59,7 @@ class FrameAccesses:
         self._its = its
         self._gicd_base = gic.config.gicd_base
         self._redistributor_bases = gic.redistributor_bases
+        self._redistributor_size: i64 = gic.config.redistributor_size
         self.refusal: Refusal | None = None
         """Why the model refused the last access."""
 
@@ -76,10 +77,8 @@ class FrameAccesses:
                 raise self._places.error(index, f"offset {offset:#x} is beyond the distributor")
             address = self._gicd_base + offset
         elif device == GICR:
-            if offset >= REDISTRIBUTOR_SIZE:
-                raise self._places.error(
-                    index, f"offset {offset:#x} is beyond a GICv3 redistributor; GICv4 is not modelled"
-                )
+            if offset >= self._redistributor_size:
+                raise self._places.error(index, self._beyond_redistributor(offset))
             address = self._redistributor_bases[self._places.cpu(data, at, index)] + offset
         elif device == GITS and self._its is not None:
             if offset >= ITS_SIZE:
@@ -109,6 +108,11 @@ class FrameAccesses:
         if self._its is not None:
             self._its.accessed(device, offset, flags & WRITE != 0)
         self._operations.after_logged_last(index)
+
+    def _beyond_redistributor(self, offset: int) -> str:
+        if offset >= GICV4_REDISTRIBUTOR_SIZE:
+            return f"offset {offset:#x} is beyond a redistributor"
+        return f"offset {offset:#x} is beyond a GICv3 redistributor; --vlpi-frames makes it one of a GICv4"
 
     def _compare_legality(self, index: i64, expected: bool) -> None:
         got = self.refusal is not None

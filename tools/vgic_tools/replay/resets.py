@@ -1,10 +1,10 @@
 """Which PE a recorded CPU reset means.
 
-QEMU names the reset CPU by a pointer. The same pointer always means the same CPU, and threads tell which: where
-every vCPU has a thread of its own, the reset happens in the thread whose system register accesses name the PE;
-where one thread serves several, the PE is the one that writes ICC_PMR next, which is how every kernel begins.
-A reset that cannot be placed yet is held until it can: the first reset of a PE finds its CPU interface in reset
-anyway, and from then on its pointer is known.
+Newer QEMUs name the reset CPU by its number, others by a pointer. The same pointer always means the same CPU, and
+threads tell which: where every vCPU has a thread of its own, the reset happens in the thread whose system register
+accesses name the PE; where one thread serves several, the PE is the one that writes ICC_PMR next, which is how
+every kernel begins. A reset that cannot be placed yet is held until it can: the first reset of a PE finds its CPU
+interface in reset anyway, and from then on its pointer is known.
 """
 
 from typing import Final
@@ -33,7 +33,9 @@ class ResetAttribution:
         return len(self._held)
 
     def reset(self, token: str, thread: int) -> int | None:
-        """The vCPU that is reset, or None to wait for `resolved`."""
+        """The vCPU that is reset, or None to wait for `resolved`; one that is numbered may not be there."""
+        if token.isdecimal():
+            return int(token)
         cpu = self._cpu_of_token.get(token)
         if cpu is None:
             cpu = self._by_thread(thread)

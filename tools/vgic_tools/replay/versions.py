@@ -52,7 +52,14 @@ def as_recorded(machine: Machine, trace: Iterable[Event]) -> Machine:
                 if _lines(profile, machine.config.spis) == told[_VISIBLE]:
                     # Whether there are NMIs is up to the CPU model, which -cpu max has and few others.
                     nmi = bool(told["NMI"]) and profile.nmis and not machine.config.two_states
-                    config = replace(machine.config, profile=profile, nmi=nmi or machine.config.nmi)
+                    # Only a command line says that the GIC is a GICv4.
+                    vlpi_frames = bool(told["DVIS"]) and machine.config.features.lpis
+                    config = replace(
+                        machine.config,
+                        profile=profile,
+                        nmi=nmi or machine.config.nmi,
+                        vlpi_frames=vlpi_frames or machine.config.vlpi_frames,
+                    )
                     return Machine(config, machine.origin, "inferred from GICD_TYPER")
             break
     return machine

@@ -32,6 +32,8 @@ class VirtualOutcomes:
         self._controls: list[VirtualControl] = []
         self.maintenance_intid: i64 = gic.config.maintenance_intid if gic.config.list_registers else _NONE
         """The PPI that the model drives itself."""
+        self._offered_lpi: i64 = _NONE
+        """The vCPU that was just offered a virtual LPI: its outputs follow from that."""
         self.same_offers: i64 = 0
         """Offers that are as recorded."""
         self.same_outputs: i64 = 0
@@ -47,7 +49,9 @@ class VirtualOutcomes:
         """Event `index` says which list register of vCPU `cpu` has the best virtual interrupt: one more than its
         number, 0 where none has.
         """
+        self._offered_lpi = _NONE
         if place > _MOST_LIST_REGISTERS:
+            self._offered_lpi = cpu
             self._result.accepted["evaluations that offer a virtual LPI"] += 1
             return
         shown = self._candidate(cpu) + 1
@@ -58,6 +62,8 @@ class VirtualOutcomes:
 
     def put_out(self, cpu: i64, outputs: i64, index: i64) -> None:
         """Event `index` says the virtual IRQ (bit 1) and FIQ (bit 0) of vCPU `cpu`."""
+        if cpu == self._offered_lpi:
+            return
         shown = self._outputs(cpu)
         if outputs == shown:
             self.same_outputs += 1

@@ -37,6 +37,8 @@ _SECURE, _NONSECURE = range(2)
 """QEMU's numbers of the banks of a register."""
 _AP_REGISTERS: Final = 4
 
+_GICV4: Final = "arm_gicv3_cpu/gicv4"
+"""The subsection of each CPU of a GICv4."""
 _VIRTUAL: Final = "arm_gicv3_cpu/virt"
 """The virtual CPU interface of a CPU that has EL2."""
 _NMIS: Final = "arm_gicv3/gicd_nmi"
@@ -59,6 +61,9 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     config = _config(stream, len(cpus), its is not None, notes)
     if not _number(found, "gicd_ctlr") & _DS:
         config = replace(config, security="two")
+    if _GICV4 in (cpus[0] if cpus else {}):
+        config = replace(config, vlpi_frames=True)
+        notes.append("the VM's GIC is a GICv4: its virtual LPIs, and the tables of vPEs, are left out")
     if _NMIS in found:
         config = replace(config, profile=vgic.QEMU_10_0, nmi=True)
     if any(_VIRTUAL in cpu for cpu in cpus):
@@ -76,6 +81,8 @@ def snapshot_of_stream(data: Buffer, advance: Callable[[int], None] = lambda at:
     for number, cpu in enumerate(cpus):
         registers.update(_redistributor(number, cpu))
         registers.update(_banks(number, cpu) if config.two_states else _interface(number, cpu))
+        if config.vlpi_frames:
+            registers.update(_vlpi_frame(number, cpu))
         if config.nmi:
             registers[f"GICR[{number}].GICR_INMIR0"] = _number(_part(cpu, _NMIS_OF_CPU), "gicr_inmir0")
         if config.list_registers:
@@ -179,6 +186,14 @@ def _redistributor(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
     priorities = _numbers(cpu, "gicr_ipriorityr")
     for index in range(8):
         yield f"GICR[{number}].GICR_IPRIORITYR{index}", _word(priorities[4 * index : 4 * index + 4])
+
+
+def _vlpi_frame(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:
+    fields = cpu.get(_GICV4)
+    if not isinstance(fields, dict):
+        raise SnapshotError(f"the GIC in the stream is a GICv4, but CPU {number} has no {_GICV4}")
+    for register in ("vpropbaser", "vpendbaser"):
+        yield f"GICR[{number}].GICR_{register.upper()}", _number(fields, f"gicr_{register}")
 
 
 def _interface(number: int, cpu: Fields) -> Iterator[tuple[str, int]]:

@@ -1,0 +1,41 @@
+"""Whether a test of the suite notices a fault: it is run by itself, in this process, while the fault is there."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+__all__ = ["run_named"]
+
+ROOT: Final = Path(__file__).parents[2]
+
+_OTHERS: Final = ("cacheprovider", "faulthandler", "terminal", "xdist")
+"""Plugins that the run around this one has, or that would print."""
+
+
+class _Heard:
+    """What became of the tests."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.failures: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        assert not report.failed, report.longrepr
+
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        if call.excinfo is not None:
+            self.failures.append(f"{call.when}: {call.excinfo.typename}")
+        else:
+            self.passed += call.when == "call"
+
+
+def run_named(*names: str) -> tuple[int, list[str]]:
+    """Run tests, "tests/a/test_b.py::test_c", to the first that fails: how many passed, and how one failed."""
+    heard = _Heard()
+    options = [item for name in _OTHERS for item in ("-p", f"no:{name}")]
+    # Without the project's options, which name those plugins.
+    options += [f"--rootdir={ROOT}", "-c", os.devnull, "-o", "markers=rule(*ids): the rules of specs/"]
+    pytest.main(["-x", *options, *(str(ROOT / name) for name in names)], plugins=[heard])
+    return heard.passed, heard.failures
