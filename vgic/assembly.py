@@ -16,6 +16,7 @@ from vgic.cpu_interface.interface import ActivationBank, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiInterface
 from vgic.cpu_interface.nmi_sysregs import NmiSystemRegisters
 from vgic.cpu_interface.nmi_virtual_registers import NmiVirtualRegisters
+from vgic.cpu_interface.pe_state import AT_EL2_AFTER_RESET
 from vgic.cpu_interface.sysregs import SystemRegisters
 from vgic.cpu_interface.two_state_nmi_sysregs import TwoStateNmiSystemRegisters
 from vgic.cpu_interface.two_state_nmis import TwoStateNmiInterface
@@ -149,6 +150,8 @@ class Machine:
             self.sysregs.add_faces(self.virtual_registers.slots)
             for interface, private in zip(self.interfaces, self.private, strict=True):
                 self.controls.append(VirtualControl(config, interface, private, lines))
+                if not config.two_states:
+                    interface.set_pe_state(AT_EL2_AFTER_RESET)
 
     def banks(self) -> Iterator[InterruptBank]:
         """Every bank of interrupts that are no LPIs: those of SPIs, then those of each vCPU."""

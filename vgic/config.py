@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Final, Literal, TypeAlias, get_args
 
 from vgic import affinity
-from vgic.arguments import check_flag, check_instance, check_integer, listed
+from vgic.arguments import check_flag, check_instance, check_integer, is_integer, listed
 from vgic.errors import AffinityError, ConfigError, VgicWarning
 from vgic.features import Features
 from vgic.intids import FIRST_PPI, FIRST_SPI
@@ -153,8 +153,9 @@ class Config:
         self._check_virtual_interface()
         if self.two_states and self.profile.one_state:
             raise ConfigError(f"the profile {self.profile.name} has one Security state, and security is two")
-        if self.reset_group not in (None, 0, 1):
-            raise ConfigError(f"reset_group is 0, 1 or None, not {self.reset_group!r}")
+        group = self.reset_group
+        if group is not None and not (is_integer(group) and group in (0, 1)):
+            raise ConfigError(f"reset_group is 0, 1 or None, not {group!r}")
         if not MIN_LPI_ID_BITS <= self.lpi_id_bits <= MAX_LPI_ID_BITS:
             raise ConfigError(f"lpi_id_bits is {MIN_LPI_ID_BITS} to {MAX_LPI_ID_BITS}, not {self.lpi_id_bits}")
         if self.its and self.lpis is False:

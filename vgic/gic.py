@@ -13,7 +13,7 @@ to the observer. The embedder's own mistakes (a vCPU or INTID that the VM does n
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mypy_extensions import i64
 
@@ -23,6 +23,7 @@ from vgic.arguments import check_instance, check_protocols
 from vgic.assembly import Machine
 from vgic.bits import signed, unsigned
 from vgic.config import Config
+from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
 from vgic.cpu_interface.nmi import priority_of, signals_nmi
 from vgic.cpu_interface.pe_state import PeState
@@ -44,6 +45,9 @@ from vgic.state.saving import SavedState, load, rehearse, save
 from vgic.topology import NO_VCPU
 
 __all__ = ["Gic", "IllegalSysReg", "Observer", "Pending"]
+
+_EL2: Final = 2
+_EL3: Final = 3
 
 
 class Pending(NamedTuple):
@@ -179,17 +183,21 @@ class Gic:
     def sysreg_defined(self, register: int, write: int, cpu: int = 0) -> bool:
         """False where the access is UNDEFINED, and the emulator should inject the exception; see also `mrs`.
 
-        With two Security states that depends on the state that vCPU `cpu` is in. Raises ConfigError for one that
-        the VM does not have.
+        With two Security states or a virtual CPU interface that depends on the state that vCPU `cpu` is in. Raises
+        ConfigError for one that the VM does not have.
         """
         if self._sysregs.defined(self.interface(cpu), register, write != 0):
             return True
-        hypervisor = self._machine.hypervisor_registers
+        hypervisor = self._hypervisor_registers(cpu)
         return hypervisor is not None and hypervisor.defined(register, write != 0)
+
+    def _hypervisor_registers(self, cpu: int) -> HypervisorRegisters | None:
+        """Those of a hypervisor, where the PE is at an Exception level that has them (rule VCPU-2)."""
+        return self._machine.hypervisor_registers if self.interface(cpu).el >= _EL2 else None
 
     def _read_other(self, cpu: int, register: int) -> int | None:
         """Read a register that is none of the CPU interface's: a hypervisor's, or None and the observer is told."""
-        hypervisor = self._machine.hypervisor_registers
+        hypervisor = self._hypervisor_registers(cpu)
         if hypervisor is not None:
             value = hypervisor.read(self._machine.controls[cpu], register)
             if value != ILLEGAL:
@@ -200,7 +208,7 @@ class Gic:
 
     def _write_other(self, cpu: int, register: int, value: int) -> bool:
         """Write one, or return False and the observer is told."""
-        hypervisor = self._machine.hypervisor_registers
+        hypervisor = self._hypervisor_registers(cpu)
         if hypervisor is not None and hypervisor.write(self._machine.controls[cpu], register, value):
             return True
         if self._observer is not None:
@@ -235,8 +243,9 @@ class Gic:
 
         With two Security states an embedder tells every change of the Exception level, of the Security state and of
         the bits of SCR_EL3 and HCR_EL2 that `PeState` has, before the access or the look at the outputs that it
-        concerns. Until then such a PE is in EL3, Secure. With one Security state nothing depends on it, but for
-        which CPU interface EL1 reaches where there is a virtual one.
+        concerns. Until then such a PE is in EL3, Secure. With one Security state only what there is for a
+        hypervisor depends on it: whether the PE has its registers, and which CPU interface EL1 reaches. Until it is
+        told such a PE is in EL2 where there is a virtual one, and else in EL1.
         Raises ConfigError for a vCPU that the VM does not have, or what is no PeState.
         """
         check_instance("state", state, PeState, "PeState(el=1, secure=False) is one")
@@ -248,6 +257,7 @@ class Gic:
     def sysreg_reach(self, cpu: int, register: int) -> Reach:
         """What an access of a system register by vCPU `cpu`, in the state that its PE is in, reaches, or traps to.
 
+        What is UNDEFINED there (`sysreg_defined`) is so before, and is not for this to tell.
         `sysreg_read` and `sysreg_write` go to the virtual CPU interface where that is what is reached, and do not
         trap: who executes the PE does so before. Raises ConfigError. Rules VCPU-19 and VCPU-20.
         """
@@ -475,9 +485,14 @@ class Gic:
         """The vCPUs at which `value` (64 bits), written by `cpu`, would make an SGI pending; changes nothing.
 
         `register` is `vgic.ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`. Raises ConfigError for another
-        one, or a vCPU that the VM does not have.
+        one, or a vCPU that the VM does not have. With two Security states the PE's state counts, and `secure` does
+        not, as in `sysreg_write`.
         """
-        return self._machine.sgis.targets(self.interface(cpu).cpu, register, value, secure)
+        interface = self.interface(cpu)
+        if self.config.two_states:
+            secure = interface.pe.secure or interface.el == _EL3
+        targets = self._machine.sgis.targets(interface.cpu, register, value, secure)
+        return targets if self._sysregs.defined(interface, register, True) else []
 
     def interface(self, cpu: int) -> CpuInterface:
         """The CPU interface of a vCPU. Raises ConfigError for one that the VM does not have."""

@@ -1,5 +1,7 @@
 """A hypervisor for tests: list registers by their fields, and what its guest does behind them."""
 
+from dataclasses import replace
+
 import vgic
 from guest import Guest
 from vgic.layouts.ich import ICH
@@ -42,13 +44,23 @@ class Hypervisor(Guest):
         self.heard.virtual_lines.clear()
 
     def ich(self, name: str, cpu: int = 0) -> int:
+        before = self._enter(cpu)
         value = self.gic.sysreg_read(cpu, _ENCODINGS[name])
+        self.gic.set_pe_state(cpu, before)
         self.gic.check()
         return value
 
     def set_ich(self, name: str, value: int, cpu: int = 0) -> None:
+        before = self._enter(cpu)
         self.gic.sysreg_write(cpu, _ENCODINGS[name], value)
+        self.gic.set_pe_state(cpu, before)
         self.gic.check()
+
+    def _enter(self, cpu: int) -> vgic.PeState:
+        """Be at EL2; where the PE was."""
+        before = self.gic.pe_state(cpu)
+        self.gic.set_pe_state(cpu, replace(before, el=2))
+        return before
 
     def fill(
         self,

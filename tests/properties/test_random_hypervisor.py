@@ -134,7 +134,7 @@ class Pair:
                 reference.enable[group] = enable
             case 4:
                 reference.sctlr_nmi = bool(group)
-                gic.set_pe_state(0, vgic.PeState(sctlr_nmi=bool(group)))
+                gic.set_pe_state(0, vgic.PeState(2, sctlr_nmi=bool(group)))
 
     def active_priorities(self) -> None:
         """Those of one group; a bit in both is UNPREDICTABLE."""

@@ -1,6 +1,7 @@
 """What an embedder hands in: a slip is told where it is made, not in the middle of a guest's access."""
 
 import re
+from dataclasses import fields
 from itertools import count, repeat
 
 import pytest
@@ -90,6 +91,13 @@ def test_a_gic_is_made_of_a_config(value: object) -> None:
 
 
 @pytest.mark.rule("API-12")
+@pytest.mark.parametrize("name", [item.name for item in fields(Config) if item.type in (int, int | None)])
+def test_true_is_no_number_to_a_config(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} .* not True$"):
+        Config(TWO, **{name: True})
+
+
+@pytest.mark.rule("API-12")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -102,6 +110,9 @@ def test_a_gic_is_made_of_a_config(value: object) -> None:
         ({"priority_bits": 5.5}, "priority_bits is an integer, not 5.5"),
         ({"gicd_base": "0x8000000"}, "gicd_base is an integer, not '0x8000000'"),
         ({"lpi_id_bits": None}, "lpi_id_bits is an integer, not None"),
+        ({"reset_group": True}, "reset_group is 0, 1 or None, not True"),
+        ({"reset_group": 1.0}, "reset_group is 0, 1 or None, not 1.0"),
+        ({"reset_group": 2}, "reset_group is 0, 1 or None, not 2"),
         ({"a3v": "no"}, "a3v is True, False or None, not 'no'"),
         ({"rss": 1}, "rss is True, False or None, not 1"),
         ({"one_of_n": 0}, "one_of_n is True, False or None, not 0"),

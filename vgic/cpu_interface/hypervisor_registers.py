@@ -1,7 +1,7 @@
 """The system registers by which a hypervisor controls a virtual CPU interface (ICH_*_EL2).
 
 A list register has all 64 bits, so these are Python's integers, and not the machine's as in registers.py beside it.
-Who may reach them, from which Exception level, is the PE's concern.
+From which Exception levels they are reached is in `vgic.gic`.
 """
 
 from typing import Final
@@ -12,8 +12,8 @@ from mmio import ILLEGAL
 from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
+from vgic.cpu_interface.sysregs import constant_fields
 from vgic.cpu_interface.virtual_control import VirtualControl
-from vgic.cpu_interface.virtual_registers import constant_fields
 from vgic.layouts import ich, nmi
 
 __all__ = ["HypervisorRegister", "HypervisorRegisters"]

@@ -1,6 +1,6 @@
 """What a CPU interface has to know of its PE, which its embedder tells (rule PE-1 in specs/pe_states.md).
 
-With one Security state and no virtualisation nothing depends on it, and nobody needs to tell it.
+With one Security state and no virtual CPU interface nothing depends on it, and nobody needs to tell it.
 """
 
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from typing import Final
 from vgic.arguments import check_integer
 from vgic.errors import ConfigError
 
-__all__ = ["AFTER_RESET", "PeState"]
+__all__ = ["AFTER_RESET", "AT_EL2_AFTER_RESET", "PeState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class PeState:
     hcr_imo: bool = False
     """HCR_EL2.IMO, where EL2 is enabled in the PE's Security state: IRQs are EL2's, EL1 has virtual ones."""
     hcr_fmo: bool = False
-    """HCR_EL2.FMO, likewise of FIQs."""
+    """HCR_EL2.FMO, likewise of FIQs. Where neither is, Secure EL1 counts as without an EL2 (rule VCPU-20)."""
     sctlr_nmi: bool = False
     """SCTLR_ELx.NMI of the Exception level: an IRQ with superpriority is an NMI, which PSTATE.I does not mask and
     PSTATE.ALLINT does. The GIC sees neither: its outputs are the same, and `Gic.nmi` says whether it is one."""
@@ -49,3 +49,5 @@ class PeState:
 
 AFTER_RESET: Final = PeState(el=3, secure=True)
 """Where a PE with EL3 begins."""
+AT_EL2_AFTER_RESET: Final = PeState(el=2)
+"""Where one begins that has EL2 and no EL3."""

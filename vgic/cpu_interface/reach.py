@@ -70,7 +70,8 @@ def is_virtual(register: int, face: int) -> bool:
 
 def reach_of(state: PeState, face: int, register: int, controls: int) -> Reach:
     """What an access of a register (ICC encoding) reaches in a state; `controls` is ICH_HCR_EL2."""
-    below_el2 = state.el == _EL1 and not state.secure
+    # In Secure state EL2 is known to be enabled only by what is EL2's there.
+    below_el2 = state.el == _EL1 and (not state.secure or state.hcr_imo or state.hcr_fmo)
     if below_el2 and (controls & _TRAPS.get(register, 0) or (register in _SENDING and face)):
         return Reach.EL2
     if is_virtual(register, face):

@@ -32,7 +32,7 @@ from vgic.cpu_interface.registers import (
 from vgic.layouts import icc
 from vgic.redistributor.sgi import SgiGenerator
 
-__all__ = ["Slot", "SystemRegisters"]
+__all__ = ["Slot", "SystemRegisters", "constant_fields"]
 
 _MAX_PREEMPTION_BITS: Final = 7
 _ENCODING_BITS: Final = 16
@@ -78,17 +78,9 @@ class SystemRegisters:
     """The ICC_*_EL1 registers of a VM, shared by its vCPUs' CPU interfaces."""
 
     def __init__(self, config: Config, sgis: SgiGenerator) -> None:
-        priority_bits, features = config.priority_bits, config.features
-        self._constant_fields = {
-            "PRIbits": priority_bits - 1,
-            "A3V": int(features.a3v),
-            "RSS": int(features.rss),
-            # Where there is 1-of-N, it looks at PMR, always (ROUTE-12).
-            "PMHE": int(features.one_of_n),
-            "IDbits": int(config.id_bits > _NARROW_ID_BITS),
-            "ExtRange": int(config.has_extended_ranges),
-            **config.profile.cpu_interface_ctlr,
-        }
+        priority_bits = config.priority_bits
+        # Where there is 1-of-N, it looks at PMR, always (ROUTE-12).
+        self._constant_fields = {**constant_fields(config), "PMHE": int(config.features.one_of_n)}
         """What ICC_CTLR_EL1 always reads, by field."""
         self._layouts = _LAYOUTS
         self._constant = icc.CTLR.encode(self._constant_fields)
@@ -214,3 +206,15 @@ class SystemRegisters:
             return False
         found.register.put(interface, value & found.reach, secure)
         return True
+
+
+def constant_fields(config: Config) -> dict[str, int]:
+    """The fields of ICC_CTLR_EL1 and of its virtual face that never change, some of which ICH_VTR_EL2 has too."""
+    return {
+        "PRIbits": config.priority_bits - 1,
+        "A3V": int(config.features.a3v),
+        "RSS": int(config.features.rss),
+        "IDbits": int(config.id_bits > _NARROW_ID_BITS),
+        "ExtRange": int(config.has_extended_ranges),
+        **config.profile.cpu_interface_ctlr,
+    }

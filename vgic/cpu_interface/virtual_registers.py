@@ -27,13 +27,12 @@ from vgic.cpu_interface.registers import (
     Register,
     RunningPriority,
 )
-from vgic.cpu_interface.sysregs import Slot
+from vgic.cpu_interface.sysregs import Slot, constant_fields
 from vgic.layouts import icc
 
-__all__ = ["VirtualRegisters", "constant_fields"]
+__all__ = ["VirtualRegisters"]
 
 _MAX_PREEMPTION_BITS: Final = 7
-_NARROW_ID_BITS: Final = 16
 _LEVELS_OF_A_WORD: Final = 32
 _WORD_MASK: Final = 0xFFFF_FFFF
 
@@ -48,6 +47,7 @@ class VirtualRegisters:
         self._add("ICC_PMR_EL1", Pmr(0xFF00 >> config.priority_bits & 0xFF))
         self._add("ICC_BPR0_EL1", BinaryPoint(MAX_BPR, GROUP0))
         self._add("ICC_BPR1_EL1", BinaryPoint(MAX_BPR, GROUP1))
+        # There is no PMHE.
         self._add("ICC_CTLR_EL1", Control(CBPR | EOI_MODE, GROUP1), ones=icc.CTLR.encode(constant_fields(config)))
         self._add("ICC_RPR_EL1", RunningPriority())
         self._add("ICC_DIR_EL1", Deactivate())
@@ -83,14 +83,3 @@ class VirtualRegisters:
             return False
         found.register.put(interface, value & found.reach, False)
         return True
-
-
-def constant_fields(config: Config) -> dict[str, int]:
-    """The fields of ICV_CTLR_EL1 that never change, some of which ICH_VTR_EL2 has too; no PMHE (rule VCPU-1)."""
-    return {
-        "PRIbits": config.priority_bits - 1,
-        "A3V": int(config.features.a3v),
-        "RSS": int(config.features.rss),
-        "IDbits": int(config.id_bits > _NARROW_ID_BITS),
-        **config.profile.cpu_interface_ctlr,
-    }

@@ -45,24 +45,27 @@ def reach(hypervisor: Hypervisor, register: int, state: PeState) -> vgic.Reach:
 
 
 @pytest.mark.rule("VCPU-19", "VCPU-20")
-def test_what_el1_reaches() -> None:
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_el1_reaches(secure: bool) -> None:
     hypervisor = Hypervisor()
     for (registers, traps, redirected, el3), (imo, fmo), (irq, fiq) in product(TABLE, FLAGS, FLAGS):
-        state = PeState(1, False, irq, fiq, imo, fmo)
+        state = PeState(1, secure, irq, fiq, imo, fmo)
+        has_el2 = not secure or imo or fmo
         expected = VIRTUAL if redirected(imo, fmo) else EL3 if el3(irq, fiq) else PHYSICAL
         for controls in (0, TC, TALL0, TALL1, TDIR):
             hypervisor.set_ich("ICH_HCR", EN | controls)
             for register in registers:
-                assert reach(hypervisor, register, state) is (EL2 if controls & traps else expected)
+                assert reach(hypervisor, register, state) is (EL2 if controls & traps and has_el2 else expected)
 
 
 @pytest.mark.rule("VCPU-20")
 def test_sgis_of_a_guest_trap() -> None:
     hypervisor = Hypervisor()
     for register, (imo, fmo) in product(SENDING, FLAGS):
-        assert reach(hypervisor, register, PeState(1, hcr_imo=imo, hcr_fmo=fmo)) is (
-            EL2 if imo or fmo else PHYSICAL
-        )
+        for secure in (False, True):
+            assert reach(hypervisor, register, PeState(1, secure, hcr_imo=imo, hcr_fmo=fmo)) is (
+                EL2 if imo or fmo else PHYSICAL
+            )
         hypervisor.set_ich("ICH_HCR", EN | TC)
         assert reach(hypervisor, register, PeState(1)) is EL2
         hypervisor.set_ich("ICH_HCR", EN | TALL0 | TALL1 | TDIR)
@@ -99,11 +102,58 @@ def test_el2_has_its_sre() -> None:
     assert gic.mrs(0, vgic.ICC_SRE_EL2) is None
 
 
+@pytest.mark.rule("VCPU-2", "API-20")
+@pytest.mark.parametrize("security", ["one", "two"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_is_the_hypervisors_is_undefined_below_el2(security: vgic.config.SecurityStates, secure: bool) -> None:
+    config = vgic.Config(vgic.Topology.kvm(2), list_registers=4, security=security)
+    illegal: list[vgic.IllegalSysReg] = []
+
+    class Hears:
+        def illegal_access(self, access: object) -> None:
+            raise AssertionError(access)
+
+        def illegal_sysreg(self, access: vgic.IllegalSysReg) -> None:
+            illegal.append(access)
+
+    gic = vgic.Gic(config, observer=Hears())
+    gic.set_pe_state(1, PeState(2, secure))
+    reached = [vgic.ICH_HCR_EL2, vgic.ICH_VMCR_EL2, vgic.ICH_LR0_EL2 + 3, vgic.ICH_AP1R0_EL2]
+    for register in reached:
+        assert gic.msr(1, register, 0)
+    before = gic.save()
+    for el in (0, 1):
+        gic.set_pe_state(1, PeState(el, secure, hcr_imo=True, hcr_fmo=True))
+        for register in reached:
+            assert gic.mrs(1, register) is None
+            assert gic.sysreg_read(1, register) == 0
+            assert not gic.msr(1, register, -1)
+            gic.sysreg_write(1, register, -1)
+            assert not gic.sysreg_defined(register, 0, 1)
+            assert not gic.sysreg_defined(register, 1, 1)
+            assert gic.sysreg_defined(register, 1, 0), "the other PE is where it was"
+    assert len(illegal) == 2 * 4 * len(reached)
+    assert gic.save() == before
+    for el in (2, 3):
+        gic.set_pe_state(1, PeState(el, secure))
+        assert all(gic.mrs(1, register) is not None for register in reached)
+        assert all(gic.sysreg_defined(register, 1, 1) for register in reached)
+
+
+@pytest.mark.rule("PE-1", "VCPU-2")
+def test_until_it_is_told_a_pe_with_a_virtual_interface_is_where_a_hypervisor_is() -> None:
+    gic = Hypervisor().gic
+    assert gic.pe_state(0) == PeState(2)
+    assert gic.mrs(0, vgic.ICH_VTR_EL2) is not None
+    assert vgic.Gic(vgic.Config(vgic.Topology.kvm(1))).pe_state(0) == PeState()
+
+
 @pytest.mark.rule("VCPU-20")
-def test_secure_el1_is_not_trapped_by_the_hypervisor() -> None:
+def test_secure_el1_without_an_el2_is_not_trapped() -> None:
     hypervisor = Hypervisor()
     hypervisor.set_ich("ICH_HCR", EN | TC | TALL0 | TALL1 | TDIR)
-    assert reach(hypervisor, vgic.ICC_IAR1_EL1, PeState(1, True)) is PHYSICAL
+    for register in (*GROUP0, *GROUP1, *COMMON, *SENDING, vgic.ICC_DIR_EL1):
+        assert reach(hypervisor, register, PeState(1, True)) is PHYSICAL
 
 
 @pytest.mark.rule("VCPU-19")
@@ -127,11 +177,11 @@ def test_accesses_go_where_they_reach(security: vgic.config.SecurityStates, imo:
     for register, value in registers.items():
         gic.sysreg_write(0, register, value)
         assert gic.sysreg_read(0, register) == gic.mrs(0, register) == value
+    gic.set_pe_state(0, PeState(2, hcr_imo=imo, hcr_fmo=fmo))
     vmcr = gic.sysreg_read(0, vgic.ICH_VMCR_EL2)
     assert vmcr >> 21 & 7 == (5 if fmo else 2)
     assert vmcr >> 18 & 7 == (6 if imo else 3)
     assert vmcr >> 24 == (0x50 if imo or fmo else 0xF0)
-    gic.set_pe_state(0, PeState(2, hcr_imo=imo, hcr_fmo=fmo))
     physical = [gic.sysreg_read(0, register) for register in registers]
     assert physical == [2 if fmo else 5, 3 if imo else 6, 0 if imo or fmo else 0x50]
     gic.check()

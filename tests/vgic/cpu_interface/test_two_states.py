@@ -280,7 +280,7 @@ def sends(profile: vgic.Profile, writer: str, number: int, place: int, access: i
     return access >= SENDS[writer][number][place]
 
 
-@pytest.mark.rule("PE-12", "PE-25")
+@pytest.mark.rule("PE-12", "PE-25", "API-8")
 @pytest.mark.parametrize(("writer", "number", "place"), list(product(WRITERS, range(3), range(3))))
 @pytest.mark.parametrize("profile", [ARCH, QEMU], ids=repr)
 def test_which_sgis_arrive(profile: vgic.Profile, writer: str, number: int, place: int) -> None:
@@ -290,11 +290,24 @@ def test_which_sgis_arrive(profile: vgic.Profile, writer: str, number: int, plac
     for access, state in product(range(4), WRITERS[writer]):
         guest.set_gicr(0x1_0E00, access << 2 * INTID, True, 1)
         arrives = sends(profile, writer, number, place, access)
-        assert guest.gic.sgi_targets(0, register, SGI, writer == "Secure") == ([1] if arrives else [])
-        guest.msr(register, SGI, state=state)
+        guest.at(state)
+        for secure in (False, True):
+            assert guest.gic.sgi_targets(0, register, SGI, secure) == ([1] if arrives else [])
+        guest.msr(register, SGI)
         assert guest.gic.interrupt(1, INTID).pending is arrives
         assert not guest.gic.interrupt(0, INTID).pending
         guest.set_gicr(0x1_0280, 1 << INTID, True, 1)
+
+
+@pytest.mark.rule("API-8")
+@pytest.mark.parametrize("register", SGI_REGISTERS)
+def test_at_el0_there_is_no_register_that_sends(register: int) -> None:
+    guest = Pes()
+    guest.put(INTID, GROUP0, cpu=1)
+    guest.at(PeState(0, secure=True))
+    assert guest.gic.sgi_targets(0, register, SGI, secure=True) == []
+    with pytest.raises(vgic.ConfigError, match="generates no SGIs"):
+        guest.gic.sgi_targets(0, vgic.ICC_PMR_EL1, SGI)
 
 
 @pytest.mark.rule("PE-12")
@@ -326,8 +339,10 @@ def test_which_sgis_arrive_once_ds_is_set(profile: vgic.Profile, writer: str, nu
     if profile is QEMU and (writer, register, group) == ("Non-secure", vgic.ICC_SGI1R_EL1, GROUP0):
         arrives = False
     for state in WRITERS[writer]:
-        assert guest.gic.sgi_targets(0, register, SGI, writer == "Secure") == ([1] if arrives else [])
-        guest.msr(register, SGI, state=state)
+        guest.at(state)
+        for secure in (False, True):
+            assert guest.gic.sgi_targets(0, register, SGI, secure) == ([1] if arrives else [])
+        guest.msr(register, SGI)
         assert guest.gic.interrupt(1, INTID).pending is arrives
         guest.set_gicr(0x1_0280, 1 << INTID, True, 1)
 

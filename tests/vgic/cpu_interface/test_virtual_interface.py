@@ -1,5 +1,7 @@
 """The virtual CPU interface behind list registers: what the guest sees, and what its hypervisor."""
 
+from typing import Any
+
 import pytest
 
 import vgic
@@ -54,8 +56,21 @@ def test_the_same_registers_are_the_virtual_interfaces_apart_from_the_physical_o
 
 
 @pytest.mark.rule("VCPU-1")
-def test_the_virtual_ctlr_has_no_pmhe() -> None:
-    gic = Hypervisor().gic
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"extended_spis": 32},
+        {"extended_ppis": 32},
+        {"priority_bits": 7},
+        {"rss": False},
+        {"lpi_id_bits": 17},
+        {"security": "two"},
+    ],
+    ids=str,
+)
+def test_the_virtual_ctlr_has_no_pmhe(options: dict[str, Any]) -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), list_registers=4, **options))
     physical, virtual = gic.sysreg_read(0, vgic.ICC_CTLR_EL1), gic.icv_read(0, vgic.ICC_CTLR_EL1)
     assert physical ^ virtual == 1 << 6
 

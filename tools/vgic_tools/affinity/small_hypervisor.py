@@ -64,6 +64,9 @@ class _Virtual:
         return (_PENDING if self.pending else 0) | (_ACTIVE if self.active else 0)
 
 
+_HYPERVISOR: Final = vgic.PeState(2)
+
+
 class SmallHypervisor:
     """It runs on a machine of one PE. Its guest is given the interrupts of `priorities`: by INTID, 8 bits each.
 
@@ -95,12 +98,14 @@ class SmallHypervisor:
 
     def read(self, register: int) -> int:
         """An MRS of the guest."""
+        self.gic.set_pe_state(0, self._guest)
         value = self.gic.icv_read(0, register)
         self._maintain()
         return value
 
     def write(self, register: int, value: int) -> None:
         """An MSR of the guest."""
+        self.gic.set_pe_state(0, self._guest)
         if register == vgic.ICC_DIR_EL1 and self.gic.sysreg_reach(0, register) is vgic.Reach.EL2:
             self._deactivate(value)
         else:
@@ -109,7 +114,7 @@ class SmallHypervisor:
 
     def tell_sctlr(self, nmi: bool) -> None:
         """The guest has this in SCTLR_EL1.NMI."""
-        self.gic.set_pe_state(0, vgic.PeState(1, hcr_imo=True, hcr_fmo=True, sctlr_nmi=nmi))
+        self._guest = vgic.PeState(1, hcr_imo=True, hcr_fmo=True, sctlr_nmi=nmi)
 
     @property
     def outputs(self) -> tuple[bool, bool]:
@@ -192,9 +197,11 @@ class SmallHypervisor:
         self._write(vgic.ICH_HCR_EL2, control)
 
     def _read(self, register: int) -> int:
+        self.gic.set_pe_state(0, _HYPERVISOR)
         return self.gic.sysreg_read(0, register)
 
     def _write(self, register: int, value: int) -> None:
+        self.gic.set_pe_state(0, _HYPERVISOR)
         self.gic.sysreg_write(0, register, value)
 
 

@@ -80,7 +80,7 @@ class GicPort:
 
     def msr(self, cpu: int, register: int, value: int) -> bool:
         """A guest's MSR; False where it is UNDEFINED."""
-        if not self.gic.sysreg_defined(register, True):
+        if not self.gic.sysreg_defined(register, True, cpu):
             return False
         self.tape.sysreg(cpu, register, value, True)
         self.sgi_writes += register in _SGI

@@ -19,6 +19,7 @@ __all__ = [
     "FIQ",
     "IRQ",
     "IS",
+    "TRAPPED",
     "describe",
     "interrupted_to",
     "is_virtual",
@@ -37,7 +38,8 @@ _SCR_IRQ: Final = 1 << 3
 _SCR_FIQ: Final = 1 << 4
 _HCR_IMO: Final = 1 << 5
 _HCR_FMO: Final = 1 << 6
-_TRAPPED: Final = {Reach.EL2: 2, Reach.EL3: 3}
+TRAPPED: Final = {Reach.EL2: 2, Reach.EL3: 3}
+"""The Exception level of a trap."""
 
 
 def place_of(state: PeState) -> int:
@@ -115,7 +117,7 @@ def trapped_to(place: int, register: int, controls: int = 0) -> int:
     `controls` are those of ICH_HCR_EL2.
     """
     state = state_of(place)
-    return _TRAPPED.get(reach_of(state, face_of(state), register, controls), 0)
+    return TRAPPED.get(reach_of(state, face_of(state), register, controls), 0)
 
 
 def shown_at(place: int, physical: int, virtual: int) -> int:

@@ -3,10 +3,9 @@
 from typing import Final
 
 from vgic.cpu_interface.pe_state import PeState
-from vgic.layouts import ich
 from vgic_tools.judges import pe_places
 from vgic_tools.judges.model import ISR_EL1, ModelJudge
-from vgic_tools.judges.pe_places import interrupted_to, shown_at, state_of, trapped_to
+from vgic_tools.judges.pe_places import TRAPPED, interrupted_to, shown_at, state_of
 from vgic_tools.judges.protocol import Load, Machine, Mrs, Msr, Operation, Outcome, Store
 
 __all__ = ["PlacedModel"]
@@ -41,8 +40,7 @@ class PlacedModel(ModelJudge):
         self.gic.set_pe_state(cpu, self._state(cpu, place))
         level = interrupted_to(place, super()._signals(cpu))
         if not level and isinstance(operation, Mrs | Msr) and self._is_defined(operation):
-            controls = self.gic.mrs(cpu, ich.ICH_HCR_EL2) if self._has_el2 else None
-            level = trapped_to(place, operation.register, controls or 0)
+            level = TRAPPED.get(self.gic.sysreg_reach(cpu, operation.register), 0)
         if level:
             offers = tuple([self.gic.highest_pending(cpu) for cpu in self._cpus])
             return Outcome(signals=self._signals(cpu), offers=offers, level=level)
@@ -94,8 +92,6 @@ class PlacedModel(ModelJudge):
 
     def _is_defined(self, operation: Mrs | Msr) -> bool:
         """What is UNDEFINED is so before it can be trapped."""
-        if _is_of_el2(operation.register) and state_of(self._places[operation.cpu]).el < _EL2:
-            return False
         return self.gic.sysreg_defined(operation.register, isinstance(operation, Msr), operation.cpu)
 
 

@@ -53,7 +53,7 @@ class RegisterAccesses:
 
     def take(self, register: SystemRegister, cpu: i64, data: bytes, at: i64, index: i64) -> None:
         """The next access to a register that the model has."""
-        if register.of_higher_level and self._two_states:
+        if register.needs_el3 and self._two_states:
             before = pe_states.rise(self._gic, cpu)
             self._access(register, cpu, data, at, index)
             self._gic.set_pe_state(cpu, before)

@@ -36,7 +36,8 @@ class SystemRegister:
         self.acknowledges = name in ("ICC_IAR0", "ICC_IAR1", "ICC_NMIAR1")
         self.ends = name in ("ICC_EOIR0", "ICC_EOIR1")
         self.of_higher_level = self.face == "ICC" and name.endswith(("_EL2", "_EL3"))
-        """Only EL3 reaches all of these."""
+        """Only EL3 reaches all of these, and a hypervisor's."""
+        self.needs_el3 = self.of_higher_level or self.face == "ICH"
         self.begins = name == "ICC_PMR"
         """A PE that comes out of reset writes this one first."""
         self.reads = 0
