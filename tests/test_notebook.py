@@ -13,6 +13,7 @@ from notebooks import NOTEBOOKS, executed, shown
 from qemu_log import awake, dist, icc, ppi, replayed
 from vgic.its.device import MsiOutcome, MsiResult
 from vgic.its.errors import ItsError
+from vgic.layouts.ich import ICH_HCR_EL2, ICH_LR0_EL2, ICH_VMCR_EL2
 from vgic_tools.replay import Result
 
 
@@ -33,6 +34,28 @@ def test_a_gic() -> None:
     said = texts(gic._repr_html_())
     assert said[0] == "Gic arch: 2 vCPUs, 64 SPIs, LPIs" or said[0] == "Gic arch: 2 vCPUs, 64 SPIs"
     assert said[-7:] == ["1", "1.0.0.2", "1", "0", "INTID 27, group 1, priority 0x00", "0xff", "1"]
+
+
+def test_a_gic_with_everything() -> None:
+    config = vgic.Config(vgic.Topology.kvm(1), spis=32, security="two", nmi=True, list_registers=4)
+    gic = vgic.Gic(config)
+    gic.wake_all()
+    gicd, sgi_base = config.gicd_base, gic.redistributor_bases[0] + 0x1_0000
+    gic.write(gicd, 4, 0b111, secure=True)
+    for offset in (0x0D00, 0x0F80, 0x0100):  # GICR_IGRPMODR0, GICR_INMIR0, GICR_ISENABLER0
+        gic.write(sgi_base + offset, 4, 1 << 27, secure=True)
+    gic.set_pe_state(0, vgic.PeState(el=2))
+    gic.sysreg_write(0, ICH_VMCR_EL2, 0xF0 << 24 | 0b11)
+    gic.sysreg_write(0, ICH_LR0_EL2, 1 << 62 | 1 << 60 | 42)
+    gic.sysreg_write(0, ICH_HCR_EL2, 1)
+    gic.set_pe_state(0, vgic.PeState(el=1, secure=True))
+    gic.sysreg_write(0, vgic.ICC_IGRPEN1_EL1, 1)
+    gic.ppi(0, 27).set_level(True)
+    said = texts(gic._repr_html_())
+    assert said[0].startswith("Gic arch: 1 vCPU, 32 SPIs, NMIs, two Security states, 4 list registers")
+    assert said[said.index("waiting") + 1 :][:3] == ["virtual IRQ", "virtual FIQ", "PE"]
+    assert "INTID 27, Secure Group 1, superpriority" in said
+    assert said[-3:] == ["1", "0", "Secure EL1"]
 
 
 def test_many_vcpus_stay_small() -> None:

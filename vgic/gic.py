@@ -107,6 +107,8 @@ class Gic:
             parts.append("NMIs")
         if config.two_states:
             parts.append("two Security states")
+        if config.list_registers:
+            parts.append(f"{config.list_registers} list register{'s' if config.list_registers != 1 else ''}")
         if features.lpis:
             parts.append("LPIs")
         if config.its:

@@ -8,7 +8,7 @@ Gic, of which it knows nothing.
 from mypy_extensions import i64
 
 from vgic import affinity
-from vgic.cpu_interface.group import GROUP1
+from vgic.cpu_interface.group import GROUP1, GROUP_NAMES
 from vgic.distributor.spis import SharedInterrupts
 from vgic.errors import ConfigError, not_copied
 from vgic.interrupts.banks import InterruptBank
@@ -109,7 +109,7 @@ class Interrupt:
         latch = ", latched" if self.latched else ""
         priority = "superpriority" if self.nmi else f"priority {self.priority:#04x}"
         return (
-            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; group {self.group},"
+            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; {GROUP_NAMES[self.group]},"
             f" {priority}, {trigger}{latch}{self._destination()}"
         )
 
@@ -193,6 +193,6 @@ class Lpi:
     def __str__(self) -> str:
         state = [name for name in ("pending", "enabled") if getattr(self, name)]
         return (
-            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; group {self.group},"
+            f"INTID {self.intid}: {' '.join(state) or 'idle, disabled'}; {GROUP_NAMES[self.group]},"
             f" priority {self.priority:#04x}, LPI of vCPU {self.target}"
         )

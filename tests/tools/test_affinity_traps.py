@@ -46,6 +46,16 @@ def test_a_mismatch_by_hand(trace):
     assert row.percent == pytest.approx(100 * 3 * 2e-6)
 
 
+def test_what_a_recorded_hypervisor_does_for_its_own_guest_is_not_counted(tmp_path):
+    path = tmp_path / "xen.jsonl"
+    others = [sysreg(9, "ICH_LR0", 1 << 62, True), sysreg(9, "ICH_HCR", 1, False), sysreg(9, "ICV_PMR", 0xF0, True)]
+    with NativeWriter(path) as writer:
+        for event in sorted([*EVENTS, *others], key=lambda event: event.time or 0):
+            writer.write(event)
+    row = measure_traps(TrapPoint(str(path), guest_a3v=True, host_a3v=False, exit_us=2.0))
+    assert (row.accesses, row.added, row.acknowledged) == (9, 3, 2)
+
+
 def test_both_directions_cost_the_same_and_no_mismatch_nothing(trace):
     points = trap_study([trace]).points
     rows = {(point.guest_a3v, point.host_a3v): measure_traps(point) for point in points}

@@ -140,6 +140,9 @@ def test_tables_of_lpis() -> None:
         ("ICC_HPPIR1", "8192", "INTID 8192, an LPI"),
         ("ICC_EOIR1", "3", "INTID 3, an SGI"),
         ("ICC_IAR0", "1023", "INTID 1023, no interrupt"),
+        ("ICC_IAR0", "1020", "INTID 1020, one of Secure Group 1, which Secure EL1 is to take"),
+        ("ICC_HPPIR0", "1021", "INTID 1021, one of Non-secure Group 1, which the Non-secure state is to take"),
+        ("ICC_IAR1", "1022", "INTID 1022, one with superpriority, which ICC_NMIAR1_EL1 takes"),
         ("ICC_DIR", "4096", "INTID 4096, an SPI"),
         ("ICC_DIR", "1119", "INTID 1119, a PPI"),
         ("ICC_DIR", "5120", "INTID 5120, reserved"),
@@ -156,6 +159,8 @@ def test_tables_of_lpis() -> None:
         ("ICV_AP1R0", "0x8000000000000000", "an interrupt with superpriority is active"),
         ("ICH_AP1R0", "0x8000000000000000", "an interrupt with superpriority is active"),
         ("ICH_LR3", "0x5800000000000028", "it has superpriority, where it is in Group 1"),
+        ("ICH_LR0", "0xa000001b0000002a", "bit 9 asks for a maintenance interrupt: INTID 27, a PPI"),
+        ("ICH_LR0", "0x800002000000002a", "1  its end asks for a maintenance interrupt"),
         ("GICD_IROUTER<n>E", "0x10000", "the SPI: to 0.1.0.0"),
         ("GICD_SETSPI_NSR", "42", "the SPI: 42"),
         ("GICR_INVLPIR", "0x2004", "the LPI whose configuration has changed: INTID 8196, an LPI"),
@@ -164,6 +169,23 @@ def test_tables_of_lpis() -> None:
 )
 def test_fields_that_name_something(register: str, value: str, said: str) -> None:
     assert said in CliRunner().invoke(main, ["decode", register, value]).stdout
+
+
+def test_without_hw_a_list_register_names_no_physical_interrupt() -> None:
+    for name in ("ICH_LR0_EL2", "ICH_LR15", "ICH_LR"):
+        shown = CliRunner().invoke(main, ["decode", name, "0x50a000000000002a"])
+        assert (shown.exit_code, "[44:32]" in shown.stdout) == (0, False)
+
+
+def test_each_view_of_the_control_register() -> None:
+    def fields(*words: str) -> dict[str, str]:
+        shown = CliRunner().invoke(main, ["decode", *words]).stdout
+        return {row[1]: row[2] for row in map(str.split, shown.splitlines()[2:]) if len(row) > 2}
+
+    nonsecure = fields("gicd_ctlr_ns", "0x12", "--security", "two")
+    assert nonsecure == {"RWP": "0", "ARE_NS": "1", "EnableGrp1A": "1"}
+    assert fields("GICD_CTLR", "0x12", "--security", "two")["ARE_S"] == "1"
+    assert CliRunner().invoke(main, ["decode", "GICD_CTLR_NS", "0x12"]).exit_code == 2
 
 
 def test_every_register_with_a_number_is_decoded() -> None:

@@ -115,6 +115,22 @@ def test_the_end_of_a_virtual_interrupt_deactivates_the_physical_one(hw: int) ->
     assert result.undecided == ""
 
 
+def test_what_a_machine_without_list_registers_leaves_out_is_said() -> None:
+    lines = [
+        *awake(),
+        ich("write", "ICH_LR0_EL2", 0, INTERRUPT),
+        ich("read", "ICV_IAR1", 0, 27),
+        icc("read", "PMR", 0, 0xF8),
+    ]
+    result = replayed(lines)
+    assert result.notes == [
+        "accesses to ICV and ICH registers, left out: 2; the machine has no list registers (--list-registers)"
+    ]
+    assert not result.diverged
+    assert not any("ICH" in note for note in replayed(lines, list_registers=4).notes)
+    assert not replayed([*awake(), icc("read", "PMR", 0, 0xF8)]).notes
+
+
 def test_a_machine_without_list_registers_shows_nothing() -> None:
     result = replayed([*awake(), *virtual(0, -1, irq=0, maintenance=0)])
     assert not result.divergences

@@ -263,6 +263,18 @@ def test_registers_in_words() -> None:
     assert describe("GICR[0].GICR_IGRPMODR0", 0b11) == "INTIDs 0-1 1"
     assert describe("ICC[0].ICC_CTLR_EL1_S", 0b10) == "EOImode 1"
     assert describe("ICC[0].ICC_CTLR_EL3", 0b101) == "EOImode_EL3 1, CBPR_EL1S 1"
+    assert describe("ICH[0].ICH_HCR_EL2", 3 << 27 | 0b11) == "EOIcount 0x3, UIE 1, En 1"
+    assert describe("ICH[1].ICH_VMCR_EL2", 0xF0 << 24 | 0b1010) == "VPMR 0xf0, VENG1 1"
+    assert describe("ICH[0].ICH_AP1R0_EL2", 1 << 63 | 4) == "NMI 1, P 0x4"
+    assert describe("ICH[0].ICH_AP0R3_EL2", 4) == "P 0x4"
+    ended, of_device = 1 << 62 | 0x80 << 48 | 1 << 41 | 42, 2 << 62 | 1 << 61 | 1 << 59 | 27 << 32 | 30
+    assert describe("ICH[0].ICH_LR0_EL2", ended) == "State 1, Priority 0x80, EOI 1, vINTID 0x2a"
+    assert describe("ICH[0].ICH_LR15_EL2", of_device) == "State 0x2, HW 1, NMI 1, pINTID 0x1b, vINTID 0x1e"
+    assert (
+        difference("ICH[0].ICH_LR0_EL2", ended, 0)
+        == "State 1 -> 0, Priority 0x80 -> 0, EOI 1 -> 0, vINTID 0x2a -> 0"
+    )
+    assert difference("ICH[0].ICH_LR0_EL2", of_device, 0).endswith("pINTID 0x1b -> 0, vINTID 0x1e -> 0")
     assert difference("GITS[0].GITS_BASER1", 1 << 63, 1 << 62) == "Valid 1 -> 0, Indirect 0 -> 1"
 
 

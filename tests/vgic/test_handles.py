@@ -73,6 +73,13 @@ def test_a_view_prints_itself() -> None:
 
 
 @pytest.mark.rule("API-5")
+def test_secure_group_1_has_arms_name() -> None:
+    gic = vgic.Gic(vgic.Config(vgic.Topology.kvm(1), security="two"))
+    gic.write(gic.config.gicd_base + 0x0D04, 4, 1 << 8, secure=True)  # GICD_IGRPMODR1
+    assert str(gic.spi(40)).startswith("INTID 40: idle, disabled; Secure Group 1, priority 0x00")
+
+
+@pytest.mark.rule("API-5")
 def test_views_hold_no_state() -> None:
     guest = Guest()
     one, other = guest.gic.spi(40), guest.gic.spi(40)

@@ -27,6 +27,7 @@ def test_objects_say_briefly_what_they_are() -> None:
     shown = {
         "<Gic arch: 1 vCPU, 224 SPIs>": vgic.Gic(Config(Topology([0]))),
         "<Gic arch: 1 vCPU, 224 SPIs, two Security states>": vgic.Gic(Config(Topology([0]), security="two")),
+        "<Gic arch: 1 vCPU, 224 SPIs, 1 list register>": vgic.Gic(Config(Topology([0]), list_registers=1)),
         "<Gic arch: 4 vCPUs, 32 SPIs, LPIs, 1 ITS>": gic,
         "<Gic arch: 2 vCPUs, 0 SPIs, LPIs, 2 ITSes>": vgic.Gic(
             Config(Topology.kvm(2), spis=0, its=(0x0808_0000, 0x0900_0000))

@@ -1,9 +1,20 @@
 """Interrupts by their INTID and PEs by their affinity, as a person would name them."""
 
+from typing import Final
+
 from vgic import Topology, affinity
-from vgic.intids import FIRST_SPECIAL, LAST_SPECIAL, kind_of
+from vgic.intids import FOR_NONSECURE, FOR_SECURE, NMI_WAITS, SPURIOUS, kind_of
 
 __all__ = ["interrupt_text", "pe_text"]
+
+
+_SPECIAL: Final = {
+    FOR_SECURE: "one of Secure Group 1, which Secure EL1 is to take",
+    FOR_NONSECURE: "one of Non-secure Group 1, which the Non-secure state is to take",
+    NMI_WAITS: "one with superpriority, which ICC_NMIAR1_EL1 takes",
+    SPURIOUS: "no interrupt",
+}
+"""What the special INTIDs tell a PE that reads them."""
 
 
 def interrupt_text(intid: int) -> str:
@@ -13,10 +24,7 @@ def interrupt_text(intid: int) -> str:
     ('INTID 42, an SPI', 'INTID 1023, no interrupt')
     """
     kind = kind_of(intid)
-    if kind:
-        what = f"{'a' if kind == 'PPI' else 'an'} {kind}"
-    else:
-        what = "no interrupt" if FIRST_SPECIAL <= intid <= LAST_SPECIAL else "reserved"
+    what = f"{'a' if kind == 'PPI' else 'an'} {kind}" if kind else _SPECIAL.get(intid, "reserved")
     return f"INTID {intid}, {what}"
 
 

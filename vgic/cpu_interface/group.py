@@ -10,6 +10,7 @@ from vgic.cpu_interface.pending import IDLE_PRIORITY, NO_KEY, PRIORITY_LSB, Pend
 __all__ = [
     "GROUP0",
     "GROUP1",
+    "GROUP_NAMES",
     "SECURE_GROUP1",
     "ActivePriorities",
     "GroupState",
@@ -22,6 +23,9 @@ GROUP1: Final = 1
 """With two Security states, Non-secure Group 1."""
 SECURE_GROUP1: Final = 2
 """Only with two Security states."""
+
+GROUP_NAMES: Final = ("group 0", "group 1", "Secure Group 1")
+"""As people call them."""
 
 _WORD: Final = 32
 _WORD_MASK: Final = (1 << _WORD) - 1

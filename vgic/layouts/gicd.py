@@ -57,6 +57,20 @@ CTLR_OF_TWO_STATES: Final[RegisterLayout] = layout(
     rw("EnableGrp0", 1, "Group 0 interrupts are forwarded to the CPU interfaces"),
 )
 
+CTLR_OF_NONSECURE: Final[RegisterLayout] = layout(
+    "GICD_CTLR",
+    0x0000,
+    32,
+    AccessKind.RW,
+    ro("RWP", 1, "a write to this register or to an ICENABLER is still taking effect"),
+    res0(26),
+    ro("ARE_NS", 1, "affinity routing for the Non-secure state, which cannot be turned off"),
+    res0(2),
+    rw("EnableGrp1A", 1, "Non-secure Group 1 interrupts are forwarded to the CPU interfaces"),
+    res0(1),
+)
+"""What Non-secure accesses see of that of two Security states."""
+
 TYPER: Final[RegisterLayout] = layout(
     "GICD_TYPER",
     0x0004,

@@ -8,7 +8,7 @@ from typing import Final
 from mmio import AccessKind, RegisterLayout, layout, res0, res1, ro, rw
 from vgic.layouts.icc import ACTIVE, sysreg
 
-__all__ = ["HCR", "ICH", "INTERRUPT", "LR", "MAX_LIST_REGISTERS", "MISR", "STATE", "VMCR", "VTR"]
+__all__ = ["HCR", "ICH", "INTERRUPT", "LR", "MAX_LIST_REGISTERS", "MISR", "STATE", "VMCR", "VTR", "WITHOUT_HW"]
 
 ICH_AP0R0_EL2: Final = sysreg(3, 4, 12, 8, 0)
 ICH_AP1R0_EL2: Final = sysreg(3, 4, 12, 9, 0)
@@ -112,10 +112,23 @@ STATE: Final = (
 INTERRUPT: Final = (
     rw("Priority", 8, "its priority"),
     res0(3),
-    rw("pINTID", 13, "the physical interrupt; where HW is 0, bit 9 asks for a maintenance interrupt at its end"),
+    rw(
+        "pINTID",
+        13,
+        "the physical interrupt; where HW is 0, bit 9 asks for a maintenance interrupt",
+    ),
     rw("vINTID", 32, "the interrupt, as the guest knows it"),
 )
 """The lower ones."""
+
+WITHOUT_HW: Final = (
+    rw("Priority", 8, "its priority"),
+    res0(6),
+    rw("EOI", 1, "its end asks for a maintenance interrupt"),
+    res0(9),
+    rw("vINTID", 32, "the interrupt, as the guest knows it"),
+)
+"""The same where HW is 0."""
 
 LR: Final[RegisterLayout] = layout(
     "ICH_LR<n>_EL2",

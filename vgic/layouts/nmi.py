@@ -10,7 +10,7 @@ from vgic.layouts.banks import bit_per_intid, raz_wi
 from vgic.layouts.extended import PPI_WORDS, SPI_WORDS
 from vgic.layouts.gicd import WORDS
 from vgic.layouts.icc import ACKNOWLEDGED, ICC_AP1R0_EL1, ICC_NMIAR1_EL1, ICC_RPR_EL1
-from vgic.layouts.ich import ICH_AP1R0_EL2, ICH_LR0_EL2, INTERRUPT, MAX_LIST_REGISTERS, STATE
+from vgic.layouts.ich import ICH_AP1R0_EL2, ICH_LR0_EL2, INTERRUPT, MAX_LIST_REGISTERS, STATE, WITHOUT_HW
 
 __all__ = [
     "AP1R0",
@@ -20,6 +20,7 @@ __all__ = [
     "ICH_AP1R0",
     "ICH_NMI",
     "LR",
+    "LR_WITHOUT_HW",
     "NMIAR1",
     "RPR",
     "SGI_BASE_NMI",
@@ -84,6 +85,19 @@ LR: Final[RegisterLayout] = layout(
     *INTERRUPT,
     count=MAX_LIST_REGISTERS,
 )
+
+LR_WITHOUT_HW: Final[RegisterLayout] = layout(
+    "ICH_LR<n>_EL2",
+    ICH_LR0_EL2,
+    64,
+    AccessKind.RW,
+    *STATE,
+    rw("NMI", 1, "it has superpriority, where it is in Group 1"),
+    res0(3),
+    *WITHOUT_HW,
+    count=MAX_LIST_REGISTERS,
+)
+"""A list register whose HW is 0, for those who show one: there pINTID is no interrupt."""
 
 ICH_NMI: Final[list[RegisterLayout]] = [ICH_AP1R0, LR]
 """Of the virtual CPU interface at EL2."""

@@ -140,3 +140,10 @@ def test_what_there_is_to_warn_of_is_a_line_on_standard_error(capsys: pytest.Cap
     vgic.Gic(dataclasses.replace(built.config, spis=32))
     machine(affinities="0.0.0.0,1.0.0.0")
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_hypervisor_has_is_said() -> None:
+    machine = Machine(vgic.Config(vgic.Topology.qemu(1), list_registers=4, nmi=True), "a test")
+    assert str(machine) == (
+        "1 vCPU, 224 SPIs, 1 redistributor region, NMIs, 4 list registers, profile arch, from a test"
+    )

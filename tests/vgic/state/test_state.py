@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -434,6 +435,25 @@ def test_a_vm_of_another_shape_is_refused(what: str, other: Callable[[vgic.Confi
     config = replace(EVERYTHING, redistributor_regions=regions)
     said = refused(awake(other(config)), dict(awake(config).save()))
     assert said.startswith(f"vm.{what} is ")
+
+
+@pytest.mark.rule("SAVE-7")
+@pytest.mark.parametrize(
+    ("other", "said", "said_the_other_way"),
+    [
+        ({"security": "two"}, "security is 'two' in the state, 'one'", "security is 'one' in the state, 'two'"),
+        ({"nmi": True}, "nmi is True in the state, False", "nmi is False in the state, True"),
+        ({"extended_spis": 32}, "extended_spis is 32 in the state, 0", "extended_spis is 0 in the state, 32"),
+        ({"extended_ppis": 64}, "extended_ppis is 64 in the state, 0", "extended_ppis is 0 in the state, 64"),
+        ({"list_registers": 4}, "list_registers is 4 in the state, 0", "list_registers is 0 in the state, 4"),
+        ({"reset_group": 1}, "reset_group is 1 in the state, None", "reset_group is None in the state, 1"),
+    ],
+)
+def test_what_a_vm_does_not_say_it_does_not_have(other: dict[str, Any], said: str, said_the_other_way: str) -> None:
+    plain = vgic.Config(vgic.Topology.kvm(2), spis=32)
+    one, with_more = (vgic.Gic(config) for config in (plain, replace(plain, **other)))
+    assert refused(one, dict(with_more.save())) == f"vm.{said} in this VM"
+    assert refused(with_more, dict(one.save())) == f"vm.{said_the_other_way} in this VM"
 
 
 @pytest.mark.rule("SAVE-7")

@@ -18,6 +18,8 @@ EXIT_COST_US: Final = 1.0
 
 _SPECIAL: Final = range(1020, 1024)
 _ACKNOWLEDGES: Final = ("ICC_IAR0", "ICC_IAR1")
+_OF_THE_GUEST: Final = "ICC_"
+"""A recorded hypervisor has a guest of its own too, whose ICV registers and list registers are another matter."""
 _SGI_REGISTER: Final = "ICC_SGI1R"
 
 _TEXT: Final = """
@@ -48,7 +50,7 @@ class TrapRow(TrapPoint):
     """What came out."""
 
     controls: Annotated[str, "trap controls of ICH_HCR_EL2 that the plan sets"]
-    accesses: Annotated[int, "accesses to the CPU interface, SGI registers included"]
+    accesses: Annotated[int, "accesses to ICC registers, SGI registers included"]
     sgi_writes: Annotated[int, "of these, writes of SGI registers: exits with or without the plan"]
     added: Annotated[int, "of these, exits because of the plan"]
     needed: Annotated[int, "of the added exits, those that the guest would see a wrong value without"]
@@ -86,6 +88,8 @@ def measure_traps(point: TrapPoint) -> TrapRow:
             last = event.time
         if isinstance(event, Sgi):
             accesses[_SGI_REGISTER, True] += 1
+            continue
+        if not event.register.startswith(_OF_THE_GUEST):
             continue
         accesses[event.register, event.write] += 1
         acknowledged += event.register in _ACKNOWLEDGES and not event.write and event.value not in _SPECIAL

@@ -6,7 +6,7 @@ import vgic
 from mmio import MapError, RegisterLayout
 from vgic_tools.console import stdout, styled
 from vgic_tools.decode.meaning import meaning
-from vgic_tools.decode.names import Found, find_by_address, find_by_name, find_record, value_of
+from vgic_tools.decode.names import Found, as_it_reads, find_by_address, find_by_name, find_record, value_of
 from vgic_tools.errors import UsageError
 from vgic_tools.fields import field_table
 from vgic_tools.machines.options import machine_from_options, machine_options
@@ -28,6 +28,8 @@ def decode_command(register: str, values: tuple[str, ...], **options: object) ->
     CTE, L1), in the format of the profile; a byte of an LPI pending table (pending+OFFSET) or of the LPI
     configuration table (LPI8192). A command or entry may be written as doublewords, in the order in which they are
     in memory.
+
+    With --security two a register is shown as Secure accesses see it; GICD_CTLR_NS is what Non-secure ones see.
 
     \b
     vgic decode GICD_ISENABLER1 0x400
@@ -62,4 +64,5 @@ def _find(register: str, bits: int, config: vgic.Config) -> Found:
     address = number(register)
     if address is not None:
         return find_by_address(address, vgic.Gic(config))
-    return find_record(register, bits, config.profile.its.entries) or find_by_name(register, config.two_states)
+    found = find_record(register, bits, config.profile.its.entries) or find_by_name(register, config.two_states)
+    return as_it_reads(found, bits)

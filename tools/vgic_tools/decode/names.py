@@ -10,7 +10,7 @@ from mmio import BitLayout, record, res1, rw
 from vgic import Gic
 from vgic.intids import FIRST_LPI
 from vgic.layouts import extended, its_commands, nmi
-from vgic.layouts.gicd import GICD, GICD_OF_TWO_STATES
+from vgic.layouts.gicd import CTLR_OF_NONSECURE, GICD, GICD_OF_TWO_STATES
 from vgic.layouts.gicr import RD_BASE, SGI_BASE, SGI_BASE_OF_TWO_STATES, VLPI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
 from vgic.layouts.icc import ICC, ICC_OF_HIGHER_LEVELS
@@ -23,6 +23,7 @@ __all__ = [
     "CONFIGURATION_BYTE",
     "PENDING_BYTE",
     "Found",
+    "as_it_reads",
     "find_by_address",
     "find_by_name",
     "find_record",
@@ -46,6 +47,10 @@ _LAYOUTS: Final = {
     ),
 }
 """Of one Security state, and of two."""
+
+_HW: Final = nmi.LR.mask("HW")
+_NONSECURE: Final = "GICD_CTLR_NS"
+"""What the Non-secure view of GICD_CTLR is called, as the banks of system registers are."""
 
 _COMMAND: Final = "COMMAND"
 _ENTRIES: Final = {"DTE": "device", "ITE": "translation", "CTE": "collection", "L1": "level1"}
@@ -89,13 +94,15 @@ def _titles(two_states: bool) -> dict[str, Found]:
 def find_by_name(name: str, two_states: bool = False) -> Found:
     """The register of this name, in any case: "gicr_typer", "GICD_IROUTER42", "ICC_CTLR" for ICC_CTLR_EL1.
 
-    An ICV register of the virtual CPU interface has the fields of the ICC one. With `two_states` it is as in a VM
-    of two Security states. A name without its number means any register of the array. Raises UsageError with the
-    nearest names.
+    An ICV register of the virtual CPU interface has the fields of the ICC one. With `two_states` it is as Secure
+    accesses see it in a VM of two Security states, and "GICD_CTLR_NS" is what Non-secure ones see. A name without
+    its number means any register of the array. Raises UsageError with the nearest names.
     """
     wanted = name.upper().replace("<N>", "")
     if wanted.startswith("ICV_"):
         wanted = f"ICC_{wanted.removeprefix('ICV_')}"
+    if two_states and wanted == _NONSECURE:
+        return Found(f"{CTLR_OF_NONSECURE.name} as Non-secure accesses see it", CTLR_OF_NONSECURE)
     titles = _titles(two_states)
     for candidate in (wanted, f"{wanted}_EL1", f"{wanted}_EL2"):
         if candidate in titles:
@@ -107,6 +114,11 @@ def find_by_name(name: str, two_states: bool = False) -> Found:
     near = difflib.get_close_matches(wanted, titles, n=4, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
     raise UsageError(f"no register {name!r}{hint}")
+
+
+def as_it_reads(found: Found, value: int) -> Found:
+    """The same, with the fields that a register of this value has: a list register is another one where HW is 0."""
+    return found._replace(layout=nmi.LR_WITHOUT_HW) if found.layout is nmi.LR and not value & _HW else found
 
 
 def find_by_address(address: int, gic: Gic) -> Found:

@@ -25,11 +25,13 @@ class Machine:
         profile_origin = f" ({self.profile_origin})" if self.profile_origin else ""
         more = ((config.extended_spis, "SPIs"), (config.extended_ppis, "PPIs"))
         extended = "".join(f" {count} extended {what}," for count, what in more if count)
+        listed = config.list_registers
+        lists = f" {listed} list register{'s' if listed > 1 else ''}," if listed else ""
         its = f" {services} ITS{'es' if services > 1 else ''}," if services else ""
         return (
             f"{cpus} vCPU{'s' if cpus > 1 else ''}, {config.spis} SPIs,{extended}"
             f" {regions} redistributor region{'s' if regions > 1 else ''},{its}"
-            f"{' two Security states,' if config.two_states else ''}{' NMIs,' if config.nmi else ''}"
+            f"{' two Security states,' if config.two_states else ''}{' NMIs,' if config.nmi else ''}{lists}"
             f"{' frames of a GICv4,' if config.vlpi_frames else ''}"
             f" profile {config.profile.name}{profile_origin}, from {self.origin}"
         )

@@ -273,6 +273,8 @@ class _Replay(RecordSink):
                 self._its.finish()
             if self._gic.config.vlpi_frames:
                 result.notes.append(_LEFT_OUT_OF_GICV4)
+            if not self._gic.config.list_registers:
+                self._note_what_is_virtual()
             if self._resets.held:
                 result.notes.append(f"CPU resets whose vCPU the trace does not tell, left out: {self._resets.held}")
             if self._evaluations.lpis:
@@ -290,6 +292,16 @@ class _Replay(RecordSink):
         )
         if not result.diverged and result.compared.total() == result.compared[LEGALITY]:
             result.undecided = nothing_compared(result.events, self._tables.names)
+
+    def _note_what_is_virtual(self) -> None:
+        """Say what is left aside because the machine has no virtual CPU interface."""
+        virtual = ("accesses to ICH_", "accesses to ICV_")
+        left = [count for what, count in self.result.accepted.items() if what.startswith(virtual)]
+        if left:
+            self.result.notes.append(
+                f"accesses to ICV and ICH registers, left out: {sum(left):,}; the machine has no list registers"
+                " (--list-registers)"
+            )
 
     def _candidate(self, data: bytes, at: i64, index: i64) -> None:
         """What a PE was offered: half an evaluation."""

@@ -15,7 +15,8 @@ COMMAND: Final = "make rules-table"
 TITLE: Final = "Which GIC obeys which rule"
 _INTRODUCTION: Final = (
     "Each rule of specs/ that can be asked from outside was asked of every judge: a short program of accesses, each"
-    " with what the rule says it must come to, on a machine that was just reset."
+    " with what the rule says it must come to, on a machine that was just reset. It has one Security state,"
+    " and neither EL2 nor NMIs: of those `vgic compare qemu` asks, by random operations."
 )
 _LEGEND: Final = (
     "A rule marked *choice* is one legal outcome of several: to differ there is no fault. Rules marked with an"

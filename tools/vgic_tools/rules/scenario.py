@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 from mmio import RegisterLayout
 from vgic.layouts.gicr import RD_BASE, SGI_BASE
 from vgic.layouts.gits import CONTROL, TRANSLATION
-from vgic.layouts.icc import ICC
 from vgic_tools.decode.names import find_by_name
 from vgic_tools.judges.model import FIQ, IRQ, ISR_EL1
 from vgic_tools.judges.protocol import Line, Load, Mrs, Msr, Operation, Outcome, Store
@@ -90,7 +89,7 @@ def _place(name: str, of: int) -> tuple[bool, int, int]:
     found = find_by_name(name)
     layout, element = found.layout, found.element or 0
     assert isinstance(layout, RegisterLayout)
-    if layout in ICC:
+    if layout.name.startswith("ICC_"):
         return True, layout.offset + element, 8
     if layout in CONTROL or layout in TRANSLATION:
         frame = GITS_BASE + (0 if layout in CONTROL else FRAME)
