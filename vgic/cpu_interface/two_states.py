@@ -118,8 +118,9 @@ class TwoStateInterface(CpuInterface):
             group.irq = group.number == irq
         self.view = self._view() + VIEWS * self.face()
         self._deactivates = self._dir_reaches(self.pe.el)
-        # What stands for a physical interrupt in a list register was put there by EL2.
-        self._finishes = _ALL_GROUPS if self._finishes_all else self._dir_reaches(max(self.pe.el, _EL2))
+        if self.virtual is not None and not self._finishes_all:
+            # What stands for a physical interrupt in a list register was put there by EL2.
+            self._finishes = self._dir_reaches(max(self.pe.el, _EL2))
         self.find_eoi_mode()
 
     def _view(self) -> i64:
