@@ -73,6 +73,7 @@ def registers(cpu: int, name: str) -> tuple[int, ...]:
 
 def isolated_vm(two: bool, profile: vgic.Profile = vgic.ARCH, nmi: bool = False) -> vgic.Gic:
     """A VM of two Security states or one, with LPIs whose tables are in RAM, and an ITS that has a device."""
+    extended = 32 if profile.extended_ranges else 0
     ram = vgic.Ram.zeroed(RAM, _RAM_SIZE)
     config = vgic.Config(
         vgic.Topology.kvm(CPUS),
@@ -80,8 +81,8 @@ def isolated_vm(two: bool, profile: vgic.Profile = vgic.ARCH, nmi: bool = False)
         profile,
         security="two" if two else "one",
         nmi=nmi,
-        extended_spis=32,
-        extended_ppis=32,
+        extended_spis=extended,
+        extended_ppis=extended,
         lpi_id_bits=_ID_BITS,
         its=(ITS,),
     )

@@ -401,7 +401,9 @@ def perform(gic: vgic.Gic, operation: Operation) -> int:
     if kind == "write":
         gic.write(place, size, value, cpu, secure)
     elif kind == "line":
-        gic.interrupt(cpu, place).set_level(value)
+        # Not every profile lets a VM have all that there may be.
+        if gic.has(place):
+            gic.interrupt(cpu, place).set_level(value)
     elif kind == "msi":
         gic.msi(place, value)
     elif kind == "lpi":
