@@ -7,6 +7,8 @@ import pytest
 
 import vgic
 from isolation_twins import run_beside_a_twin, run_with_other_secrets
+from vgic.cpu_interface.interface import CpuInterface
+from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.distributor import frame as distributor
 from vgic.interrupts import guards
 from vgic.interrupts.extended import _Extended
@@ -58,6 +60,8 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any]]]] = {
     "extended-reached": (_Extended, "put", as_secure),
     # LPIs have all priorities, those of Secure interrupts too.
     "lpis-first": (LpiPriorities, "set_lower_half", lambda self, lower: None),
+    # A hypervisor's list registers end Secure interrupts.
+    "list-registers-end-all": (TwoStateInterface, "finish", CpuInterface.finish),
     # Whatever its group, an interrupt is everybody's.
     "groups-ignored": (FullWord, "reached", lambda self, level: self.implemented),
 }
@@ -70,7 +74,9 @@ OPERATIONS: Final = 2_000
 def run_all() -> None:
     for seed in range(SEEDS):
         for opened in (False, True):
-            run_beside_a_twin(f"fault {seed} {opened}", OPERATIONS, opened)
+            run_beside_a_twin(
+                f"fault {seed} {opened}", OPERATIONS, opened, list_registers=0 if opened else 4 * (seed % 2)
+            )
         run_with_other_secrets(f"fault {seed}", OPERATIONS)
 
 

@@ -71,7 +71,9 @@ def registers(cpu: int, name: str) -> tuple[int, ...]:
     return tuple(intid for intid in FIRSTS[name] if not (cpu and is_shared(intid)))
 
 
-def isolated_vm(two: bool, profile: vgic.Profile = vgic.ARCH, nmi: bool = False) -> vgic.Gic:
+def isolated_vm(
+    two: bool, profile: vgic.Profile = vgic.ARCH, nmi: bool = False, list_registers: int = 0
+) -> vgic.Gic:
     """A VM of two Security states or one, with LPIs whose tables are in RAM, and an ITS that has a device."""
     extended = 32 if profile.extended_ranges else 0
     ram = vgic.Ram.zeroed(RAM, _RAM_SIZE)
@@ -81,6 +83,7 @@ def isolated_vm(two: bool, profile: vgic.Profile = vgic.ARCH, nmi: bool = False)
         profile,
         security="two" if two else "one",
         nmi=nmi,
+        list_registers=list_registers,
         extended_spis=extended,
         extended_ppis=extended,
         lpi_id_bits=_ID_BITS,

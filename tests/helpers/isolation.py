@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import vgic
 from access_table import Group
+from isolated_hypervisors import MAINTENANCE, hypervisor_access
 from isolated_vm import (
     BITS,
     CPUS,
@@ -135,6 +136,8 @@ class Operation(NamedTuple):
     value: int
     compared: int
     """The bits of what it reads that are Secure."""
+    pe: vgic.PeState | None = None
+    """The state of the PE, where it is not at EL1 as that of an OS is."""
 
 
 @dataclass
@@ -147,25 +150,29 @@ class Scenario:
     """GICD_NSACR of an SPI, GICR_NSACR of an SGI."""
     nmi: bool = False
     """There are NMIs."""
+    list_registers: int = 0
+    """Those of a Non-secure hypervisor."""
     _lanes: dict[tuple[int, int, int, int], int] = field(default_factory=dict)
     _parts: dict[str, int] = field(default_factory=dict)
     """What was found out before."""
 
     @classmethod
-    def random(cls, rng: random.Random, opened: bool, nmi: bool = False) -> "Scenario":
+    def random(cls, rng: random.Random, opened: bool, nmi: bool = False, list_registers: int = 0) -> "Scenario":
         """Where not `opened`, nothing that is Secure is open."""
-        scenario = cls({}, {}, nmi)
+        scenario = cls({}, {}, nmi, list_registers)
         for cpu in range(CPUS):
             for intid in INTIDS:
                 source = (0, intid) if is_shared(intid) and cpu else None
                 scenario.groups[cpu, intid] = scenario.groups[source] if source else rng.choice(_GROUPS)
                 level = rng.randrange(4) if opened and (intid < SGIS or is_shared(intid)) else 0
                 scenario.access[cpu, intid] = scenario.access[source] if source else level
+            if list_registers:
+                scenario.groups[cpu, MAINTENANCE] = Group.G1NS
         return scenario
 
     def build(self, profile: vgic.Profile = vgic.ARCH) -> vgic.Gic:
         """A VM with these groups, booted: every interrupt is enabled and let through."""
-        gic = isolated_vm(True, profile, self.nmi)
+        gic = isolated_vm(True, profile, self.nmi, self.list_registers)
         for cpu in range(CPUS):
             for name in CHOSEN_AT_THE_START:
                 bits = BITS[name][1]
@@ -216,7 +223,7 @@ class Scenario:
         return self._parts[name]
 
     def _secure_part(self, name: str) -> int:
-        if name.startswith(("GITS[", "LPI.")) or ".pending_lpi" in name or name.endswith(LPI_TABLES):
+        if name.startswith(("GITS[", "LPI.", "ICH[")) or ".pending_lpi" in name or name.endswith(LPI_TABLES):
             return 0
         if name.startswith("ICC["):
             return 0 if name.endswith(("_NS", "ICC_PMR_EL1")) else -1
@@ -248,8 +255,9 @@ class Operations:
         self.affinities = [*gic.config.topology.affinities, 0x55]
         self.names = [name for name in BITS if scenario.nmi or name != "INMIR"]
         self.secure_names = [name for name in self.names if name not in CHOSEN_AT_THE_START]
+        driven = [i for i in INTIDS if i >= SGIS and not (scenario.list_registers and i == MAINTENANCE)]
         self.lines = {
-            (cpu, secure): [i for i in INTIDS if i >= SGIS and scenario.groups[cpu, i].secure == secure]
+            (cpu, secure): [i for i in driven if scenario.groups[cpu, i].secure == secure]
             for cpu in range(CPUS)
             for secure in (False, True)
         }
@@ -267,6 +275,8 @@ class Operations:
                 yield self.line(secure)
             elif not secure and kind < 0.2:
                 yield self.of_lpis()
+            elif not secure and system_registers and self.scenario.list_registers and kind > 0.75:
+                yield self.of_hypervisor()
             elif system_registers and kind < (0.5 if secure else 0.4):
                 yield self.system_register(secure)
             elif kind < 0.6:
@@ -297,6 +307,12 @@ class Operations:
         offset, values = rng.choice(OF_LPIS)
         kind = "write" if rng.random() < 0.8 else "read"
         return Operation(kind, False, cpu, base + offset, 8, rng.choice(values), 0)
+
+    def of_hypervisor(self) -> Operation:
+        """A register of a Non-secure hypervisor, or of its guest."""
+        cpu = self.rng.randrange(CPUS)
+        kind, state, register, value = hypervisor_access(self.rng, lambda i: self.gic.interrupt(cpu, i).active)
+        return Operation(kind, False, cpu, register, 0, value, 0, state)
 
     def of_interrupts(self, secure: bool) -> Operation:
         """A register with a field for each of many interrupts."""
@@ -389,13 +405,15 @@ class Operations:
         """Know what a PE read; True where it took an interrupt by that."""
         if operation.kind != "mrs" or operation.place not in ACKNOWLEDGING or 1020 <= intid < 1024:
             return False
+        if operation.pe is not None:
+            return False
         self.taken[operation.cpu, operation.secure] = ACKNOWLEDGING[operation.place], intid
         return True
 
 
 def perform(gic: vgic.Gic, operation: Operation) -> int:
     """Do it; what it read, 0 where it read nothing."""
-    kind, secure, cpu, place, size, value, _ = operation
+    kind, secure, cpu, place, size, value, _, pe = operation
     if kind == "read":
         return gic.read(place, size, cpu, secure)
     if kind == "write":
@@ -409,7 +427,9 @@ def perform(gic: vgic.Gic, operation: Operation) -> int:
     elif kind == "lpi":
         gic.lpi(cpu, place).set_pending()
     else:
-        gic.set_pe_state(cpu, SECURE_EL1 if secure else NONSECURE_EL1)
+        gic.set_pe_state(cpu, pe or (SECURE_EL1 if secure else NONSECURE_EL1))
+        if pe is not None and gic.sysreg_reach(cpu, place) in (vgic.Reach.EL2, vgic.Reach.EL3):
+            return 0
         if kind == "mrs":
             return gic.sysreg_read(cpu, place)
         gic.sysreg_write(cpu, place, value)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import vgic
+from isolated_hypervisors import GUEST
 from isolated_vm import BITS, CPUS, FIRSTS, LPIS, SHARED, address, isolated_vm, registers
 from isolation import (
     CONTROLS,
@@ -23,6 +24,7 @@ from isolation import (
     secure_state,
 )
 from offsets import GICR
+from vgic.intids import SPURIOUS
 
 __all__ = ["Lived", "run_beside_a_twin", "run_beside_one_state", "run_with_other_secrets"]
 
@@ -41,22 +43,27 @@ class Lived(NamedTuple):
     """Those of them that were LPIs."""
     secure_taken: int
     """Those that Secure software took."""
+    virtual: int
+    """Those that the guest of a Non-secure hypervisor took."""
 
 
-def run_beside_a_twin(seed: str, operations: int, opened: bool, nmi: bool = False) -> Lived:
+def run_beside_a_twin(
+    seed: str, operations: int, opened: bool, nmi: bool = False, list_registers: int = 0
+) -> Lived:
     """A VM does the operations of both states, its twin only the Secure ones."""
     rng = random.Random(seed)
-    scenario = Scenario.random(rng, opened, nmi)
+    scenario = Scenario.random(rng, opened, nmi, list_registers)
     gic, twin = scenario.build(), scenario.build()
     source = Operations(scenario, gic, rng)
     read = nonsecure = 0
     taken = {True: 0, False: 0}
-    lpis = 0
+    lpis = virtual = 0
     for count, operation in enumerate(source.some(operations, 0.35, not opened), 1):
         got = perform(gic, operation)
         if source.took(operation, got):
             taken[operation.secure] += 1
             lpis += got >= LPIS.start
+        virtual += operation.pe == GUEST and operation.kind == "mrs" and got < SPURIOUS
         if not operation.secure:
             nonsecure += 1
         else:
@@ -70,7 +77,7 @@ def run_beside_a_twin(seed: str, operations: int, opened: bool, nmi: bool = Fals
     # There was something to be changed, and what is Non-secure was.
     assert secure_state(gic, scenario)
     assert gic.save() != twin.save()
-    return Lived(nonsecure, taken[False], lpis, taken[True])
+    return Lived(nonsecure, taken[False], lpis, taken[True], virtual)
 
 
 def with_other_secrets(operation: Operation, scenario: Scenario, rng: random.Random) -> Operation:

@@ -14,11 +14,23 @@ def test_the_secure_state_is_that_of_a_twin_without_the_non_secure_one(seed: int
     assert opened or min(lived.taken, lived.secure_taken) > 4
 
 
+@pytest.mark.rule("SEC-13", "VCPU-34")
+@pytest.mark.parametrize("nmi", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_nor_does_a_non_secure_hypervisor_change_it(seed: int, nmi: bool) -> None:
+    lived = run_beside_a_twin(f"hypervisor {seed}", 6_000, False, nmi, list_registers=4)
+    assert min(lived.taken, lived.secure_taken) > 4
+    assert lived.virtual > 20
+
+
 @pytest.mark.rule("SEC-13")
 @pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
 def test_the_secure_state_is_that_of_a_twin_at_length(opened: bool) -> None:
-    lives = [run_beside_a_twin(f"long {seed} {opened}", 4_000, opened, seed % 2 == 0) for seed in range(50)]
+    lives = [
+        run_beside_a_twin(f"long {seed} {opened}", 4_000, opened, seed % 2 == 0, 4 * (seed % 3 == 0))
+        for seed in range(50)
+    ]
     assert opened or sum(life.taken for life in lives) > 500
     assert opened or sum(life.secure_taken for life in lives) > 500
     assert opened or sum(life.lpis for life in lives) > 50

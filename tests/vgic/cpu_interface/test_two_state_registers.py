@@ -9,6 +9,7 @@ import vgic
 from pe_states import EL3, EL3_NS, NS_EL1, NS_EL1_SHIFTED, NS_EL2, S_EL1, Pes
 from vgic import ARCH, QEMU, PeState
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1
+from vgic.layouts.icc import ICC
 
 ALL_64: Final = (1 << 64) - 1
 NS_EL2_SHIFTED: Final = PeState(2, scr_fiq=True)
@@ -421,3 +422,30 @@ def test_what_is_stored_can_be_asked_for_by_bank() -> None:
 def test_two_security_states_need_five_bits_of_priority() -> None:
     with pytest.raises(vgic.ConfigError, match="priority_bits is 5 to 8 with two Security states, not 4"):
         vgic.Config(vgic.Topology.kvm(1), security="two", priority_bits=4)
+
+
+@pytest.mark.rule("SEC-13")
+@pytest.mark.parametrize("el", [1, 2])
+@pytest.mark.parametrize("scr_fiq", [False, True])
+def test_what_is_secure_of_the_registers_traps_where_fiqs_are_el3s(scr_fiq: bool, el: int) -> None:
+    guest, state = Pes(1), PeState(el, scr_fiq=scr_fiq)
+    registers = [layout.offset + n for layout in ICC for n in range(layout.count)]
+    before, changed = guest.gic.save(), set()
+    for register in registers:
+        guest.gic.restore(before)
+        guest.at(EL3).msr(vgic.ICC_PMR_EL1, 0x40)
+        secure = secure_registers(guest)
+        guest.at(state)
+        if guest.gic.sysreg_reach(0, register) is vgic.Reach.PHYSICAL:
+            for value in (0, 1, 0xFFFF_FFFF):
+                guest.msr(register, value)
+                if secure_registers(guest) != secure:
+                    changed.add(register)
+    everything = {vgic.ICC_BPR0_EL1, vgic.ICC_IGRPEN0_EL1, vgic.ICC_AP0R0_EL1, vgic.ICC_PMR_EL1}
+    assert changed == (set() if scr_fiq else everything)
+
+
+def secure_registers(guest: Pes) -> dict[str, int]:
+    """What the registers of the CPU interface hold that is not the Non-secure bank's."""
+    state = guest.gic.save()["registers"]
+    return {name: value for name, value in state.items() if "ICC_" in name and not name.endswith("_NS")}
