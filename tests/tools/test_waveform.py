@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import recorded_guests
+from qemu_log import awake, icc, ich
 from read_waveforms import VCDVCD
 from small_timeline import small_timeline
 from vgic_tools.cli import main
@@ -51,6 +52,30 @@ def test_a_vcpu() -> None:
         (80_000, 8195),
     ]
     assert vcd.endtime == 100_000
+
+
+def test_virtual_outputs_of_a_hypervisors_guest(tmp_path: Path) -> None:
+    log, dump = tmp_path / "a.log", tmp_path / "a.vcd"
+    listed = 1 << 62 | 1 << 60 | 0xA0 << 48 | 27
+    log.write_text(
+        "\n".join(
+            [
+                *awake(),
+                ich("write", "ICH_VMCR_EL2", 0, 0xF0 << 24 | 0b11),
+                ich("write", "ICH_LR0_EL2", 0, listed),
+                ich("write", "ICH_HCR_EL2", 0, 1),
+                ich("read", "ICV_IAR1", 0, 27),
+                icc("read", "PMR", 0, 0xF8),
+            ]
+        )
+    )
+    options = ["--qemu-cmdline", str(tmp_path / "cmd.txt"), "--vcd", str(dump)]
+    (tmp_path / "cmd.txt").write_text("qemu-system-aarch64 -machine virt,gic-version=3,virtualization=on -smp 1")
+    done = CliRunner().invoke(main, ["replay", str(log), *options])
+    assert done.exit_code == 0, done.output
+    vcd = VCDVCD(vcd_string=dump.read_text())
+    assert [level for _, level in numbers(vcd, "vcpu0_aff_0_0_0_0.virq")] == [0, 1, 0]
+    assert [level for _, level in numbers(vcd, "vcpu0_aff_0_0_0_0.vfiq")] == [0]
 
 
 def test_lines_and_what_is_idle() -> None:

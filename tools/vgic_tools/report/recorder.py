@@ -44,6 +44,7 @@ class Recorder:
         """When the SGIs came that the model has yet to generate, by the event's index."""
         self._outputs: dict[int, int] = {}
         """The outputs that changed since the last event."""
+        self._virtual_outputs = [0] * len(self.timeline.cpus)
         self._waiting = [0] * len(self.timeline.cpus)
         self._names: dict[tuple[str, int], str] = {}
 
@@ -53,7 +54,9 @@ class Recorder:
         """Look at this model."""
         self._gic = gic
         self._spis = frozenset(gic.intids(private=False))
-        self._interfaces = [gic.interface(cpu) for cpu in range(len(self.timeline.cpus))]
+        cpus = range(len(self.timeline.cpus))
+        self._interfaces = [gic.interface(cpu) for cpu in cpus]
+        self._virtual = [gic.virtual_control(cpu).interface for cpu in cpus] if gic.config.list_registers else []
 
     def comes(self, event: Event) -> None:
         """Record what the guest or a device does."""
@@ -119,6 +122,11 @@ class Recorder:
         for cpu, levels in self._outputs.items():
             _change(self.timeline.outputs[cpu], time, levels)
         self._outputs.clear()
+        for cpu, interface in enumerate(self._virtual):
+            levels = (IRQ if interface.irq else 0) | (FIQ if interface.fiq else 0)
+            if levels != self._virtual_outputs[cpu]:
+                self._virtual_outputs[cpu] = levels
+                _change(self.timeline.virtual_outputs[cpu], time, levels)
         waiting = [interface.candidates for interface in self._interfaces]
         if waiting != self._waiting:
             for cpu, (was, count) in enumerate(zip(self._waiting, waiting, strict=True)):

@@ -91,6 +91,8 @@ class Timeline:
     duration: int = 0
     outputs: list[Changes] = field(default_factory=list)
     """By vCPU: `IRQ` and `FIQ`."""
+    virtual_outputs: list[Changes] = field(default_factory=list)
+    """By vCPU: `IRQ` and `FIQ` of its virtual CPU interface."""
     waiting: list[Changes] = field(default_factory=list)
     """By vCPU: how many interrupts are pending, enabled and forwarded to it. Several LPIs whose configuration bytes
     are near each other count as one."""
@@ -105,7 +107,7 @@ class Timeline:
     """By register, and whether it was written."""
 
     def __post_init__(self) -> None:
-        for signals in (self.outputs, self.waiting, self.handled):
+        for signals in (self.outputs, self.virtual_outputs, self.waiting, self.handled):
             signals.extend([] for _ in self.cpus)
 
     def time_of(self, event: Event) -> int:
@@ -117,7 +119,7 @@ class Timeline:
     def busy(self) -> list[int]:
         """The vCPUs that have anything to show."""
         senders = {sgi.sender for sgi in self.sgis}
-        signals = zip(self.outputs, self.waiting, self.handled, strict=True)
+        signals = zip(self.outputs, self.virtual_outputs, self.waiting, self.handled, strict=True)
         return [cpu for cpu, shown in enumerate(signals) if any(shown) or cpu in senders]
 
     def sent(self) -> Counter[tuple[int, int]]:

@@ -30,7 +30,8 @@ def write_vcd(file: TextIO, timeline: Timeline, title: str) -> None:
     """Write a timeline, in nanoseconds; `title` says what it is of. Raises UsageError without pyvcd.
 
     A scope for each vCPU has `irq` and `fiq`, `intid` (what it handles, z: nothing), `depth` (how many interrupts
-    it has in hand) and `waiting`; a scope `lines` has the input lines.
+    it has in hand) and `waiting`, and `virq` and `vfiq` where its virtual interrupts were ever raised; a scope
+    `lines` has the input lines.
     """
     check_waveforms()
     from vcd import VCDWriter
@@ -53,6 +54,10 @@ def write_vcd(file: TextIO, timeline: Timeline, title: str) -> None:
             scope = f"vcpu{cpu:0{digits}d}_aff_{timeline.cpus[cpu].replace('.', '_')}"
             add(scope, "irq", 1, 0, [(time, levels & IRQ and 1) for time, levels in outputs])
             add(scope, "fiq", 1, 0, [(time, levels & FIQ) for time, levels in outputs])
+            virtual = timeline.virtual_outputs[cpu]
+            if virtual:
+                add(scope, "virq", 1, 0, [(time, levels & IRQ and 1) for time, levels in virtual])
+                add(scope, "vfiq", 1, 0, [(time, levels & FIQ) for time, levels in virtual])
             add(scope, "intid", _INTID_BITS, _NO_INTID, [(time, intid) for time, intid, _ in _in_hand(handled)])
             add(scope, "depth", 8, 0, [(time, min(depth, 255)) for time, _, depth in _in_hand(handled)])
             add(scope, "waiting", 32, 0, timeline.waiting[cpu])
