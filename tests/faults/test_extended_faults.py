@@ -1,13 +1,13 @@
 """The tests of the extended ranges can fail: with each of these faults in the model, the named one does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
 import vgic
 from mmio import NOT_THERE
-from named_tests import run_named
+from named_tests import Fault, assert_noticed, assert_the_tests_pass
 from vgic.cpu_interface.interface import ActivationBank, CpuInterface
 from vgic.distributor import frame as distributor
 from vgic.distributor.spis import SharedInterrupts
@@ -67,7 +67,7 @@ def usual_words(bank: InterruptBank) -> Iterator[tuple[str, InterruptWord]]:
     return ((name, word) for name, word in WORDS(bank) if not name.endswith("E"))
 
 
-FAULTS: Final[dict[str, tuple[Any, str, Callable[..., Any], str]]] = {
+FAULTS: Final[dict[str, Fault]] = {
     # SPIs of the range go to vCPU 0, or follow GICD_IROUTER<n>, or stay where they are when MPIDRs change.
     "routes-ignored": (SharedInterrupts, "target", first_vcpu, ROUTES),
     "routes-of-others": (distributor._Route, "bank", lambda self, owner: owner.spis, ROUTES),
@@ -109,17 +109,9 @@ FAULTS: Final[dict[str, tuple[Any, str, Callable[..., Any], str]]] = {
 
 
 def test_the_tests_pass_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    names = {test for *_, test in FAULTS.values()}
-    passed, failures = run_named(*(TESTS + name for name in sorted(names)))
-    assert failures == []
-    assert passed >= len(names)
+    assert_the_tests_pass(TESTS, FAULTS, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_test_of_the_ranges_notices(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, name, method, test = FAULTS[fault]
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    monkeypatch.setattr(owner, name, method)
-    # By an assertion of the test, not because the fault makes something crash.
-    assert run_named(TESTS + test)[1] == ["call: AssertionError"]
+    assert_noticed(TESTS, FAULTS[fault], monkeypatch)

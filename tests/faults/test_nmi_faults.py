@@ -1,13 +1,12 @@
 """The tests of NMIs can fail: with each of these faults in the model, the named one does."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 import vgic
 from mmio import NOT_THERE
-from named_tests import run_named
+from named_tests import Fault, assert_noticed, assert_the_tests_pass
 from vgic.bits import bit
 from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import CpuInterface
@@ -61,7 +60,7 @@ def best_priority(self: NmiSharedInterrupts, index: int) -> int:
     return self.first + index if superior else InterruptBank.key(self, index)
 
 
-FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any], str]]] = {
+FAULTS: Final[dict[str, Fault]] = {
     # An interrupt comes by its priority even with superpriority: an SPI; an SGI or PPI; an extended PPI.
     "spis-by-priority": (NmiSharedInterrupts, "key", InterruptBank.key, BEFORE_ALL),
     "own-by-priority": (NmiPrivateInterrupts, "key", PrivateInterrupts.key, BEFORE_ALL),
@@ -113,17 +112,9 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any], str]]] = {
 
 
 def test_the_tests_pass_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    names = {test for *_, test in FAULTS.values()}
-    passed, failures = run_named(*(TESTS + name for name in sorted(names)))
-    assert failures == []
-    assert passed >= len(names)
+    assert_the_tests_pass(TESTS, FAULTS, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_test_of_nmis_notices(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, name, method, test = FAULTS[fault]
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    monkeypatch.setattr(owner, name, method)
-    # By an assertion of the test, not because the fault makes something crash.
-    assert run_named(TESTS + test)[1] == ["call: AssertionError"]
+    assert_noticed(TESTS, FAULTS[fault], monkeypatch)

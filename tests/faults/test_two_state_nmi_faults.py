@@ -1,12 +1,11 @@
 """The tests of NMIs with two Security states can fail: with each of these faults the named one does."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 import vgic
-from named_tests import run_named
+from named_tests import Fault, assert_noticed, assert_the_tests_pass
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
 from vgic.cpu_interface.nmi import NmiGroupState, is_superior, superior_key
@@ -56,7 +55,7 @@ def shown_to_all(self: RunningNmiOfEither, interface: CpuInterface) -> int:
     return with_nmis(self.running.view(interface), secure, nonsecure)
 
 
-FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any], str]]] = {
+FAULTS: Final[dict[str, Fault]] = {
     # Superpriority of Non-secure interrupts comes before what is Secure.
     "best-of-all": (NmiPrivateInterrupts, "key", best_of_all, ORDER),
     # PMR masks no Non-secure NMI; or that of 0x80 none in Secure state.
@@ -118,17 +117,9 @@ FAULTS: Final[dict[str, tuple[type, str, Callable[..., Any], str]]] = {
 
 
 def test_the_tests_pass_without_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    names = {test for *_, test in FAULTS.values()}
-    passed, failures = run_named(*(TESTS + name for name in sorted(names)))
-    assert failures == []
-    assert passed >= len(names)
+    assert_the_tests_pass(TESTS, FAULTS, monkeypatch)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_test_of_nmis_notices(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, name, method, test = FAULTS[fault]
-    monkeypatch.setattr(vgic.Gic, "check", lambda self: None)
-    monkeypatch.setattr(owner, name, method)
-    # By an assertion of the test, not because the fault makes something crash.
-    assert set(run_named(TESTS + test)[1]) == {"call: AssertionError"}
+    assert_noticed(TESTS, FAULTS[fault], monkeypatch)
