@@ -40,6 +40,13 @@ _EL2: Final = 2
 _EL3: Final = 3
 _OP1_OF_EL3: Final = 6 << 11
 """op1 of the registers of EL3; that of EL2 is 4."""
+# Written out, so that an access has no attribute to look at for them.
+_FIRST: Final = 0xC230
+"""The lowest encoding of EL1."""
+_COUNT: Final = 0x438
+"""Encodings from it to the highest."""
+assert min(layout.offset for layout in icc.ICC) == _FIRST
+assert max(layout.offset + layout.count for layout in icc.ICC) == _FIRST + _COUNT
 _NARROW_ID_BITS: Final = 16
 """Bits of INTID that a CPU interface has at least."""
 
@@ -84,9 +91,6 @@ class SystemRegisters:
         """What ICC_CTLR_EL1 always reads, by field."""
         self._layouts = _LAYOUTS
         self._constant = icc.CTLR.encode(self._constant_fields)
-        self._first: i64 = min(layout.offset for layout in icc.ICC)
-        last = max(layout.offset + layout.count for layout in icc.ICC)
-        self._count: i64 = last - self._first
         self._slots: list[Slot] = []
         """By encoding, from the lowest to the highest of EL1: a table for each `CpuInterface.view`."""
         self._higher: dict[int, Slot] = {}
@@ -127,13 +131,13 @@ class SystemRegisters:
 
     def _add_views(self, count: int) -> None:
         """Have as many tables, in which nothing is defined."""
-        self._slots = [UNDEFINED] * (count * int(self._count))
+        self._slots = [UNDEFINED] * (count * _COUNT)
 
     def _add(self, name: str, register: Register, index: int = 0, ones: int = 0, view: int = 0) -> None:
         """Let a name of EL1 stand for a register in one of the tables; `ones` always read as one."""
         layout = self._layouts[name]
         slot = Slot(register, layout, ones)
-        self._slots[view * int(self._count) + layout.offset + index - int(self._first)] = slot
+        self._slots[view * _COUNT + layout.offset + index - _FIRST] = slot
 
     def _add_higher(self, name: str, register: Register, ones: int = 0) -> None:
         """Let a name of EL2 or EL3 stand for a register."""
@@ -147,7 +151,7 @@ class SystemRegisters:
         for face in (GROUP0_VIRTUAL, GROUP1_VIRTUAL, GROUP0_VIRTUAL | GROUP1_VIRTUAL):
             table = list(physical)
             for place, slot in enumerate(physical):
-                encoding = int(self._first) + place % int(self._count)
+                encoding = _FIRST + place % _COUNT
                 if encoding in virtual and slot is not UNDEFINED and is_virtual(encoding, face):
                     found = virtual[encoding]
                     table[place] = Slot(VirtualFace(found.register, slot.register), found.layout, found.ones)
@@ -168,9 +172,10 @@ class SystemRegisters:
     def _find(self, interface: CpuInterface, encoding: int) -> Slot:
         if encoding >> _ENCODING_BITS:
             return UNDEFINED
-        place = encoding - self._first
-        if 0 <= place < self._count:
-            return self._slots[interface.view * self._count + place]
+        place: i64 = encoding
+        place -= _FIRST
+        if 0 <= place < _COUNT:
+            return self._slots[interface.view * _COUNT + place]
         return self._find_higher(interface, encoding)
 
     def _find_higher(self, interface: CpuInterface, encoding: int) -> Slot:
