@@ -52,10 +52,10 @@ class SgiWithoutAff3(Faulty):
 
 
 class RouterWithoutAff3(Faulty):
-    def write(self, address: int, size: int, value: int, cpu: int) -> None:
+    def write(self, address: int, size: int, value: int, cpu: int, secure: bool = False) -> None:
         if self.router(address):
             value &= ~(AFF3_OF_ROUTER >> 8 * (address % 8))
-        super().write(address, size, value, cpu)
+        super().write(address, size, value, cpu, secure)
 
 
 class TyperWithoutAff3(Faulty):
@@ -85,8 +85,8 @@ class LatchStays(Faulty):
 
 
 class LpiLost(Faulty):
-    def write(self, address: int, size: int, value: int, cpu: int) -> None:
-        super().write(address, size, value, cpu)
+    def write(self, address: int, size: int, value: int, cpu: int, secure: bool = False) -> None:
+        super().write(address, size, value, cpu, secure)
         if GITS_BASE <= address < GITS_BASE + 0x2_0000:
             for number in range(len(self.gic.config.topology)):
                 for intid in range(8192, 8192 + 64):
@@ -107,11 +107,11 @@ class LevelAsEdge(Faulty):
 class ToAnOfflineCpu(Faulty):
     """1-of-N goes to the last CPU, which is made to sleep whenever somebody routes so."""
 
-    def write(self, address: int, size: int, value: int, cpu: int) -> None:
+    def write(self, address: int, size: int, value: int, cpu: int, secure: bool = False) -> None:
         if self.router(address) and value & 1 << 31:
             value = vgic.affinity.to_irouter(self.gic.affinity(len(self.gic.config.topology) - 1))
             super().write(self.gic.redistributor_bases[-1] + gicr.WAKER.offset, 4, 0b10, cpu)
-        super().write(address, size, value, cpu)
+        super().write(address, size, value, cpu, secure)
 
 
 FAULTS: dict[str, tuple[type[Faulty], tuple[str, ...]]] = {
