@@ -6,6 +6,7 @@ IHI 0069 sections 12.2, 12.9 and 12.11. A VM without NMIs has none of these.
 from typing import Final
 
 from mmio import AccessKind, RegisterLayout, layout, res0, ro, rw
+from mmio.layout import Declared
 from vgic.layouts.banks import bit_per_intid, raz_wi
 from vgic.layouts.extended import PPI_WORDS, SPI_WORDS
 from vgic.layouts.gicd import WORDS
@@ -74,29 +75,23 @@ ICC_NMI: Final[list[RegisterLayout]] = [AP1R0, RPR, NMIAR1]
 
 ICH_AP1R0: Final[RegisterLayout] = layout("ICH_AP1R0_EL2", ICH_AP1R0_EL2, 64, AccessKind.RW, *_ACTIVE)
 
-LR: Final[RegisterLayout] = layout(
-    "ICH_LR<n>_EL2",
-    ICH_LR0_EL2,
-    64,
-    AccessKind.RW,
-    *STATE,
-    rw("NMI", 1, "it has superpriority, where it is in Group 1"),
-    res0(3),
-    *INTERRUPT,
-    count=MAX_LIST_REGISTERS,
-)
 
-LR_WITHOUT_HW: Final[RegisterLayout] = layout(
-    "ICH_LR<n>_EL2",
-    ICH_LR0_EL2,
-    64,
-    AccessKind.RW,
-    *STATE,
-    rw("NMI", 1, "it has superpriority, where it is in Group 1"),
-    res0(3),
-    *WITHOUT_HW,
-    count=MAX_LIST_REGISTERS,
-)
+def _list_register(*interrupt: Declared) -> RegisterLayout:
+    return layout(
+        "ICH_LR<n>_EL2",
+        ICH_LR0_EL2,
+        64,
+        AccessKind.RW,
+        *STATE,
+        rw("NMI", 1, "it has superpriority, where it is in Group 1"),
+        res0(3),
+        *interrupt,
+        count=MAX_LIST_REGISTERS,
+    )
+
+
+LR: Final[RegisterLayout] = _list_register(*INTERRUPT)
+LR_WITHOUT_HW: Final[RegisterLayout] = _list_register(*WITHOUT_HW)
 """A list register whose HW is 0, for those who show one: there pINTID is no interrupt."""
 
 ICH_NMI: Final[list[RegisterLayout]] = [ICH_AP1R0, LR]
