@@ -25,9 +25,9 @@ from vgic.bits import signed, unsigned
 from vgic.config import Config
 from vgic.cpu_interface.hypervisor_registers import HypervisorRegisters
 from vgic.cpu_interface.interface import CANDIDATES, PREEMPTION, SELECTABLE, CpuInterface, LineSink
-from vgic.cpu_interface.nmi import priority_of, signals_nmi
+from vgic.cpu_interface.nmi import signals_nmi
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, priority_of
 from vgic.cpu_interface.reach import Reach, reach_of
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic.distributor.spis import SharedInterrupts, move_vcpus

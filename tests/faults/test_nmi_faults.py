@@ -10,7 +10,7 @@ from named_tests import Fault, assert_noticed, assert_the_tests_pass
 from vgic.bits import bit
 from vgic.cpu_interface.group import GroupState
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import NmiGroupState, NmiInterface, is_superior
+from vgic.cpu_interface.nmi import NmiGroupState, NmiInterface
 from vgic.cpu_interface.nmi_registers import AcknowledgeNmi, AcknowledgeUnlessNmi
 from vgic.interrupts import registers
 from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
@@ -27,15 +27,11 @@ INMIR: Final = "test_a_bit_of_inmir_gives_superpriority_to_an_interrupt_of_group
 UNMASKED: Final = "test_pmr_masks_none_and_nothing_but_another_blocks_one"
 BEFORE_ALL: Final = "test_superpriority_comes_before_every_priority_and_has_no_field"
 
-PREEMPTS: Final = NmiInterface._preempts
+PREEMPTS: Final = NmiInterface.superior_preempts
 
 
 def pmr_masks(self: NmiInterface, group: GroupState, key: int) -> bool:
     return PREEMPTS(self, group, key) and self.pmr > 0
-
-
-def never_blocked(self: NmiInterface, group: GroupState, key: int) -> bool:
-    return is_superior(key) or CpuInterface._preempts(self, group, key)
 
 
 def takes_any(self: AcknowledgeNmi | AcknowledgeUnlessNmi, interface: CpuInterface) -> int:
@@ -68,9 +64,9 @@ FAULTS: Final[dict[str, Fault]] = {
     # It is no more than the best priority.
     "best-priority": (NmiSharedInterrupts, "key", best_priority, BEFORE_ALL),
     # A PMR of 0 masks NMIs.
-    "pmr-masks": (NmiInterface, "_preempts", pmr_masks, UNMASKED),
+    "pmr-masks": (NmiInterface, "superior_preempts", pmr_masks, UNMASKED),
     # One preempts another.
-    "nmis-preempt-nmis": (NmiInterface, "_preempts", never_blocked, UNMASKED),
+    "nmis-preempt-nmis": (NmiInterface, "superior_preempts", lambda self, group, key: True, UNMASKED),
     # ICC_AP1R0_EL1.NMI stays 0; or EOIR drops another than the NMI.
     "ap1r-without-nmi": (NmiGroupState, "take", GroupState.take, UNMASKED),
     "eoir-drops-another": (NmiGroupState, "drop", GroupState.drop, UNMASKED),

@@ -8,7 +8,7 @@ import vgic
 from named_tests import Fault, assert_noticed, assert_the_tests_pass
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import NmiGroupState, is_superior, superior_key
+from vgic.cpu_interface.nmi import NmiGroupState
 from vgic.cpu_interface.nmi_registers import (
     AcknowledgeNmi,
     AcknowledgeUnlessNmi,
@@ -16,6 +16,7 @@ from vgic.cpu_interface.nmi_registers import (
     nmi_active,
     with_nmis,
 )
+from vgic.cpu_interface.pending import superior_key
 from vgic.cpu_interface.two_state_nmis import TwoStateNmiInterface
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.interrupts import guards
@@ -39,8 +40,6 @@ def best_of_all(self: NmiPrivateInterrupts, index: int) -> int:
 
 
 def preempts_all(self: TwoStateNmiInterface, group: GroupState, key: int) -> bool:
-    if not is_superior(key):
-        return TwoStateInterface._preempts(self, group, key)
     assert isinstance(group, NmiGroupState)
     return not group.nmi_active
 
@@ -64,7 +63,7 @@ FAULTS: Final[dict[str, Fault]] = {
     # A Non-secure NMI interrupts what has a priority of Secure.
     "preempts-secure": (
         TwoStateNmiInterface,
-        "_preempts",
+        "superior_preempts",
         preempts_all,
         "test_a_nonsecure_one_interrupts_nothing_that_has_a_priority_of_secure",
     ),

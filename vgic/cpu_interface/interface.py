@@ -10,7 +10,7 @@ from mypy_extensions import i64
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState, groups_of_one_state
 from vgic.cpu_interface.pe_state import PeState
-from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY, PRIORITY_LSB
+from vgic.cpu_interface.pending import IDLE_KEY, IDLE_PRIORITY, INTID_MASK, NO_KEY, PRIORITY_LSB, is_superior
 from vgic.cpu_interface.reach import face_of
 from vgic.intids import SPURIOUS
 from vgic.profiles import Profile
@@ -356,12 +356,18 @@ class CpuInterface:
 
     def _preempts(self, group: GroupState, key: i64) -> bool:
         """True where an interrupt of this group and key would interrupt the PE."""
+        if is_superior(key):
+            return self.superior_preempts(group, key)
         priority = key >> PRIORITY_LSB
         if priority >= self.pmr:
             return False
         running = self.running
         mask = group.mask
         return running == IDLE_PRIORITY or priority & mask < running & mask
+
+    def superior_preempts(self, group: GroupState, key: i64) -> bool:
+        """`_preempts` for one with superpriority, which only VMs with NMIs have."""
+        raise NotImplementedError
 
     # Taking and finishing interrupts.
 

@@ -9,10 +9,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from vgic.bits import bit
 from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import CpuInterface, LineSink
-from vgic.cpu_interface.pending import INTID_BITS, PRIORITY_LSB
+from vgic.cpu_interface.pending import is_superior
 from vgic.observer import NmiSink
 from vgic.profiles import Profile
 
@@ -21,14 +20,8 @@ __all__ = [
     "NmiGroupState",
     "NmiInterface",
     "NmiOutput",
-    "is_superior",
-    "priority_of",
     "signals_nmi",
-    "superior_key",
 ]
-
-_SUPERPRIORITY: Final = bit(INTID_BITS)
-"""Half a priority, of which none but NO_KEY has a whole one above the worst."""
 
 _BEST: Final = 0
 """The best priority of all."""
@@ -39,21 +32,6 @@ NONSECURE_BEST: Final = 0x80
 _WORD_MASK: Final = 0xFFFF_FFFF
 _SIGN: Final[int] = 1 << 63
 """Bit 63, which is set in an integer of the machine that is less than 0 by this much."""
-
-
-def superior_key(key: i64) -> i64:
-    """The key of an interrupt with superpriority, given the one that it has by what that counts as."""
-    return key - _SUPERPRIORITY
-
-
-def is_superior(key: i64) -> bool:
-    """True for the key of an interrupt with superpriority."""
-    return key & _SUPERPRIORITY != 0
-
-
-def priority_of(key: i64) -> i64:
-    """The priority that the interrupt of a key has or, with superpriority, counts as."""
-    return key + _SUPERPRIORITY >> PRIORITY_LSB
 
 
 def signals_nmi(interface: CpuInterface) -> bool:
@@ -159,10 +137,9 @@ class NmiInterface(CpuInterface):
         self.best_in = self._nmi_group
         self.find_masks()
 
-    def _preempts(self, group: GroupState, key: i64) -> bool:
-        if is_superior(key):
-            return not self._nmi_group.nmi_active
-        return super()._preempts(group, key)
+    def superior_preempts(self, group: GroupState, key: i64) -> bool:
+        """See `CpuInterface.superior_preempts`."""
+        return not self._nmi_group.nmi_active
 
     def find_running(self) -> None:
         """See `CpuInterface.find_running`; what has superpriority comes before Group 0 of the best priority."""

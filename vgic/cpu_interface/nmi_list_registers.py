@@ -12,8 +12,8 @@ from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import ActivationBank, LineSink
 from vgic.cpu_interface.list_register_interface import ListRegisterInterface
 from vgic.cpu_interface.list_registers import ListRegister, ListRegisters
-from vgic.cpu_interface.nmi import NmiGroupState, NmiOutput, is_superior, priority_of, superior_key
-from vgic.cpu_interface.pending import IDLE_PRIORITY
+from vgic.cpu_interface.nmi import NmiGroupState, NmiOutput
+from vgic.cpu_interface.pending import IDLE_PRIORITY, is_superior, priority_of, superior_key
 from vgic.profiles import Profile
 
 __all__ = ["NmiListRegister", "NmiListRegisterInterface"]
@@ -56,9 +56,8 @@ class NmiListRegisterInterface(ListRegisterInterface):
         self._nmi_output = NmiOutput(lines)
         self.find_masks()
 
-    def _preempts(self, group: GroupState, key: i64) -> bool:
-        if not is_superior(key):
-            return super()._preempts(group, key)
+    def superior_preempts(self, group: GroupState, key: i64) -> bool:
+        """See `CpuInterface.superior_preempts`."""
         running, mask = self.running, group.mask
         # Mostly 0: it has another where the profile lets it (rule VCPU-33).
         priority = priority_of(key)

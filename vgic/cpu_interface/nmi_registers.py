@@ -8,7 +8,8 @@ from mypy_extensions import i64
 from vgic.bits import bit
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import NmiGroupState, is_superior
+from vgic.cpu_interface.nmi import NmiGroupState
+from vgic.cpu_interface.pending import is_superior
 from vgic.cpu_interface.registers import Register
 from vgic.intids import NMI_WAITS, SPURIOUS
 

@@ -13,7 +13,20 @@ from typing import Final
 
 from mypy_extensions import i64
 
-__all__ = ["IDLE_KEY", "IDLE_PRIORITY", "INTID_BITS", "INTID_MASK", "NO_KEY", "PRIORITY_LSB", "PendingQueue"]
+from vgic.bits import bit
+
+__all__ = [
+    "IDLE_KEY",
+    "IDLE_PRIORITY",
+    "INTID_BITS",
+    "INTID_MASK",
+    "NO_KEY",
+    "PRIORITY_LSB",
+    "PendingQueue",
+    "is_superior",
+    "priority_of",
+    "superior_key",
+]
 
 INTID_BITS: Final = 24
 """The widest INTID that GICv3 has."""
@@ -32,7 +45,25 @@ IDLE_KEY: Final = IDLE_PRIORITY << PRIORITY_LSB
 NO_KEY: Final = 0x100 << PRIORITY_LSB
 """The head of an empty queue: worse than any key."""
 
+_SUPERPRIORITY: Final = bit(INTID_BITS)
+"""Half a priority, of which none but NO_KEY has a whole one above the worst."""
+
 _SLACK: Final = 32
+
+
+def superior_key(key: i64) -> i64:
+    """The key of an interrupt with superpriority, given the one that it has by what that counts as."""
+    return key - _SUPERPRIORITY
+
+
+def is_superior(key: i64) -> bool:
+    """True for the key of an interrupt with superpriority."""
+    return key & _SUPERPRIORITY != 0
+
+
+def priority_of(key: i64) -> i64:
+    """The priority that the interrupt of a key has or, with superpriority, counts as."""
+    return key + _SUPERPRIORITY >> PRIORITY_LSB
 
 
 class PendingQueue:

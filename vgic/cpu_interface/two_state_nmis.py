@@ -10,7 +10,7 @@ from mypy_extensions import i64
 
 from vgic.cpu_interface.group import GROUP0, GROUP1, SECURE_GROUP1, GroupState
 from vgic.cpu_interface.interface import LineSink
-from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiGroupState, NmiOutput, is_superior
+from vgic.cpu_interface.nmi import NONSECURE_BEST, NmiGroupState, NmiOutput
 from vgic.cpu_interface.two_states import TwoStateInterface
 from vgic.profiles import Profile
 
@@ -47,9 +47,8 @@ class TwoStateNmiInterface(TwoStateInterface):
         self.find_running()
         super().set_one_state(one_state)
 
-    def _preempts(self, group: GroupState, key: i64) -> bool:
-        if not is_superior(key):
-            return super()._preempts(group, key)
+    def superior_preempts(self, group: GroupState, key: i64) -> bool:
+        """See `CpuInterface.superior_preempts`."""
         if group.number == SECURE_GROUP1:
             return not self._secure.nmi_active
         held = self._nonsecure

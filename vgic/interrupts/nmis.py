@@ -7,8 +7,7 @@ NMI-11 in specs/nmis.md).
 from mypy_extensions import i64
 
 from vgic.bits import shifted
-from vgic.cpu_interface.nmi import superior_key
-from vgic.cpu_interface.pending import PRIORITY_LSB
+from vgic.cpu_interface.pending import PRIORITY_LSB, superior_key
 from vgic.distributor.spis import SharedInterrupts
 from vgic.interrupts.banks import ExtendedPpis, InterruptBank, PrivateInterrupts
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import vgic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
-from vgic.cpu_interface.nmi import is_superior
 from vgic.cpu_interface.nmi_registers import nmi_active
+from vgic.cpu_interface.pending import is_superior
 from vgic.interrupts.words import FullWord, full
 from vgic.layouts import icc
 from vgic_tools.compare.accesses import (

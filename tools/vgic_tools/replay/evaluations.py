@@ -18,8 +18,8 @@ from mypy_extensions import i64
 from vgic import Gic
 from vgic.cpu_interface.group import GROUP1, SECURE_GROUP1
 from vgic.cpu_interface.interface import CpuInterface
-from vgic.cpu_interface.nmi import priority_of, signals_nmi
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
+from vgic.cpu_interface.nmi import signals_nmi
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, priority_of
 from vgic.intids import FIRST_LPI
 from vgic_tools.replay.outcomes import OFFERS, OUTPUTS
 

@@ -9,8 +9,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from vgic import Gic
-from vgic.cpu_interface.nmi import is_superior
-from vgic.cpu_interface.pending import INTID_MASK, NO_KEY
+from vgic.cpu_interface.pending import INTID_MASK, NO_KEY, is_superior
 from vgic.cpu_interface.virtual_control import VirtualControl
 from vgic_tools.replay.evaluations import levels_text
 from vgic_tools.replay.findings import Findings
