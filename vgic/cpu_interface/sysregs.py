@@ -35,7 +35,6 @@ from vgic.redistributor.sgi import SgiGenerator
 __all__ = ["Slot", "SystemRegisters", "constant_fields"]
 
 _MAX_PREEMPTION_BITS: Final = 7
-_ENCODING_BITS: Final = 16
 _EL2: Final = 2
 _EL3: Final = 3
 _OP1_OF_EL3: Final = 6 << 11
@@ -45,8 +44,10 @@ _FIRST: Final = 0xC230
 """The lowest encoding of EL1."""
 _COUNT: Final = 0x438
 """Encodings from it to the highest."""
+_END: Final = 0xC668
+"""The first behind them."""
 assert min(layout.offset for layout in icc.ICC) == _FIRST
-assert max(layout.offset + layout.count for layout in icc.ICC) == _FIRST + _COUNT
+assert max(layout.offset + layout.count for layout in icc.ICC) == _END == _FIRST + _COUNT
 _NARROW_ID_BITS: Final = 16
 """Bits of INTID that a CPU interface has at least."""
 
@@ -69,16 +70,15 @@ class Slot:
         """The bits that always read as one."""
 
 
-class _Undefined(Slot):
-    """No register is named."""
-
-    def __init__(self) -> None:
-        super().__init__(Register(), icc.SRE, 0)
-        self.readable = False
-        self.writable = False
+def _undefined() -> Slot:
+    slot = Slot(Register(), icc.SRE, 0)
+    slot.readable = False
+    slot.writable = False
+    return slot
 
 
-UNDEFINED: Final = _Undefined()
+UNDEFINED: Final = _undefined()
+"""No register is named."""
 
 
 class SystemRegisters:
@@ -170,12 +170,9 @@ class SystemRegisters:
         self.stored.append(register)
 
     def _find(self, interface: CpuInterface, encoding: int) -> Slot:
-        if encoding >> _ENCODING_BITS:
-            return UNDEFINED
-        place: i64 = encoding
-        place -= _FIRST
-        if 0 <= place < _COUNT:
-            return self._slots[interface.view * _COUNT + place]
+        if _FIRST <= encoding < _END:
+            place: i64 = encoding
+            return self._slots[interface.view * _COUNT + (place - _FIRST)]
         return self._find_higher(interface, encoding)
 
     def _find_higher(self, interface: CpuInterface, encoding: int) -> Slot:

@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from vgic.bits import bit, lowest, shifted
 from vgic.config import Config
-from vgic.cpu_interface.group import GROUP0
+from vgic.cpu_interface.group import GROUP0, GROUP1, GroupState
 from vgic.cpu_interface.interface import ANYWHERE, NOT_ACTIVE, ActivationBank
 from vgic.cpu_interface.pending import NO_KEY, PRIORITY_LSB
 from vgic.interrupts.delivery import Forwarder
@@ -269,14 +269,20 @@ class InterruptBank(ActivationBank):
 
     def acknowledge(self, index: i64) -> None:
         """Pending to active; a level that is still high leaves it active and pending. Settles nothing (STATE-5)."""
-        word, mask = self.words[index >> 5], bit(index & 31)
+        self._acknowledge(self.words[index >> 5], index)
+
+    def _acknowledge(self, word: InterruptWord, index: i64) -> None:
+        mask = bit(index & 31)
         word.active |= mask
         word.latch &= ~mask | self.lasting_latch & ~word.edge
         self._requeue_one(word, index)
 
     def deactivate(self, index: i64) -> None:
         """Active to inactive, or active and pending to pending. Settles nothing (STATE-6)."""
-        word, mask = self.words[index >> 5], bit(index & 31)
+        self._deactivate(self.words[index >> 5], index)
+
+    def _deactivate(self, word: InterruptWord, index: i64) -> None:
+        mask = bit(index & 31)
         word.active &= ~mask
         word.latch &= ~(mask & self.lasting_latch & ~word.edge)
         self._requeue_one(word, index)
@@ -285,15 +291,17 @@ class InterruptBank(ActivationBank):
 class PrivateInterrupts(InterruptBank):
     """SGIs and PPIs of one PE: INTIDs 0 to 31, a single word.
 
-    They need no queue: the best of so few is found by looking at those that are forwarded.
+    They need no queue: the best of so few is found by looking at those that are forwarded. Their word, and what the
+    CPU interface holds for Group 1, where most are, are at hand: found sooner than an item of a list.
     """
 
-    __slots__ = ("interface", "nsacr", "word")
+    __slots__ = ("_group1", "interface", "nsacr", "word")
 
     def __init__(self, cpu: i64, config: Config, priority_mask: i64, forwarder: Forwarder) -> None:
         super().__init__(0, 32, config, priority_mask, forwarder)
         self.word = self.words[0]
         self.interface = forwarder.cpus[cpu]
+        self._group1 = self.interface.groups[GROUP1]
         self.nsacr: i64 = 0
         """GICR_NSACR: two bits for each SGI, by which Non-secure PEs may generate it where it is Secure (SEC-9)."""
 
@@ -315,22 +323,34 @@ class PrivateInterrupts(InterruptBank):
 
     def forward(self, index: i64) -> None:
         """Let the CPU interface know of an interrupt that is due. Settles nothing."""
-        interface, key = self.interface, self.key(index)
-        group = interface.groups[self.word.group(index)]
+        group, key = self._state(index), self.key(index)
         if key < group.own_head:
             group.own_head = key
-        self.forwarder.forwarded(interface, group, key)
+        self.forwarder.forwarded(self.interface, group, key)
 
     def withdraw(self, index: i64) -> None:
         """Let the CPU interface know of one that is queued no longer. Settles nothing."""
-        interface, key = self.interface, self.key(index)
-        group = interface.groups[self.word.group(index)]
+        group, key = self._state(index), self.key(index)
         if group.own_head == key:
             bits = self.word.queued
             if bits:
                 bits &= self.word.members(group.number)
             group.own_head = self._best(bits)
-        self.forwarder.withdrawn(interface, key)
+        self.forwarder.withdrawn(self.interface, key)
+
+    def acknowledge(self, index: i64) -> None:
+        """See `InterruptBank.acknowledge`."""
+        self._acknowledge(self.word, index)
+
+    def deactivate(self, index: i64) -> None:
+        """See `InterruptBank.deactivate`."""
+        self._deactivate(self.word, index)
+
+    def _state(self, index: i64) -> GroupState:
+        """What the CPU interface holds for the group of an interrupt."""
+        if self.word.group1 >> index & 1:
+            return self._group1
+        return self.interface.groups[self.word.other_group(index)]
 
     def _best(self, bits: i64) -> i64:
         """The best key of some interrupts, NO_KEY where there are none."""
