@@ -57,6 +57,8 @@ class Forwarder(Settler):
         self._last_alone = cpus[0]
         """Its CPU interface, or that of the last that there was: found sooner than an item of a list."""
         self._marked: list[CpuInterface] = []
+        self._selectable_changed = False
+        """Of one that is marked SELECTABLE has changed."""
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
@@ -104,14 +106,14 @@ class Forwarder(Settler):
             self._alone = interface.cpu
             if self._last_alone is not interface:
                 self._last_alone = interface
-        else:
+            return
+        if self._alone >= 0:
             self._gather()
-            self._marked.append(interface)
+        self._marked.append(interface)
 
     def _gather(self) -> None:
-        """Have all that are marked in the list."""
-        if self._alone >= 0:
-            self._marked.append(self._last_alone)
+        """Have the one that is marked in the list."""
+        self._marked.append(self._last_alone)
         self._alone = _SEVERAL
 
     def set_one_of_n(self, there: bool) -> None:
@@ -146,6 +148,8 @@ class Forwarder(Settler):
         """`mark_changed` and `settle`."""
         if self._alone != NO_VCPU or self._coupled or what & SELECTABLE:
             self.mark_changed(interface, what)
+            if what & SELECTABLE:
+                self._selectable_changed = True
             self.settle()
             return
         # As in `settle`, without a mark.
@@ -173,11 +177,13 @@ class Forwarder(Settler):
 
     def _settle_marked(self) -> None:
         placement = self.placement
-        # Placing 1-of-N interrupts marks more interfaces: the list grows while it is walked.
-        for interface in self._marked:
-            if interface.changed & SELECTABLE:
-                interface.changed &= ~SELECTABLE
-                placement.selectable_changed(interface.cpu)
+        if self._selectable_changed:
+            self._selectable_changed = False
+            # Placing 1-of-N interrupts marks more interfaces: the list grows while it is walked.
+            for interface in self._marked:
+                if interface.changed & SELECTABLE:
+                    interface.changed &= ~SELECTABLE
+                    placement.selectable_changed(interface.cpu)
         # A PE that lost its best interrupt looks at all again, and so finds what was deferred (rule STATE-8).
         if self.deferred and any(interface.select_best() for interface in self._marked):
             self.catch_up()
