@@ -28,6 +28,16 @@ _SECURE_GROUPS: Final = {
 }
 
 
+# Written out, so that an SGI has no attribute to look at for them.
+_IRM: Final = 1 << 40
+_TARGET_LIST: Final = 0xFFFF
+_INTID_LSB: Final = 24
+_INTID: Final = 0xF
+assert icc.GENERATE_SGI.mask("IRM") == _IRM
+assert icc.GENERATE_SGI.mask("TargetList") == _TARGET_LIST
+assert icc.GENERATE_SGI.mask("INTID") == _INTID << _INTID_LSB
+assert icc.GENERATE_SGI.field("INTID").lsb == _INTID_LSB
+
 _WITH_NSACR: Final = 3
 """A group whose bit lies this many places higher is reached where GICR_NSACR of the target lets it."""
 
@@ -58,11 +68,6 @@ class SgiGenerator:
             icc.ICC_ASGI1R_EL1: secure_groups << _WITH_NSACR,
             icc.ICC_SGI0R_EL1: GROUP0_BIT << _WITH_NSACR,
         }
-        # What the layout says, as integers of the machine.
-        self._irm: i64 = icc.GENERATE_SGI.mask("IRM")
-        self._target_list: i64 = icc.GENERATE_SGI.mask("TargetList")
-        self._intid: i64 = icc.GENERATE_SGI.mask("INTID")
-        self._intid_lsb: i64 = icc.GENERATE_SGI.field("INTID").lsb
 
     def targets(self, sender: i64, register: int, value: int, secure: bool) -> list[int]:
         """The vCPUs at which this write would make the SGI pending, in ascending order of Aff0 or of vCPU.
@@ -102,8 +107,8 @@ class SgiGenerator:
 
         Rules SGI-1 to SGI-5, RSS-2.
         """
-        intid = (value & self._intid) >> self._intid_lsb
-        if value & self._irm:
+        intid = value >> _INTID_LSB & _INTID
+        if value & _IRM:
             for bank in self._banks:
                 if bank.interface.cpu != sender:
                     _deliver(bank, intid, groups, found)
@@ -112,7 +117,7 @@ class SgiGenerator:
         if self._range_selector:
             first |= affinity.sgi_range(value)
         cpus = self._affinities.range_of(first)
-        named = value & self._target_list
+        named = value & _TARGET_LIST
         while named:
             cpu: i64 = cpus[lowest(named)]
             named &= named - 1
