@@ -6,7 +6,7 @@ offered, and the IRQ and FIQ outputs.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -472,7 +472,7 @@ class RandomQemuGuest(RandomGuest):
 
 
 def run(guest: type[RandomGuest], examples: int, shrink: bool = True) -> Counter[str]:
-    """Run so many guests, always the same; what happened to them.
+    """Run so many guests, the same wherever the same modules are loaded; what happened to them.
 
     Raises AssertionError where model and reference differ; `shrink` makes the guest that shows it short.
     """
@@ -489,3 +489,14 @@ def run(guest: type[RandomGuest], examples: int, shrink: bool = True) -> Counter
         ),
     )
     return guest.seen
+
+
+def run_through(guest: type[RandomGuest], examples: int, happenings: Iterable[str]) -> None:
+    """`run`, and see that each of these happens to one of the guests, or else to one of five times as many.
+
+    Hypothesis takes constants of the modules that are loaded, so other tests have a say in what guests there are.
+    """
+    seen = run(guest, examples)
+    if not all(seen[happening] for happening in happenings):
+        seen = run(guest, 5 * examples)
+    assert all(seen[happening] for happening in happenings), seen
