@@ -89,6 +89,7 @@ class Gic:
         """The address of each vCPU's RD_base frame."""
         # What a guest's accesses and an embedder's calls need, at hand.
         self._vcpus: i64 = len(config.topology)
+        self._two_states = config.two_states
         self._affinities = machine.affinities
         self._interfaces = machine.interfaces
         self._private = machine.private
@@ -489,7 +490,7 @@ class Gic:
         not, as in `sysreg_write`.
         """
         interface = self.interface(cpu)
-        if self.config.two_states:
+        if self._two_states:
             secure = interface.pe.secure or interface.el == _EL3
         targets = self._machine.sgis.targets(interface.cpu, register, value, secure)
         return targets if self._sysregs.defined(interface, register, True) else []
