@@ -136,15 +136,14 @@ def _ties_to_the_highest(patch: pytest.MonkeyPatch) -> None:
 
 
 def _latch_stays(patch: pytest.MonkeyPatch) -> None:
-    original = InterruptBank.acknowledge
+    original = InterruptBank._acknowledge
 
-    def acknowledge(self: InterruptBank, index: int) -> None:
-        word = self.words[index >> 5]
+    def acknowledge(self: InterruptBank, word: InterruptWord, index: int) -> None:
         latch = word.latch
-        original(self, index)
+        original(self, word, index)
         word.latch = latch
 
-    patch.setattr(InterruptBank, "acknowledge", acknowledge)
+    patch.setattr(InterruptBank, "_acknowledge", acknowledge)
 
 
 def _pmr_keeps_all_bits(self: registers.Pmr, interface: CpuInterface, value: int, secure: bool) -> None:
