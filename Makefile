@@ -63,10 +63,12 @@ wheel: $(VENV)/run ## Build the wheel with the compiled core, into dist/.
 wheel-interpreted: $(VENV)/run ## Build the wheel that runs as it is written, into dist/.
 	VGIC_COMPILE=0 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
+# As old as its beginning: what changes while it is built is built by the next.
 $(COMPILED)/installed: $(BUILT_FROM)
 	@test -x $(COMPILED)/bin/python || $(PYTHON) -m venv $(COMPILED)
+	@touch $(COMPILED)/begun
 	VGIC_COMPILE=1 $(COMPILED)/bin/pip install --quiet --disable-pip-version-check '.[dev]'
-	@touch $@
+	@mv $(COMPILED)/begun $@
 
 # Tests of what is compiled, and of what works with it at close hand; on the compiled core the others would show nothing new.
 COMPILED_TOO := tests/mmio $(filter-out tests/vgic/identity tests/vgic/host,$(wildcard tests/vgic/*)) tests/properties tests/recordings \
