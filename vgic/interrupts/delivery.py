@@ -57,8 +57,6 @@ class Forwarder(Settler):
         self._last_alone = cpus[0]
         """Its CPU interface, or that of the last that there was: found sooner than an item of a list."""
         self._marked: list[CpuInterface] = []
-        self._selectable_changed = False
-        """Of one that is marked SELECTABLE has changed."""
         self.deferred: list[tuple[DeferredBank, int]] = []
         """Words that `defer` left as they were forwarded, in the order in which they will be evaluated."""
 
@@ -149,7 +147,8 @@ class Forwarder(Settler):
         if self._alone != NO_VCPU or self._coupled or what & SELECTABLE:
             self.mark_changed(interface, what)
             if what & SELECTABLE:
-                self._selectable_changed = True
+                # Placing 1-of-N interrupts marks more interfaces.
+                self.placement.selectable_changed(interface.cpu)
             self.settle()
             return
         # As in `settle`, without a mark.
@@ -163,27 +162,17 @@ class Forwarder(Settler):
             if self._alone == _SEVERAL:
                 self._settle_marked()
                 continue
-            alone = self._last_alone
-            changed = alone.changed
-            if changed & SELECTABLE or self._coupled:
+            if self._coupled:
                 self._gather()
             else:
                 # Nearly always: one PE, and nothing that concerns others or was left for later.
-                self._alone = NO_VCPU
-                alone.changed = 0
+                alone, self._alone = self._last_alone, NO_VCPU
+                changed, alone.changed = alone.changed, 0
                 if changed & CANDIDATES:
                     alone.select_best()
                 alone.update_outputs()
 
     def _settle_marked(self) -> None:
-        placement = self.placement
-        if self._selectable_changed:
-            self._selectable_changed = False
-            # Placing 1-of-N interrupts marks more interfaces: the list grows while it is walked.
-            for interface in self._marked:
-                if interface.changed & SELECTABLE:
-                    interface.changed &= ~SELECTABLE
-                    placement.selectable_changed(interface.cpu)
         # A PE that lost its best interrupt looks at all again, and so finds what was deferred (rule STATE-8).
         if self.deferred and any(interface.select_best() for interface in self._marked):
             self.catch_up()
@@ -202,8 +191,8 @@ class Forwarder(Settler):
         displaced = [interface.update_outputs() for interface in marked]
         for interface, key in zip(marked, displaced, strict=True):
             if key != NO_KEY:
-                placement.displaced(interface.cpu, key)
-        placement.pes_free([int(interface.cpu) for interface in marked if interface.signalled_key == NO_KEY])
+                self.placement.displaced(interface.cpu, key)
+        self.placement.pes_free([int(interface.cpu) for interface in marked if interface.signalled_key == NO_KEY])
 
     def settle_anew(self) -> None:
         """Let every CPU interface choose and set its outputs, whatever it chose before; deferred words stay so."""
